@@ -1,0 +1,66 @@
+"""bt: a minute-bar backtester, one trading day at a time, column by column.
+
+Everything public is here, loaded when first used: ``bt.replay``, ``bt.load_bars``, ``bt.Row``, ``bt.Book``, ``bt.feature``,
+``bt.sma``, ``bt.trailing``. Errors are in ``bt.errors``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bt.api import (
+        Book,
+        Feature,
+        Fill,
+        Holding,
+        Order,
+        Row,
+        Rows,
+        Run,
+        RunSpec,
+        Session,
+        Strategy,
+        feature,
+        load_bars,
+        replay,
+        sma,
+        trailing,
+    )
+
+__all__ = [
+    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "feature",
+    "load_bars", "replay", "sma", "trailing",
+]  # fmt: skip
+
+
+def _warn_of_namesake() -> None:
+    """Another distribution owns the import name ``bt`` on the package index; installed together they break each other."""
+    try:
+        other = importlib.metadata.distribution("bt")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    warnings.warn(
+        f"the distribution 'bt' {other.version} is installed too and overwrites files of minute-bt; "
+        "run: pip uninstall bt && pip install --force-reinstall minute-bt",
+        stacklevel=3,
+    )
+
+
+_warn_of_namesake()
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from bt import api  # heavy: only when something of it is used
+
+        value = getattr(api, name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'bt' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,21 @@
+"""A configuration becomes a `bt.model.RunSpec`: TOML file, environment and flags, checked key by key.
+
+Precedence is flags and ``--set`` > ``BT_`` variables > file > default. ``BT_SESSION__START`` is ``session.start``: two
+underscores for a dot, lower case (a key with capitals is reachable by ``--set`` only). Every ``BT_`` variable must name
+a key, ``BT_CACHE`` apart. Tables merge, every other value replaces. One entry of ``[[strategies]]`` is reached by its
+position or name: ``strategies.0.params.fast``, ``strategies.slow.params.fast``.
+
+Relative paths (data.bars, a data.symbols file, a data.calendar file, the strategy's file, output.dir) and the default of
+output.dir are relative to the configuration file's folder; those given by a flag, ``--set`` or the environment are
+relative to the working directory.
+
+The rooms: `tables` says what each key must be, `problems` words what is wrong, `loading` reads and merges, `identity`
+tells a RunSpec in JSON and hashes it.
+"""
+
+from __future__ import annotations
+
+from bt.config.identity import spec_hash, to_dict
+from bt.config.loading import from_mapping, load, parse_set, parse_value
+
+__all__ = ["from_mapping", "load", "parse_set", "parse_value", "spec_hash", "to_dict"]

@@ -1,0 +1,267 @@
+"""The tables of a configuration and what each key must be: the only pydantic models of bt.
+
+A field's description ends the sentence "<key> must be ...". A validator's ValueError adds the hint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
+
+Parts = tuple[str, ...]
+
+FILE_COLUMNS = ("symbol", "open_time", *BAR_COLUMNS, *OPTIONAL_COLUMNS)
+"""Our names of a file's columns."""
+
+_STRATEGY_FORM = re.compile(r".+:[A-Za-z_]\w*")
+_PERIOD = re.compile(r"[1-9]\d*[dwmy]")
+
+# ------------------------------------------------------------------------------------------------------- the values
+
+
+def _date(value: object) -> object:
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime):
+        raise ValueError("leave the time of day out")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return value
+
+
+def _bars(value: object) -> object:
+    if isinstance(value, str) and "://" in value:
+        raise ValueError("copy it to this machine first")
+    return value
+
+
+def _symbols(value: object) -> object:
+    """None for all, else the sorted symbols of a list or of a file with one symbol a line."""
+    if value == "all":
+        return None
+    if isinstance(value, str):
+        try:
+            lines = Path(value).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f'{getattr(error, "strerror", None) or error}; one symbol is written ["SPY"]') from None
+        value = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not isinstance(value, list | tuple) or not all(isinstance(s, str) and s.strip() for s in value):
+        raise ValueError('write a list of texts, such as ["SPY", "QQQ"]')
+    if not value:
+        raise ValueError("name at least one symbol")
+    return tuple(sorted(set(value)))
+
+
+def _zone(value: object) -> object:
+    if isinstance(value, str) and value:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            near = difflib.get_close_matches(value, sorted(zoneinfo.available_timezones()), 1, 0.5)
+            raise ValueError(f"did you mean {near[0]}?" if near else "write a name such as America/New_York") from None
+    return value
+
+
+def _columns(value: object) -> object:
+    if isinstance(value, dict):
+        for name, column in value.items():
+            if name not in FILE_COLUMNS:
+                near = difflib.get_close_matches(str(name), FILE_COLUMNS, 1)
+                raise ValueError(
+                    f"{name!r} is none of {' '.join(FILE_COLUMNS)}" + (f", nearest {near[0]}" if near else "")
+                )
+            if not isinstance(column, str) or not column:
+                raise ValueError(f"{name} needs the name of a column of the files")
+        if len(set(value.values())) < len(value):
+            raise ValueError("two of our names point at one column of the files")
+    return value
+
+
+def _intervals(value: object) -> object:
+    """Interval texts sorted from fine to coarse."""
+    if not isinstance(value, list | tuple):
+        raise ValueError('write a list, such as ["5m"]')  # noqa: TRY004 - pydantic collects ValueErrors only
+    minutes: dict[str, int] = {}
+    for text in value:
+        try:
+            length = interval_minutes(text)
+        except (ValueError, TypeError):
+            raise ValueError(f"{text!r} is no interval") from None
+        if length == 1:
+            raise ValueError("1m bars are always there: leave 1m out")
+        if length in minutes.values():
+            raise ValueError(f"{text!r} is given twice")
+        minutes[text] = length
+    return tuple(sorted(minutes, key=minutes.__getitem__))
+
+
+def _use(value: object) -> object:
+    """A class, an instance, or text that names a class; the file must exist."""
+    if isinstance(value, str):
+        file = value.rpartition(":")[0]
+        if not _STRATEGY_FORM.fullmatch(value):
+            raise ValueError("the class comes after a colon")
+        if file.endswith(".py") and not Path(file).is_file():
+            raise ValueError(f"there is no file {file}")
+    elif value is None or isinstance(value, bool | int | float | list | dict):
+        raise ValueError("it names a class")
+    return value
+
+
+def _matching(pattern: re.Pattern[str]) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise ValueError
+        return value
+
+    return BeforeValidator(check)
+
+
+# ------------------------------------------------------------------------- the tables; a description says "must be ..."
+
+
+class Table(BaseModel):
+    """A table: unknown keys are refused, nothing is coerced but whole numbers to floats."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+_Date = Annotated[date, BeforeValidator(_date), Field(description="a date like 2024-11-25")]
+_Whole = Annotated[int, Field(ge=0, description="a whole number >= 0")]
+_One = Annotated[int, Field(ge=1, description="a whole number >= 1")]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a finite number >= 0")]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a finite number > 0")]
+_Text = Annotated[str, Field(description="text")]
+_Use = Annotated[Any, BeforeValidator(_use), Field(description="file.py:Class, package.module:Class, or in Python a class or instance")]  # fmt: skip
+_Params = Annotated[dict[str, Any], Field(description="a table of constructor parameters")]
+
+
+class _Data(Table):
+    bars: Annotated[str, BeforeValidator(_bars), Field(min_length=1, description="a local store folder, file or glob")]
+    calendar: Annotated[str, Field(min_length=1, description="a calendar's name such as XNYS, or a Parquet file")] = (
+        "XNYS"
+    )
+    symbols: Annotated[tuple[str, ...] | None, BeforeValidator(_symbols), Field(description='"all", a list of symbols, or a file with one symbol a line')] = None  # fmt: skip
+    stamp: Literal["start", "end"] = "start"
+    timezone: Annotated[str, BeforeValidator(_zone), Field(description='an IANA time zone, or "" to refuse naive timestamps')] = ""  # fmt: skip
+    price_decimals: Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=8)], Field(description='"auto" or a whole number from 0 to 8')] = "auto"  # fmt: skip
+    columns: Annotated[dict[str, str], BeforeValidator(_columns), Field(description="a table of our column names and the files'")] = {}  # fmt: skip
+
+
+class _Session(Table):
+    start: _Date
+    end: _Date
+    prefetch_days: _One = 5
+    speed: _NotNegative = 0.0
+
+
+class _Streams(Table):
+    intervals: Annotated[tuple[str, ...], BeforeValidator(_intervals), Field(description="a list of whole minutes (5m), hours (1h) or 1d")] = ()  # fmt: skip
+
+
+class _Indicator(Table):
+    aggregate: Literal["avg", "max", "min", "sum", "std", "first", "last"]
+    of: Annotated[str, Field(min_length=1, description="a bar column or an expression such as close*volume")]
+    period: Annotated[str, _matching(_PERIOD), Field(description="a period such as 10d, 2w, 3m (months) or 1y")]
+    at: Literal["session", "minute"] = "session"
+    min_sessions: _One = 1
+
+
+class _Quality(Table):
+    minimum: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, description="a percentage from 0 to 100")] = 0.0
+    after_minutes: _Whole = 30
+
+
+class StrategyTable(Table):
+    """[strategy]: the only one of its run."""
+
+    use: _Use
+    params: _Params = {}
+
+
+class NamedStrategy(StrategyTable):
+    """One of [[strategies]]."""
+
+    name: Annotated[str, Field(min_length=1, description="text that is not empty")] = "the class's name"
+    cash: Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="a finite number > 0")] = None
+
+
+class _Execution(Table):
+    fill: Literal["next_open"] = "next_open"
+    time_in_force: Literal["day", "gtc"] = "day"
+    slippage_bps: Annotated[float, Field(ge=0, lt=10_000, allow_inf_nan=False, description="a number >= 0 and < 10000")] = 0.0  # fmt: skip
+    commission_per_share: _NotNegative = 0.0
+    close_price: Literal["last_bar", "closing_print"] = "last_bar"
+    at_end: Literal["mark", "close"] = "mark"
+
+
+class _Account(Table):
+    cash: _Positive = 1_000_000.0
+    leverage: _NotNegative = 1.0
+
+
+class _Run(Table):
+    seed: _Whole = 0
+    name: _Text = ""
+    tolerate_failed: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="a fraction from 0 to 1")] = (
+        0.0
+    )
+    on_data_error: Literal["isolate", "raise"] = "isolate"
+    on_strategy_error: Literal["raise", "isolate"] = "raise"
+
+
+class _Engine(Table):
+    threads: _Whole = 0
+
+
+class Output(Table):
+    """[output]."""
+
+    dir: Annotated[str, Field(min_length=1, description="a folder")] = "runs/"
+
+
+class Root(Table):
+    """A whole configuration."""
+
+    data: _Data
+    session: _Session
+    streams: _Streams = _Streams()
+    indicators: dict[str, _Indicator] = {}
+    quality: _Quality = _Quality()
+    strategy: StrategyTable | None = None
+    strategies: Annotated[list[NamedStrategy] | None, Field(description="a list of tables [[strategies]]")] = None
+    execution: _Execution = _Execution()
+    account: _Account = _Account()
+    run: _Run = _Run()
+    engine: _Engine = _Engine()
+    output: Output = Output()
+
+
+def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Parts, str]]:
+    """Every key with what it must be; ``*`` stands for a name or a position."""
+    inner: dict[Parts, type[BaseModel]] = {("strategy",): StrategyTable, ("strategies",): NamedStrategy,
+                                           ("indicators",): _Indicator}  # fmt: skip
+    for name, info in model.model_fields.items():
+        parts = (*prefix, name)
+        below = inner.get(parts) or info.annotation
+        if isinstance(below, type) and issubclass(below, Table):
+            yield parts, info.description or "a table"
+            many = parts in (("strategies",), ("indicators",))
+            if many:
+                yield (*parts, "*"), "a table"
+            yield from known_keys(below, (*parts, "*") if many else parts)
+        else:
+            choices = [repr(c) for c in getattr(info.annotation, "__args__", ())]
+            yield parts, info.description or " or ".join(choices)
+
+
+KEYS: dict[Parts, str] = dict(known_keys(Root))
+PATHS = {("data", "bars"), ("data", "symbols"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
+          ("output", "dir")}  # fmt: skip

@@ -1,0 +1,197 @@
+"""The lifecycle of trading days: seven phases a session, each timed.
+
+1. **initialize** (`_initialize`): mark every requested stream as streamed, generated or ignored; reset session state.
+2. **historical** (`source.start`, then inside every window): trailing windows and warm-up up to the open.
+3. **queues** (`_queues`): take the session from the prefetched window; live, start the streams.
+4. **activate** (`_activate`): mark the session active and start its metrics.
+5. **stream** (`engine.play`): minute by minute, under the guards.
+6. **end of session** (`_end`): deactivate, account, write results; the session's data is dropped, history is kept.
+7. **advance** (`_advance`): the next session by the calendar, or finish with exactly one reason.
+
+Live differs from a backtest only in where minutes come from (`Source`) and where orders go (the engine's book).
+"""
+
+from __future__ import annotations
+
+import time as wall
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bt.engine import Engine, SessionOutcome
+from bt.model import Progress
+from bt.prepare import PreparedWindow
+from bt.recorder import Recorder
+
+Mode = Literal["backtest", "live"]
+Marking = Literal["streamed", "generated", "ignored"]
+FinishReason = Literal["end_date", "no_more_data", "stopped"]
+
+MARKINGS: Mapping[Mode, Mapping[str, Marking]] = {
+    "backtest": {"1m": "streamed", "ticks": "ignored", "quotes": "ignored"},
+    "live": {"1m": "streamed", "ticks": "streamed", "quotes": "streamed"},
+}
+"""How each base stream is treated; every coarser interval is generated in both modes."""
+
+PHASES = ("initialize", "historical", "queues", "activate", "stream", "end_of_session", "advance")
+
+
+def mark_streams(mode: Mode, requested: Sequence[str]) -> dict[str, Marking]:
+    """Each requested stream ("1m", "ticks", "quotes" or a coarser interval) with its marking."""
+    return {stream: MARKINGS[mode].get(stream, "generated") for stream in dict.fromkeys(("1m", *requested))}
+
+
+class Source(Protocol):
+    """Where sessions come from: the store through `prepare`, or (later) live streams."""
+
+    history_seconds: dict[str, float]
+
+    def start(self) -> None:
+        """Bring history up to the first session's open."""
+
+    def windows(self) -> Iterator[PreparedWindow]:
+        """Prepared sessions in order, some at a time."""
+
+
+@dataclass
+class SessionState:
+    """What is true of the session being played; made anew for each."""
+
+    markings: Mapping[str, Marking]
+    active: bool = False
+
+
+@dataclass
+class Timings:
+    """Wall seconds by phase and by part of the preparation."""
+
+    phases: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+    parts: dict[str, float] = field(default_factory=dict)
+    sessions: list[dict[str, float]] = field(default_factory=list)
+
+    def add_parts(self, seconds: Mapping[str, float]) -> None:
+        """Add a window's or the start's parts: history_load, load, features, indicators, quality."""
+        for part, value in seconds.items():
+            self.parts[part] = self.parts.get(part, 0.0) + value
+
+
+class SessionCoordinator:
+    """Drives the sessions of a run.
+
+    Parameters
+    ----------
+    mode : {"backtest", "live"}
+        Decides the markings, nothing else.
+    requested : sequence of str
+        Streams asked for, "1m" is always there.
+    first, total : int
+        Number of the first session in the schedule, and how many there are.
+    complete : bool
+        Whether the last session is the one the run was asked to end with; otherwise data or calendar ended earlier.
+    at_end : {"mark", "close"}
+        What happens to positions at the end.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        requested: Sequence[str],
+        *,
+        source: Source,
+        engine: Engine,
+        recorder: Recorder,
+        first: int,
+        total: int,
+        complete: bool,
+        at_end: str,
+        progress: Progress | None = None,
+    ) -> None:
+        self._mode: Mode = mode
+        self._requested = requested
+        self._source = source
+        self._engine = engine
+        self._recorder = recorder
+        self._first, self._total = first, total
+        self._complete = complete
+        self._at_end = at_end
+        self._progress = progress
+        self.timings = Timings()
+        self.markings: dict[str, Marking] = {}
+        self.stop_reason: str | None = None
+        self.waiting = False
+
+    def run(self) -> FinishReason:
+        """Play every session; why it ended."""
+        with self._phase("historical"):
+            self._source.start()
+        self.timings.add_parts(self._source.history_seconds)
+        number = 0
+        windows = self._source.windows()
+        while (window := self._queues(windows)) is not None:
+            for i in range(len(window.sessions)):
+                state = self._initialize()
+                last = number + 1 == self._total
+                self._activate(state, window, i)
+                outcome = self._stream(window, i, number, last=last)
+                self._end(state, window, i, outcome)
+                number += 1
+                reason = self._advance(number, outcome)
+                if reason is not None:
+                    windows.close()  # type: ignore[attr-defined]
+                    return reason
+            del window
+        return self._finished()
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = wall.perf_counter()
+        self.waiting = name in ("historical", "queues")
+        try:
+            yield
+        finally:
+            self.waiting = False
+            self.timings.phases[name] += wall.perf_counter() - began
+
+    def _initialize(self) -> SessionState:
+        with self._phase("initialize"):
+            self.markings = mark_streams(self._mode, self._requested)
+            return SessionState(self.markings)
+
+    def _queues(self, windows: Iterator[PreparedWindow]) -> PreparedWindow | None:
+        with self._phase("queues"):
+            window = next(windows, None)
+        if window is not None:
+            self.timings.add_parts(window.seconds)
+        return window
+
+    def _activate(self, state: SessionState, window: PreparedWindow, i: int) -> None:
+        with self._phase("activate"):
+            state.active = True
+            self.timings.sessions.append({"bars": float(len(window.sessions[i].bars[1].code))})
+
+    def _stream(self, window: PreparedWindow, i: int, number: int, *, last: bool) -> SessionOutcome:
+        began = wall.perf_counter()
+        with self._phase("stream"):
+            outcome = self._engine.play(window.sessions[i], self._first + number, last=last, at_end=self._at_end)
+        self.timings.sessions[-1]["stream"] = wall.perf_counter() - began
+        return outcome
+
+    def _end(self, state: SessionState, window: PreparedWindow, i: int, outcome: SessionOutcome) -> None:
+        with self._phase("end_of_session"):
+            state.active = False
+            failed = {code: why for (session, code), why in window.failed.items() if session == i}
+            self._recorder.session(outcome, window.quality[i], window.guards[i], failed)
+            if self._progress is not None:
+                totals = self._recorder.totals
+                self._progress(totals.sessions, self._total, totals.bars)
+
+    def _advance(self, number: int, outcome: SessionOutcome) -> FinishReason | None:
+        with self._phase("advance"):
+            if outcome.stopped is not None:
+                self.stop_reason = outcome.stopped
+                return "stopped"
+            return self._finished() if number == self._total else None
+
+    def _finished(self) -> FinishReason:
+        return "end_date" if self._complete else "no_more_data"

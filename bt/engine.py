@@ -1,0 +1,355 @@
+"""The minute: match, move time, show, collect.
+
+For every minute of a session with a bar, and every end of a coarser bin that a strategy asked for:
+
+1. orders given earlier are matched against the bars that open in the minute, and fills are told (`_match`);
+2. the clock moves to the minute's end, and the closes become the last ones known (`_advance`);
+3. rows are shown: minute rows in symbol order, then coarser ones, then the cross-section (`_show`);
+4. what strategies order then is live from the next minute; refusals are told (`_tell`).
+
+At the close exits fill, the strategy is told the session's end, and day orders expire (`_close`).
+"""
+
+from __future__ import annotations
+
+import time as wall
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.book import FillRecord, Market, Output, StrategyBook
+from bt.errors import BtError, StrategyRaised
+from bt.execution import to_units, units
+from bt.ledger import Curve, Marks, Trade
+from bt.model import Clock, PreparedSession, Session, instant, slot_times
+from bt.playback import CrossFeed, Feed, Tape, Withheld, feed
+from bt.schema import MINUTE
+from bt.strategy import Declaration
+
+
+@dataclass
+class Player:
+    """A strategy in the run: what it declared, its book, and the column behind each field of each row type."""
+
+    declaration: Declaration
+    book: StrategyBook
+    ids: Sequence[dict[str, str]]
+    failed: str = ""
+
+    @property
+    def instance(self) -> Any:
+        """The strategy itself."""
+        return self.declaration.instance
+
+    def has(self, callback: str) -> bool:
+        """Whether the strategy has the callback and is still running."""
+        return not self.failed and callback in self.declaration.callbacks
+
+
+@dataclass(frozen=True)
+class PlayerOutcome:
+    """What one strategy did in a session: its book's output, equity curve, trades and positions at the close."""
+
+    output: Output
+    curve: Curve
+    trades: Sequence[Trade]
+    positions: Sequence[tuple[int, int, int, int]]  # code, shares, price and value in units
+    withheld: Sequence[Withheld]
+
+
+@dataclass(frozen=True)
+class SessionOutcome:
+    """What happened in a session. `minutes` of it were played (all, unless the run was stopped); `volume` is that of each
+    bar that filled an order, by (slot, code)."""
+
+    session: Session
+    players: Sequence[PlayerOutcome]
+    bars: int
+    iterations: int
+    minutes: int
+    stopped: str | None
+    volume: Mapping[tuple[int, int], float]
+
+
+@dataclass
+class Pace:
+    """Speed: 0 as fast as possible, k > 0 k times real time. `stop` ends the run; waiting ends with it."""
+
+    speed: float
+    stop: Event = field(default_factory=Event)
+
+    def wait(self, began: float, elapsed_us: int) -> None:
+        """Sleep until `elapsed_us` of session time have passed at this speed since wall time `began`."""
+        due = began + elapsed_us / 1e6 / self.speed
+        while not self.stop.is_set() and (left := due - wall.monotonic()) > 0:
+            self.stop.wait(min(left, 1.0))
+
+
+class Engine:
+    """Plays prepared sessions to strategies.
+
+    Parameters
+    ----------
+    market : Market
+        The run's symbols and last closes.
+    players : sequence of Player
+        In configured order.
+    zone : ZoneInfo
+        The exchange's, for `local_time`.
+    isolate : bool
+        A strategy that raises is stopped and the others go on; otherwise StrategyRaised ends the run.
+    """
+
+    def __init__(self, market: Market, players: Sequence[Player], zone: ZoneInfo, *, pace: Pace, isolate: bool) -> None:
+        self.market = market
+        self.players = players
+        self.pace = pace
+        self._zone = zone
+        self._isolate = isolate
+        self._names = np.array(market.symbols, dtype=object)
+
+    def play(self, prepared: PreparedSession, number: int, *, last: bool, at_end: str) -> SessionOutcome:
+        """One session from its open to its close (or to where the run is stopped). `last` is the run's last session."""
+        session, market = prepared.session, self.market
+        clock = Clock(session.open, session.close)
+        market.session, market.number, market.now, market.elapsed = session, number, session.open, 0
+        market.seen_at_open = market.seen.copy()
+        prior = market.last.copy()
+        for player in self.players:
+            player.book.begin()
+        stage = _Stage.of(prepared, self.players, self._names, self._zone)
+        empty = len(stage.tape.code) == 0  # a session without any bar is not shown
+        for player in self.players:
+            if not empty:
+                self._call(player, "on_session_start", session)
+                self._tell(player)
+        played, iterations = self._stream(stage, clock)
+        stopped = self._stopped()
+        if stopped is None:
+            clock.advance(session.close)
+            market.now, market.elapsed, played = clock.now, session.minutes, session.minutes
+            self._close(stage, last=last, at_end=at_end, empty=empty)
+            stopped = self._stopped()
+        marks = Marks(stage.index, stage.closes, prior)
+        players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
+        volume = stage.volume([f for p in self.players for f in p.book.output.fills])
+        return SessionOutcome(session, players, len(stage.tape.code), iterations, played, stopped, volume)
+
+    def _stopped(self) -> str | None:
+        if self.pace.stop.is_set():
+            return "interrupted"
+        for player in self.players:
+            if player.book.stop_reason is not None:
+                return player.book.stop_reason
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- the minute
+
+    def _stream(self, stage: _Stage, clock: Clock) -> tuple[int, int]:
+        """Step through the session's minutes; (minutes played, steps)."""
+        began = wall.monotonic()
+        speed, session, stop = self.pace.speed, stage.session, self.pace.stop
+        start, books = stage.tape.start, [p.book for p in self.players]
+        for number, end in enumerate(stage.steps):
+            if start[end] < start[end + 1]:
+                self._match(stage, clock, end)
+            self._advance(stage, clock, end)
+            if speed > 0:
+                self.pace.wait(began, clock.now - session.open)
+            for player, show in zip(self.players, stage.shows, strict=True):
+                if not player.failed:
+                    self._show(player, show, end)
+            if stop.is_set() or any(b.stop_reason is not None for b in books):
+                return end, number + 1
+        return session.minutes, len(stage.steps)
+
+    def _match(self, stage: _Stage, clock: Clock, end: int) -> None:
+        opened = stage.times[end - 1]
+        clock.advance(opened)
+        self.market.now = opened
+        for player in self.players:
+            book = player.book
+            if book.waiting:
+                fills = book.match(stage.index[end - 1], stage.opens, opened, end - 1)
+                book.decide_at(opened + MINUTE)
+                for fill in fills:
+                    self._call(player, "on_fill", fill)
+
+    def _advance(self, stage: _Stage, clock: Clock, end: int) -> None:
+        market = self.market
+        clock.advance(stage.times[end - 1] + MINUTE)
+        market.now, market.elapsed = clock.now, end
+        a, b = stage.tape.start[end], stage.tape.start[end + 1]
+        if a < b:
+            here = stage.tape.code[a:b]
+            market.last[here] = stage.closes[a:b]
+            market.seen[here] += 1
+            market.version += 1
+
+    def _show(self, player: Player, show: _Show, end: int) -> None:
+        book = player.book
+        book.decide_at(self.market.now)
+        try:
+            if show.on_bar is not None:
+                on_bar = show.on_bar
+                for rows_feed in show.feeds:
+                    if rows_feed.start[end] < rows_feed.start[end + 1]:
+                        rows, progress, codes = rows_feed.rows(end)
+                        book.shown = (progress, codes)
+                        for row in rows:
+                            on_bar(row, book)
+                book.shown = None
+            cross = show.cross
+            if cross is not None and cross.feed.start[end] < cross.feed.start[end + 1]:
+                show.on_minute(cross.rows(end, book.shares), book)
+        except Exception as error:
+            self._raised(player, error)
+        if book.has_events:
+            self._tell(player)
+
+    def _close(self, stage: _Stage, *, last: bool, at_end: str, empty: bool) -> None:
+        for player in self.players:
+            book = player.book
+            book.decide_at(stage.session.close)
+            fills = book.close_exits(stage.close_price)
+            if last and at_end == "close":
+                fills += book.close_all(stage.close_price)
+            for fill in fills:
+                self._call(player, "on_fill", fill)
+            if not empty:
+                self._call(player, "on_session_end", stage.session)
+            book.expire()
+            self._tell(player)
+
+    # ------------------------------------------------------------------------------------------------------- callbacks
+
+    def _tell(self, player: Player) -> None:
+        """Tell a strategy of the orders that ended since it was last told; what that causes is told next time."""
+        for order in player.book.events():
+            self._call(player, "on_order", order)
+
+    def _call(self, player: Player, callback: str, value: Any) -> None:
+        if player.has(callback):
+            try:
+                getattr(player.instance, callback)(value, player.book)
+            except Exception as error:
+                self._raised(player, error)
+
+    def _raised(self, player: Player, error: Exception) -> None:
+        """A strategy's own exception: noted with session, minute and symbol; then isolated or raised."""
+        market, book = self.market, player.book
+        assert market.session is not None
+        where = f"session {market.session.name}, minute {max(market.elapsed - 1, 0)}, {instant(market.now):%Y-%m-%d %H:%M} UTC"
+        code = book.current_code
+        if code is not None:
+            where += f", symbol {market.symbols[code]}"
+        book.shown = None
+        text = f"strategy {player.declaration.name}: {type(error).__name__}: {error} ({where})"
+        if not isinstance(error, BtError):
+            error.add_note(where)
+        if self._isolate:
+            player.failed = text
+            book.log(text)
+            book.give_up()
+            return
+        raise StrategyRaised(text) from error
+
+    def _outcome(self, player: Player, number: int, stage: _Stage, marks: Marks, played: int) -> PlayerOutcome:
+        curve, trades = player.book.settle(marks)
+        if played < stage.session.minutes:
+            curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
+        return PlayerOutcome(
+            player.book.output, curve, trades, player.book.held(), stage.shows[number].withheld
+        )
+
+
+# ------------------------------------------------------------------------------------------------------------- the stage
+
+
+@dataclass(frozen=True)
+class _Show:
+    """What one strategy is shown in a session."""
+
+    feeds: Sequence[Feed]
+    cross: CrossFeed | None
+    on_bar: Callable[[Any, Any], Any] | None
+    on_minute: Callable[[Any, Any], Any]
+    withheld: Sequence[Withheld]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One session's bars, set up for the minute loop."""
+
+    session: Session
+    times: list[int]
+    tape: Tape
+    steps: list[int]
+    opens: npt.NDArray[np.float64]
+    closes: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int32]
+    shows: Sequence[_Show]
+    closing: dict[int, float]
+
+    @staticmethod
+    def of(
+        prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo
+    ) -> _Stage:
+        """Sort every interval into playback order and make the feeds; equal row types share one."""
+        session = prepared.session
+        times = slot_times(session)
+        tapes = {interval: Tape.of(session, bars) for interval, bars in prepared.bars.items()}
+        tape = tapes[1]
+        index = np.full((session.minutes, len(names)), -1, dtype=np.int32)
+        index[tape.begin, tape.code] = np.arange(len(tape.code), dtype=np.int32)
+        made: dict[Any, Any] = {}
+        shows, wanted = [], set(np.flatnonzero(np.diff(tape.start)).tolist())
+        for player in players:
+            feeds, cross = [], None
+            rows = player.declaration.rows if {"on_bar", "on_minute"} & player.declaration.callbacks else ()
+            for row, ids in zip(rows, player.ids, strict=False):
+                key = (row.cls, tuple(sorted(ids.items())))
+                if key not in made:
+                    made[key] = feed(tapes[row.interval], row, ids, names, zone, times)
+                feeds.append(made[key])
+                wanted.update(np.flatnonzero(np.diff(tapes[row.interval].start)).tolist())
+            if feeds and "on_minute" in player.declaration.callbacks:
+                finest = feeds[0]
+                if id(finest) not in made:
+                    made[id(finest)] = CrossFeed.of(finest, tuple(names.tolist()))
+                cross = made[id(finest)]
+            on_bar = getattr(player.instance, "on_bar", None)
+            shows.append(
+                _Show(feeds, cross, on_bar, getattr(player.instance, "on_minute", None) or _nothing,
+                      [w for f in feeds for w in f.withheld])
+            )  # fmt: skip
+        return _Stage(
+            session, times.tolist(), tape, sorted(wanted), tape.take("open").values,
+            units(tape.take("close").values), index, shows, dict(prepared.closing),
+        )  # fmt: skip
+
+    def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
+        """The volume of each bar at whose open there was a fill, by (slot, code)."""
+        at = sorted({(f.slot, f.code) for f in fills if f.time != self.session.close})
+        values = self.tape.columns["volume"].values
+        return {key: float(values[self.tape.order[self.index[key]]]) for key in at}
+
+    def close_price(self, code: int) -> tuple[int, int] | None:
+        """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
+        present = np.flatnonzero(self.index[:, code] >= 0)
+        if code in self.closing:
+            return to_units(self.closing[code]), 0
+        if not len(present):
+            return None
+        slot = int(present[-1])
+        stale = (self.session.close - self.times[slot] - MINUTE) // MINUTE
+        return int(self.closes[self.index[slot, code]]), int(stale)
+
+
+def _nothing(rows: Any, book: Any) -> None:
+    """A strategy without on_minute."""

@@ -1,0 +1,76 @@
+"""Every error bt raises on purpose, in one tree.
+
+::
+
+    BtError
+    ├── UsageError            the request is wrong: config, flag, name, date            exit 2
+    │   ├── ConfigError       an unknown or impossible configuration value
+    │   ├── CalendarError     an unknown calendar, a date outside its bounds, no such session
+    │   └── StrategyError     the strategy is not one: its class, row type, features or parameters
+    ├── DataError             a file fault: nothing was replayed                        exit 2
+    ├── FeatureError          a feature peeks, or needs more than its declared lookback exit 2
+    ├── ClockError            the clock was moved backwards or past the close (also a RuntimeError)
+    ├── MoneyError            an amount does not fit int64 units of 1e-8 (also an OverflowError)
+    ├── ResultsError          results could not be written: a full disk, no permission   exit 1
+    └── StrategyRaised        the strategy's own code raised; the run is kept            exit 1
+
+A message reads ``<source>: <thing> must be X, was Y; <hint>``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BtError(Exception):
+    """Any error bt raises on purpose. ``exit_code`` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class UsageError(BtError):
+    """The request is wrong: a configuration value, a flag, a name, a date."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration key is unknown or its value impossible."""
+
+
+class CalendarError(UsageError):
+    """A calendar is unknown, a date lies outside its bounds, or a day is not a session."""
+
+
+class StrategyError(UsageError):
+    """A strategy cannot be used: its class, row type, features or parameters."""
+
+
+class DataError(BtError):
+    """A file fault: an unreadable file, a missing or retyped column, a naive time without a zone."""
+
+    exit_code = 2
+
+
+class FeatureError(BtError):
+    """A feature reads the future or more bars than its declared lookback."""
+
+    exit_code = 2
+
+
+class ClockError(BtError, RuntimeError):
+    """The clock was asked to go backwards, or past the session's close."""
+
+
+class MoneyError(BtError, OverflowError):
+    """An amount of money does not fit int64 units of 1e-8 of the currency."""
+
+
+class ResultsError(BtError):
+    """Results could not be written."""
+
+
+class StrategyRaised(BtError):
+    """A strategy's own code raised. The original exception is the cause; `run` is what was replayed until then."""
+
+    run: Any = None

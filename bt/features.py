@@ -1,0 +1,341 @@
+"""Features: columns over one symbol's bars, declared with how many bars they need.
+
+`feature`, `sma` and `trailing` make the values a strategy declares; `evaluate` computes them. It works on a frame in
+*feature order*: sorted by symbol, then time, with each symbol's warm-up bars of earlier sessions first. Exact kernels
+(`sma`) run over whole columns of scaled integers. Any other expression is evaluated apart for each symbol and session on
+its warm-up bars plus the session, so that no float state crosses a session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.errors import FeatureError, StrategyError
+from bt.schema import BAR_COLUMNS, PRICES, interval_minutes
+
+IntArray = npt.NDArray[np.int64]
+
+AGGREGATES = ("avg", "max", "min", "sum", "std", "first", "last")
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """A column over one symbol's bars of `interval`; made by `feature`, `sma` or `trailing`.
+
+    `bars` and `sessions` are the warm-up it needs: bars of the symbol before the first bar shown, or whole sessions.
+    """
+
+    kind: Literal["expression", "sma", "trailing"]
+    interval: str = "1m"
+    within: Literal["session"] | None = None
+    expr: pl.Expr | None = None
+    column: str = ""
+    n: int = 0
+    bars: int = 0
+    sessions: int = 0
+    aggregate: str = ""
+    period: str = ""
+    at: Literal["session", "minute"] = "session"
+    min_sessions: int = 1
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for two features that are the same column."""
+        source: Any = None
+        if self.expr is not None:
+            try:
+                source = self.expr.meta.serialize()
+            except pl.exceptions.PolarsError:  # an expression that calls Python has no serial form
+                source = id(self.expr)
+        return (
+            self.kind, self.interval, self.within, source, self.column, self.n, self.bars, self.sessions,
+            self.aggregate, self.period, self.at, self.min_sessions,
+        )  # fmt: skip
+
+    @property
+    def minutes(self) -> int:
+        """Length of the interval in minutes; schema.DAY for 1d."""
+        return interval_minutes(self.interval)
+
+    def inputs(self) -> tuple[str, ...]:
+        """Bar columns it reads, in bar order."""
+        names = [self.column] if self.expr is None else self.expr.meta.root_names()
+        return tuple(c for c in (*BAR_COLUMNS, "vwap", "n_trades") if c in names)
+
+
+def _checked(feature: Feature, name: str) -> Feature:
+    try:
+        feature.minutes  # noqa: B018 - parsing is the check
+    except ValueError:
+        raise StrategyError(f'{name}: interval must be like "5m", "1h" or "1d", was {feature.interval!r}') from None
+    if feature.within not in (None, "session"):
+        raise StrategyError(f'{name}: within must be None or "session", was {feature.within!r}')
+    names = [feature.column] if feature.expr is None else feature.expr.meta.root_names()
+    for column in names:
+        if column not in (*BAR_COLUMNS, "vwap", "n_trades"):
+            raise StrategyError(f"{name}: a column must be one of {', '.join(BAR_COLUMNS)}, was {column!r}")
+    return feature
+
+
+def feature(
+    expr: pl.Expr,
+    lookback: int | str,
+    *,
+    interval: str = "1m",
+    within: Literal["session"] | None = None,
+) -> Feature:
+    """A Polars expression over one symbol's bars (columns open, high, low, close, volume), oldest first.
+
+    Parameters
+    ----------
+    expr : polars.Expr
+        One value a bar; it sees `lookback` earlier bars of the symbol and the session's bars, nothing else.
+    lookback : int or str
+        Bars of warm-up before the session's first bar, or ``"5d"``: the bars of the 5 sessions before.
+    interval : str
+        Bars it works on: "1m", "5m", ... "1d". A coarser value is joined as-of: visible from its bin's end.
+    within : {"session"}, optional
+        "session": it sees only bars of the current session.
+
+    Raises
+    ------
+    StrategyError
+        The expression, lookback or interval is not one.
+    """
+    if not isinstance(expr, pl.Expr):
+        raise StrategyError(f"feature: expr must be a Polars expression, was {type(expr).__name__}; write bt.col-free pl.col(...)")
+    bars = sessions = 0
+    if isinstance(lookback, str):
+        if not lookback[:-1].isdecimal() or lookback[-1:] != "d" or int(lookback[:-1]) < 1:
+            raise StrategyError(f'feature: lookback must be a number of bars or like "5d", was {lookback!r}')
+        sessions = int(lookback[:-1])
+    else:
+        if isinstance(lookback, bool) or lookback < 0:
+            raise StrategyError(f"feature: lookback must be >= 0 bars, was {lookback!r}")
+        bars = int(lookback)
+    if within == "session":
+        bars = sessions = 0
+    made = Feature("expression", interval, within, expr, bars=bars, sessions=sessions)
+    return _checked(made, "feature")
+
+
+def sma(
+    column: str, n: int, *, interval: str = "1m", within: Literal["session"] | None = None
+) -> Feature:
+    """The mean of `column` over the symbol's last `n` bars; null until there are `n`.
+
+    Exact: sums of prices on their tick grid (and of whole volumes) are integer sums, made a float by one correctly
+    rounded division, so equal means are equal.
+
+    Parameters
+    ----------
+    column : str
+        open, high, low, close or volume.
+    n : int
+        Bars of `interval`, at least 1; they run across sessions unless ``within="session"``.
+
+    Source: arithmetic mean, https://en.wikipedia.org/wiki/Moving_average#Simple_moving_average
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise StrategyError(f"sma: n must be a whole number >= 1, was {n!r}")
+    bars = 0 if within == "session" else n - 1
+    return _checked(Feature("sma", interval, within, column=column, n=n, bars=bars), "sma")
+
+
+def trailing(
+    aggregate: str,
+    of: str | pl.Expr,
+    period: str,
+    *,
+    at: Literal["session", "minute"] = "session",
+    min_sessions: int = 1,
+) -> Feature:
+    """An aggregate over past sessions, the current one excluded; fixed at the open.
+
+    Parameters
+    ----------
+    aggregate : str
+        avg, max, min, sum, std (sample), first or last.
+    of : str or polars.Expr
+        A bar column or an expression of bar columns ("close*volume" or ``pl.col("close") * pl.col("volume")``).
+    period : str
+        "10d" sessions, "52w" "3m" "1y" calendar weeks, months, years.
+    at : {"session", "minute"}
+        "session": over daily bars (an expression is summed over each session). "minute": over the values of the same
+        minute of session.
+    min_sessions : int
+        Fewer sessions with data give null.
+    """
+    if aggregate not in AGGREGATES:
+        raise StrategyError(f"trailing: aggregate must be one of {', '.join(AGGREGATES)}, was {aggregate!r}")
+    if at not in ("session", "minute"):
+        raise StrategyError(f'trailing: at must be "session" or "minute", was {at!r}')
+    if not period[:-1].isdecimal() or int(period[:-1]) < 1 or period[-1:] not in "dwmy":
+        raise StrategyError(f'trailing: period must be like "10d", "52w", "3m" or "1y", was {period!r}')
+    if min_sessions < 1:
+        raise StrategyError(f"trailing: min_sessions must be >= 1, was {min_sessions}")
+    expr = None if isinstance(of, str) and of in BAR_COLUMNS else (of if isinstance(of, pl.Expr) else _parse(of))
+    column = of if expr is None and isinstance(of, str) else ""
+    made = Feature(
+        "trailing", expr=expr, column=column, aggregate=aggregate, period=period, at=at, min_sessions=min_sessions
+    )
+    return _checked(made, "trailing")
+
+
+def _parse(text: str) -> pl.Expr:
+    """An arithmetic expression of bar columns as Polars: ``close*volume``, ``(high-low)/close``, numbers allowed."""
+    import ast  # only configurations with expressions need it
+
+    operators: dict[type, Any] = {
+        ast.Add: pl.Expr.__add__, ast.Sub: pl.Expr.__sub__, ast.Mult: pl.Expr.__mul__, ast.Div: pl.Expr.__truediv__,
+    }  # fmt: skip
+
+    def build(node: ast.AST) -> pl.Expr:
+        if isinstance(node, ast.BinOp) and type(node.op) in operators:
+            made: pl.Expr = operators[type(node.op)](build(node.left), build(node.right))
+            return made
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return -build(node.operand)
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+            return pl.lit(float(node.value))
+        if isinstance(node, ast.Name) and node.id in BAR_COLUMNS:
+            return pl.col(node.id)
+        raise StrategyError(
+            f"indicator: an expression must use {', '.join(BAR_COLUMNS)}, numbers and + - * / only, was {text!r}"
+        )
+
+    try:
+        return build(ast.parse(text, mode="eval").body)
+    except SyntaxError:
+        raise StrategyError(f"indicator: of must be a bar column or an expression of them, was {text!r}") from None
+
+
+# --------------------------------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Bars of one interval in feature order.
+
+    `frame` has the bar columns; rows are sorted by (`code`, `session`, time). `wanted` marks the rows whose values are
+    asked for, whole sessions of a symbol; the others are warm-up. `scale` holds each symbol's 10^k, 0 where it has none.
+    """
+
+    frame: pl.DataFrame
+    code: IntArray
+    session: IntArray
+    wanted: npt.NDArray[np.bool_]
+    scale: IntArray
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> Ordered:
+        """The rows marked in `keep`."""
+        return Ordered(
+            self.frame.filter(pl.Series(keep)), self.code[keep], self.session[keep], self.wanted[keep], self.scale
+        )
+
+
+def _starts(group: IntArray) -> IntArray:
+    """Row of the first member of each row's run of equal values."""
+    n = len(group)
+    new = np.empty(n, dtype=bool)
+    if n:
+        new[0] = True
+        np.not_equal(group[1:], group[:-1], out=new[1:])
+    return np.maximum.accumulate(np.where(new, np.arange(n), 0))
+
+
+def _group(bars: Ordered, within: str | None) -> IntArray:
+    if within is None:
+        return bars.code
+    return bars.code * (int(bars.session.max(initial=0)) + 1) + bars.session
+
+
+def scaled(values: npt.NDArray[Any], scale: IntArray) -> IntArray:
+    """Prices as whole numbers of their tick grid: round(price x scale)."""
+    return np.rint(values * scale).astype(np.int64)
+
+
+def window_sum(values: npt.NDArray[Any], start: IntArray, n: int) -> npt.NDArray[Any]:
+    """Sum of the last `n` values of each row's run (garbage where the run is shorter); integers stay exact."""
+    if values.dtype.kind in "iu":
+        total = np.cumsum(values)
+        out = total.copy()
+        out[n:] -= total[:-n] if n < len(total) else 0
+        return out
+    out = np.zeros(len(values))  # floats: added afresh for every row, oldest first, so that the cut does not matter
+    for back in range(n - 1, 0, -1):
+        out[back:] += values[:-back]
+    return out + values
+
+
+def _sma(bars: Ordered, feature: Feature) -> pl.Series:
+    start = _starts(_group(bars, feature.within))
+    values = bars.frame[feature.column].to_numpy()
+    known = np.arange(len(values)) - start >= feature.n - 1
+    if feature.column in PRICES:
+        scale = bars.scale[bars.code]
+        mean = np.divide(window_sum(scaled(values, scale), start, feature.n), (feature.n * np.maximum(scale, 1)))
+        rough = scale == 0
+        if rough.any():
+            mean[rough] = (window_sum(values, start, feature.n) / feature.n)[rough]
+    else:
+        mean = window_sum(values, start, feature.n) / feature.n
+    series = pl.Series(mean)
+    return series if known.all() else pl.select(pl.when(pl.Series(known)).then(series)).to_series()
+
+
+def _pieces(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows of every piece (a symbol's session with its warm-up), the piece of each, and how many are warm-up.
+
+    Returns (start, first, stop) rows per piece in feature order: warm-up is [start, first), the session [first, stop).
+    """
+    n = len(bars.code)
+    both = _group(bars, "session")
+    stop = np.append(np.flatnonzero(np.diff(both)) + 1, n) if n else np.zeros(0, np.int64)
+    first = np.concatenate([[0], stop[:-1]]).astype(np.int64) if n else stop
+    asked = bars.wanted[first]
+    first, stop = first[asked], stop[asked]
+    lower = _starts(bars.code)[first]
+    if feature.sessions:
+        span = int(bars.session.max(initial=0)) + 1
+        earliest = np.maximum(bars.session[first] - feature.sessions * factor, 0)
+        start = np.searchsorted(bars.code * span + bars.session, bars.code[first] * span + earliest)
+    elif feature.within == "session":
+        start = first
+    else:
+        start = np.maximum(first - feature.bars * factor, lower)
+    return start.astype(np.int64), first, stop
+
+
+def _expression(bars: Ordered, feature: Feature, factor: int = 1) -> pl.Series:
+    """Values aligned to the rows of `bars`; rows of warm-up sessions are null."""
+    assert feature.expr is not None
+    start, first, stop = _pieces(bars, feature, factor)
+    length = stop - start
+    total = int(length.sum())
+    offset = np.cumsum(length) - length
+    piece = np.repeat(np.arange(len(start)), length)
+    rows = np.arange(total) - np.repeat(offset - start, length)
+    keep = rows >= np.repeat(first, length)
+    frame = bars.frame.select(feature.inputs())[rows] if feature.inputs() else pl.DataFrame(height=total)
+    frame = frame.with_columns(pl.Series("__piece", piece))
+    values = frame.lazy().select(feature.expr.over("__piece").alias("v")).collect(engine="in-memory")["v"]
+    if len(values) != total:
+        raise FeatureError(f"feature: the expression must give one value a bar, gave {len(values)} for {total} bars")
+    out = pl.Series("v", [None], dtype=values.dtype).new_from_index(0, len(bars.code))
+    return out.scatter(rows[keep], values.filter(pl.Series(keep)))
+
+
+def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> pl.Series:
+    """One value a row of `bars` (Float64, or the expression's own type); null where not known yet.
+
+    `factor` widens the warm-up of an expression: the start-up check evaluates with 1 and with 2.
+    """
+    if feature.kind == "sma":
+        return _sma(bars, feature)
+    return _expression(bars, feature, factor)

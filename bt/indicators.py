@@ -1,0 +1,223 @@
+"""Trailing indicators: aggregates over past sessions, the current one excluded, fixed at the open.
+
+`SessionWindow` keeps one value a symbol and session (daily bars, or an expression summed over a session); `MinuteWindow` keeps
+one a symbol, session and minute of session. Both move one session at a time and never depend on where the run started:
+integer sums are exact, float sums are added afresh, oldest first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+IntArray = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Trailed(NamedTuple):
+    """An indicator at one session: values (NaN where unknown), which are unknown, and sessions used. One entry a
+    symbol, or (minutes, symbols)."""
+
+    values: Floats
+    null: npt.NDArray[np.bool_]
+    used: IntArray
+
+
+def shifted(day: date, period: str) -> date:
+    """`day` minus a calendar period "3w", "3m" or "1y"; the day of month is clipped to the month's last."""
+    number = int(period[:-1])
+    if period[-1] == "w":
+        return day - timedelta(weeks=number)
+    months = number * (12 if period[-1] == "y" else 1)
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    for last in (day.day, 30, 29, 28):
+        try:
+            return date(year, month + 1, last)
+        except ValueError:
+            continue
+    raise AssertionError("every month has 28 days")
+
+
+def first_session(names: Sequence[date], at: int, period: str) -> int:
+    """Index of the first session of ``[session - period, session)`` for session number `at` of `names`.
+
+    Below 0 when "Nd" reaches back past the schedule's first session.
+    """
+    if period[-1] == "d":
+        return at - int(period[:-1])
+    return bisect_left(names, shifted(names[at], period), 0, at)
+
+
+def _divided(total: Array, count: Array, scale: Array) -> Floats:
+    """total / (count x scale) by one true division; 0 / 0 is NaN."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.divide(total, count * scale, dtype=np.float64))
+
+
+def _combine(stack: Array, present: npt.NDArray[np.bool_], aggregate: str, scale: Array) -> Floats:
+    """`aggregate` down axis 0 of (sessions, ...), over what is present; garbage where nothing is."""
+    count = present.sum(axis=0)
+    if aggregate in ("avg", "sum"):
+        total = np.where(present, stack, 0).sum(axis=0)  # axis 0: added row by row, oldest first
+        return _divided(total, count if aggregate == "avg" else 1, scale)
+    if aggregate in ("first", "last"):
+        at = present.argmax(axis=0) if aggregate == "first" else len(present) - 1 - present[::-1].argmax(axis=0)
+        return _divided(np.take_along_axis(stack, at[None], axis=0)[0], 1, scale)
+    if aggregate in ("max", "min"):
+        wide: Any = np.iinfo(np.int64) if stack.dtype.kind == "i" else np.finfo(np.float64)
+        if aggregate == "max":
+            return _divided(np.where(present, stack, wide.min).max(axis=0), 1, scale)
+        return _divided(np.where(present, stack, wide.max).min(axis=0), 1, scale)
+    values = _divided(stack, 1, scale)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(present, values, 0.0).sum(axis=0) / count
+        spread = np.where(present, values - mean, 0.0)
+        return np.asarray(np.sqrt((spread * spread).sum(axis=0) / (count - 1)))
+
+
+def _masked(values: Floats, used: IntArray, aggregate: str, min_sessions: int) -> Trailed:
+    null = used < max(min_sessions, 2 if aggregate == "std" else 1)
+    return Trailed(np.where(null, np.nan, values), null, used)
+
+
+class SessionWindow:
+    """The last sessions' values of one quantity, one a symbol.
+
+    Parameters
+    ----------
+    symbols : int
+    scale : array of int
+        What whole numbers must be divided by: each symbol's 10^k for prices, else 1. Where it is 0 (no tick grid), values
+        are kept as floats and summed as floats.
+    """
+
+    def __init__(self, symbols: int, scale: IntArray) -> None:
+        self._symbols = symbols
+        self._scale = np.maximum(scale, 1)
+        self._rough = scale == 0
+        self._days: dict[int, tuple[Array, Floats, npt.NDArray[np.bool_]]] = {}
+
+    def add(self, session: int, code: IntArray, values: Array) -> None:
+        """The values of session number `session`: one for each symbol in `code`."""
+        present = np.zeros(self._symbols, dtype=bool)
+        present[code] = True
+        floats = np.zeros(self._symbols)
+        floats[code] = values
+        whole: Array = floats
+        if values.dtype.kind in "iu":
+            whole = np.zeros(self._symbols, dtype=np.int64)
+            whole[code] = values
+        elif (self._scale != 1).any():
+            whole = np.rint(floats * self._scale).astype(np.int64)
+        self._days[session] = (whole, floats, present)
+
+    def has(self, session: int) -> bool:
+        """Whether the session has been added."""
+        return session in self._days
+
+    def forget(self, before: int) -> None:
+        """Drop sessions numbered below `before`."""
+        for session in [s for s in self._days if s < before]:
+            del self._days[session]
+
+    def at(self, first: int, stop: int, aggregate: str, min_sessions: int) -> Trailed:
+        """The aggregate over sessions first <= s < stop."""
+        days = [self._days[s] for s in range(first, stop) if s in self._days]
+        if not days:
+            nothing = np.zeros(self._symbols, dtype=np.int64)
+            return _masked(np.full(self._symbols, np.nan), nothing, aggregate, min_sessions)
+        present = np.stack([d[2] for d in days])
+        values = _combine(np.stack([d[0] for d in days]), present, aggregate, self._scale)
+        if self._rough.any():
+            rough = _combine(np.stack([d[1] for d in days]), present, aggregate, np.ones(self._symbols))
+            values = np.where(self._rough, rough, values)
+        return _masked(values, present.sum(axis=0), aggregate, min_sessions)
+
+
+class MinuteWindow:
+    """The last sessions' values of one quantity by minute of session: for one period and aggregate.
+
+    Sessions enter with `add`, in order. Whole numbers (volumes, prices on a grid) keep a running exact sum for avg and sum;
+    everything else is combined afresh each session.
+    """
+
+    def __init__(self, symbols: int, scale: IntArray, aggregate: str) -> None:
+        self._symbols = symbols
+        self._aggregate = aggregate
+        self._exact = aggregate in ("avg", "sum") and bool((scale > 0).all())
+        self._scale = np.maximum(scale, 1) if self._exact else np.ones_like(scale)
+        self._grid = scale
+        self._days: deque[tuple[int, IntArray, Array]] = deque()
+        self._sum: IntArray = np.zeros(0, dtype=np.int64)
+        self._count: IntArray = np.zeros(0, dtype=np.int64)
+
+    def add(self, session: int, slot: IntArray, code: IntArray, values: Array) -> None:
+        """The values of a session, one for each of its bars."""
+        at = slot * self._symbols + code
+        if self._exact and values.dtype.kind == "f":
+            values = np.rint(values * self._grid[code]).astype(np.int64)
+        self._days.append((session, at, values))
+        if self._exact:
+            self._grow(int(at.max(initial=-1)) + 1)
+            self._sum[at] += values
+            self._count[at] += 1
+
+    def _grow(self, size: int) -> None:
+        size = -(-size // self._symbols) * self._symbols
+        if size > len(self._sum):
+            more = np.zeros(size - len(self._sum), dtype=np.int64)
+            self._sum, self._count = np.concatenate([self._sum, more]), np.concatenate([self._count, more])
+
+    def forget(self, before: int) -> None:
+        """Drop sessions numbered below `before`."""
+        while self._days and self._days[0][0] < before:
+            _, at, values = self._days.popleft()
+            if self._exact:
+                self._sum[at] -= values
+                self._count[at] -= 1
+
+    def at(self, minutes: int, min_sessions: int) -> Trailed:
+        """The aggregate for each of the first `minutes` slots: arrays of shape (minutes, symbols)."""
+        size, shape = minutes * self._symbols, (minutes, self._symbols)
+        if self._exact:
+            self._grow(size)
+            total, used = self._sum[:size].reshape(shape), self._count[:size].reshape(shape)
+            values = _divided(total, used if self._aggregate == "avg" else 1, self._scale)
+            return _masked(values, used.copy(), self._aggregate, min_sessions)
+        values, used = self._fold(size)
+        return _masked(values.reshape(shape), used.reshape(shape), self._aggregate, min_sessions)
+
+    def _fold(self, size: int) -> tuple[Floats, IntArray]:
+        """Fold the kept sessions into one value a cell, oldest first."""
+        used = np.zeros(size, dtype=np.int64)
+        total, square = np.zeros(size), np.zeros(size)
+        days = [(at[at < size], values[at < size].astype(np.float64)) for _, at, values in self._days]
+        for at, values in days:
+            fresh = used[at] == 0
+            used[at] += 1
+            if self._aggregate in ("avg", "sum", "std"):
+                total[at] += values
+            elif self._aggregate == "last":
+                total[at] = values
+            elif self._aggregate == "first":
+                total[at] = np.where(fresh, values, total[at])
+            elif self._aggregate == "max":
+                total[at] = np.where(fresh, values, np.maximum(total[at], values))
+            else:
+                total[at] = np.where(fresh, values, np.minimum(total[at], values))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if self._aggregate == "avg":
+                return total / used, used
+            if self._aggregate == "std":
+                mean = total / used
+                for at, values in days:
+                    square[at] += (values - mean[at]) ** 2
+                return np.sqrt(square / (used - 1)), used
+        return total, used

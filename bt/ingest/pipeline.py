@@ -1,0 +1,270 @@
+"""An ingest from end to end.
+
+1. `find` lists the files, `_plan` hashes them and tells new, changed and known ones apart.
+2. `_read` streams each through its importer and its Cleaner into the Spool; bad rows are refused on the way.
+3. `_build` takes back one day at a time, merges it with what the store has, and writes its file.
+4. `commit.publish` makes it all the store, `commit.sweep` deletes what it replaced.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from bt.errors import DataError
+from bt.ingest import commit, manifest
+from bt.ingest.clean import Cleaner, iso
+from bt.ingest.days import Day, Origins, expand, merge, runs
+from bt.ingest.detect import importer
+from bt.ingest.layout import read_day, schema, write_day
+from bt.ingest.manifest import Entry, Manifest, StoredDay
+from bt.ingest.options import IngestOptions
+from bt.ingest.report import Conflict, IngestReport, SourceReport
+from bt.ingest.seam import NotBars
+from bt.ingest.sources import Source, digest, find
+from bt.ingest.spool import Spool
+from bt.model import Schedule
+from bt.schema import OPTIONAL_COLUMNS
+
+Progress = Callable[[int, int, int], None]
+"""Called as ``progress(sources_done, sources_total, rows_read)``."""
+
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A source, its hash, and what is to be done. `replaces` are ids of entries whose bars it takes the place of."""
+
+    source: Source
+    sha256: str
+    status: Literal["new", "replaced", "known"]
+    replaces: tuple[int, ...] = ()
+    known: SourceReport | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """What one ingest has gathered so far."""
+
+    entries: list[Entry] = field(default_factory=list)
+    known: list[SourceReport] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    replaced: set[int] = field(default_factory=set)
+    duplicates: Counter[int] = field(default_factory=Counter)
+    merged: Counter[int] = field(default_factory=Counter)
+    conflicts: list[Conflict] = field(default_factory=list)
+    days_written: int = 0
+
+
+def ingest_files(
+    sources: Sequence[Path | str],
+    to: Path,
+    options: IngestOptions,
+    *,
+    schedule: Schedule | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Read vendor files into the store `to`, and tell what was read, kept and refused.
+
+    Sources are known by content: one that the store has, read with the same options, is not read again; one at the same path with other
+    content, or read with other options, replaces what it gave before. Memory holds a batch, a piece of the spool and one day.
+
+    Parameters
+    ----------
+    sources
+        Files, folders (searched recursively; what holds no minute bars is skipped and told) and globs.
+    schedule
+        With a calendar the report counts bars outside its segments and says when stamps look unlike what was declared. No bar is
+        dropped for it.
+    progress
+        Called after every batch.
+
+    Raises
+    ------
+    UsageError
+        Nothing to read, or another process is writing the store.
+    DataError
+        A file fault (unreadable, a column missing, naive stamps without a zone), or with ``on_bad="raise"`` the first bad row.
+    ResultsError
+        The disk is full or not writable. In each case the store is as it was.
+    """
+    store = Path(to).expanduser().resolve()
+    found = [source for source in find(sources) if store not in source.path.parents]
+    with commit.staging(store) as stage:
+        old = manifest.load(store)
+        commit.sweep(store, old)
+        plan = _plan(found, old, options)
+        work = Work(known=[p.known for p in plan if p.known is not None])
+        spool = Spool(stage / "spool")
+        _read(plan, options, spool, work, first_id=max((e.id for e in old.entries), default=-1) + 1,
+              schedule=schedule, progress=progress)  # fmt: skip
+        if not work.entries:
+            if not old.days:
+                raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
+            return _report(store, old, work)
+        built = stage / "store"
+        new = manifest.write(_build(old, spool, work, store=store, built=built, options=options), built)
+        commit.publish(built, store)
+    commit.sweep(store, new)
+    return _report(store, new, work)
+
+
+def _plan(found: list[Source], old: Manifest, options: IngestOptions) -> list[Planned]:
+    meaning = options.fingerprint()
+    plan: list[Planned] = []
+    seen: set[str] = set()
+    for source in found:
+        sha256 = digest(source.path)
+        here = [e for e in old.entries if e.report.path == str(source.path)]
+        same = [e for e in old.entries if e.report.sha256 == sha256]
+        exact = next((e for e in same if e.options == meaning), None)
+        if exact is not None or sha256 in seen:
+            report = exact.report if exact else SourceReport(str(source.path), "", sha256, "known")
+            plan.append(Planned(source, sha256, "known", known=replace(report, path=str(source.path), status="known")))
+        elif here or same:
+            plan.append(Planned(source, sha256, "replaced", tuple({e.id for e in (*here, *same)})))
+        else:
+            plan.append(Planned(source, sha256, "new"))
+        seen.add(sha256)
+    return plan
+
+
+def _read(
+    plan: list[Planned],
+    options: IngestOptions,
+    spool: Spool,
+    work: Work,
+    *,
+    first_id: int,
+    schedule: Schedule | None,
+    progress: Progress | None,
+) -> None:
+    rows = 0
+    for done, planned in enumerate(plan):
+        if planned.status != "known":
+            cleaner = Cleaner(planned.source.path, options, schedule)
+            number = first_id + len(work.entries)
+            try:
+                reader = importer(planned.source.path, options.format)
+                for batch in reader.batches(planned.source.path, options):
+                    spool.add(cleaner.clean(batch), number)
+                    if progress is not None:
+                        progress(done, len(plan), rows + cleaner.rows)
+                _whole(planned.source.path, cleaner)
+            except NotBars as error:
+                if planned.source.named or options.format != "auto" or cleaner.rows:
+                    raise
+                work.skipped.append((str(planned.source.path), str(error)))
+                continue
+            rows += cleaner.rows
+            work.replaced.update(planned.replaces)
+            work.entries.append(_entry(number, reader.name, planned, options, cleaner))
+        if progress is not None:
+            progress(done + 1, len(plan), rows)
+    spool.flush()
+
+
+def _whole(path: Path, cleaner: Cleaner) -> None:
+    """Nothing, or a DataError when the source as a whole is no source of minute bars."""
+    if cleaner.grid.minutes > 1:
+        hint = "fetch 1-minute bars"
+        raise DataError(
+            f"{path}: bars must be one minute long, all stamps lie {cleaner.grid.minutes} minutes apart; {hint}"
+        )
+
+
+def _entry(number: int, name: str, planned: Planned, options: IngestOptions, cleaner: Cleaner) -> Entry:
+    first, last = (iso(t) for t in cleaner.span) if cleaner.span else ("", "")
+    report = SourceReport(
+        str(planned.source.path), name, planned.sha256, planned.status, cleaner.rows, cleaner.bars, len(cleaner.symbols),
+        first, last, cleaner.refusals(), cleaner.edges.outside if cleaner.edges else None,
+        cleaner.edges.looks if cleaner.edges else "", dict(cleaner.ignored), cleaner.rounded,
+    )  # fmt: skip
+    return Entry(number, options.fingerprint(), cleaner.has or (), cleaner.fractional, report)
+
+
+def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions) -> Manifest:
+    """Write every day that changes, and the manifest's content after it."""
+    kept = [e for e in old.entries if e.id not in work.replaced]
+    with_bars = [e for e in (*kept, *work.entries) if e.report.bars]
+    optional = tuple(c for c in OPTIONAL_COLUMNS if with_bars and all(c in e.has for e in with_bars))
+    columns = schema(fractional=any(e.fractional for e in with_bars), optional=optional)
+    named = {f.name: str(f.type) for f in columns}
+    origins = Origins(old.origins)
+    touched = {n for n, ids in enumerate(origins.sets) if work.replaced & set(ids)}
+    stale = set(old.index["day"] if old.columns != named else old.index.filter(pl.col("origin").is_in(touched))["day"])
+    days = dict(old.days)
+    changed = sorted(stale | set(spool.days()))
+    index = [old.index.filter(~pl.col("day").is_in(changed))]
+    built.mkdir()
+    for number in changed:
+        day = (EPOCH + timedelta(days=number)).isoformat()
+        parts = [spool.take(number)]
+        if day in old.days:
+            stored = read_day(store / old.days[day].written.file)
+            parts.insert(0, expand(stored, old.index.filter(pl.col("day") == number), origins, work.replaced))
+        merged = merge(pl.concat([p.select(parts[-1].columns) for p in parts]), origins, day)
+        former = days.pop(day, None)
+        if options.on_bad == "raise":
+            _sound(merged, former, work)
+        if merged.bars.is_empty():
+            continue
+        written = write_day(merged.bars, day, built, columns)
+        days[day] = StoredDay(written, merged.bars.height, merged.conflicts)
+        index.append(runs(merged.bars, number))
+        work.days_written += 1
+        work.conflicts += merged.conflicts
+        work.duplicates.update(merged.duplicates)
+        work.merged.update(merged.merged)
+    if not days:
+        raise DataError(f"{work.entries[0].report.path}: sources must hold minute bars, no row was kept; {_why(work)}")
+    work.entries = [_with_copies(e, work) for e in work.entries]
+    table = pl.concat([part.select(*manifest.INDEX) for part in index]).sort("day", maintain_order=True)
+    return Manifest((*kept, *work.entries), tuple(origins.sets), days, table, named)
+
+
+def _sound(day: Day, former: StoredDay | None, work: Work) -> None:
+    """Nothing, or a DataError for a row repeated within a source, or a conflict that the day did not have before."""
+    paths = {e.id: e.report.path for e in work.entries}
+    hint = "mend it, or go on with --on-bad isolate"
+    if day.duplicates:
+        source, count = min(day.duplicates.items())
+        raise DataError(f"{paths[source]}: rows must be there once, {count} were repeated on one day; {hint}")
+    if day.conflicts and (former is None or former.conflicts != day.conflicts):
+        first = day.conflicts[0]
+        raise DataError(
+            f"{first.symbol} {first.time}: bars of a minute must agree, {first.rows} rows of that day do not; {hint}"
+        )
+
+
+def _with_copies(entry: Entry, work: Work) -> Entry:
+    report = replace(entry.report, duplicates=work.duplicates[entry.id], merged=work.merged[entry.id])
+    return replace(entry, report=report)
+
+
+def _why(work: Work) -> str:
+    if work.skipped:
+        return f"the first was skipped: {work.skipped[0][1]}"
+    reasons = [f"{r.rows} {r.reason}" for e in work.entries for r in e.report.refused]
+    return f"refused: {', '.join(reasons)}" if reasons else "name minute files"
+
+
+def _report(store: Path, now: Manifest, work: Work) -> IngestReport:
+    return IngestReport(
+        store=store,
+        sources=(*(e.report for e in work.entries), *work.known),
+        skipped=tuple(work.skipped),
+        conflicts=tuple(work.conflicts),
+        days_written=work.days_written,
+        days=len(now.days),
+        symbols=now.index["symbol"].n_unique(),
+        bars=sum(d.rows for d in now.days.values()),
+        bytes=sum(d.written.bytes for d in now.days.values()),
+    )

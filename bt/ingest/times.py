@@ -1,0 +1,154 @@
+"""Stamps of any kind, as UTC microseconds.
+
+The kind is chosen once per source from its first rows and then holds for all of it. Text is read as ISO 8601 (with or without an offset, a
+``T``, seconds or a fraction), ``M/D/YYYY``, ``YYYYMMDD`` or ``YYYY.MM.DD`` with a time of day, or as an epoch; day before month is
+never guessed: ``time_format`` says it. Naive stamps need a zone. A local time that the zone skips or repeats refuses its row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from bt.errors import DataError
+from bt.ingest.options import fixed_offset
+from bt.ingest.seam import NotBars
+from bt.schema import MINUTE
+
+SAMPLE = 1000
+EPOCH = "epoch"
+_DATES = ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d", "%Y.%m.%d", "%Y/%m/%d")
+_CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%H%M%S", "%H%M", "%I:%M:%S %p", "%I:%M %p")
+NAIVE = tuple(f"{d}{gap}{c}" for d in _DATES for c in _CLOCKS for gap in (" ", "T", ","))
+AWARE = tuple(f"{d}{gap}{c}{z}" for d in _DATES[:1] for c in _CLOCKS[:2] for gap in "T " for z in ("%#z", " %#z"))
+FORMATS = (*AWARE, *NAIVE)
+UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
+"""Microseconds in a unit of an epoch; negative: units in a microsecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRule:
+    """How one source writes its stamps. `format` is a strptime format, ``epoch`` or "" (already a Datetime)."""
+
+    format: str
+    unit: Literal["s", "ms", "us", "ns"] = "us"
+    naive: bool = False
+
+
+def time_rule(raw: pl.Series, *, tz: str, time_format: str, path: Path, column: str) -> TimeRule:
+    """The rule that reads the first rows `raw` of a source.
+
+    Raises
+    ------
+    NotBars
+        When no rule reads them, or they are dates without a time.
+    DataError
+        When they are naive and `tz` is "".
+    """
+    sample = raw.drop_nulls().head(SAMPLE)
+    shown = str(sample[0]) if len(sample) else "nothing"
+    rule: TimeRule | None = None
+    if raw.dtype == pl.String:
+        rule = _text_rule(sample.str.strip_chars(), time_format)
+    elif raw.dtype.is_integer():
+        rule = _epoch_rule(sample)
+    elif isinstance(raw.dtype, pl.Datetime):
+        rule = TimeRule("", naive=raw.dtype.time_zone is None)
+    if rule is None:
+        what = "a date with a time of day, or an epoch, in a usual format"
+        raise NotBars(f"{path}: {column} must be {what}, was {shown!r}; say how it is written with time_format")
+    if rule.naive and not tz:
+        hint = "say in which zone the vendor writes, e.g. --tz America/New_York or --tz UTC"
+        raise DataError(f"{path}: {column} must carry an offset or come with a zone, was {shown!r}; {hint}")
+    return rule
+
+
+def _text_rule(sample: pl.Series, time_format: str) -> TimeRule | None:
+    if time_format:
+        return TimeRule(time_format, naive="%z" not in time_format and "%#z" not in time_format)
+    if len(sample) == 0:
+        return TimeRule(FORMATS[0])
+    digits = sample.str.contains(r"^-?\d{9,19}$")
+    if digits.mean() == 1:
+        return _epoch_rule(sample.cast(pl.Int64))
+    best, most = None, 0
+    for candidate in FORMATS:
+        read = int(_parse(sample, candidate).is_not_null().sum())
+        if read > most:
+            best, most = candidate, read
+            if read == len(sample):
+                break
+    if best is None or 2 * most < len(sample):
+        return None
+    return TimeRule(best, naive=best in NAIVE)
+
+
+def _epoch_rule(sample: pl.Series) -> TimeRule | None:
+    size = abs(int(sample[0])) if len(sample) else 0
+    for limit, unit in ((10**8, None), (10**11, "s"), (10**14, "ms"), (10**17, "us"), (10**20, "ns")):
+        if size < limit:
+            return TimeRule(EPOCH, unit) if unit else None  # type: ignore[arg-type]  # mypy loses the Literal
+    return None
+
+
+def _parse(text: pl.Series, time_format: str) -> pl.Series:
+    return text.str.to_datetime(time_format, time_unit="us", strict=False, ambiguous="earliest")
+
+
+def utc_microseconds(raw: pl.Series, rule: TimeRule, tz: str) -> tuple[pl.Series, pl.Series]:
+    """UTC microseconds (Int64, null where unreadable) and why not (String: bad_time, ambiguous_time, nonexistent_time or null)."""
+    if rule.format == EPOCH:
+        time = _from_epoch(raw.cast(pl.Int64, strict=False), rule.unit)
+        return time, _reason(time.is_null(), "bad_time")
+    if rule.format:
+        moment = _parse(raw.str.strip_chars() if raw.dtype == pl.String else raw.cast(pl.String), rule.format)
+    else:
+        moment = _to_microseconds(raw)
+    bad = _reason(moment.is_null(), "bad_time")
+    if not rule.naive:
+        return moment.to_physical(), bad
+    return _localised(moment, tz, bad)
+
+
+def _from_epoch(epoch: pl.Series, unit: str) -> pl.Series:
+    factor = UNITS[unit]
+    if factor > 0:
+        return epoch * factor
+    return _whole(epoch)
+
+
+def _whole(nanoseconds: pl.Series) -> pl.Series:
+    """Microseconds of `nanoseconds`, never on the minute unless they were."""
+    micros = nanoseconds // 1000
+    lost = (nanoseconds % 1000 != 0) & (micros % MINUTE == 0)
+    return micros + lost.cast(pl.Int64)
+
+
+def _to_microseconds(moment: pl.Series) -> pl.Series:
+    if isinstance(moment.dtype, pl.Datetime) and moment.dtype.time_unit == "ns":
+        return _whole(moment.to_physical()).cast(pl.Datetime("us", moment.dtype.time_zone))
+    return moment.dt.cast_time_unit("us")
+
+
+def _localised(moment: pl.Series, tz: str, bad: pl.Series) -> tuple[pl.Series, pl.Series]:
+    offset = fixed_offset(tz)
+    if offset is not None:
+        return moment.to_physical() - offset * MINUTE, bad
+    local = moment.dt.replace_time_zone(tz, ambiguous="null", non_existent="null")
+    lost = local.is_null() & moment.is_not_null()
+    if lost.any():
+        either = moment.dt.replace_time_zone(tz, ambiguous="earliest", non_existent="null")
+        frame = pl.DataFrame({"bad": bad, "lost": lost, "twice": either.is_not_null()})
+        why = pl.when("lost").then(
+            pl.when("twice").then(pl.lit("ambiguous_time")).otherwise(pl.lit("nonexistent_time"))
+        )
+        bad = frame.select(why.otherwise(pl.col("bad")).alias("reason")).to_series()
+    return local.to_physical(), bad
+
+
+def _reason(where: pl.Series, reason: str) -> pl.Series:
+    frame = pl.DataFrame({"where": where})
+    return frame.select(pl.when("where").then(pl.lit(reason)).alias("reason")).to_series()

@@ -1,0 +1,349 @@
+"""What a run earned and risked: frames of integer money in, a `Metrics` out.
+
+Frames carry the engine's integer money: Int64 units of 1e-8 of the currency.
+
+=========  =====================================================================================================
+frame      columns read
+=========  =====================================================================================================
+equity     time (one row per minute and strategy), equity, gross, net in units
+fills      shares (Int64), price, slippage, commission in units, bar_share (Float64 fraction, null if unknown)
+trades     net_pnl in units; closed trades only
+=========  =====================================================================================================
+
+One account may be one strategy's rows or all of them: rows of one minute are summed as integers, so the combined account is
+exact. `MetricsAccumulator` takes one session at a time and keeps a few numbers per session; `metrics_of` takes whole frames.
+The ratios are undefined, None, where their divisor is zero or their data too short: never NaN, never infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.errors import MoneyError
+from bt.model import UNIT
+
+Int64Array = npt.NDArray[np.int64]
+
+CAPACITY_SHARE = 0.025
+"""A fill larger than this share of its bar's volume is one that the market may not have given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The figures of one account over one run. None where undefined.
+
+    Attributes
+    ----------
+    sessions : int
+        Sessions replayed.
+    total_return : float
+        Last equity / starting cash - 1, a fraction.
+    cagr : float or None
+        Compound annual growth rate, a fraction a year.
+    volatility : float or None
+        Standard deviation of session returns, annualized, a fraction.
+    sharpe : float or None
+        Mean over standard deviation of session returns, risk-free 0, annualized.
+    sortino : float or None
+        Mean over downside deviation of session returns, required return 0, annualized.
+    calmar : float or None
+        `cagr` / |`max_drawdown`|.
+    max_drawdown : float
+        Deepest fall below the running peak of minute equity, a fraction of the peak, negative or 0.
+    max_drawdown_minutes : int
+        Session minutes from the last minute at that peak until equity was back at it, or until the run's end; 0 if none.
+    hit_rate : float or None
+        Share of closed trades with net P&L above 0, a fraction.
+    profit_factor : float or None
+        Sum of winning / |sum of losing| net P&L of closed trades.
+    avg_trade : float or None
+        Mean net P&L of a closed trade, currency.
+    turnover : float or None
+        Value bought and sold / equity before the session, mean over sessions, a fraction a session.
+    exposure_gross, exposure_net : float or None
+        Mean over minutes of gross / equity and net / equity, fractions.
+    cost_bps : float or None
+        Slippage and commission, basis points of the value traded.
+    capacity : float or None
+        Share of fills larger than 2.5 % of their bar's volume, a fraction.
+    """
+
+    sessions: int
+    total_return: float
+    cagr: float | None
+    volatility: float | None
+    sharpe: float | None
+    sortino: float | None
+    calmar: float | None
+    max_drawdown: float
+    max_drawdown_minutes: int
+    hit_rate: float | None
+    profit_factor: float | None
+    avg_trade: float | None
+    turnover: float | None
+    exposure_gross: float | None
+    exposure_net: float | None
+    cost_bps: float | None
+    capacity: float | None
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """The figures by name, JSON-able, in the order above."""
+        return asdict(self)
+
+
+# ------------------------------------------------------------------------------------- figures from session returns
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    # fsum is exact, so the mean does not depend on how a sum was cut.
+    return math.fsum(values) / len(values)
+
+
+def cagr(growth: float, sessions: int, sessions_a_year: float) -> float | None:
+    """Compound annual growth rate, a fraction, of `growth` = last / first equity over `sessions`.
+
+    Source: CFA Institute, *Global Investment Performance Standards*, annualized geometric return;
+    growth ** (sessions a year / sessions) - 1. None after a total loss beyond zero.
+    """
+    if sessions < 1 or growth < 0:
+        return None
+    try:
+        return _defined(growth ** (sessions_a_year / sessions) - 1)
+    except OverflowError:
+        return None
+
+
+def volatility(returns: Sequence[float], sessions_a_year: float) -> float | None:
+    """Annualized sample standard deviation (n - 1) of session returns, a fraction. None under two returns.
+
+    Source: J. Hull, *Options, Futures, and Other Derivatives*, ch. "The Black-Scholes-Merton Model", estimating
+    volatility from historical data: s x sqrt(periods a year).
+    """
+    if len(returns) < 2:
+        return None
+    mean = _mean(returns)
+    variance = math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1)
+    return math.sqrt(variance) * math.sqrt(sessions_a_year)
+
+
+def sharpe(returns: Sequence[float], sessions_a_year: float) -> float | None:
+    """Annualized Sharpe ratio of session returns, risk-free 0. None under two returns or without variance.
+
+    Source: W. F. Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21 (1994), eqs. 3-6; annualized by
+    sqrt(periods a year), A. W. Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58 (2002), eq. 18.
+    """
+    if len(returns) < 2 or max(returns) == min(returns):
+        return None
+    spread = volatility(returns, sessions_a_year)
+    return _defined(_mean(returns) * sessions_a_year / spread) if spread else None
+
+
+def sortino(returns: Sequence[float], sessions_a_year: float) -> float | None:
+    """Annualized Sortino ratio of session returns, required return 0. None under two returns or without a loss.
+
+    Source: T. N. Rollinger and S. T. Hoffman, "Sortino: A 'Sharper' Ratio", Red Rock Capital (2013): mean over the root of
+    the mean square of returns below 0, all returns counted in that mean.
+    """
+    if len(returns) < 2:
+        return None
+    downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns)) * math.sqrt(sessions_a_year)
+    return _defined(_mean(returns) * sessions_a_year / downside) if downside else None
+
+
+def calmar(growth_rate: float | None, max_drawdown: float) -> float | None:
+    """Annual growth rate over the size of the deepest drawdown. None without a drawdown.
+
+    Source: T. W. Young, "Calmar Ratio: A Smoother Tool", Futures 20 (October 1991).
+    """
+    if growth_rate is None or max_drawdown == 0:
+        return None
+    return _defined(growth_rate / abs(max_drawdown))
+
+
+# ------------------------------------------------------------------------------------------------------ accumulation
+
+
+def _total(values: pl.Series) -> int:
+    """Exact integer sum: a session's traded value may pass 64 bits."""
+    return int(values.cast(pl.Int128).sum())
+
+
+def _account_minutes(equity: pl.DataFrame) -> pl.DataFrame:
+    """equity, gross and net of the whole account (Int64 units), one row per minute in time order.
+
+    Raises
+    ------
+    MoneyError
+        When the strategies' sum does not fit.
+    """
+    money = pl.col("equity", "gross", "net")
+    total = equity.group_by("time").agg(money.cast(pl.Int128).sum()).sort("time")
+    try:
+        return total.with_columns(money.cast(pl.Int64))
+    except pl.exceptions.InvalidOperationError as error:
+        raise MoneyError(
+            "metrics: the account's equity must fit int64 units of 1e-8, was more; use less cash"
+        ) from error
+
+
+class _Drawdown:
+    """The deepest drawdown of an equity that arrives in pieces, and its length in minutes."""
+
+    def __init__(self, start: int) -> None:
+        self._peak = start
+        self._peak_at = 0  # minutes since the run's start when equity was last at its peak
+        self._minutes = 0
+        self.depth = 0.0
+        self._from = 0  # the deepest one: since when, below which peak, and until when (None: not over)
+        self._below = start
+        self._until: int | None = 0
+
+    def add(self, equity: Int64Array) -> None:
+        """The next minutes' equity, units."""
+        peaks = np.maximum.accumulate(np.maximum(equity, self._peak))
+        fall = (equity - peaks) / peaks
+        worst = int(np.argmin(fall))
+        if fall[worst] < self.depth:
+            before = np.flatnonzero(equity[: worst + 1] == peaks[: worst + 1])
+            self._from = self._minutes + int(before[-1]) + 1 if before.size else self._peak_at
+            self.depth, self._below, self._until = float(fall[worst]), int(peaks[worst]), None
+            self._recover(equity, worst + 1)
+        else:
+            self._recover(equity, 0)
+        at_peak = np.flatnonzero(equity == peaks)
+        if at_peak.size:
+            self._peak_at = self._minutes + int(at_peak[-1]) + 1
+        self._peak = int(peaks[-1])
+        self._minutes += len(equity)
+
+    def _recover(self, equity: Int64Array, first: int) -> None:
+        if self._until is None:
+            back = np.flatnonzero(equity[first:] >= self._below)
+            if back.size:
+                self._until = self._minutes + first + int(back[0]) + 1
+
+    @property
+    def length(self) -> int:
+        """Minutes from the peak to the recovery or the end."""
+        return (self._minutes if self._until is None else self._until) - self._from
+
+
+class MetricsAccumulator:
+    """Metrics of one account, fed session by session in order; it keeps three floats per session and a few totals.
+
+    Parameters
+    ----------
+    start_cash : int
+        Equity before the first session, units; above 0. For a combined account the sum of its strategies'.
+    sessions_a_year : float
+        The calendar's sessions in a year, for annualized figures.
+    """
+
+    def __init__(self, start_cash: int, sessions_a_year: float) -> None:
+        if start_cash <= 0:
+            raise ValueError(f"metrics: start_cash must be > 0 units, was {start_cash}")
+        self._start = self._last = start_cash
+        self._a_year = sessions_a_year
+        self._sessions = 0
+        self._solvent = True  # returns and shares of equity mean nothing once equity has been 0 or less
+        self._returns: list[float] = []
+        self._turnover: list[float] = []
+        self._gross: list[float] = []
+        self._net: list[float] = []
+        self._minutes = 0
+        self._drawdown = _Drawdown(start_cash)
+        self._trades = self._wins = self._gain = self._loss = 0
+        self._fills = self._large = self._value = self._costs = 0
+
+    def add_session(self, equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame) -> None:
+        """One session's frames, columns as in the module's table; any of them may have no rows."""
+        before = self._last
+        self._add_equity(equity)
+        value = self._add_fills(fills)
+        self._add_trades(trades)
+        self._sessions += 1
+        if before > 0:
+            self._returns.append((self._last - before) / before)  # exact integers: one correctly rounded division
+            self._turnover.append(value / before)
+
+    def _add_equity(self, equity: pl.DataFrame) -> None:
+        if not equity.height:
+            return
+        minutes = _account_minutes(equity)
+        worth = minutes["equity"].to_numpy()
+        self._drawdown.add(worth)
+        self._last = int(worth[-1])
+        self._minutes += minutes.height
+        self._solvent = self._solvent and bool((worth > 0).all())
+        if self._solvent:
+            self._gross.append(math.fsum(minutes["gross"].to_numpy() / worth))
+            self._net.append(math.fsum(minutes["net"].to_numpy() / worth))
+
+    def _add_fills(self, fills: pl.DataFrame) -> int:
+        """Value traded, units."""
+        if not fills.height:
+            return 0
+        value = _total(fills["shares"].abs().cast(pl.Int128) * fills["price"].cast(pl.Int128))
+        self._value += value
+        self._costs += _total(fills["slippage"]) + _total(fills["commission"])
+        self._fills += fills.height
+        self._large += int((fills["bar_share"] > CAPACITY_SHARE).sum())
+        return value
+
+    def _add_trades(self, trades: pl.DataFrame) -> None:
+        net = trades["net_pnl"] if trades.height else pl.Series("net_pnl", [], dtype=pl.Int64)
+        self._trades += len(net)
+        self._wins += int((net > 0).sum())
+        self._gain += _total(net.filter(net > 0))
+        self._loss -= _total(net.filter(net < 0))
+
+    def result(self) -> Metrics:
+        """The metrics of the sessions so far."""
+        returns = self._returns if self._solvent else []
+        growth = cagr(self._last / self._start, self._sessions, self._a_year)
+        per_minute = self._minutes if self._solvent else 0
+        return Metrics(
+            sessions=self._sessions,
+            total_return=(self._last - self._start) / self._start,
+            cagr=growth,
+            volatility=volatility(returns, self._a_year),
+            sharpe=sharpe(returns, self._a_year),
+            sortino=sortino(returns, self._a_year),
+            calmar=calmar(growth, self._drawdown.depth),
+            max_drawdown=self._drawdown.depth,
+            max_drawdown_minutes=self._drawdown.length,
+            hit_rate=self._wins / self._trades if self._trades else None,
+            profit_factor=self._gain / self._loss if self._loss else None,
+            avg_trade=(self._gain - self._loss) / (self._trades * UNIT) if self._trades else None,
+            turnover=_mean(self._turnover) if self._turnover and self._solvent else None,
+            exposure_gross=math.fsum(self._gross) / per_minute if per_minute else None,
+            exposure_net=math.fsum(self._net) / per_minute if per_minute else None,
+            cost_bps=self._costs * 10_000 / self._value if self._value else None,
+            capacity=self._large / self._fills if self._fills else None,
+        )
+
+
+def metrics_of(
+    equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame, *, start_cash: int, sessions_a_year: float
+) -> Metrics:
+    """Metrics of whole frames: as `MetricsAccumulator`, with the session (Date) of each row in `equity` and `fills`.
+
+    Trades need no session. Sessions are those of `equity`.
+    """
+    account = MetricsAccumulator(start_cash, sessions_a_year)
+    sessions = equity["session"].unique().sort()
+    rest = trades
+    for name in sessions:
+        account.add_session(equity.filter(pl.col("session") == name), fills.filter(pl.col("session") == name), rest)
+        rest = trades.clear()
+    return account.result()

@@ -1,0 +1,339 @@
+"""The values that pass between rooms: schedule, clock, run specification, orders and fills.
+
+All are frozen but ``Clock``, the only thing here with state. Times are int64 UTC microseconds, money is int64 units of
+1e-8 of the currency, sessions are tz-naive dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.errors import ClockError
+
+Int64Array = npt.NDArray[np.int64]
+
+UNIT = 100_000_000
+"""Units of money in one unit of the currency."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(us: int) -> datetime:
+    """The aware UTC datetime of `us` microseconds since the epoch."""
+    return EPOCH + timedelta(microseconds=us)
+
+
+# ---------------------------------------------------------------------------------------------------------------- time
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One trading day: ``[open, close)`` in UTC microseconds, its segments and how many minutes it trades.
+
+    `segments` are half-open ``(open, close)`` pairs; a lunch break or a daily halt lies between two of them.
+    `early_close` is True on a half day. `minutes` counts minutes inside segments.
+    """
+
+    name: date
+    open: int
+    close: int
+    segments: tuple[tuple[int, int], ...]
+    early_close: bool
+    minutes: int
+
+
+def slot_times(session: Session) -> Int64Array:
+    """The open_time of every minute of the session, UTC microseconds."""
+    return np.concatenate([np.arange(o, c, 60_000_000, dtype=np.int64) for o, c in session.segments])
+
+
+class Column(NamedTuple):
+    """Values with a mask of the rows where they are not known (None: all are)."""
+
+    values: npt.NDArray[Any]
+    null: npt.NDArray[np.bool_] | None = None
+
+@dataclass(frozen=True)
+class PreparedBars:
+    """The bars of one interval in one session, sorted by (code, end).
+
+    `end` is the slot count at which a bar is known (a minute bar of slot s ends at s + 1), `begin` the slot at which it starts.
+    """
+
+    code: npt.NDArray[np.integer[Any]]
+    begin: npt.NDArray[np.integer[Any]]
+    end: npt.NDArray[np.integer[Any]]
+    columns: Mapping[str, Column]
+
+
+@dataclass(frozen=True)
+class PreparedSession:
+    """One session, ready to be replayed: bars by interval in minutes (1 is always there) and closing prints.
+
+    `closing` maps a symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
+    """
+
+    session: Session
+    bars: Mapping[int, PreparedBars]
+    closing: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The trading sessions of one calendar between two dates, as a frame.
+
+    `frame` has one row per segment, sorted: session (Date), segment (Int32, 0-based), open, close (Datetime us UTC),
+    early_close (Boolean). `zone` is the exchange's IANA time zone.
+    """
+
+    calendar: str
+    zone: str
+    frame: pl.DataFrame
+
+    @cached_property
+    def segment_open(self) -> Int64Array:
+        """Open of every segment, UTC microseconds."""
+        return self.frame["open"].to_physical().to_numpy().astype(np.int64)
+
+    @cached_property
+    def segment_close(self) -> Int64Array:
+        """Close of every segment, UTC microseconds."""
+        return self.frame["close"].to_physical().to_numpy().astype(np.int64)
+
+    @cached_property
+    def first_segment(self) -> Int64Array:
+        """Row of each session's first segment, with the number of rows appended (length n + 1)."""
+        first = np.flatnonzero(self.frame["segment"].to_numpy() == 0)
+        return np.append(first, self.frame.height).astype(np.int64)
+
+    @cached_property
+    def names(self) -> list[date]:
+        """The sessions' names, sorted."""
+        return self.frame["session"].gather(self.first_segment[:-1]).to_list()
+
+    @cached_property
+    def index(self) -> dict[date, int]:
+        """Position of each session by name."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def open(self) -> Int64Array:
+        """Open of every session, UTC microseconds."""
+        return self.segment_open[self.first_segment[:-1]]
+
+    @cached_property
+    def close(self) -> Int64Array:
+        """Close of every session, UTC microseconds."""
+        return self.segment_close[self.first_segment[1:] - 1]
+
+    def __len__(self) -> int:
+        return len(self.first_segment) - 1
+
+    def session(self, i: int) -> Session:
+        """The i-th session."""
+        a, b = int(self.first_segment[i]), int(self.first_segment[i + 1])
+        segments = tuple(
+            (int(o), int(c)) for o, c in zip(self.segment_open[a:b], self.segment_close[a:b], strict=True)
+        )
+        minutes = sum(c - o for o, c in segments) // 60_000_000
+        early = bool(self.frame["early_close"][a])
+        return Session(self.names[i], segments[0][0], segments[-1][1], segments, early, minutes)
+
+
+class Clock:
+    """Simulated or real time inside one session. It only moves forward and never past the close.
+
+    Parameters
+    ----------
+    start, close : int
+        UTC microseconds; the clock begins at `start` and `close` is the last instant it can show.
+
+    Raises
+    ------
+    ClockError
+        From `advance`, when time would go backwards or past `close`.
+    """
+
+    __slots__ = ("_close", "_now")
+
+    def __init__(self, start: int, close: int) -> None:
+        if start > close:
+            raise ClockError(f"clock: start must be <= close {instant(close)}, was {instant(start)}")
+        self._now = start
+        self._close = close
+
+    @property
+    def now(self) -> int:
+        """The present, UTC microseconds."""
+        return self._now
+
+    @property
+    def close(self) -> int:
+        """The session's close, UTC microseconds."""
+        return self._close
+
+    def advance(self, to: int) -> None:
+        """Move to `to`, UTC microseconds."""
+        if to < self._now:
+            raise ClockError(f"clock: time must be >= {instant(self._now)}, was {instant(to)}; it never goes back")
+        if to > self._close:
+            raise ClockError(f"clock: time must be <= the close {instant(self._close)}, was {instant(to)}")
+        self._now = to
+
+
+# ------------------------------------------------------------------------------------------------- run specification
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """Where the bars are and what their columns mean.
+
+    `bars` is an absolute folder, file or glob. `columns` maps our names to the files' names where they differ.
+    `symbols` None means all. `timezone` is the zone of naive timestamps, "" refuses them.
+    """
+
+    bars: str
+    calendar: str
+    symbols: tuple[str, ...] | None = None
+    stamp: Literal["start", "end"] = "start"
+    timezone: str = ""
+    price_decimals: int | Literal["auto"] = "auto"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """First and last session (both included), sessions per window, and speed (0 as fast as possible)."""
+
+    start: date
+    end: date
+    prefetch_days: int = 5
+    speed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorSpec:
+    """A trailing indicator: `aggregate` of a bar column or expression `of` over `period`, at session or minute."""
+
+    aggregate: str
+    of: str
+    period: str
+    at: Literal["session", "minute"] = "session"
+    min_sessions: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySpec:
+    """Entries are refused while quality as of now is below `minimum` percent, once `after_minutes` have passed."""
+
+    minimum: float = 0.0
+    after_minutes: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySpec:
+    """One strategy: a name, where its class is (``file.py:Class`` or ``package.module:Class``) or the class or
+    instance itself (`use`), its constructor parameters and its starting cash (currency; None takes the account's)."""
+
+    name: str
+    use: Any
+    params: Mapping[str, Any] = field(default_factory=dict)
+    cash: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSpec:
+    """How orders become fills. Slippage in basis points of the reference price, commission in currency a share."""
+
+    fill: Literal["next_open"] = "next_open"
+    time_in_force: Literal["day", "gtc"] = "day"
+    slippage_bps: float = 0.0
+    commission_per_share: float = 0.0
+    close_price: Literal["last_bar", "closing_print"] = "last_bar"
+    at_end: Literal["mark", "close"] = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """Starting cash in currency, and leverage of buying power (0 never refuses for money)."""
+
+    cash: float = 1_000_000.0
+    leverage: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Seed, name, and what a fault does."""
+
+    seed: int = 0
+    name: str = ""
+    tolerate_failed: float = 0.0
+    on_data_error: Literal["isolate", "raise"] = "isolate"
+    on_strategy_error: Literal["raise", "isolate"] = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Everything that decides a run's result, resolved: absolute paths, absolute dates."""
+
+    data: DataSpec
+    session: SessionSpec
+    strategies: tuple[StrategySpec, ...]
+    intervals: tuple[str, ...] = ()
+    indicators: Mapping[str, IndicatorSpec] = field(default_factory=dict)
+    quality: QualitySpec = field(default_factory=QualitySpec)
+    execution: ExecutionSpec = field(default_factory=ExecutionSpec)
+    account: AccountSpec = field(default_factory=AccountSpec)
+    run: RunOptions = field(default_factory=RunOptions)
+    threads: int = 0
+    output_dir: str = "runs/"
+    source: str = "keywords"
+
+
+# -------------------------------------------------------------------------------------------------- orders and fills
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a strategy is told about an order it gave. `shares` is signed; None for a target (then `level`) and for
+    exit_at_close. `status` is open, filled, cancelled, expired or rejected."""
+
+    id: int
+    symbol: str
+    type: Literal["market", "target", "exit_at_close"]
+    shares: int | None
+    level: int | None
+    tif: str
+    status: str
+    reason: str
+    tag: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """An execution. `shares` is signed, `price` includes slippage, money is in currency, `time` is UTC."""
+
+    order_id: int
+    symbol: str
+    time: datetime
+    shares: int
+    price: float
+    reference_price: float
+    slippage: float
+    commission: float
+    position_after: int
+    stale_minutes: int
+    tag: str
+
+
+Progress = Callable[[int, int, int], None]
+"""Called as ``progress(sessions_done, sessions_total, bars_done)``."""

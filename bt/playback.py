@@ -1,0 +1,252 @@
+"""From a prepared session's columns to what callbacks are handed: Python rows, and a minute's cross-section.
+
+A prepared session is in canonical order (symbol, slot). A `Tape` turns it once into playback order (slot, symbol), so that a
+minute is a slice. Nothing handed out is a view of more than its own minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import repeat
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.errors import StrategyError
+from bt.model import EPOCH, Column, PreparedBars, Session
+from bt.resample import CLOSED_BY
+from bt.schema import MINUTE
+from bt.strategy import RowField, RowType
+
+Array = npt.NDArray[Any]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """The bars of one interval in playback order: `start[e]` to `start[e + 1]` are the rows that end at slot count e."""
+
+    session: Session
+    order: IntArray
+    code: IntArray
+    begin: IntArray
+    start: list[int]
+    columns: Mapping[str, Column]
+
+    @staticmethod
+    def of(session: Session, bars: PreparedBars) -> Tape:
+        """Sort canonical bars by (end, code)."""
+        end = bars.end
+        order = np.argsort(end.astype(np.uint16), kind="stable")  # uint16: a radix sort
+        count = np.bincount(end, minlength=session.minutes + 1)
+        start = [0, *np.cumsum(count).tolist()]
+        return Tape(session, order, bars.code[order].astype(np.int64), bars.begin[order], start, bars.columns)
+
+    def take(self, name: str) -> Column:
+        """A column in playback order."""
+        column = self.columns[name]
+        return Column(
+            np.take(column.values, self.order), None if column.null is None else np.take(column.null, self.order)
+        )
+
+
+class Withheld(NamedTuple):
+    """Rows a strategy was not shown because a field it requires is not known yet."""
+
+    field: str
+    code: IntArray
+    begin: IntArray
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one row type shows of one session: columns in playback order, by minute.
+
+    `start` is as in Tape; `lists` are the arrays behind the fields that differ by symbol, by field number; the other
+    fields are constants of the moment.
+    """
+
+    row: RowType
+    session: Session
+    zone: ZoneInfo
+    names: npt.NDArray[np.object_]
+    code: IntArray
+    begin: IntArray
+    start: list[int]
+    arrays: Mapping[int, Array]
+    withheld: Sequence[Withheld]
+    times: IntArray
+
+    def rows(self, end: int) -> tuple[Iterator[Any], Any, IntArray]:
+        """The rows that end at slot count `end`, the iterator whose progress tells which row is out, and their codes."""
+        a, b = self.start[end], self.start[end + 1]
+        begin = int(self.begin[a])
+        sources: list[Any] = []
+        progress: Any = None
+        for number, item in enumerate(self.row.fields):
+            array = self.arrays.get(number)
+            if array is None:
+                sources.append(repeat(constant(item, self, begin, end)))
+            else:
+                made = iter(array[a:b].tolist())
+                progress = progress if progress is not None else made
+                sources.append(made)
+        if progress is None:
+            progress = iter(range(b - a))
+            made_rows = (row for row, _ in zip(map(self.row.cls, *sources), progress, strict=False))
+            return iter(made_rows), progress, self.code[a:b]
+        return map(self.row.cls, *sources), progress, self.code[a:b]
+
+    def close_time(self, end: int) -> int:
+        """The instant at which slot count `end` is reached, UTC microseconds."""
+        return int(self.times[end - 1]) + MINUTE
+
+
+def constant(item: RowField, feed: Feed, begin: int, end: int) -> Any:
+    """The value of a field that is the same for every bar shown at one moment."""
+    if item.name == "session":
+        return feed.session.name
+    if item.name == "minute":
+        return begin
+    if item.name == "minutes_left":
+        return feed.session.minutes - end
+    if item.name == "interval":
+        return feed.row.label
+    us = int(feed.times[begin]) if item.name == "open_time" else feed.close_time(end)
+    if item.type == "int":
+        return us
+    moment = EPOCH + timedelta(microseconds=us)
+    return moment if item.name != "local_time" else moment.astimezone(feed.zone).time()
+
+
+def _listed(item: RowField, column: Column, owner: str) -> Array:
+    """A column as the array whose slices' ``tolist()`` gives the field's Python values."""
+    values, null = column
+    if item.name == "closed_by":
+        return np.array(CLOSED_BY, dtype=object)[values]
+    kind = values.dtype.kind
+    if item.type == "float" and kind != "f":
+        values = values.astype(np.float64)
+    elif item.type == "int" and kind == "f":
+        known = values if null is None else values[~null]
+        if not np.equal(known, np.rint(known)).all():
+            bad = known[np.not_equal(known, np.rint(known))][0]
+            raise StrategyError(f"{owner}, field {item.name!r}: an int must be whole, was {bad}; annotate it float")
+        values = np.nan_to_num(values).astype(np.int64)
+    elif item.type == "bool" and kind != "b":
+        raise StrategyError(f"{owner}, field {item.name!r}: a bool must come from a boolean feature")
+    if null is not None and null.any():
+        values = values.astype(object)
+        values[null] = None
+    return values
+
+
+def feed(
+    tape: Tape, row: RowType, ids: Mapping[str, str], names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray
+) -> Feed:
+    """What `row` shows of a tape. `ids` maps field names to the tape's column names."""
+    owner = f"row type {row.cls.__name__}"
+    found: dict[int, Column] = {}
+    keep: npt.NDArray[np.bool_] | None = None
+    withheld: list[Withheld] = []
+    for number, item in enumerate(row.fields):
+        if item.source in ("symbol", "constant"):
+            continue
+        column = found[number] = tape.take(ids[item.name])
+        if column.null is not None and not item.optional:
+            shown = np.ones(len(tape.code), dtype=bool) if keep is None else keep
+            hidden = column.null & shown
+            if hidden.any():
+                withheld.append(Withheld(item.name, tape.code[hidden], tape.begin[hidden]))
+                keep = shown & ~hidden
+    code, begin, start = tape.code, tape.begin, tape.start
+    if keep is not None:
+        code, begin = code[keep], begin[keep]
+        start = np.concatenate([[0], np.cumsum(keep)])[start].tolist()
+        found = {k: Column(c.values[keep], None if c.null is None else c.null[keep]) for k, c in found.items()}
+    arrays = {k: _listed(row.fields[k], c, owner) for k, c in found.items()}
+    for number, item in enumerate(row.fields):
+        if item.source == "symbol":
+            arrays[number] = names[code]
+    return Feed(row, tape.session, zone, names, code, begin, start, dict(sorted(arrays.items())), withheld, times)
+
+
+class MinuteRows:
+    """One minute of the universe: the `Rows` handed to on_minute. See `bt.strategy.Rows`."""
+
+    __slots__ = ("_block", "_constants", "_fields", "code", "fresh", "position", "symbol")
+
+    def __init__(
+        self,
+        symbol: tuple[str, ...],
+        code: IntArray,
+        fresh: npt.NDArray[np.bool_],
+        position: IntArray,
+        block: npt.NDArray[np.float64],
+        fields: Mapping[str, int],
+        constants: Mapping[str, Any],
+    ) -> None:
+        self.symbol = symbol
+        self.code = code
+        self.fresh = fresh
+        self.position = position
+        self._block = block
+        self._fields = fields
+        self._constants = constants
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+    def __getattr__(self, name: str) -> Any:
+        number = self._fields.get(name)
+        if number is not None:
+            return self._block[number]
+        if name in self._constants:
+            return self._constants[name]
+        known = ("symbol", "code", "fresh", "position", *self._fields, *self._constants)
+        raise AttributeError(f"rows: a column must be one of {', '.join(known)}, was {name!r}; add it to the row type")
+
+
+@dataclass(frozen=True)
+class CrossFeed:
+    """The cross-section of one row type: its number fields as one matrix (fields, rows) in playback order."""
+
+    feed: Feed
+    symbols: tuple[str, ...]
+    codes: IntArray
+    fields: Mapping[str, int]
+    matrix: npt.NDArray[np.float64]
+
+    @staticmethod
+    def of(feed_: Feed, symbols: tuple[str, ...]) -> CrossFeed:
+        """From a rows feed; text fields are left out, unknown values become NaN."""
+        numbers = [k for k in feed_.arrays if feed_.row.fields[k].type in ("float", "int", "bool")]
+        matrix = np.empty((len(numbers), len(feed_.code)))
+        for i, k in enumerate(numbers):
+            matrix[i] = feed_.arrays[k]  # an object column's None becomes NaN
+        codes = np.arange(len(symbols))
+        codes.flags.writeable = False
+        return CrossFeed(feed_, symbols, codes, {feed_.row.fields[k].name: i for i, k in enumerate(numbers)}, matrix)
+
+    def rows(self, end: int, position: IntArray) -> MinuteRows:
+        """The minute that ends at slot count `end`; `position` is the strategy's own and is copied."""
+        a, b = self.feed.start[end], self.feed.start[end + 1]
+        n = len(self.symbols)
+        if b - a == n:
+            block = self.matrix[:, a:b].copy()
+            fresh = np.ones(n, dtype=bool)
+        else:
+            here = self.feed.code[a:b]
+            block = np.full((len(self.fields), n), np.nan)
+            block[:, here] = self.matrix[:, a:b]
+            fresh = np.zeros(n, dtype=bool)
+            fresh[here] = True
+        held = position.copy()
+        block.flags.writeable = fresh.flags.writeable = held.flags.writeable = False
+        begin = int(self.feed.begin[a])
+        constants = {f.name: constant(f, self.feed, begin, end) for f in self.feed.row.fields if f.source == "constant"}
+        return MinuteRows(self.symbols, self.codes, fresh, held, block, self.fields, constants)

@@ -1,0 +1,15 @@
+"""From the store to sessions ready to be replayed: the only room that collects frames.
+
+Where to look:
+
+1. `plan` gathers what the strategies declared, each column once;
+2. `window` loads some sessions with one query and puts them through the guards into canonical order;
+3. `history` brings the trailing windows and the warm-up bars up to the open;
+4. `columns` computes coarser bars, features, indicators and quality of a window;
+5. `preparer` does 2 to 4 window by window, the next one on another thread while this one replays.
+"""
+
+from bt.prepare.plan import Plan, indicator_features, plan
+from bt.prepare.preparer import PreparedWindow, Preparer
+
+__all__ = ["Plan", "PreparedWindow", "Preparer", "indicator_features", "plan"]

@@ -1,0 +1,223 @@
+"""A window's coarser bars, features and quality, from its canonical minutes.
+
+`resampled` is one lazy plan collected at once. Features work in feature order: a symbol's warm-up bars, then the window's, by symbol;
+`Bars` keeps that order for one interval, carries the last bars on to the next window, and answers as-of questions from
+rows of any other interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.features import Feature, Ordered, evaluate
+from bt.model import Column
+from bt.prepare.window import Minutes
+from bt.resample import Bins, finish, keys, plan, window_bins
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Bars of one interval in canonical order.
+
+    `begin` and `end` are slots; `session` counts from the window's first. `frame` has the bar columns and, for coarser
+    bars, n_obs, n_expected and closed_by (code).
+    """
+
+    interval: int
+    frame: pl.DataFrame
+    code: IntArray
+    session: IntArray
+    group: IntArray
+    begin: IntArray
+    end: IntArray
+    bins: Bins | None = None
+    bin: IntArray | None = None
+
+
+def grouped_minutes(minutes: Minutes) -> Grouped:
+    """The minute bars themselves."""
+    return Grouped(
+        1, minutes.frame, minutes.code, minutes.session, minutes.group, minutes.slot, minutes.slot + 1
+    )
+
+
+def resampled(minutes: Minutes, intervals: Mapping[int, Sequence[str]]) -> dict[int, Grouped]:
+    """Coarser bars of every interval, by one lazy plan. `intervals` maps minutes to the bar columns each needs."""
+    if not intervals:
+        return {}
+    layouts = {k: window_bins(minutes.sessions, k) for k in intervals}
+    source = minutes.frame.lazy()
+    plans = [
+        plan(source, keys(bins, minutes.group, minutes.session, minutes.slot), bins.every, intervals[k])
+        for k, bins in layouts.items()
+    ]
+    made = {}
+    for (interval, bins), frame in zip(layouts.items(), pl.collect_all(plans, engine="in-memory"), strict=True):
+        group_session = np.arange(minutes.groups) // minutes.symbols
+        done, group, at = finish(frame.rechunk(), bins, group_session)
+        session = group // minutes.symbols
+        made[interval] = Grouped(
+            interval, done, group - session * minutes.symbols, session, group,
+            done["begin"].to_numpy().astype(np.int64), done["end"].to_numpy().astype(np.int64), bins, at,
+        )  # fmt: skip
+    return made
+
+
+class Bars:
+    """One interval's bars in feature order: warm-up first, then the window's.
+
+    `tail` is the warm-up: bars of earlier sessions sorted by (code, time), with `code`, `session` (number in the
+    schedule) and the bar columns.
+    """
+
+    def __init__(
+        self, bars: Grouped, tail: pl.DataFrame, first: int, *, scale: IntArray, need: Need, columns: Sequence[str]
+    ) -> None:
+        self.bars = bars
+        n = tail.height
+        code = np.concatenate([tail["code"].to_numpy().astype(np.int64), bars.code])
+        self._order = np.argsort(code.astype(np.uint16), kind="stable")  # uint16: a radix sort
+        session = np.concatenate([tail["session"].to_numpy().astype(np.int64), bars.session + first])
+        own = bars.frame.select(columns)
+        frame = (pl.concat([tail.select(columns), own]) if n else own)[self._order]
+        code, session = code[self._order], session[self._order]
+        wanted = session >= first
+        if need.deep:
+            wanted |= session == last_before(code, session, first)
+        self.ordered = Ordered(frame, code, session, wanted, scale)
+        self._need = need
+        # where each of the window's rows went
+        place = np.empty(len(code), dtype=np.int64)
+        place[self._order] = np.arange(len(code))
+        self._place = place[n:]
+        self._columns = tuple(columns)
+
+    def evaluate(self, feature: Feature, *, factor: int = 1) -> pl.Series:
+        """The feature in feature order."""
+        return evaluate(self.ordered, feature, factor=factor)
+
+    def evaluate_on(self, bars: Ordered, feature: Feature) -> pl.Series:
+        """The feature on other rows than these, in their order."""
+        return evaluate(bars, feature)
+
+    def piecewise(self, feature: Feature) -> tuple[pl.Series, list[tuple[int, int, str]]]:
+        """The feature, computed for each symbol and wanted session apart: values where it could be (null elsewhere), and
+        (code, session, why) where it could not."""
+        bars, culprits = self.ordered, []
+        parts: list[tuple[IntArray, pl.Series]] = []
+        for code in np.unique(bars.code[bars.wanted]).tolist():
+            mine = bars.code == code
+            for session in np.unique(bars.session[mine & bars.wanted]).tolist():
+                rows = mine & (bars.session <= session)
+                piece = replace(bars.only(rows), wanted=(bars.session == session)[rows])
+                try:
+                    values = evaluate(piece, feature)
+                except Exception as error:  # noqa: BLE001 - told in the results as the reason the symbol was dropped
+                    culprits.append((code, session, f"{type(error).__name__}: {error}".splitlines()[0]))
+                    continue
+                here = piece.wanted
+                parts.append((np.flatnonzero(rows)[here], values.filter(pl.Series(here))))
+        if not parts:
+            return pl.Series([None], dtype=pl.Float64).new_from_index(0, len(bars.code)), culprits
+        out = pl.Series([None], dtype=parts[0][1].dtype).new_from_index(0, len(bars.code))
+        for at, values in parts:
+            out = out.scatter(at, values)
+        return out, culprits
+
+    def own(self, values: pl.Series) -> pl.Series:
+        """Feature-order values, for the window's bars in canonical order."""
+        return values.gather(self._place)
+
+    def asof(self, values: pl.Series, rows: Grouped, groups: int, minutes: int, *, within: bool) -> pl.Series:
+        """Feature-order values joined as-of onto rows of another interval: the last bar known at each row's end.
+
+        `within` keeps values of earlier sessions out.
+        """
+        bars = self.bars
+        known = np.zeros((groups, minutes + 1), dtype=np.int16)
+        known[bars.group, bars.end] = 1
+        count = np.cumsum(known, axis=1, dtype=np.int16)[rows.group, rows.end].astype(np.int64)
+        start = np.full(groups, -1, dtype=np.int64)
+        fresh = np.ones(len(bars.group), dtype=bool)
+        fresh[1:] = bars.group[1:] != bars.group[:-1]
+        start[bars.group[fresh]] = self._place[fresh]
+        at = start[rows.group] + count - 1
+        code_start = np.searchsorted(self.ordered.code, np.arange(int(rows.code.max(initial=0)) + 1))
+        missing = (start[rows.group] < 0) | (at < code_start[rows.code])
+        if within:
+            missing |= count == 0
+        made = values.gather(np.where(missing, 0, at)) if len(values) else values.new_from_index(0, len(at))
+        return made if not missing.any() else pl.select(pl.when(pl.Series(~missing)).then(made)).to_series()
+
+    def tail(self) -> pl.DataFrame:
+        """The warm-up for the next window."""
+        code, session = self.ordered.code, self.ordered.session
+        kept = self._need.keep(code, session, int(session.max(initial=0)) + 1)
+        return (
+            self.ordered.frame.select(self._columns)
+            .with_columns(pl.Series("code", code), pl.Series("session", session))
+            .filter(pl.Series(kept))
+        )
+
+
+def last_before(code: IntArray, session: IntArray, first: int) -> IntArray:
+    """For each row (sorted by code, session) its symbol's last session before `first`, -1 if none."""
+    before = np.flatnonzero(session < first)
+    last = np.full(int(code.max(initial=0)) + 1, -1, dtype=np.int64)
+    last[code[before]] = session[before]  # sorted: the last one stays
+    return last[code]
+
+
+@dataclass(frozen=True)
+class Need:
+    """How much warm-up one interval's features need: bars of the symbol, whole sessions. `deep`: their values are joined
+    as-of onto finer rows, so the last value of the session before is needed too, with its own warm-up."""
+
+    bars: int
+    sessions: int
+    deep: bool
+
+    def keep(self, code: IntArray, session: IntArray, upcoming: int) -> npt.NDArray[np.bool_]:
+        """Which rows (sorted by code, session) are warm-up for session number `upcoming`."""
+        n = np.arange(len(code))
+        stop = np.searchsorted(code, code, side="right")
+        reference = np.full(len(code), upcoming, dtype=np.int64)
+        if self.deep:
+            reference = last_before(code, session, upcoming)
+            span = int(session.max(initial=0)) + 2
+            stop = np.searchsorted(code * span + session, code * span + reference)
+        return np.asarray((n >= stop - self.bars) | (session >= reference - self.sessions))
+
+    def twice(self) -> Need:
+        """What the start-up check needs."""
+        return Need(2 * self.bars, 2 * self.sessions, self.deep)
+
+
+def column(values: pl.Series) -> Column:
+    """A Polars column as NumPy values and a null mask."""
+    values = values.rechunk()
+    if values.null_count() == 0:
+        return Column(values.to_numpy())
+    null = values.is_null().to_numpy()
+    filled = values.fill_null(False if values.dtype == pl.Boolean else 0)
+    known = filled.to_numpy()
+    if known.dtype.kind == "f":
+        known = np.where(null, np.nan, known)
+    return Column(known, null)
+
+
+def without(bars: Grouped, drop: npt.NDArray[np.bool_]) -> Grouped:
+    """The bars whose group is not marked in `drop`."""
+    keep = ~drop[bars.group]
+    return replace(
+        bars, frame=bars.frame.filter(pl.Series(keep)), code=bars.code[keep], session=bars.session[keep],
+        group=bars.group[keep], begin=bars.begin[keep], end=bars.end[keep],
+        bin=None if bars.bin is None else bars.bin[keep],
+    )  # fmt: skip

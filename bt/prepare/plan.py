@@ -1,0 +1,146 @@
+"""What a run needs: the columns, features, indicators and intervals that its strategies declared, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bt.errors import StrategyError
+from bt.features import Feature, trailing
+from bt.model import IndicatorSpec
+from bt.prepare.columns import Need
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
+from bt.strategy import Declaration, RowType
+
+TRADED = ("open", "close", "volume")
+"""Columns that fills, marks and a fill's share of its bar need, whatever a row type shows."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A column to make: its id, the feature, and the intervals (in minutes) of the row types that show it."""
+
+    id: str
+    feature: Feature
+    on: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is computed for a window, and nothing else.
+
+    `read` are the bar columns to load. `features` are over bars, `trailing` over past sessions. `shown` are the intervals
+    that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
+    """
+
+    read: tuple[str, ...]
+    features: tuple[Wanted, ...]
+    trailing: tuple[Wanted, ...]
+    shown: Mapping[int, tuple[str, ...]]
+    intervals: Mapping[int, tuple[str, ...]]
+    quality_on: frozenset[int]
+    labels: Mapping[int, str] = field(default_factory=dict)
+
+    def on(self, interval: int) -> tuple[Wanted, ...]:
+        """The features over bars of `interval`."""
+        return tuple(w for w in self.features if w.feature.minutes == interval)
+
+    def inputs(self, interval: int) -> tuple[str, ...]:
+        """Bar columns that features over bars of `interval` read."""
+        return _ordered({c for w in self.on(interval) for c in w.feature.inputs()})
+
+    def need(self, interval: int) -> Need:
+        """The warm-up of the features over bars of `interval`."""
+        over = self.on(interval)
+        return Need(
+            max((w.feature.bars for w in over), default=0),
+            max((w.feature.sessions for w in over), default=0),
+            any(rows < interval for w in over for rows in w.on),
+        )
+
+
+def indicator_features(specs: Mapping[str, IndicatorSpec]) -> dict[str, Feature]:
+    """The configuration's indicators as features."""
+    return {
+        name: trailing(s.aggregate, s.of, s.period, at=s.at, min_sessions=s.min_sessions) for name, s in specs.items()
+    }
+
+
+def _ordered(columns: set[str]) -> tuple[str, ...]:
+    return tuple(c for c in (*BAR_COLUMNS, *OPTIONAL_COLUMNS) if c in columns)
+
+
+def plan(
+    declarations: Sequence[Declaration], streams: Sequence[str], available: Sequence[str]
+) -> tuple[Plan, list[list[dict[str, str]]]]:
+    """The union of what strategies declare, and for each strategy and row type the column id behind each field.
+
+    `streams` are further intervals to generate (their quality is reported), `available` the optional columns in the data.
+
+    Raises
+    ------
+    StrategyError
+        A row type shows a column that the data lacks or that coarser bars do not have.
+    """
+    made: dict[object, Wanted] = {}
+    read, shown, quality_on = set(TRADED), {}, set()
+    labels = {interval_minutes(s): s for s in streams}
+    ids: list[list[dict[str, str]]] = []
+    for declared in declarations:
+        ids.append([])
+        for row in declared.rows:
+            labels[row.interval] = row.label
+            columns = shown.setdefault(row.interval, set())
+            ids[-1].append(_row(declared, row, made, columns, available))
+            if any(f.source == "quality" for f in row.fields):
+                quality_on.add(row.interval)
+    wanted = list(made.values())
+    intervals: dict[int, set[str]] = {interval_minutes(s): set() for s in streams}
+    for interval, columns in shown.items():
+        intervals.setdefault(interval, set()).update(columns)
+    for w in wanted:
+        read.update(w.feature.inputs())
+        if w.feature.kind != "trailing":
+            intervals.setdefault(w.feature.minutes, set()).update(w.feature.inputs())
+            labels[w.feature.minutes] = w.feature.interval
+    for columns in intervals.values():
+        read.update(columns)
+    coarse = {k: _ordered(v) for k, v in sorted(intervals.items()) if k != 1}
+    return Plan(
+        read=_ordered(read),
+        features=tuple(w for w in wanted if w.feature.kind != "trailing"),
+        trailing=tuple(w for w in wanted if w.feature.kind == "trailing"),
+        shown={k: _ordered(v) for k, v in shown.items()},
+        intervals=coarse,
+        quality_on=frozenset(quality_on),
+        labels=labels,
+    ), ids
+
+
+def _row(
+    declared: Declaration, row: RowType, made: dict[object, Wanted], columns: set[str], available: Sequence[str]
+) -> dict[str, str]:
+    """Column ids of one row type's fields; what it needs is added to `made` and `columns`."""
+    found = {}
+    for item in row.fields:
+        if item.source == "bar":
+            where = f"strategy {declared.name}: row type {row.cls.__name__}, field {item.name!r}"
+            if item.name in OPTIONAL_COLUMNS and item.name not in available:
+                raise StrategyError(f"{where} must be a column of the data; its files have no {item.name}")
+            if item.name == "vwap" and row.interval != 1:
+                raise StrategyError(f"{where} must be on 1-minute rows; a coarser bar has no {item.name}")
+            columns.add(item.name)
+            found[item.name] = item.name
+        elif item.source == "feature":
+            name = item.name if item.name in declared.features else item.name.removesuffix("_sessions")
+            feature = declared.features[name]
+            if feature.kind == "expression" and name != item.name:
+                raise StrategyError(f"strategy {declared.name}: field {item.name!r} needs a trailing indicator {name!r}")
+            known = made.get(feature.key)
+            on = (row.interval,) if known is None else tuple({*known.on, row.interval})
+            id_ = f"f{len(made)}" if known is None else known.id
+            made[feature.key] = Wanted(id_, feature, on)
+            found[item.name] = id_ if name == item.name else f"{id_}_sessions"
+        elif item.source in ("coarse", "quality"):
+            found[item.name] = item.name
+    return found

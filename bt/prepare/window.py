@@ -1,0 +1,175 @@
+"""Some sessions' minute bars in canonical order: sorted by (session, symbol, slot), one good row a minute.
+
+A *group* is one symbol in one session, numbered ``session x symbols + code``; rows of a group are contiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.guards import duplicates, fault_names, outside, withheld
+from bt.model import Schedule, Session
+from bt.schema import BAR_COLUMNS, MINUTE, OK, fault_code
+from bt.sessions import MinuteTable, TimeManager
+from bt.store import Store
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Minutes:
+    """Good minute bars of the sessions `first` to `last` of a schedule (both included), in canonical order.
+
+    `frame` has the bar columns asked for. Arrays have one entry a row: `code`, `session` (counted from `first`), `slot`,
+    `group`. `bounds` are the rows of each group: group g has rows bounds[g] to bounds[g + 1].
+    """
+
+    sessions: Sequence[Session]
+    first: int
+    symbols: int
+    frame: pl.DataFrame
+    code: IntArray
+    session: IntArray
+    slot: IntArray
+    group: IntArray
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, empty ones included."""
+        return len(self.sessions) * self.symbols
+
+    def bounds(self) -> IntArray:
+        """Rows of each group; length groups + 1."""
+        return np.searchsorted(self.group, np.arange(self.groups + 1)).astype(np.int64)
+
+    def at(self, session: int) -> slice:
+        """Rows of one session, counted from `first`."""
+        edge = np.searchsorted(self.session, [session, session + 1])
+        return slice(int(edge[0]), int(edge[1]))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A window's good bars and what was withheld: a frame of session (counted from the window's first), code, time, reason; and
+    the rows stamped at a close, as (session, code) -> close price."""
+
+    minutes: Minutes
+    withheld: pl.DataFrame
+    closing: dict[tuple[int, int], float]
+
+
+class Loader:
+    """Loads windows of one run.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Bar columns to load; a window with faulty rows is loaded with all that a verdict needs.
+    """
+
+    def __init__(self, store: Store, time: TimeManager, schedule: Schedule, columns: Sequence[str]) -> None:
+        self._store = store
+        self._time = time
+        self._schedule = schedule
+        self._columns = tuple(columns)
+
+    def sessions(self, first: int, last: int) -> list[Session]:
+        """Sessions `first` to `last` of the schedule, both included."""
+        return [self._schedule.session(i) for i in range(first, last + 1)]
+
+    def window(self, first: int, last: int) -> Loaded:
+        """Every row from the first session's earlier midpoint to the last one's later midpoint, judged."""
+        border = self._time.borders(self._schedule, first, last)
+        table = self._time.minute_table(self._schedule, first, last)
+        # session k owns (border[k], border[k + 1]]
+        return self._judge(first, last, table, border, int(border[0]) + 1, int(border[-1]) + 1, self._columns, None)
+
+    def history(self, first: int, last: int, columns: Sequence[str], symbols: Sequence[str] | None = None) -> Minutes:
+        """The good bars alone of some sessions; `symbols` None means all."""
+        border = self._time.borders(self._schedule, first, last)
+        table = self._time.minute_table(self._schedule, first, last)
+        start, end = int(self._schedule.open[first]), int(self._schedule.close[last])
+        return self._judge(first, last, table, border, start, end, tuple(columns), symbols).minutes
+
+    def _judge(
+        self, first: int, last: int, table: MinuteTable, border: IntArray, start: int, end: int,
+        columns: tuple[str, ...], symbols: Sequence[str] | None,
+    ) -> Loaded:  # fmt: skip
+        sessions = self.sessions(first, last)
+        clean = self._store.clean(start, end)
+        read = columns if clean else tuple(dict.fromkeys((*columns, *BAR_COLUMNS)))
+        frame = self._store.read(start, end, read, symbols=symbols).rechunk()
+        n = len(self._store.symbols)
+        time = frame["time"].to_numpy()
+        code = frame["code"].to_numpy().astype(np.int64)
+        minute = (time - table.start) // MINUTE
+        session, slot = table.session[minute].astype(np.int64), table.slot[minute].astype(np.int64)
+        reports = []
+        closing: dict[tuple[int, int], float] = {}
+        good = slot >= 0
+        if not good.all():
+            out = ~good
+            at = session[out]
+            off_grid = time[out] % MINUTE != 0
+            if off_grid.any():  # a midpoint inside a minute: the instant decides, not the minute's label
+                exact = np.searchsorted(border, time[out][off_grid], side="left") - 1
+                at[off_grid] = np.clip(exact, 0, len(sessions) - 1)
+            close = np.array([s.close for s in sessions], dtype=np.int64)
+            reports.append(outside(at, code[out], time[out], slot[out], close).frame)
+            closing = _closing_prices(frame.filter(pl.Series(out)), at, code[out], time[out], close)
+        if not clean:
+            fault = frame.select(fault_code()).to_series().to_numpy()
+            bad = good & (fault != OK)
+            if bad.any():
+                reports.append(withheld(session[bad], code[bad], time[bad], fault_names(fault[bad])).frame)
+                good &= ~bad
+        if not good.all():
+            frame = frame.filter(pl.Series(good))
+            code, session, slot = code[good], session[good], slot[good]
+        group = session * n + code
+        key = group * max(s.minutes for s in sessions) + slot
+        step = np.diff(key)
+        if not (step > 0).all():
+            order = np.argsort(key, kind="stable")
+            if (np.diff(key[order]) == 0).any():
+                if not set(BAR_COLUMNS) <= set(frame.columns):
+                    every = tuple(dict.fromkeys((*columns, *BAR_COLUMNS)))
+                    return self._judge(first, last, table, border, start, end, every, symbols)
+                frame, order, report = _without_duplicates(frame, order, session, code, slot)
+                reports.append(report)
+            frame = frame[order]
+            code, session, slot, group = code[order], session[order], slot[order], group[order]
+        minutes = Minutes(sessions, first, n, frame.select(columns), code, session, slot, group)
+        empty = withheld(*(np.zeros(0, np.int64),) * 3, []).frame
+        return Loaded(minutes, pl.concat([empty, *reports]), closing)
+
+
+def _closing_prices(
+    frame: pl.DataFrame, session: IntArray, code: IntArray, time: IntArray, close: IntArray
+) -> dict[tuple[int, int], float]:
+    """The close price of the row stamped at each close, where it is sound."""
+    if "close" not in frame.columns:
+        return {}
+    price = frame["close"].to_numpy()
+    at = np.flatnonzero((time == close[session]) & np.isfinite(price) & (price > 0))
+    return {(int(session[i]), int(code[i])): float(price[i]) for i in at}
+
+
+def _without_duplicates(
+    frame: pl.DataFrame, order: IntArray, session: IntArray, code: IntArray, slot: IntArray
+) -> tuple[pl.DataFrame, IntArray, pl.DataFrame]:
+    """The rows to keep of `order`, with the second rows for one minute taken out, and their report."""
+    judged = frame.select(BAR_COLUMNS)[order].with_columns(
+        pl.Series("session", session[order]), pl.Series("code", code[order]), pl.Series("slot", slot[order]),
+        pl.lit(OK, dtype=pl.UInt8).alias("fault"),
+    )  # fmt: skip
+    fault = duplicates(judged).to_numpy()
+    out = order[fault != OK]
+    time = frame["time"].to_numpy()
+    report = withheld(session[out], code[out], time[out], fault_names(fault[fault != OK])).frame
+    return frame, order[fault == OK], report

@@ -1,0 +1,349 @@
+"""A run's folder, which appears whole or not at all, and its twin in memory.
+
+Everything is written into a hidden folder beside the final one, ``.<name>.partial``, which one rename makes visible at
+the end. What a killed process leaves behind is hidden, is never read, and may be deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import polars as pl
+
+from bt.errors import ResultsError, UsageError
+from bt.results.tables import SCHEMAS, conform, in_order
+from bt.results.writers import TableSet
+
+DOCUMENTS = ("manifest", "metrics", "timings")
+
+
+class Results(Protocol):
+    """Where a run puts its tables: a `RunFolder` or `MemoryResults`."""
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Rows of the open session of one table, in the engine's terms (`bt.results.tables`).
+
+        An order is appended once, when it has ended; after the last session those that are still open.
+        """
+
+    def end_session(self, session: date) -> None:
+        """Every row of `session` has been appended."""
+
+    def finish(
+        self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]
+    ) -> Path | None:
+        """The run is over: where it can be read, None in memory."""
+
+    def discard(self) -> None:
+        """Forget everything."""
+
+
+class MemoryResults:
+    """A run's tables as frames, for ``save=False``.
+
+    Attributes
+    ----------
+    tables : dict of DataFrame
+        Every table by name, after `finish`.
+    documents : dict of dict
+        manifest, metrics and timings, after `finish`.
+    """
+
+    def __init__(self) -> None:
+        self._frames: dict[str, list[pl.DataFrame]] = {table: [] for table in SCHEMAS}
+        self.tables: dict[str, pl.DataFrame] = {}
+        self.documents: dict[str, dict[str, Any]] = {}
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """As `Results.append`."""
+        if frame.height:
+            self._frames[table].append(conform(table, frame))
+
+    def end_session(self, session: date) -> None:
+        """As `Results.end_session`: nothing to do, `finish` sorts."""
+
+    def finish(
+        self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]
+    ) -> Path | None:
+        """As `Results.finish`."""
+        for table, frames in self._frames.items():
+            self.tables[table] = in_order(table, frames)
+        self._frames = {}
+        self.documents = {"manifest": dict(manifest), "metrics": dict(metrics), "timings": dict(timings)}
+        return None
+
+    def discard(self) -> None:
+        """As `Results.discard`."""
+        self._frames = {}
+
+
+class RunFolder:
+    """The results of one run on their way to disk; make one with `create`, end with `finish` or `discard`.
+
+    As a context manager it discards what was not finished. Any OSError (a full disk, no permission) removes what was
+    written and comes out as a ResultsError.
+
+    Attributes
+    ----------
+    path : Path
+        Where the run will be.
+    """
+
+    def __init__(self, path: Path, partial: Path, *, chosen: bool) -> None:
+        self.path = path
+        self._partial = partial
+        self._chosen = chosen  # by the user: then the name cannot give way
+        self._over = False
+        with self._whole():
+            self._tables = TableSet(partial)
+
+    @classmethod
+    def create(cls, parent: Path, *, spec_hash: str, out: Path | None = None, now: datetime | None = None) -> RunFolder:
+        """A new run folder: ``parent/<UTC time>-<hash>``, with ``-2`` and so on if that is taken, or `out` itself.
+
+        Parameters
+        ----------
+        parent : Path
+            The folder of runs (output.dir), made if missing.
+        spec_hash : str
+            Its first 8 characters name the folder.
+        out : Path, optional
+            The run folder itself; it must not exist or be empty.
+        now : datetime, optional
+            Aware time of the start, the present by default.
+
+        Raises
+        ------
+        UsageError
+            `out` exists and is not an empty folder.
+        ResultsError
+            Nothing can be written there.
+        """
+        if out is not None:
+            out = Path(os.path.normpath(Path.cwd() / out))
+            if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+                raise UsageError(f"--out: {out} must be a new or empty folder, was in use; name another one")
+            return cls(out, _make_partial(out), chosen=True)
+        stamp = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        for name in _names(f"{stamp}-{spec_hash[:8]}"):
+            path = parent / name
+            # A run that is still being written holds its name through its partial folder.
+            if not path.exists() and not _partial_of(path).exists():
+                return cls(path, _make_partial(path), chosen=False)
+        raise AssertionError("names never end")
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """As `Results.append`."""
+        with self._whole():
+            self._tables.append(table, frame)
+
+    def end_session(self, session: date) -> None:
+        """As `Results.end_session`."""
+        with self._whole():
+            self._tables.end_session(session)
+
+    def finish(self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]) -> Path:
+        """Write the three documents, make everything durable and show the folder under its final name.
+
+        Wall-clock figures belong into `timings` alone: the other files are the same for the same run.
+
+        Returns
+        -------
+        Path
+            The run folder.
+        """
+        with self._whole():
+            self._tables.close()
+            for name, document in zip(DOCUMENTS, (manifest, metrics, timings), strict=True):
+                _write_json(self._partial / f"{name}.json", document)
+            _sync_folder(self._partial)
+            self._publish()
+        return self.path
+
+    def _publish(self) -> None:
+        """One rename. A rename onto a folder with content fails, so nothing is ever overwritten."""
+        for name in _names(self.path.name):
+            target = self.path.with_name(name)
+            try:
+                if self._chosen and target.is_dir():
+                    target.rmdir()  # the user's empty folder; Windows renames onto nothing
+                self._partial.rename(target)
+            except OSError:
+                if self._chosen or not target.exists():
+                    raise
+                continue
+            self.path = target
+            self._over = True
+            break
+        _sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove everything written so far; after `finish` nothing happens."""
+        if not self._over:
+            self._over = True
+            if hasattr(self, "_tables"):
+                self._tables.abort()
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.discard()
+            raise _refused(self.path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+
+def _refused(path: Path, error: OSError) -> ResultsError:
+    cause = error.strerror or str(error)
+    hint = "free some space or choose another folder with output.dir or --out; nothing was left behind"
+    return ResultsError(f"{path}: results must be written whole, was stopped by: {cause}; {hint}")
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    n = 2
+    while True:
+        yield f"{name}-{n}"
+        n += 1
+
+
+def _partial_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _make_partial(path: Path) -> Path:
+    """A new hidden folder beside `path`; beside one that a killed run left, another."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for name in _names(path.name):
+            partial = _partial_of(path.with_name(name))
+            with contextlib.suppress(FileExistsError):
+                partial.mkdir()
+                return partial
+    except OSError as error:
+        raise _refused(path, error) from error
+    raise AssertionError("names never end")
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Make names durable where the system can: Windows opens no folder, some file systems sync none."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+# ---------------------------------------------------------------------------------------------------- the manifest
+
+
+def versions() -> dict[str, str]:
+    """Versions of bt, Python and the libraries that results may depend on, without importing them."""
+    found = {"bt": "unknown", "python": platform.python_version()}
+    for name, package in {"bt": "minute-bt", **{p: p for p in ("polars", "duckdb", "numpy", "pyarrow")}}.items():
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(package)
+    return found
+
+
+def manifest(
+    spec: Mapping[str, Any], *, spec_hash: str, strategy_hashes: Mapping[str, str], data_fingerprint: str,
+    finish_reason: str, **more: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """manifest.json: what was run, on what, with what, and how it ended. No wall-clock figure.
+
+    Parameters
+    ----------
+    spec : mapping
+        The run as `bt.config.to_dict` tells it, dates and paths resolved.
+    spec_hash : str
+        Of `bt.config.spec_hash`.
+    strategy_hashes : mapping
+        Strategy name to the hash of its source.
+    data_fingerprint : str
+        Of the files read.
+    finish_reason : str
+        end_date, no_more_data or stopped.
+    **more
+        Further entries, JSON-able and without time of day.
+    """
+    if finish_reason not in ("end_date", "no_more_data", "stopped"):
+        raise ValueError(f"manifest: finish_reason must be end_date, no_more_data or stopped, was {finish_reason!r}")
+    return {
+        "finish_reason": finish_reason,
+        "spec_hash": spec_hash,
+        "spec": dict(spec),
+        "strategy_hashes": dict(strategy_hashes),
+        "data_fingerprint": data_fingerprint,
+        "versions": versions(),
+        **more,
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- reading
+
+
+def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
+    """Every table of a run folder, lazily.
+
+    Raises
+    ------
+    UsageError
+        `path` is no run folder.
+    """
+    folder = _checked(path)
+    files = {table: folder / f"{table}.parquet" for table in SCHEMAS}
+    return {table: pl.scan_parquet(file, glob=False) for table, file in files.items() if file.is_file()}
+
+
+def open_documents(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """manifest, metrics and timings of a run folder.
+
+    Raises
+    ------
+    UsageError
+        `path` is no run folder.
+    """
+    folder = _checked(path)
+    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in DOCUMENTS}
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a finished run's folder: a partial one, whose manifest may be there already, is hidden."""
+    return not path.name.startswith(".") and (path / "manifest.json").is_file()
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    folder = Path(path)
+    if not is_run(folder):
+        raise UsageError(f"{folder}: it must be the folder of a finished run, was not; runs are in output.dir")
+    return folder

@@ -1,0 +1,269 @@
+"""Tables written session by session in bounded memory: one row group holds whole sessions.
+
+Where a row group ends depends on the values of whole sessions alone, never on how many frames a session came in, so
+the same sessions give the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bt.results.tables import SCHEMAS, conform, empty, in_order
+
+ROWS = 50_000
+"""Rows after which a row group ends, at the next session boundary."""
+
+BYTES = 16_000_000
+"""Bytes of values after which it ends, likewise."""
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """The table's columns as Arrow has them in the file."""
+    return empty(table).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+def _size(frame: pl.DataFrame) -> int:
+    """Bytes of the values. Polars' own estimate depends on how buffers are shared, this one on the values alone."""
+    size = 8 * frame.width * frame.height
+    for column in frame.get_columns():
+        if column.dtype == pl.String:
+            size += int(column.str.len_bytes().sum())
+        elif column.dtype == pl.List:
+            size += 24 * int(column.list.len().sum())
+    return size
+
+
+class _Sink(io.RawIOBase):
+    """A new file that can be given up. Arrow's writers write a footer whenever they end, even when they are garbage
+    collected after a full disk: once given up, what they write goes nowhere instead of raising where nobody listens.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: Any = path.open("wb")
+        self._given_up = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        if not self._given_up:
+            self._file.write(data)
+        return size
+
+    def finish(self) -> None:
+        """Through to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def give_up(self) -> None:
+        self._given_up = True
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+class TableWriter:
+    """One table streamed to one Parquet file (zstd).
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is created.
+    table : str
+        Its name in `SCHEMAS`.
+    """
+
+    def __init__(self, path: Path, table: str) -> None:
+        self._table = table
+        self._session: list[pl.DataFrame] = []
+        self._ready: list[pl.DataFrame] = []
+        self._rows = self._bytes = 0
+        self._schema = arrow_schema(table)
+        self._sink = _Sink(path)
+        try:
+            self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
+        except OSError:
+            self._sink.give_up()
+            raise
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Rows of the session that is open, in any order."""
+        if frame.height:
+            self._session.append(conform(self._table, frame))
+
+    def end_session(self) -> None:
+        """The session's rows are complete: sort them, and write a row group if enough has gathered."""
+        if not self._session:
+            return
+        rows = in_order(self._table, self._session)
+        self._session.clear()
+        self._ready.append(rows)
+        self._rows += rows.height
+        self._bytes += _size(rows)
+        if self._rows >= ROWS or self._bytes >= BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._ready:
+            # One contiguous chunk: page boundaries must not show how the rows arrived.
+            rows = pl.concat(self._ready, rechunk=True).to_arrow(compat_level=pl.CompatLevel.oldest())
+            self._writer.write_table(rows.cast(self._schema).combine_chunks(), row_group_size=rows.num_rows)
+        self._ready.clear()
+        self._rows = self._bytes = 0
+
+    def close(self) -> None:
+        """Write the rest, the footer, and everything through to the disk."""
+        self.end_session()
+        self._flush()
+        self._writer.close()
+        self._sink.finish()
+
+    def abort(self) -> None:
+        """Let go of the file, whatever state it is in."""
+        self._sink.give_up()
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._writer.close()
+
+
+class OrdersWriter:
+    """The orders table, sorted by the session of the decision although an order may end sessions later.
+
+    Orders that end in the session of their decision go to one file in order; those that end later to a second. At
+    `close` the two are merged a few sessions at a time. Memory is one row group, and one number per session.
+
+    Parameters
+    ----------
+    path : Path
+        The file in the end; its two parts lie beside it, hidden, until then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parts = (path.with_name(".orders-on-time.parquet"), path.with_name(".orders-late.parquet"))
+        self._on_time = TableWriter(self._parts[0], "orders")
+        self._late: TableWriter | None = None
+        self._merged: TableWriter | None = None
+        self._buffer: list[pl.DataFrame] = []
+        self._counts: Counter[date] = Counter()
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Orders that have ended, each once, decided in this session or an earlier one."""
+        if frame.height:
+            self._buffer.append(conform("orders", frame))
+
+    def end_session(self, session: date) -> None:
+        """`session` is over: orders appended since the last one ended in it."""
+        ended = pl.concat(self._buffer) if self._buffer else empty("orders")
+        self._buffer.clear()
+        self._add(self._on_time, ended.filter(pl.col("session") == session))
+        self._add_late(ended.filter(pl.col("session") != session))
+
+    def _add_late(self, late: pl.DataFrame) -> None:
+        if late.height:
+            if self._late is None:
+                self._late = TableWriter(self._parts[1], "orders")
+            self._add(self._late, late)
+
+    def _add(self, writer: TableWriter, frame: pl.DataFrame) -> None:
+        for name, rows in frame["session"].value_counts().iter_rows():
+            self._counts[name] += rows
+        writer.append(frame)
+        writer.end_session()
+
+    def close(self) -> None:
+        """Orders appended after the last session are still open; merge, and write everything through to the disk."""
+        if self._buffer:
+            self._add_late(pl.concat(self._buffer))
+            self._buffer.clear()
+        self._on_time.close()
+        if self._late is None:
+            self._parts[0].rename(self._path)
+            return
+        self._late.close()
+        self._merged = TableWriter(self._path, "orders")
+        for first, last in self._spans():
+            for part in self._parts:
+                found = pq.read_table(part, filters=[("session", ">=", first), ("session", "<=", last)])
+                self._merged.append(pl.DataFrame(found))
+            self._merged.end_session()
+        self._merged.close()
+        for part in self._parts:
+            part.unlink()
+
+    def _spans(self) -> Iterator[tuple[date, date]]:
+        """First and last decision session of each piece of about one row group."""
+        first, rows = None, 0
+        last = None
+        for last in sorted(self._counts):
+            first = first or last
+            rows += self._counts[last]
+            if rows >= ROWS:
+                yield first, last
+                first, rows = None, 0
+        if first is not None and last is not None:
+            yield first, last
+
+    def abort(self) -> None:
+        """Let go of the files."""
+        for writer in (self._on_time, self._late, self._merged):
+            if writer is not None:
+                writer.abort()
+
+
+class TableSet:
+    """Every table of a run, streamed to files in one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``<table>.parquet`` are made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._writers: dict[str, TableWriter] = {}
+        try:
+            for table in SCHEMAS:
+                if table != "orders":
+                    self._writers[table] = TableWriter(folder / f"{table}.parquet", table)
+            self._orders = OrdersWriter(folder / "orders.parquet")
+        except OSError:
+            for writer in self._writers.values():
+                writer.abort()
+            raise
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Rows of the open session; for orders those that ended in it."""
+        if table == "orders":
+            self._orders.append(frame)
+        else:
+            self._writers[table].append(frame)
+
+    def end_session(self, session: date) -> None:
+        """`session` is complete in every table."""
+        self._orders.end_session(session)
+        for writer in self._writers.values():
+            writer.end_session()
+
+    def close(self) -> None:
+        """Finish every file."""
+        self._orders.close()
+        for writer in self._writers.values():
+            writer.close()
+
+    def abort(self) -> None:
+        """Let go of every file."""
+        self._orders.abort()
+        for writer in self._writers.values():
+            writer.abort()

@@ -1,0 +1,392 @@
+"""A run from its specification to its results: the `Run` object, and `run_spec`, which makes one."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sys
+import threading
+import time as wall
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from bt.book import Market, StrategyBook
+from bt.config import spec_hash, to_dict
+from bt.coordinator import FinishReason, SessionCoordinator
+from bt.engine import Engine, Pace, Player
+from bt.errors import DataError, StrategyRaised
+from bt.metrics import Metrics
+from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, instant
+from bt.prepare import Preparer, indicator_features, plan
+from bt.recorder import Recorder
+from bt.results import MemoryResults, RunFolder, manifest, open_tables
+from bt.sessions import TimeManager
+from bt.store import Store
+from bt.strategy import Declaration, build, declare
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. Frames are Polars; their columns are those of docs/results.md.
+
+    Attributes
+    ----------
+    path : Path or None
+        The run's folder; None if it was kept in memory.
+    summary : dict
+        The figures `bt replay --json` prints.
+    metrics : Metrics
+    strategy_metrics : dict of Metrics
+        By strategy, where there are several.
+    finish_reason : {"end_date", "no_more_data", "stopped"}
+    stop_reason : str or None
+        Why a stopped run stopped.
+    """
+
+    path: Path | None
+    summary: Mapping[str, Any]
+    metrics: Metrics
+    strategy_metrics: Mapping[str, Metrics]
+    finish_reason: FinishReason
+    stop_reason: str | None
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
+
+    def _table(self, name: str) -> pl.DataFrame:
+        table = self.tables[name]
+        return table.collect(engine="in-memory") if isinstance(table, pl.LazyFrame) else table
+
+    @cached_property
+    def fills(self) -> pl.DataFrame:
+        """Every execution."""
+        return self._table("fills")
+
+    @cached_property
+    def orders(self) -> pl.DataFrame:
+        """Every order with how it ended."""
+        return self._table("orders")
+
+    @cached_property
+    def trades(self) -> pl.DataFrame:
+        """Every closed trade, flat to flat."""
+        return self._table("trades")
+
+    @cached_property
+    def equity(self) -> pl.DataFrame:
+        """Equity, cash, gross and net at every minute's end."""
+        return self._table("equity")
+
+    @cached_property
+    def positions(self) -> pl.DataFrame:
+        """Positions at each close."""
+        return self._table("positions")
+
+    @cached_property
+    def quality(self) -> pl.DataFrame:
+        """Quality and gaps by session, symbol and interval."""
+        return self._table("quality")
+
+    @cached_property
+    def guards(self) -> pl.DataFrame:
+        """Rows withheld, by session, symbol and reason."""
+        return self._table("guards")
+
+    @cached_property
+    def by_session(self) -> pl.DataFrame:
+        """One row a session."""
+        return self._table("sessions")
+
+    @cached_property
+    def records(self) -> pl.DataFrame:
+        """What strategies recorded."""
+        return self._table("records")
+
+    @cached_property
+    def log(self) -> pl.DataFrame:
+        """What strategies logged."""
+        return self._table("log")
+
+    @cached_property
+    def by_symbol(self) -> pl.DataFrame:
+        """Closed trades by strategy and symbol: trades, hit_rate, net_pnl, costs."""
+        return _attributed(self.trades, "symbol")
+
+    @cached_property
+    def by_tag(self) -> pl.DataFrame:
+        """Closed trades by strategy and entry tag: trades, hit_rate, net_pnl, costs."""
+        return _attributed(self.trades, "entry_tag")
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:right'>{escape(value)}</td></tr>"
+            for name, value in summary_lines(self.summary)
+        )
+        return f"<table>{rows}</table>"
+
+
+def _attributed(trades: pl.DataFrame, key: str) -> pl.DataFrame:
+    return (
+        trades.group_by("strategy", key)
+        .agg(
+            pl.len().alias("trades"),
+            (pl.col("net_pnl") > 0).mean().alias("hit_rate"),
+            pl.col("net_pnl").sum(),
+            pl.col("costs").sum(),
+        )
+        .sort("strategy", key)
+    )
+
+
+def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A run's summary as (name, text) for a reader."""
+
+    def money(value: float) -> str:
+        return f"{value:,.2f}"
+
+    lines = [
+        ("finished", summary["finish_reason"] + (f" ({summary['stop_reason']})" if summary["stop_reason"] else "")),
+        ("sessions", f"{summary['sessions']:,}, {summary['bars']:,} bars, {summary['iterations']:,} minutes stepped"),
+        ("net P&L", f"{money(summary['net_pnl'])}  (equity {money(summary['equity_start'])} to {money(summary['equity_end'])})"),
+        ("return", f"{summary['total_return']:+.2%}, max drawdown {summary['max_drawdown']:.2%}, Sharpe " + (f"{summary['sharpe']:.2f}" if summary["sharpe"] is not None else "undefined")),
+        ("orders", f"{summary['orders']:,}: {summary['fills']:,} fills, {summary['expired']:,} expired, {summary['rejected']:,} rejected, {summary['cancelled']:,} cancelled"),
+        ("trades", f"{summary['trades']:,} closed, {summary['open_positions']:,} positions open at the end"),
+        ("costs", f"commission {money(summary['commission'])}, slippage {money(summary['slippage'])}" + ("" if summary["costs_assumed"] else "  WARNING: none were assumed (execution.slippage_bps, commission_per_share)")),
+        ("quality", f"{summary['quality']:.2f} % of expected minutes, mean over symbols and sessions" if summary["quality"] is not None else "no session"),
+    ]  # fmt: skip
+    if summary["stale_exits"]:
+        lines.append(("stale exits", f"{summary['stale_exits']:,} exits at the close used an older bar"))
+    if summary["guards"]:
+        lines.append(("withheld rows", ", ".join(f"{k} {v:,}" for k, v in summary["guards"].items())))
+    if summary["failed"]:
+        lines.append(("failed", "; ".join(f"{k}: {v}" for k, v in list(summary["failed"].items())[:5])))
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------------------ making one
+
+
+def run_spec(
+    spec: RunSpec, *, progress: Progress | None = None, save: bool = True, out: Path | None = None
+) -> Run:
+    """Replay a specification.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called after each session as ``progress(sessions_done, sessions_total, bars_done)``.
+    save : bool
+        False keeps the tables in memory.
+    out : Path, optional
+        The run's folder itself, instead of a new one in ``output.dir``.
+
+    Raises
+    ------
+    UsageError
+        The strategy, calendar, symbols or dates cannot be used.
+    DataError
+        A file fault; nothing was replayed.
+    FeatureError
+        A feature peeks or needs more than its lookback.
+    StrategyRaised
+        The strategy's own code raised; what was replayed until then is kept, its folder is the exception's ``run.path``.
+    ResultsError
+        The results could not be written.
+    """
+    began = wall.perf_counter()
+    indicators = indicator_features(spec.indicators)
+    declarations = [declare(s.name, build(s.use, s.params), indicators) for s in spec.strategies]
+    time = TimeManager(spec.data.calendar)
+    time.schedule(spec.session.start, spec.session.end)
+    store = Store.open(spec.data, threads=spec.threads)
+    try:
+        return _replay(spec, declarations, time, store, began=began, progress=progress, save=save, out=out)
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True)
+class Range:
+    """The sessions of a run as numbers in a schedule that reaches back to the data's beginning and what is before it."""
+
+    schedule: Schedule
+    first: int
+    last: int
+    complete: bool
+
+
+def session_range(time: TimeManager, store: Store, start: date, end: date) -> Range:
+    """The sessions from `start` to `end` that the data reaches.
+
+    Raises
+    ------
+    DataError
+        The store has no bar in the range.
+    """
+    begins, ends = min(store.first.values()), max(store.last.values())
+    earliest = min(start, instant(begins).date()) - timedelta(days=1)
+    schedule = time.schedule(max(earliest, time.earliest), end)
+    inside = [i for i, name in enumerate(schedule.names) if name >= start]
+    first, asked = inside[0], inside[-1]
+    reached = [i for i in inside if int(schedule.open[i]) <= ends]
+    if not reached or int(schedule.close[asked]) <= begins:
+        raise DataError(
+            f"{store.data.bars}: the range must hold bars, was {start} to {end}; the store has {instant(begins):%Y-%m-%d} to "
+            f"{instant(ends):%Y-%m-%d}: set session.start and session.end"
+        )
+    return Range(schedule, first, reached[-1], reached[-1] == asked)
+
+
+def _replay(
+    spec: RunSpec, declarations: Sequence[Declaration], time: TimeManager, store: Store, *,
+    began: float, progress: Progress | None, save: bool, out: Path | None,
+) -> Run:  # fmt: skip
+    made_plan, ids = plan(declarations, spec.intervals, store.extra_columns)
+    span = session_range(time, store, spec.session.start, spec.session.end)
+    source = Preparer(
+        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
+    )
+    market = Market.of(store.symbols)
+    players = [
+        Player(declared, _book(spec, number, declared.name, market), fields)
+        for number, (declared, fields) in enumerate(zip(declarations, ids, strict=True))
+    ]
+    pace = Pace(spec.session.speed)
+    engine = Engine(market, players, ZoneInfo(time.zone), pace=pace, isolate=spec.run.on_strategy_error == "isolate")
+    digest = spec_hash(spec)
+    results = RunFolder.create(Path(spec.output_dir), spec_hash=digest, out=out) if save else MemoryResults()
+    try:
+        recorder = Recorder(
+            results, players, store.symbols,
+            schedule=span.schedule, sessions_a_year=time.sessions_a_year(), labels=made_plan.labels,
+        )  # fmt: skip
+        coordinator = SessionCoordinator(
+            "backtest", [made_plan.labels.get(i, f"{i}m") for i in made_plan.intervals], source=source, engine=engine,
+            recorder=recorder, first=span.first, total=span.last - span.first + 1, complete=span.complete,
+            at_end=spec.execution.at_end, progress=progress,
+        )  # fmt: skip
+        raised: StrategyRaised | None = None
+        reason: FinishReason = "stopped"
+        with interruptible(pace, coordinator):
+            try:
+                reason = coordinator.run()
+            except StrategyRaised as error:
+                raised = error
+                coordinator.stop_reason = str(error)
+            except KeyboardInterrupt:
+                coordinator.stop_reason = "interrupted"
+            run = _finish(spec, digest, store, results, recorder, coordinator, reason, players, began)
+    except BaseException:
+        results.discard()
+        raise
+    if raised is not None:
+        raised.run = run
+        raise raised
+    return run
+
+
+def _book(spec: RunSpec, number: int, name: str, market: Market) -> StrategyBook:
+    cash = spec.strategies[number].cash
+    account = AccountSpec(spec.account.cash if cash is None else cash, spec.account.leverage)
+    seed = (spec.run.seed, *name.encode())
+    return StrategyBook(name, market, spec.execution, account, spec.quality, seed=seed)
+
+
+def _finish(
+    spec: RunSpec, digest: str, store: Store, results: RunFolder | MemoryResults, recorder: Recorder,
+    coordinator: SessionCoordinator, reason: FinishReason, players: Sequence[Player], began: float,
+) -> Run:  # fmt: skip
+    metrics, own = recorder.finish()
+    totals, timings = recorder.totals, coordinator.timings
+    seconds = wall.perf_counter() - began
+    failed = dict(totals.failed)
+    summary: dict[str, Any] = {
+        "run": None,
+        "name": spec.run.name,
+        "finish_reason": reason,
+        "stop_reason": coordinator.stop_reason,
+        "sessions": totals.sessions,
+        "iterations": totals.iterations,
+        "bars": totals.bars,
+        "symbols": len(store.symbols),
+        "orders": totals.orders,
+        "fills": totals.fills,
+        "expired": totals.expired,
+        "rejected": totals.rejected,
+        "cancelled": totals.cancelled,
+        "trades": totals.trades,
+        "open_positions": totals.open_positions,
+        "open_orders": totals.open_orders,
+        "stale_exits": totals.stale_exits,
+        "net_pnl": (totals.equity_end - totals.equity_start) / UNIT,
+        "commission": totals.commission / UNIT,
+        "slippage": totals.slippage / UNIT,
+        "costs_assumed": spec.execution.slippage_bps > 0 or spec.execution.commission_per_share > 0,
+        "equity_start": totals.equity_start / UNIT,
+        "equity_end": totals.equity_end / UNIT,
+        "total_return": metrics.total_return,
+        "max_drawdown": metrics.max_drawdown,
+        "sharpe": metrics.sharpe,
+        "quality": totals.quality_sum / totals.quality_count if totals.quality_count else None,
+        "guards": dict(sorted(totals.guards.items())),
+        "failed": failed,
+        "strategies_failed": {p.declaration.name: p.failed for p in players if p.failed},
+        "float_path": [s for s, k in store.decimals.items() if k is None],
+    }
+    clock = {
+        "seconds": {**timings.phases, **timings.parts, "total": seconds},
+        "bars_per_second": totals.bars / seconds if seconds else 0.0,
+        "peak_rss_mb": peak_rss_mb(),
+    }
+    documents = {
+        "manifest": manifest(
+            to_dict(spec), spec_hash=digest,
+            strategy_hashes={p.declaration.name: p.declaration.source_hash for p in players},
+            data_fingerprint=store.fingerprint, finish_reason=reason, stop_reason=coordinator.stop_reason,
+            streams=coordinator.markings, symbols=len(store.symbols), strategy_failed=summary["strategies_failed"],
+            strategy_sources={p.declaration.name: p.declaration.source for p in players},
+        ),
+        "metrics": {
+            "summary": {k: v for k, v in summary.items() if k != "run"}, "account": metrics.to_dict(),
+            "strategies": {name: m.to_dict() for name, m in own.items()},
+        },
+        "timings": {**clock, "finished": datetime.now(UTC).isoformat(), "sessions": timings.sessions},
+    }  # fmt: skip
+    path = results.finish(**documents)
+    summary["run"] = None if path is None else str(path)
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
+    tables = results.tables if isinstance(results, MemoryResults) else open_tables(path)  # type: ignore[arg-type]
+    return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables)
+
+
+def peak_rss_mb() -> float:
+    """The process's largest resident memory so far, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+@contextlib.contextmanager
+def interruptible(pace: Pace, coordinator: SessionCoordinator) -> Iterator[None]:
+    """Ctrl-C ends the run after the minute being played; while data is loaded, at once; pressed again, always at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if pace.stop.is_set() or coordinator.waiting:
+            raise KeyboardInterrupt
+        pace.stop.set()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,17 @@
+"""A store of minute bars: Parquet files, checked once, read by one DuckDB query a window.
+
+::
+
+    files        which files, who they are (content hashes), where the cache folder is
+    footers      every file's columns and types, all faults at once     -> Layout
+    reading      the DuckDB connection and the SQL
+    checks       verdicts: faulty rows, decimals, spans; cached by content
+    codes        symbol strings to codes, inside DuckDB
+    bars         Store: all of that opened, and its `read`
+    aggregates   DailyCache: per-session rows remembered by the content of the session's files
+"""
+
+from bt.store.aggregates import DailyCache
+from bt.store.bars import Store
+
+__all__ = ["DailyCache", "Store"]

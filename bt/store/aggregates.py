@@ -1,0 +1,104 @@
+"""Per-session rows (daily aggregates) remembered beside the store, so that 52 weeks of minutes are read once.
+
+A session's rows are valid as long as the files that hold its minutes have the content they were made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from bt.store.bars import Store
+from bt.store.files import load_table, save_table
+
+_KEYS = b"bt.sessions"
+_VERSION = 1
+
+
+class DailyCache:
+    """Cached frames of one store and one calendar, one file per kind.
+
+    Parameters
+    ----------
+    store : Store
+        Gives the codes, the content of files and the cache folder.
+    calendar_key : str
+        Everything outside the store that the rows depend on: calendar, its version, overlays.
+    """
+
+    def __init__(self, store: Store, calendar_key: str) -> None:
+        self._store = store
+        self._calendar_key = calendar_key
+
+    def known(self, kind: str, bounds: Mapping[date, tuple[int, int]]) -> tuple[pl.DataFrame | None, list[date]]:
+        """The remembered rows of the sessions in `bounds`, and the sessions that are missing or stale.
+
+        Parameters
+        ----------
+        kind : str
+            What the rows are; spell every parameter of the computation in it.
+        bounds : mapping
+            UTC microseconds ``[lower, upper)`` of the minutes that belong to each session.
+
+        Returns
+        -------
+        frame : DataFrame or None
+            The columns given to `add`, sorted by session and code. None if nothing of this kind is remembered.
+        missing : list of date
+            In the order of `bounds`.
+        """
+        frame, keys = self._load(kind)
+        valid = [session for session, (low, high) in bounds.items() if keys.get(session) == self._key(low, high)]
+        missing = [session for session in bounds if session not in set(valid)]
+        if frame is None:
+            return None, list(bounds)
+        return self._coded(frame.filter(pl.col("session").is_in(valid))), missing
+
+    def add(self, kind: str, bounds: Mapping[date, tuple[int, int]], frame: pl.DataFrame) -> None:
+        """Remember the rows of the sessions in `bounds`; a session without a row is known to have none.
+
+        `frame` has session (Date), code (UInt16) and values. A cache that cannot be written is done without.
+        """
+        named = frame.with_columns(pl.Series("symbol", self._store.symbols, pl.String).gather(frame["code"]))
+        named = named.select("session", "symbol", pl.exclude("session", "symbol", "code"))
+        old, keys = self._load(kind)
+        if old is None or old.schema != named.schema:
+            old, keys = named.clear(), {}
+        merged = pl.concat([old.filter(~pl.col("session").is_in(list(bounds))), named])
+        merged = merged.sort("session", "symbol", maintain_order=True)
+        keys |= {session: self._key(low, high) for session, (low, high) in bounds.items()}
+        text = json.dumps({session.isoformat(): key for session, key in sorted(keys.items())})
+        save_table(self._path(kind), merged.to_arrow().replace_schema_metadata({_KEYS: text.encode()}))
+
+    def _load(self, kind: str) -> tuple[pl.DataFrame | None, dict[date, str]]:
+        table = load_table(self._path(kind))
+        if table is None:
+            return None, {}
+        try:
+            keys = json.loads((table.schema.metadata or {})[_KEYS])
+            frame = pl.DataFrame(table)
+        except (KeyError, ValueError, pa.ArrowException):
+            return None, {}
+        return frame, {date.fromisoformat(session): key for session, key in keys.items()}
+
+    def _coded(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """`frame` with codes of this store for its symbols; symbols that are gone are left out."""
+        codes = pl.DataFrame({"symbol": self._store.symbols}, {"symbol": pl.String}).with_row_index("code")
+        joined = frame.join(codes.with_columns(pl.col("code").cast(pl.UInt16)), on="symbol", maintain_order="left")
+        return joined.select("session", "code", pl.exclude("session", "code", "symbol"))
+
+    def _key(self, low: int, high: int) -> str:
+        text = "\n".join([f"{low} {high}", *self._store.overlapping_hashes(low, high)])
+        return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+    def _path(self, kind: str) -> Path:
+        asked = self._store.data
+        chosen = [self._store.layout.key, self._calendar_key, kind, asked.symbols and sorted(asked.symbols)]
+        name = hashlib.blake2b(json.dumps(chosen).encode(), digest_size=10).hexdigest()
+        return self._store.cache / f"daily-{_VERSION}-{name}.arrow"

@@ -1,0 +1,368 @@
+"""The opened store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from bt.errors import DataError, UsageError
+from bt.model import DataSpec
+from bt.store.checks import ROW_FAULTS, verdicts
+from bt.store.codes import UNWANTED, SymbolCodes
+from bt.store.files import FileId, cache_folder, find, identify
+from bt.store.footers import Layout, hive_symbol, layout_of
+from bt.store.reading import Connection, quoted, read_sql, start_stamped
+
+_EXACT = 2.0**51
+"""Scaled prices up to here are the integers they stand for."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A checked store of minute bars. Make it with `Store.open`; several threads may read from it.
+
+    Attributes
+    ----------
+    data : DataSpec
+        What was asked for.
+    layout : Layout
+        The files' columns.
+    symbols : tuple of str
+        Sorted; a bar's ``code`` is the index into it.
+    files : DataFrame
+        One row per file: path, hash, rows, bytes, first, last (Int64 UTC microseconds of open_time, null if it has no
+        bar of `symbols`), clean (no faulty row, no duplicate, no overlap with another file), sorted (by symbol and
+        time). `rows`, first, last and clean count `symbols` only.
+    spans : DataFrame
+        One row per file and symbol, in path order: file (index into `files`), code, rows, first, last, decimals, top,
+        and the number of rows with each fault.
+    cache : Path
+        The folder for what is remembered about this store.
+    volume_is_integer : bool
+        Every finite volume of the store is whole: `read` gives Int64, else Float64.
+    """
+
+    data: DataSpec
+    layout: Layout
+    symbols: tuple[str, ...]
+    files: pl.DataFrame
+    spans: pl.DataFrame
+    cache: Path
+    volume_is_integer: bool
+    _ids: tuple[FileId, ...]
+    _connection: Connection
+    _symbol_codes: SymbolCodes | None  # None where folders name the symbol
+
+    @classmethod
+    def open(
+        cls, data: DataSpec, *, threads: int = 0, progress: Callable[[int, int, int], None] | None = None
+    ) -> Store:
+        """The store that `data` names, every file checked.
+
+        Files whose content is known are not read. `progress` is called as ``progress(files_done, files_total,
+        rows_done)`` while others are.
+
+        Raises
+        ------
+        ConfigError
+            ``data.timezone`` is not a zone.
+        UsageError
+            ``data.symbols`` has a symbol the store has not, or there are more than 65534.
+        DataError
+            No file matches, the files have faults (all are listed), or the store has no bar.
+        """
+        root, paths = find(data.bars)
+        layout = layout_of(data, paths)
+        cache = cache_folder(root)
+        ids = identify(paths, cache)
+        folders = [None if layout.symbol else hive_symbol(path) for path in paths]
+        contents = [i.hash if symbol is None else f"{i.hash}|{symbol}" for i, symbol in zip(ids, folders, strict=True)]
+        connection = Connection(threads)
+        verdict = verdicts(
+            connection, layout, list(zip(contents, paths, folders, strict=True)), cache=cache, progress=progress
+        )
+        found = _found_symbols(data, verdict)
+        symbols = _chosen_symbols(data, found)
+        spans = _spans(contents, verdict, symbols)
+        return cls(
+            data=data,
+            layout=layout,
+            symbols=symbols,
+            files=_files(ids, contents, verdict, spans),
+            spans=spans,
+            cache=cache,
+            volume_is_integer=bool(verdict["integral"].all()),
+            _ids=tuple(ids),
+            _connection=connection,
+            _symbol_codes=_symbol_codes(connection, found, symbols) if layout.symbol else None,
+        )
+
+    @property
+    def rows(self) -> int:
+        """Bars of `symbols`, faulty ones included."""
+        return int(self.files["rows"].sum())
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return int(self.files["bytes"].sum())
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """Columns beyond the contract's that every file has with one type, such as vwap."""
+        return self.layout.extras
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the files' contents and of what their columns and timestamps mean."""
+        parts = [self.layout.key, *sorted(self._contents)]
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=20).hexdigest()
+
+    @cached_property
+    def _contents(self) -> list[str]:
+        folder = [None if self.layout.symbol else hive_symbol(i.path) for i in self._ids]
+        return [i.hash if s is None else f"{i.hash}|{s}" for i, s in zip(self._ids, folder, strict=True)]
+
+    @cached_property
+    def first(self) -> dict[str, int]:
+        """Each symbol's first bar, UTC microseconds of open_time."""
+        return self._per_symbol(pl.col("first").min())
+
+    @cached_property
+    def last(self) -> dict[str, int]:
+        """Each symbol's last bar, UTC microseconds of open_time."""
+        return self._per_symbol(pl.col("last").max())
+
+    def _per_symbol(self, value: pl.Expr) -> dict[str, int]:
+        frame = self.spans.group_by("code").agg(value.alias("value")).sort("code")
+        return {self.symbols[code]: number for code, number in frame.iter_rows()}
+
+    @cached_property
+    def decimals(self) -> dict[str, int | None]:
+        """Each symbol's price decimals: the smallest k <= 8 for which 10^k times every price is a whole number.
+
+        None where there is none, or not the declared one: such a symbol takes the float path.
+        """
+        declared = self.data.price_decimals
+        frame = self.spans.group_by("code").agg(
+            pl.col("decimals").min().alias("least"), pl.col("decimals").max().alias("most"), pl.col("top").max()
+        )
+        result: dict[str, int | None] = {}
+        for code, least, most, top in frame.sort("code").iter_rows():
+            k = most if declared == "auto" else declared
+            result[self.symbols[code]] = k if least >= 0 and most <= k and top * 10.0**k < _EXACT else None
+        return result
+
+    def clean(self, start: int, end: int) -> bool:
+        """Whether no file with bars in ``[start, end)`` (UTC microseconds) has a faulty or duplicate row.
+
+        Files whose time ranges overlap for some symbol are not clean either: a bar could be in both.
+        """
+        touched = self.files.filter((pl.col("first") < end) & (pl.col("last") >= start))
+        return bool(touched["clean"].all())
+
+    def read(
+        self, start: int, end: int, columns: Sequence[str], *, symbols: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Bars with open_time in ``[start, end)``, by one DuckDB query.
+
+        Parameters
+        ----------
+        start, end : int
+            UTC microseconds.
+        columns : sequence of str
+            Bar columns and `extra_columns`.
+        symbols : sequence of str, optional
+            Only these.
+
+        Returns
+        -------
+        DataFrame
+            ``code`` (UInt16), ``time`` (Int64, UTC microseconds of open_time), then `columns`: prices Float64, volume
+            Int64 or Float64 (`volume_is_integer`), extras as the files have them. Row order is that of the files in
+            path order. The frame may have several chunks.
+
+        Raises
+        ------
+        UsageError
+            An unknown column or symbol.
+        DataError
+            A file vanished or changed since the store was opened, or cannot be read.
+        """
+        self._check_columns(columns)
+        # bounds within the store's own: any pair of integers may be asked
+        start, end = max(start, self._first), min(end, self._last + 1)
+        codes = self._wanted(symbols)
+        chosen = self._files_between(start, end, codes)
+        for i in chosen:
+            self._ids[i].check_unchanged()
+        if start >= end or not chosen:
+            chosen, start, end = [0], self._first, self._first
+        paths = [self._ids[i].path for i in chosen]
+        frame = self._connection.frame(self._sql((start, end), columns, codes), paths)
+        if self._symbol_codes is not None:
+            code = self._symbol_codes.decode(frame["code"], codes)
+        else:
+            code = np.array([self._folder_codes[i] for i in chosen], np.uint16)[frame["code"].to_numpy()]
+        frame = frame.with_columns(pl.Series("code", code), start_stamped(self.layout, pl.col("time")))
+        if codes is not None and self._symbol_codes is not None:
+            frame = frame.filter(pl.col("code") != UNWANTED)
+        if self.layout.zone:
+            frame = frame.filter(pl.col("time").is_between(start, end, closed="left"))
+        return frame
+
+    def explain(self, start: int, end: int, columns: Sequence[str], *, symbols: Sequence[str] | None = None) -> str:
+        """How DuckDB answers the same `read`: its plan with the files and row groups it scanned."""
+        start, end = max(start, self._first), min(end, self._last + 1)
+        codes = self._wanted(symbols)
+        paths = [self._ids[i].path for i in self._files_between(start, end, codes)]
+        return self._connection.explain(self._sql((start, end), columns, codes), paths)
+
+    def overlapping_hashes(self, start: int, end: int) -> list[str]:
+        """Content hashes of the files with bars in ``[start, end)``, sorted."""
+        return sorted(self._contents[i] for i in self._files_between(start, end, None))
+
+    def close(self) -> None:
+        """Release DuckDB's memory; the store cannot be read afterwards."""
+        self._connection.close()
+
+    def _sql(self, bounds: tuple[int, int], columns: Sequence[str], codes: Sequence[int] | None) -> str:
+        name = quoted(self.layout.symbol or "")
+        return read_sql(
+            self.layout,
+            columns,
+            code=self._symbol_codes.sql(f"b.{name}") if self._symbol_codes is not None else "b.file_index",
+            bounds=bounds,
+            symbols=[self.symbols[code] for code in codes or ()],
+            integer_volume=self.volume_is_integer,
+        )
+
+    def _wanted(self, symbols: Sequence[str] | None) -> list[int] | None:
+        """Codes to read, sorted; None for every symbol of the files."""
+        if symbols is not None:
+            return sorted({self._code(symbol) for symbol in symbols})
+        return None if self.data.symbols is None else list(range(len(self.symbols)))
+
+    @cached_property
+    def _folder_codes(self) -> dict[int, int]:
+        """The code of each file where folders name the symbol."""
+        return dict(self.spans.select("file", "code").iter_rows())
+
+    @cached_property
+    def _first(self) -> int:
+        return min(self.first.values())
+
+    @cached_property
+    def _last(self) -> int:
+        return max(self.last.values())
+
+    def _files_between(self, start: int, end: int, codes: Sequence[int] | None) -> list[int]:
+        """Indices of the files with bars in ``[start, end)`` of the symbols with `codes` (None: any)."""
+        if codes is None:
+            touched = self.files.with_row_index("file")
+        else:
+            touched = self.spans.filter(pl.col("code").is_in(list(codes)))
+        touched = touched.filter((pl.col("first") < end) & (pl.col("last") >= start))
+        return touched["file"].unique().sort().to_list()
+
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        for name in columns:
+            if name not in self.layout.columns:
+                near = get_close_matches(name, list(self.layout.columns), 1)
+                raise UsageError(
+                    f"{self.data.bars}: column must be one of {', '.join(self.layout.columns)}, was {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else "; every file must have it, with one type")
+                )
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {symbol: code for code, symbol in enumerate(self.symbols)}
+
+    def _code(self, symbol: str) -> int:
+        if symbol not in self._codes:
+            raise _unknown("symbols", self.data.bars, symbol, self.symbols)
+        return self._codes[symbol]
+
+
+def _unknown(source: str, bars: str, symbol: str, symbols: Sequence[str]) -> UsageError:
+    near = get_close_matches(symbol, symbols, 1, 0.0)
+    return UsageError(
+        f"{source}: symbol must be one of the {len(symbols)} in {bars}, was {symbol!r}; the nearest is {near[0]!r}"
+    )
+
+
+def _found_symbols(data: DataSpec, verdict: pl.DataFrame) -> list[str]:
+    found: list[str] = verdict["symbol"].drop_nulls().unique().sort().to_list()
+    if not found:
+        raise DataError(f"data.bars: {data.bars} must have at least one bar, was without any row; check the path")
+    return found
+
+
+def _chosen_symbols(data: DataSpec, found: Sequence[str]) -> tuple[str, ...]:
+    chosen = found if data.symbols is None else sorted(set(data.symbols))
+    for symbol in sorted(set(chosen).difference(found)):
+        raise _unknown("data.symbols", data.bars, symbol, found)
+    if not 0 < len(chosen) < UNWANTED:
+        raise UsageError(f"data.symbols: must be 1 to {UNWANTED - 1} symbols, was {len(chosen)}; choose others")
+    return tuple(chosen)
+
+
+def _symbol_codes(connection: Connection, found: Sequence[str], symbols: Sequence[str]) -> SymbolCodes:
+    code = {symbol: i for i, symbol in enumerate(symbols)}
+    codes = np.array([code.get(symbol, UNWANTED) for symbol in found], np.uint16)
+    return SymbolCodes(found, connection.hashes(found), codes)
+
+
+def _spans(contents: Sequence[str], verdict: pl.DataFrame, symbols: Sequence[str]) -> pl.DataFrame:
+    """One row per file and symbol of `symbols`, files in path order."""
+    order = pl.DataFrame({"content": contents}).with_row_index("file")
+    codes = pl.DataFrame({"symbol": symbols}).with_row_index("code").with_columns(pl.col("code").cast(pl.UInt16))
+    return (
+        order.join(verdict, on="content")
+        .join(codes, on="symbol")
+        .sort("file", "code")
+        .select("file", "code", "rows", "first", "last", "decimals", "top", *ROW_FAULTS, "duplicate")
+    )
+
+
+def _files(ids: Sequence[FileId], contents: Sequence[str], verdict: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    faulty = pl.sum_horizontal(*ROW_FAULTS, "duplicate").sum()
+    per_file = spans.group_by("file").agg(
+        pl.col("rows").sum(), pl.col("first").min(), pl.col("last").max(), (faulty == 0).alias("clean")
+    )
+    is_sorted = dict(verdict.select("content", "sorted").iter_rows())
+    overlapping = _overlapping(spans)
+    frame = pl.DataFrame(
+        {
+            "path": [i.path for i in ids],
+            "hash": [i.hash for i in ids],
+            "bytes": [i.size for i in ids],
+            "sorted": [is_sorted[content] for content in contents],
+        }
+    ).with_row_index("file")
+    return frame.join(per_file, on="file", how="left", maintain_order="left").select(
+        "path",
+        "hash",
+        pl.col("rows").fill_null(0),
+        "bytes",
+        "first",
+        "last",
+        pl.col("clean").fill_null(True) & ~pl.col("file").is_in(overlapping),
+        "sorted",
+    )
+
+
+def _overlapping(spans: pl.DataFrame) -> list[int]:
+    """Files that share a stretch of time with another file for some symbol: a bar may be in both."""
+    by_symbol = spans.sort("code", "first").with_columns(before=pl.col("last").cum_max().shift(1).over("code"))
+    # the file whose end reaches furthest so far
+    leader = pl.when(pl.col("before").is_null() | (pl.col("last") > pl.col("before"))).then("file").forward_fill()
+    overlaps = by_symbol.with_columns(leader=leader.shift(1).over("code")).filter(pl.col("first") <= pl.col("before"))
+    return sorted({*overlaps["file"], *overlaps["leader"]})

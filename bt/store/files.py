@@ -1,0 +1,194 @@
+"""Which files a store is made of, and who they are: paths, content hashes, and where the store's cache may be written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from bt.errors import DataError
+
+CACHE_FOLDER = ".bt"
+"""Name of the cache folder beside the bars. Hidden, so that no store lists it."""
+
+_MEMO_SCHEMA = {
+    "path": pl.String(),
+    "size": pl.Int64(),
+    "mtime_ns": pl.Int64(),
+    "inode": pl.Int64(),
+    "hash": pl.String(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """One file as it was when it was identified: absolute path, content hash, and the stat that vouches for it."""
+
+    path: str
+    hash: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    def check_unchanged(self) -> None:
+        """Raise DataError if the file vanished, or its size, time or inode is no longer what it was."""
+        try:
+            now = Path(self.path).stat()
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: file must still be readable, was {error.strerror}; it was there when the store was opened"
+            ) from error
+        if (now.st_size, now.st_mtime_ns, now.st_ino) != (self.size, self.mtime_ns, self.inode):
+            raise DataError(
+                f"{self.path}: file must not change while a run reads it, was {self.size} bytes and is {now.st_size}; "
+                f"start again once it is written"
+            )
+
+
+def find(bars: str) -> tuple[Path, list[str]]:
+    """The folder the store's cache lives beside, and the sorted absolute paths of its Parquet files.
+
+    `bars` is a folder (searched recursively for ``*.parquet``), a file or a glob. Names starting with ``.`` or ``_``
+    below the folder, or below the part of the glob without wildcards, are left out.
+
+    Raises
+    ------
+    DataError
+        Nothing matches.
+    """
+    where = Path(bars).expanduser().absolute()
+    if where.is_dir():
+        root = where
+        found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+        found = [path for path in found if path.suffix == ".parquet"]
+    elif where.exists():
+        return where.parent, [str(where)]
+    else:
+        pattern = [i for i, part in enumerate(where.parts) if has_magic(part)]
+        root = Path(*where.parts[: pattern[0]]) if pattern else where.parent
+        # Path.glob knows no file that `**` alone matches
+        found = [path for path in map(Path, glob(str(where), recursive=True)) if path.is_file()]  # noqa: PTH207
+    paths = sorted(str(path) for path in found if not _hidden(path.relative_to(root)))
+    if not paths:
+        what = "folder with *.parquet files" if where.is_dir() else "folder, file or glob that exists"
+        raise DataError(f"data.bars: {bars} must be a {what}, was empty; check the path, or make it with `bt ingest`")
+    return root, paths
+
+
+def _hidden(relative: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in relative.parts)
+
+
+def cache_folder(root: Path) -> Path:
+    """The folder for what is remembered about the store at `root`: ``root/.bt``, or one of the user's cache.
+
+    A folder without any write permission bit is left alone even where the user could write it anyway (root).
+    """
+    beside = root / CACHE_FOLDER
+    if _writable(root if not beside.exists() else beside):
+        return beside
+    name = hashlib.blake2b(str(root).encode(), digest_size=10).hexdigest()
+    return user_cache() / "stores" / name
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        return folder.stat().st_mode & 0o222 != 0 and os.access(folder, os.W_OK)
+    except OSError:
+        return False
+
+
+def user_cache() -> Path:
+    """BT_CACHE, or the platform's cache folder of this user with ``bt`` below it."""
+    if chosen := os.environ.get("BT_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))) / "bt"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "bt"
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "bt"
+
+
+def save_table(path: Path, table: pa.Table) -> None:
+    """Write `table` as Arrow IPC, whole or not at all. A cache that cannot be written is done without."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{id(table):x}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        scratch.replace(path)
+    except OSError:
+        with suppress(OSError):
+            scratch.unlink()
+
+
+def load_table(path: Path) -> pa.Table | None:
+    """The table `save_table` wrote, or None if there is none that can be read: a cache is rebuilt silently."""
+    try:
+        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
+            return reader.read_all()
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def load_frame(path: Path, schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """The cached frame, or an empty one of `schema` if it is absent, corrupt or of another version."""
+    table = load_table(path)
+    if table is not None:
+        frame = pl.from_arrow(table)
+        if isinstance(frame, pl.DataFrame) and frame.schema == pl.Schema(schema):
+            return frame
+    return pl.DataFrame(schema=schema)
+
+
+def identify(paths: Sequence[str], cache: Path) -> list[FileId]:
+    """The identity of each file. A file whose path, size, mtime and inode are remembered is not read again.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read.
+    """
+    memo_path = cache / "files.arrow"
+    memo = load_frame(memo_path, _MEMO_SCHEMA)
+    known: dict[tuple[str, int, int, int], str] = {
+        (path, size, mtime_ns, inode): digest for path, size, mtime_ns, inode, digest in memo.iter_rows()
+    }
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        ids = list(pool.map(lambda path: _identify(path, known), paths))
+    if any((i.path, i.size, i.mtime_ns, i.inode) not in known for i in ids):
+        fresh = pl.DataFrame([(i.path, i.size, i.mtime_ns, i.inode, i.hash) for i in ids], _MEMO_SCHEMA, orient="row")
+        others = memo.filter(~pl.col("path").is_in(list(paths)))
+        others = others.filter(pl.Series([Path(path).exists() for path in others["path"]], dtype=pl.Boolean))
+        save_table(memo_path, pl.concat([others, fresh]).to_arrow())
+    return ids
+
+
+def _identify(path: str, known: dict[tuple[str, int, int, int], str]) -> FileId:
+    try:
+        stat = Path(path).stat()
+        digest = known.get((path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+        if digest is None:
+            with Path(path).open("rb") as file:
+                digest = hashlib.file_digest(file, _blake2b).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: file must be readable, was {error.strerror}; check its permissions") from error
+    return FileId(path, digest, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def _blake2b() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=20)
+
+
+def remembered_hashes(cache: Path) -> set[str]:
+    """Content hashes of every file the cache folder still knows: verdicts of any other content may be forgotten."""
+    return set(load_frame(cache / "files.arrow", _MEMO_SCHEMA)["hash"])

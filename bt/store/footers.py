@@ -1,0 +1,272 @@
+"""Every file's footer, checked before anything is read: DuckDB would cast a drifting column without a word.
+
+`layout_of` reads all footers and either returns the one `Layout` the files share or raises a DataError that lists every
+fault found, up to twenty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bt.errors import ConfigError, DataError
+from bt.model import DataSpec
+from bt.schema import BAR_COLUMNS, PRICES
+
+TIME_NAMES = ("open_time", "ts", "timestamp", "time", "datetime", "date")
+"""What a time column may be called without a mapping."""
+
+SYMBOL_NAMES = ("symbol", "ticker")
+"""What a symbol column may be called without a mapping."""
+
+_RESERVED = {"code", "time", "symbol", "open_time", "close_time", "session", "fault"}
+_CONTRACT = {"open_time", "symbol", *BAR_COLUMNS}
+_HIVE_SYMBOL = re.compile(r"[/\\]symbol=([^/\\]+)[/\\]")
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the files of one store spell a bar. All files agree on it.
+
+    `columns` maps our names (prices, volume, extras) to the files' names, `types` to the files' Arrow types.
+    `symbol` is None where the folder ``symbol=XYZ`` names it. `zone` is "" for timestamps that carry their zone.
+    `nanoseconds` tells TIMESTAMP_NS from TIMESTAMP, which DuckDB does not compare.
+    """
+
+    time: str
+    symbol: str | None
+    columns: Mapping[str, str]
+    types: Mapping[str, pa.DataType]
+    zone: str
+    nanoseconds: bool
+    end_stamped: bool
+    extras: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Hex digest of everything but the files' content that decides what their bars are."""
+        bars = [self.columns[name] for name in BAR_COLUMNS]
+        text = json.dumps([self.time, self.symbol, bars, self.zone, self.end_stamped])
+        return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def hive_symbol(path: str) -> str | None:
+    """The XYZ of a folder ``symbol=XYZ`` in `path`, if there is one."""
+    found = _HIVE_SYMBOL.findall(path)
+    return unquote(found[-1]) if found else None
+
+
+def layout_of(data: DataSpec, paths: Sequence[str]) -> Layout:
+    """The layout all files share.
+
+    Raises
+    ------
+    ConfigError
+        ``data.timezone`` is not a zone.
+    DataError
+        A file is unreadable, or a column is missing, ambiguous, of the wrong type or of another type than in most
+        files. Every fault is listed, up to twenty, each naming file, column, found type and what to do.
+    """
+    if data.timezone:
+        try:
+            ZoneInfo(data.timezone)
+        except (KeyError, ValueError, OSError) as error:
+            raise ConfigError(
+                f"data.timezone: must be an IANA zone, was {data.timezone!r}; for example America/New_York"
+            ) from error
+    with ThreadPoolExecutor(min(8, len(paths))) as pool:
+        read = dict(zip(paths, pool.map(_read_schema, paths), strict=True))
+    faults = [f"{path}: {found}" for path, found in read.items() if isinstance(found, str)]
+    schemas = {path: found for path, found in read.items() if isinstance(found, pa.Schema)}
+    time = symbol = None
+    if schemas:
+        time = _resolve(schemas, data, "open_time", TIME_NAMES)
+        symbol = _resolve(schemas, data, "symbol", SYMBOL_NAMES)
+        for path, schema in schemas.items():
+            faults += [f"{path}: {fault}" for fault in _file_faults(path, schema, data, time, symbol)]
+        faults += _drift(schemas, data, time)
+    if faults or time is None:
+        raise DataError(_listing(faults))
+    return _layout(schemas, data, time, symbol)
+
+
+def _listing(faults: Sequence[str]) -> str:
+    if len(faults) == 1:
+        return faults[0]
+    more = [f"... and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []
+    return "\n  ".join([f"data.bars: {len(faults)} file faults, nothing was read", *faults[:_LISTED], *more])
+
+
+def _read_schema(path: str) -> pa.Schema | str:
+    """The file's Arrow schema, or what is wrong with the file."""
+    try:
+        return pq.read_schema(path)
+    except OSError as error:
+        if error.strerror:
+            return f"file must be readable, was {error.strerror}; check the path and its permissions"
+        return _not_parquet(path, error)
+    except pa.ArrowException as error:
+        return _not_parquet(path, error)
+
+
+def _not_parquet(path: str, error: Exception) -> str:
+    with Path(path).open("rb") as file:
+        head = file.read(24)
+    if not head:
+        return "file must be Parquet, was empty (0 bytes); write it again or remove it"
+    if head.startswith(b"PAR1"):
+        size = Path(path).stat().st_size
+        return f"file must be whole Parquet, was truncated or damaged ({size} bytes); copy it again ({error})"
+    return f"file must be Parquet, was something that begins {head!r}; convert it with `bt ingest`"
+
+
+def _resolve(schemas: Mapping[str, pa.Schema], data: DataSpec, ours: str, aliases: tuple[str, ...]) -> str | None:
+    """The files' name of our column: as mapped, else the only alias that most files have. None if they have none.
+
+    Raises
+    ------
+    DataError
+        Most files have several candidates.
+    """
+    if ours in data.columns:
+        return data.columns[ours]
+    taken = set(data.columns.values())
+    present = {path: tuple(a for a in aliases if a in s.names and a not in taken) for path, s in schemas.items()}
+    usual = Counter(present.values()).most_common(1)[0][0]
+    if len(usual) > 1:
+        path = next(p for p, names in present.items() if names == usual)
+        raise DataError(
+            f"{path}: column {ours} must be one column, was any of {', '.join(usual)}; "
+            f'say which one: data.columns.{ours} = "{usual[0]}"'
+        )
+    return usual[0] if usual else None
+
+
+def _file_faults(path: str, schema: pa.Schema, data: DataSpec, time: str | None, symbol: str | None) -> list[str]:
+    """What is wrong with one file by itself."""
+    faults: list[str | None] = []
+    if time is None:
+        faults.append(_missing("open_time", " or ".join(TIME_NAMES), schema, "a timestamp"))
+    else:
+        faults.append(_column_fault(schema, "open_time", time, data))
+    if symbol is not None:
+        faults.append(_column_fault(schema, "symbol", symbol, data))
+    elif hive_symbol(path) is None:
+        faults.append(_missing("symbol", " or ".join(SYMBOL_NAMES), schema, "text (or a folder symbol=XYZ)"))
+    others = [*BAR_COLUMNS, *(ours for ours in data.columns if ours not in _CONTRACT)]
+    faults += [_column_fault(schema, ours, data.columns.get(ours, ours), data) for ours in others]
+    return [fault for fault in faults if fault]
+
+
+def _column_fault(schema: pa.Schema, ours: str, name: str, data: DataSpec) -> str | None:
+    """What is wrong with the column `name`, which should be our `ours`."""
+    if name not in schema.names:
+        return _missing(ours, name, schema, "present")
+    twins = [other for other in schema.names if other.lower() == name.lower()]
+    if len(twins) > 1:
+        return f"column {name!r} must be there once whatever its case, was {', '.join(twins)}; rename one of them"
+    kind = schema.field(name).type
+    expected, hint = _expected(ours, kind, data)
+    return f"column {name!r} must be {expected}, was {kind}; {hint}" if expected else None
+
+
+def _expected(ours: str, kind: pa.DataType, data: DataSpec) -> tuple[str, str]:
+    """What type our column must have and what to do, or two empty texts if `kind` will do."""
+    expected, hint = "", "write the column again with that type, or convert the files with `bt ingest`"
+    number = _is_number(kind)
+    if ours == "open_time" and not pa.types.is_timestamp(kind):
+        expected, hint = "a timestamp", "convert the files with `bt ingest`, which reads epochs, dates and text"
+    elif ours == "open_time" and not (kind.tz or data.timezone):
+        expected = "a timestamp with a time zone"
+        hint = 'say whose clock it is: data.timezone = "America/New_York", or "UTC"'
+    elif ours == "symbol" and not _is_text(kind):
+        expected = "text"
+    elif ours in PRICES and not number:
+        expected = "a number"
+    elif ours == "volume" and (not number or pa.types.is_decimal(kind)):
+        expected = "an integer or float"
+    elif ours not in _CONTRACT and not (number or _is_text(kind) or pa.types.is_boolean(kind)):
+        expected = "a number, text or boolean"
+    return expected, hint if expected else ""
+
+
+def _missing(ours: str, names: str, schema: pa.Schema, what: str) -> str:
+    near = get_close_matches(ours.lower(), [n.lower() for n in schema.names], 1, 0.5)
+    guess = next((n for n in schema.names if near and n.lower() == near[0]), "...")
+    return (
+        f"column {names!r} must be {what}, was missing among {', '.join(schema.names)}; "
+        f'if it has another name: data.columns.{ours} = "{guess}"'
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    t = pa.types
+    return bool(t.is_float32(kind) or t.is_float64(kind) or t.is_decimal(kind) or t.is_integer(kind))
+
+
+def _signature(kind: pa.DataType) -> str:
+    """What must be equal in all files: the type, but for the spelling of text and what DuckDB reads as one type."""
+    if pa.types.is_timestamp(kind):
+        return f"timestamp[{'ns' if kind.unit == 'ns' else 'us'}{', with a zone' if kind.tz else ', without zone'}]"
+    return "text" if _is_text(kind) else str(kind)
+
+
+def _drift(schemas: Mapping[str, pa.Schema], data: DataSpec, time: str | None) -> list[str]:
+    """Columns whose type would do by itself but is not the one that most files have."""
+    faults = []
+    names = {"open_time": time} | {ours: data.columns.get(ours, ours) for ours in BAR_COLUMNS}
+    for ours, name in names.items():
+        kinds = {path: s.field(name).type for path, s in schemas.items() if name in s.names}
+        found = {p: _signature(kind) for p, kind in kinds.items() if not _expected(ours, kind, data)[0]}
+        usual = Counter(found.values()).most_common(1)[0][0] if found else ""
+        faults += [
+            f"{path}: column {name!r} must be {usual} as in the other files, was {signature}; "
+            f"write that file again, or convert the files with `bt ingest`"
+            for path, signature in found.items()
+            if signature != usual
+        ]
+    return faults
+
+
+def _layout(schemas: Mapping[str, pa.Schema], data: DataSpec, time: str, symbol: str | None) -> Layout:
+    first = next(iter(schemas.values()))
+    columns = {ours: data.columns.get(ours, ours) for ours in BAR_COLUMNS}
+    ours_of = {theirs: ours for ours, theirs in data.columns.items()}
+    used = {time, symbol, *columns.values()}
+    for name in first.names:
+        ours = ours_of.get(name, name)
+        if name in used or ours in _RESERVED or _column_fault(first, ours, name, data):
+            continue
+        kind = _signature(first.field(name).type)
+        if all(name in s.names and _signature(s.field(name).type) == kind for s in schemas.values()):
+            columns[ours] = name
+    stamp = first.field(time).type
+    return Layout(
+        time=time,
+        symbol=symbol,
+        columns=columns,
+        types={ours: first.field(name).type for ours, name in columns.items()},
+        zone="" if stamp.tz else data.timezone,
+        nanoseconds=stamp.unit == "ns",
+        end_stamped=data.stamp == "end",
+        extras=tuple(ours for ours in columns if ours not in BAR_COLUMNS),
+    )

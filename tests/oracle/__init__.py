@@ -1,0 +1,78 @@
+"""A slow, obvious backtester that judges bt and imports nothing from it.
+
+It implements DESIGN.md sections 2-5, INTERFACE.md section 4 and docs/decisions/0002 and 0003 from their text, in plain
+Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in reading order:
+
+* `market`    Day, Bar, Parquet in, `classify` (which row belongs where, and why one is withheld), History
+* `bins`      `resample`, `quality`, `completeness`, `outages`
+* `features`  `sma`, `window_feature`, `trailing`, and how a value reaches a row (as of its close_time)
+* `account`   orders, fills, positions, trades and cash in units of 1e-8
+* `book`      what a strategy may ask for and when it is refused
+* `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown
+* `backtest`  the minute: match, move time, show, collect; the session's end
+* `metrics`   returns, drawdown, Sharpe, trade statistics
+
+Times are UTC microseconds inside and aware datetimes in tables and callbacks. Money is int units of 1e-8 inside; tables
+carry it twice, as ``<column>_units`` (exact) and as ``<column>`` (float, for reading).
+"""
+
+from oracle.account import UNIT, units
+from oracle.backtest import Backtest
+from oracle.bins import Bin, completeness, interval_minutes, outages, quality, quality_at, resample
+from oracle.book import Book
+from oracle.features import sma, trailing, trailing_value, window_feature
+from oracle.market import (
+    MINUTE,
+    Bar,
+    Classified,
+    Day,
+    History,
+    bars_from_rows,
+    classify,
+    days_from_rows,
+    instant,
+    load_parquet,
+    micros,
+    regular_day,
+)
+from oracle.metrics import Metrics, combined, metrics
+from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+
+__all__ = [
+    "MINUTE",
+    "UNIT",
+    "Account",
+    "Backtest",
+    "Bar",
+    "Bin",
+    "Book",
+    "Classified",
+    "Day",
+    "Execution",
+    "Gate",
+    "History",
+    "Metrics",
+    "Result",
+    "RowType",
+    "Strategy",
+    "bars_from_rows",
+    "classify",
+    "combined",
+    "completeness",
+    "days_from_rows",
+    "instant",
+    "interval_minutes",
+    "load_parquet",
+    "metrics",
+    "micros",
+    "outages",
+    "quality",
+    "quality_at",
+    "regular_day",
+    "resample",
+    "sma",
+    "trailing",
+    "trailing_value",
+    "units",
+    "window_feature",
+]

@@ -1,0 +1,216 @@
+"""Orders, fills, positions, trades and cash: whole numbers of 1e-8 of the currency (decision 0002)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from oracle.features import as_decimal
+from oracle.market import MINUTE, instant
+
+UNIT = 10**8
+LIMIT = 2**63 - 1
+
+
+def units(value: float) -> int:
+    """A price or amount in units of 1e-8, rounded half to even from its decimals as written."""
+    return round(Fraction(as_decimal(value)) * UNIT)
+
+
+def money(amount: int) -> float:
+    """Units as currency, for reading."""
+    return amount / UNIT
+
+
+def fits(amount: int) -> int:
+    """The amount itself; an amount beyond int64 is an error."""
+    if abs(amount) > LIMIT:
+        raise OverflowError(f"money: an amount must fit int64 units of 1e-8, was {amount}")
+    return amount
+
+
+def fill_price(reference: int, shares: int, slippage_bps: float) -> int:
+    """What a buy pays or a sell gets a share, in units: the reference moved by basis points, rounded once."""
+    moved = Fraction(as_decimal(slippage_bps)) / 10_000
+    return round(reference * (1 + moved if shares > 0 else 1 - moved))
+
+
+def commission_of(shares: int, per_share: float) -> int:
+    """Commission in units, rounded once."""
+    return round(abs(shares) * Fraction(as_decimal(per_share)) * UNIT)
+
+
+def share_of(amount: int, part: int, whole: int) -> int:
+    """`amount` x `part` / `whole`, rounded half to even."""
+    return round(Fraction(amount * part, whole))
+
+
+@dataclass
+class Order:
+    """An order and what became of it. `shares` is signed (None: taken at the match), `level` is a target's."""
+
+    id: int
+    symbol: str
+    type: str
+    shares: int | None
+    level: int | None
+    tif: str
+    tag: str
+    session: Any
+    decided_us: int
+    side: str | None
+    minutes_before: int = 0
+    status: str = "open"
+    reason: str = ""
+    reserved: int = 0
+
+    @property
+    def live(self) -> bool:
+        return self.status == "open"
+
+    def end(self, status: str, reason: str = "") -> None:
+        """The order is over; what it had reserved is free again. A cut order that fills keeps its reason."""
+        self.status = status
+        self.reason = reason or self.reason
+        self.reserved = 0
+
+
+@dataclass
+class Position:
+    """What is held of one symbol since it was last flat. Notionals and costs are units, `shares` is signed."""
+
+    symbol: str
+    opened_us: int
+    entry_tag: str
+    shares: int = 0
+    cost: int = 0
+    realized: int = 0
+    commission: int = 0
+    entry_shares: int = 0
+    entry_notional: int = 0
+    exit_shares: int = 0
+    exit_notional: int = 0
+    mae: int = 0
+    mfe: int = 0
+    bars_held: int = 0
+
+    @property
+    def side(self) -> int:
+        return 1 if self.shares > 0 else -1
+
+    def add(self, shares: int, price: int, commission: int) -> None:
+        """Open or add."""
+        self.shares += shares
+        self.cost += abs(shares) * price
+        self.entry_shares += abs(shares)
+        self.entry_notional += abs(shares) * price
+        self.commission += commission
+
+    def reduce(self, count: int, price: int, commission: int) -> None:
+        """Close `count` of the shares held; the average price of the rest stays."""
+        held, side = abs(self.shares), self.side
+        removed = share_of(self.cost, count, held)
+        self.cost -= removed
+        self.realized += side * (count * price - removed)
+        self.exit_shares += count
+        self.exit_notional += count * price
+        self.commission += commission
+        self.shares -= side * count
+
+    def unrealized(self, mark: int) -> int:
+        """Gross P&L of the shares still held at `mark`, units."""
+        return self.shares * mark - self.side * self.cost
+
+    def sample(self, mark: int) -> None:
+        """A minute has closed with the position held."""
+        now = self.realized + self.unrealized(mark)
+        self.mae = min(self.mae, now)
+        self.mfe = max(self.mfe, now)
+
+
+@dataclass
+class Ledger:
+    """One strategy's cash and positions, and its trades as dicts."""
+
+    strategy: str
+    cash: int
+    positions: dict[str, Position] = field(default_factory=dict)
+    trades: list[dict[str, Any]] = field(default_factory=list)
+
+    def position(self, symbol: str) -> int:
+        """Signed shares held."""
+        held = self.positions.get(symbol)
+        return held.shares if held else 0
+
+    def book(self, order: Order, shares: int, price: int, commission: int, time_us: int) -> None:
+        """Book a fill of signed `shares`: cash, position, and the trade it may end."""
+        symbol = order.symbol
+        fits(abs(shares) * price)
+        self.cash = fits(self.cash - shares * price - commission)
+        held = self.positions.get(symbol)
+        rest = shares
+        if held is not None and held.shares * shares < 0:
+            closed = min(abs(shares), abs(held.shares))
+            part = share_of(commission, closed, abs(shares))
+            side = held.side
+            held.reduce(closed, price, part)
+            commission -= part
+            rest = shares + side * closed
+            if held.shares == 0:
+                del self.positions[symbol]
+                self.trades.append(trade(self.strategy, held, side, time_us, order.type))
+        if rest != 0:
+            held = self.positions.setdefault(symbol, Position(symbol, time_us, order.tag))
+            held.add(rest, price, commission)
+
+    def value(self, symbol: str, marks: dict[str, int]) -> int:
+        """Signed value of what is held, at the last close shown, or at cost while none has been shown."""
+        held = self.positions[symbol]
+        return held.shares * marks[symbol] if symbol in marks else held.side * held.cost
+
+    def net(self, marks: dict[str, int]) -> int:
+        return sum(self.value(s, marks) for s in self.positions)
+
+    def gross(self, marks: dict[str, int]) -> int:
+        return sum(abs(self.value(s, marks)) for s in self.positions)
+
+    def equity(self, marks: dict[str, int]) -> int:
+        return fits(self.cash + self.net(marks))
+
+
+def trade(strategy: str, held: Position, side: int, exit_us: int, exit_reason: str) -> dict[str, Any]:
+    """A closed trade's row. `return` is net P&L over everything paid (or got) to open."""
+    gross = side * (held.exit_notional - held.entry_notional)
+    net = gross - held.commission
+    row = {
+        "strategy": strategy,
+        "symbol": held.symbol,
+        "side": "long" if side > 0 else "short",
+        "entry_time": instant(held.opened_us),
+        "exit_time": instant(exit_us),
+        "entry_price": held.entry_notional / (held.entry_shares * UNIT),
+        "exit_price": held.exit_notional / (held.exit_shares * UNIT),
+        "shares": held.entry_shares,
+        "return": net / held.entry_notional,
+        "minutes_held": (exit_us - held.opened_us) // MINUTE,
+        "entry_tag": held.entry_tag,
+        "exit_reason": exit_reason,
+        "entry_notional_units": held.entry_notional,
+        "exit_notional_units": held.exit_notional,
+    }
+    amounts = {"gross_pnl": gross, "costs": held.commission, "net_pnl": net, "mae": held.mae, "mfe": held.mfe}
+    return row | priced(amounts)
+
+
+def priced(amounts: dict[str, int]) -> dict[str, Any]:
+    """Each amount twice: ``name_units`` exact, ``name`` in currency."""
+    return {f"{k}_units": v for k, v in amounts.items()} | {k: money(v) for k, v in amounts.items()}
+
+
+def whole(shares: Any) -> int:
+    """A share count as int; anything but a whole number raises in the strategy."""
+    if isinstance(shares, str) or Decimal(str(shares)) != int(shares):
+        raise ValueError(f"book: shares must be a whole number, was {shares!r}")
+    return int(shares)

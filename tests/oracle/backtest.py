@@ -1,0 +1,410 @@
+"""The minute, the session's end, and the result tables (DESIGN.md section 4, decision 0002).
+
+It is one class a little over 400 lines because the rules of one page belong side by side. ``Backtest.run`` reads as the rules do: `_session` plays one day; `_minute` is (1) `_match`, (2) `_move`, (3) `_show`; orders
+given are live from the next minute because they are decided at this one's end. `_close` is what happens at the close.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from oracle.account import Order, commission_of, fill_price, priced, units
+from oracle.bins import Bin, interval_minutes, resample
+from oracle.book import Book, Present
+from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
+from oracle.rows import cross_section, row_values
+from oracle.settings import Account, Execution, Gate, Result, Strategy
+
+
+class Backtest:
+    """Strategies over days of bars. `days` may begin before `start` (history for features) and must be consecutive.
+
+    Give raw `bars` (they are classified here) or what `classify` returned as `classified`. `symbols` are the candidates; by
+    default every symbol that has a row.
+    """
+
+    def __init__(
+        self,
+        days: Sequence[Day],
+        bars: Sequence[Bar],
+        strategies: Sequence[Strategy],
+        *,
+        zone: str,
+        start: date | None = None,
+        end: date | None = None,
+        before: Day | None = None,
+        after: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        execution: Execution | None = None,
+        account: Account | None = None,
+        gate: Gate | None = None,
+        classified: Classified | None = None,
+    ) -> None:
+        self.execution = execution or Execution()
+        account, gate = account or Account(), gate or Gate()
+        if symbols is not None:
+            wanted = set(symbols)
+            bars = [bar for bar in bars if bar.symbol in wanted]
+        found = classified or classify(bars, days, zone, before=before, after=after)
+        self.closing = found.closing
+        self.history = History(list(days), found.accepted)
+        self.days = [d for d in days if (start is None or d.name >= start) and (end is None or d.name <= end)]
+        self.zone = ZoneInfo(zone)
+        self.strategies = list(strategies)
+        names = {s for by_symbol in found.accepted.values() for s in by_symbol} | {r[1] for r in found.rows}
+        self.present = Present(sorted(symbols if symbols is not None else names))
+        self.books = [
+            Book(
+                s.name,
+                units(account.cash if s.cash is None else s.cash),
+                self.present,
+                tif=self.execution.time_in_force,
+                leverage=account.leverage,
+                minimum=gate.minimum,
+                after_minutes=gate.after_minutes,
+            )
+            for s in self.strategies
+        ]
+        self.result = Result(cash_units={b.strategy: b.ledger.cash for b in self.books})
+        mine = {d.name for d in self.days}
+        pool = set(self.present.symbols)
+        self.bars = {d.name: {s: b for s, b in self.history.bars[d.name].items() if s in pool} for d in self.days}
+        self.result.guards.update({k: n for k, n in found.withheld.items() if k[0] in mine and k[1] in pool})
+        for strategy in self.strategies:
+            for row_type in strategy.rows:
+                for feature in row_type.features.values():
+                    feature.prepare(self.history)
+
+    def run(self) -> Result:
+        """Play every session that has a real bar; the others are skipped."""
+        played = [d for d in self.days if self.bars[d.name]]
+        for i, day in enumerate(played):
+            self._session(day, last=i + 1 == len(played))
+            if self.present.stopped is not None:
+                break
+        if self.present.stopped is not None:
+            self.result.finish_reason = "stopped"
+        elif not played or played[-1] is not self.days[-1]:
+            self.result.finish_reason = "no_more_data"
+        self._tables()
+        return self.result
+
+    # -------------------------------------------------------------------------------------------------------- session
+
+    def _session(self, day: Day, *, last: bool) -> None:
+        now = self.present
+        now.day, now.elapsed, now.after_close = day, 0, False
+        now.now_us = now.decided_us = day.open
+        now.today, now.rows = {}, {}
+        first = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
+        before = self.result.iterations
+        for strategy, book in self.each():
+            book.session_start = book.ledger.equity(now.marks)
+            self._call(strategy, book, "on_session_start", day.name)
+
+        opening: dict[int, dict[str, Bar]] = defaultdict(dict)
+        for symbol in sorted(self.bars[day.name]):
+            for bar in self.bars[day.name][symbol]:
+                opening[bar.time_us][symbol] = bar
+        ending = self._bins(day)
+        for m, t in enumerate(day.minutes):
+            ends_now = ending.get(t + MINUTE, {})
+            if (t in opening or ends_now) and now.stopped is None:
+                self._minute(m, t, opening.get(t, {}), ends_now)
+            if m + 1 < len(day.minutes):
+                self._mark(day, t + MINUTE)
+        self._close(day, last=last)
+        self._mark(day, day.close)
+        fills = len(self.result.fills) - first[0][1] if first else 0
+        self.result.sessions.append(
+            {
+                "session": day.name,
+                "open": instant(day.open),
+                "close": instant(day.close),
+                "early_close": day.early_close,
+                "bars": sum(len(b) for b in self.bars[day.name].values()),
+                "iterations": self.result.iterations - before,
+                "orders": sum(len(b.orders) - n for b, (n, _, _) in zip(self.books, first, strict=True)),
+                "fills": fills,
+                "net_pnl_units": sum(
+                    b.ledger.equity(now.marks) - e for b, (_, _, e) in zip(self.books, first, strict=True)
+                ),
+            }
+        )
+
+    def _bins(self, day: Day) -> dict[int, dict[str, list[Bin]]]:
+        """The day's coarser bars of every interval a row type asks for, by their end, then interval, in symbol order."""
+        wanted = {r.interval for s in self.strategies for r in s.rows if r.interval != "1m"}
+        ending: dict[int, dict[str, list[Bin]]] = defaultdict(lambda: defaultdict(list))
+        for interval in wanted:
+            for symbol in sorted(self.bars[day.name]):
+                for found in resample(day, self.bars[day.name][symbol], interval):
+                    ending[found.end_us][interval].append(found)
+        return ending
+
+    def _minute(self, m: int, t: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]]) -> None:
+        self.result.iterations += 1
+        self.present.now_us = t
+        self.present.elapsed = m
+        for strategy, book in self.each():
+            self._match(strategy, book, t, bars)
+        self._move(m, t, bars)
+        for strategy, book in self.each():
+            self._show(strategy, book, m, bars, ends_now)
+
+    def _match(self, strategy: Strategy, book: Book, t: int, bars: dict[str, Bar]) -> None:
+        """Fill every live order whose symbol has a bar that opens now: exits first, then by id; then tell."""
+        day = self.present.day
+        assert day is not None
+        if book.close_all and t >= day.close - book.close_all * MINUTE:
+            self._close_held(book, day.close - book.close_all * MINUTE)
+            book.close_all = 0
+        ready = []
+        for order in book.live.values():
+            if order.symbol not in bars or order.decided_us > t:
+                continue
+            if order.type == "exit_at_close" and not (
+                order.minutes_before > 0 and t >= day.close - order.minutes_before * MINUTE
+            ):
+                continue
+            ready.append(order)
+        ready.sort(key=lambda o: (quantity(o, book) * book.position(o.symbol) >= 0, o.id))
+        for order in ready:
+            shares = quantity(order, book)
+            bar = bars[order.symbol]
+            self.present.decided_us = bar.end_us
+            if shares != 0:
+                self._fill(book, order, shares, bar.open, t, bar, stale=0)
+            elif order.type == "target":
+                book.end(order, "cancelled", "at_target")
+        self._tell(strategy, book)
+
+    def _fill(self, book: Book, order: Order, shares: int, price: float, time_us: int, bar: Bar, *, stale: int) -> None:
+        assert self.present.day is not None
+        reference = units(price)
+        paid = fill_price(reference, shares, self.execution.slippage_bps)
+        commission = commission_of(shares, self.execution.commission_per_share)
+        book.end(order, "filled", "")
+        book.ledger.book(order, shares, paid, commission, time_us)
+        amounts = {
+            "price": paid,
+            "reference_price": reference,
+            "slippage": abs(paid - reference) * abs(shares),
+            "commission": commission,
+        }
+        row = {
+            "order_id": order.id,
+            "strategy": book.strategy,
+            "symbol": order.symbol,
+            "session": self.present.day.name,
+            "time": instant(time_us),
+            "side": "buy" if shares > 0 else "sell",
+            "shares": shares,
+            "position_after": book.ledger.position(order.symbol),
+            "bar_share": abs(shares) / bar.volume if bar.volume else None,
+            "stale_minutes": stale,
+            "tag": order.tag,
+        } | priced(amounts)
+        self.result.fills.append(row)
+        told = SimpleNamespace(**{k: v for k, v in row.items() if not k.endswith("_units")})
+        book.events.append(("fill", told, self.present.decided_us))
+
+    def _move(self, m: int, t: int, bars: dict[str, Bar]) -> None:
+        """Time reaches the bars' close_time: their closes are the marks."""
+        now = self.present
+        now.now_us = now.decided_us = t + MINUTE
+        now.elapsed = m + 1
+        self.result.bars += len(bars)
+        for symbol, bar in bars.items():
+            now.marks[symbol] = units(bar.close)
+            now.last[symbol] = now.today[symbol] = bar
+            now.rows[symbol] = now.rows.get(symbol, 0) + 1
+        for book in self.books:
+            for symbol, held in book.ledger.positions.items():
+                held.bars_held += symbol in bars
+                held.sample(now.marks[symbol])
+
+    def _show(
+        self, strategy: Strategy, book: Book, m: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]]
+    ) -> None:
+        """`on_bar` for minute rows by symbol, then coarser rows that end now, finest first; then `on_minute`."""
+        on_bar = getattr(strategy.object, "on_bar", None)
+        finest: dict[str, dict[str, Any]] | None = None
+        row_types = sorted(strategy.rows, key=lambda r: interval_minutes(r.interval))
+        for row_type in row_types:
+            shown: dict[str, dict[str, Any]] = {}
+            found = list(bars.values()) if row_type.interval == "1m" else ends_now.get(row_type.interval, [])
+            for bar in found:
+                values, unknown = row_values(row_type, bar, self.present, minute=m, zone=self.zone)
+                if unknown:
+                    assert self.present.day is not None
+                    self.result.guards[self.present.day.name, bar.symbol, f"warming_up: {unknown}"] += 1
+                    continue
+                shown[bar.symbol] = values
+                if on_bar is not None:
+                    on_bar(row_type.make(**values), book)
+                    self._tell(strategy, book)
+            finest = shown if finest is None else finest
+        if finest and hasattr(strategy.object, "on_minute"):
+            rows = cross_section(row_types[0], finest, book, self.present.symbols)
+            strategy.object.on_minute(rows, book)
+            self._tell(strategy, book)
+
+    # ---------------------------------------------------------------------------------------------------- the close
+
+    def _close(self, day: Day, *, last: bool) -> None:
+        """At the close: standing exits, then what is live and of the day expires, then `on_session_end`; at the run's
+        end, what is held may be closed."""
+        now = self.present
+        now.now_us = now.decided_us = day.close
+        now.elapsed = len(day.minutes) if now.stopped is None else now.elapsed
+        for strategy, book in self.each():
+            if book.close_all is not None:
+                self._close_held(book, day.close)
+            for order in [o for o in book.open_orders() if o.type == "exit_at_close"]:
+                self._exit(book, order, day, ending=False)
+            self._tell(strategy, book)
+        now.after_close = True
+        for strategy, book in self.each():
+            for order in book.open_orders():
+                if order.tif == "day":
+                    book.end(order, "expired", "no_bar")
+            book.close_all = None
+            self._tell(strategy, book)
+        for strategy, book in self.each():
+            self._call(strategy, book, "on_session_end", day.name)
+            book.close_all = None
+        if (last or now.stopped is not None) and self.execution.at_end == "close":
+            self._end_run(day)
+        self._held(day)
+
+    def _end_run(self, day: Day) -> None:
+        """at_end = "close": every position is closed as exit_at_close would."""
+        for strategy, book in self.each():
+            for symbol in sorted(book.ledger.positions):
+                order = book.make(symbol, "exit_at_close", tif="day", tag="at_end", side=None)
+                self._exit(book, order, day, ending=True)
+            self._tell(strategy, book)
+
+    def _held(self, day: Day) -> None:
+        """The positions at this close."""
+        marks = self.present.marks
+        for book in self.books:
+            for symbol in sorted(book.ledger.positions):
+                head = {"session": day.name, "strategy": book.strategy, "symbol": symbol}
+                amounts = {"price": marks[symbol], "value": book.ledger.value(symbol, marks)}
+                self.result.positions.append(head | {"shares": book.ledger.position(symbol)} | priced(amounts))
+
+    def _close_held(self, book: Book, decided_us: int) -> None:
+        """exit_at_close without a symbol acts now: one order for each symbol held that has none."""
+        self.present.decided_us = decided_us
+        for symbol in sorted(book.ledger.positions):
+            if not any(o.type == "exit_at_close" for o in book.open_orders(symbol)):
+                order = book.make(symbol, "exit_at_close", tif="day", tag="", side=None)
+                order.minutes_before = book.close_all or 0
+
+    def _exit(self, book: Book, order: Order, day: Day, *, ending: bool) -> None:
+        """One exit_at_close at the close; at the run's end (`ending`) an old close will do."""
+        for other in book.open_orders(order.symbol):
+            if other is not order:
+                book.end(other, "cancelled", "exit_at_close")
+        shares = quantity(order, book)
+        bar = self.present.today.get(order.symbol)
+        if shares == 0:
+            book.end(order, "cancelled", "flat")
+            return
+        if bar is None and not ending:
+            book.end(order, "expired", "no_bar")
+            return
+        printed = self.closing.get(day.name, {}).get(order.symbol)
+        if bar is not None and self.execution.close_price == "closing_print" and printed is not None:
+            self._fill(book, order, shares, printed, day.close, bar, stale=0)
+            return
+        used = bar if bar is not None else self.present.last[order.symbol]
+        self._fill(book, order, shares, used.close, day.close, used, stale=(day.close - used.end_us) // MINUTE)
+
+    def _mark(self, day: Day, end_us: int) -> None:
+        """One row of equity a strategy for the minute that ends at `end_us`."""
+        marks = self.present.marks
+        for book in self.books:
+            ledger = book.ledger
+            amounts = {
+                "equity": ledger.equity(marks),
+                "cash": ledger.cash,
+                "gross": ledger.gross(marks),
+                "net": ledger.net(marks),
+            }
+            head = {"time": instant(end_us), "session": day.name, "strategy": book.strategy}
+            self.result.equity.append(head | priced(amounts))
+
+    # -------------------------------------------------------------------------------------------------------- telling
+
+    def each(self) -> list[tuple[Strategy, Book]]:
+        """Strategies with their books, in configured order."""
+        return list(zip(self.strategies, self.books, strict=True))
+
+    def _call(self, strategy: Strategy, book: Book, callback: str, session: date) -> None:
+        if hasattr(strategy.object, callback):
+            getattr(strategy.object, callback)(session, book)
+        self._tell(strategy, book)
+
+    def _tell(self, strategy: Strategy, book: Book) -> None:
+        """Tell fills and orders that ended, in the order they happened, until nothing new comes of it."""
+        decided_us = self.present.decided_us
+        while book.events:
+            kind, what, self.present.decided_us = book.events.pop(0)
+            callback = getattr(strategy.object, f"on_{kind}", None)
+            if callback is not None:
+                callback(what, book)
+        self.present.decided_us = decided_us
+
+    # --------------------------------------------------------------------------------------------------------- tables
+
+    def _tables(self) -> None:
+        turn = {s.name: i for i, s in enumerate(self.strategies)}
+        result = self.result
+        for book in self.books:
+            result.trades += book.ledger.trades
+            result.records += book.record_rows
+            result.log += book.log_rows
+            result.orders += [order_row(book, o) for o in book.orders]
+        result.fills.sort(key=lambda r: (r["session"], r["time"], turn[r["strategy"]], r["symbol"], r["order_id"]))
+        result.orders.sort(key=lambda r: (r["session"], r["decided_at"], turn[r["strategy"]], r["symbol"], r["id"]))
+        result.trades.sort(key=lambda r: (r["exit_time"], turn[r["strategy"]], r["symbol"], r["entry_time"]))
+        result.records.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
+        result.log.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
+
+
+def quantity(order: Order, book: Book) -> int:
+    """Signed shares an order would fill now."""
+    held = book.position(order.symbol)
+    if order.type == "target":
+        assert order.level is not None
+        return order.level - held
+    if order.type == "exit_at_close":
+        return -held
+    assert order.shares is not None
+    return order.shares
+
+
+def order_row(book: Book, order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "strategy": book.strategy,
+        "symbol": order.symbol,
+        "session": order.session,
+        "decided_at": instant(order.decided_us),
+        "type": order.type,
+        "side": order.side,
+        "shares": order.shares,
+        "level": order.level,
+        "tif": order.tif,
+        "status": order.status,
+        "reason": order.reason,
+        "tag": order.tag,
+    }

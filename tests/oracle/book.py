@@ -1,0 +1,306 @@
+"""What a strategy may ask for, and when it is refused (decision 0002, INTERFACE.md sections 3 and 4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+from oracle.account import Ledger, Order, money, whole
+from oracle.features import as_decimal
+from oracle.market import Bar, Day, instant
+
+
+@dataclass
+class Present:
+    """What is known now, the same for every strategy. `now_us` is the clock; `decided_us` is when an order given now
+    counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed."""
+
+    symbols: list[str]
+    day: Day | None = None
+    now_us: int = 0
+    decided_us: int = 0
+    elapsed: int = 0
+    after_close: bool = False
+    stopped: str | None = None
+    marks: dict[str, int] = field(default_factory=dict)
+    last: dict[str, Bar] = field(default_factory=dict)
+    today: dict[str, Bar] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    pool: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.pool = frozenset(self.symbols)
+
+    def quality(self, symbol: str) -> Fraction:
+        """Percent of the minutes closed so far in which the symbol has a bar; 100 before the first has closed."""
+        return Fraction(100 * self.rows.get(symbol, 0), self.elapsed) if self.elapsed else Fraction(100)
+
+
+class Book:
+    """One strategy's orders and account. Everything told to the strategy waits in `events` for its callback to end."""
+
+    def __init__(
+        self,
+        strategy: str,
+        cash: int,
+        present: Present,
+        *,
+        tif: str,
+        leverage: float,
+        minimum: float,
+        after_minutes: int,
+    ) -> None:
+        self.strategy = strategy
+        self.ledger = Ledger(strategy, cash)
+        self.orders: list[Order] = []
+        self.live: dict[int, Order] = {}
+        self.events: list[tuple[str, SimpleNamespace, int]] = []
+        self.record_rows: list[dict[str, Any]] = []
+        self.log_rows: list[dict[str, Any]] = []
+        self.close_all: int | None = None
+        self.session_start = cash
+        self.trading = True
+        self._present = present
+        self._tif = tif
+        self._leverage = Fraction(as_decimal(leverage))
+        self._minimum = Fraction(as_decimal(minimum))
+        self._after_minutes = after_minutes
+
+    # --------------------------------------------------------------------------------------------------------- orders
+
+    def order(self, symbol: str, shares: Any, *, tif: str | None = None, tag: str = "") -> int:
+        """A market order for signed `shares`; its id, also when it is refused."""
+        count = whole(shares)
+        order = self.make(symbol, "market", shares=count, tif=tif or self._tif, tag=tag, side=side_of(count))
+        if count == 0:
+            self.end(order, "rejected", "zero_shares")
+        else:
+            self._check(order, count)
+        return order.id
+
+    def target(self, symbol: str, shares: Any, tag: str = "") -> int | None:
+        """A level to hold; the new order's id, or None when nothing changes."""
+        level = whole(shares)
+        self._known(symbol)
+        working = self.open_orders(symbol)
+        if any(o.type == "target" and o.level == level for o in working):
+            return None
+        needed = level - self.position(symbol)
+        if not working and needed == 0:
+            return None
+        for o in working:
+            self.end(o, "cancelled", "retargeted")
+        if needed == 0:
+            return None
+        order = self.make(symbol, "target", level=level, tif=self._tif, tag=tag, side=side_of(needed))
+        self._check(order, needed)
+        return order.id
+
+    def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0, tag: str = "") -> int | None:
+        """A standing order until the close. With symbol None one is made, at the time it acts, for each symbol held."""
+        if symbol is None:
+            if self.close_all is None:
+                self.close_all = minutes_before
+            return None
+        self._known(symbol)
+        for o in self.open_orders(symbol):
+            if o.type == "exit_at_close":
+                return o.id
+        order = self.make(symbol, "exit_at_close", tif="day", tag=tag, side=None)
+        order.minutes_before = minutes_before
+        self._expire_if_closed(order)
+        return order.id
+
+    def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
+        """Cancel a live order, or all of a symbol; False when there was none."""
+        found = [self.live[id]] if id in self.live else self.open_orders(symbol) if symbol is not None else []
+        for o in found:
+            self.end(o, "cancelled", "cancelled")
+        return bool(found)
+
+    def open_orders(self, symbol: str | None = None) -> list[Order]:
+        """Live orders by id."""
+        return [o for o in self.live.values() if symbol is None or o.symbol == symbol]
+
+    def make(
+        self,
+        symbol: str,
+        kind: str,
+        *,
+        shares: int | None = None,
+        level: int | None = None,
+        tif: str,
+        tag: str,
+        side: str | None,
+    ) -> Order:
+        self._known(symbol)
+        assert self._present.day is not None
+        order = Order(
+            id=len(self.orders) + 1,
+            symbol=symbol,
+            type=kind,
+            shares=shares,
+            level=level,
+            tif=tif,
+            tag=tag,
+            session=self._present.day.name,
+            decided_us=self._present.decided_us,
+            side=side,
+        )
+        self.orders.append(order)
+        self.live[order.id] = order
+        return order
+
+    def _check(self, order: Order, shares: int) -> None:
+        """Refuse the part of `shares` that opens or adds, if it must be; else reserve what it needs."""
+        held = self.position(order.symbol)
+        after = held + shares
+        reverses = held * after < 0
+        opening = abs(after) if reverses else max(0, abs(after) - abs(held))
+        need = opening * self._present.marks.get(order.symbol, 0)
+        refusal = ""
+        if opening > 0 and self._gated(order.symbol):
+            refusal = "quality"
+        elif opening > 0 and self._leverage > 0 and need > self._buying_power():
+            refusal = "buying_power"
+        if refusal and not reverses:
+            self.end(order, "rejected", refusal)
+            return
+        if refusal:
+            order.reason = refusal
+            if order.type == "target":
+                order.level = 0
+            else:
+                order.shares = -held
+            self._tell(order)
+        elif self._leverage > 0:
+            order.reserved = need
+        self._expire_if_closed(order)
+
+    def _gated(self, symbol: str) -> bool:
+        judged = self._present.elapsed >= self._after_minutes
+        return judged and self._present.quality(symbol) < self._minimum
+
+    def end(self, order: Order, status: str, reason: str) -> None:
+        order.end(status, reason)
+        del self.live[order.id]
+        if status != "filled":
+            self._tell(order)
+
+    def _expire_if_closed(self, order: Order) -> None:
+        if self._present.after_close and order.tif == "day":
+            self.end(order, "expired", "no_bar")
+
+    def _tell(self, order: Order) -> None:
+        told = SimpleNamespace(
+            id=order.id,
+            symbol=order.symbol,
+            type=order.type,
+            shares=order.shares,
+            level=order.level,
+            tif=order.tif,
+            status=order.status,
+            reason=order.reason,
+            tag=order.tag,
+            decided_at=instant(order.decided_us),
+        )
+        self.events.append(("order", told, self._present.decided_us))
+
+    def _known(self, symbol: str) -> None:
+        if symbol not in self._present.pool:
+            raise ValueError(f"book: symbol must be one of the run's, was {symbol!r}")
+
+    # -------------------------------------------------------------------------------------------------------- account
+
+    def position(self, symbol: str) -> int:
+        """Signed shares held, filled only."""
+        self._known(symbol)
+        return self.ledger.position(symbol)
+
+    def holding(self, symbol: str) -> SimpleNamespace | None:
+        """What is held of a symbol, in currency; the P&L is gross and since the symbol was last flat."""
+        self._known(symbol)
+        held = self.ledger.positions.get(symbol)
+        if held is None:
+            return None
+        value = self.ledger.value(symbol, self._present.marks)
+        return SimpleNamespace(
+            shares=held.shares,
+            avg_price=money(held.cost) / abs(held.shares),
+            price=self.price(symbol),
+            value=money(value),
+            unrealized_pnl=money(value - held.side * held.cost),
+            realized_pnl=money(held.realized),
+            opened=instant(held.opened_us),
+            bars_held=held.bars_held,
+        )
+
+    @property
+    def holdings(self) -> dict[str, SimpleNamespace]:
+        return {s: h for s in sorted(self.ledger.positions) if (h := self.holding(s)) is not None}
+
+    def price(self, symbol: str) -> float:
+        """The last close shown, NaN before the first."""
+        bar = self._present.last.get(symbol)
+        return math.nan if bar is None else float(bar.close)
+
+    def _buying_power(self) -> Fraction:
+        marks = self._present.marks
+        reserved = sum(o.reserved for o in self.live.values())
+        return self._leverage * self.ledger.equity(marks) - self.ledger.gross(marks) - reserved
+
+    @property
+    def buying_power(self) -> float:
+        return float(self._buying_power() / 10**8) if self._leverage > 0 else math.inf
+
+    @property
+    def cash(self) -> float:
+        return money(self.ledger.cash)
+
+    @property
+    def equity(self) -> float:
+        return money(self.ledger.equity(self._present.marks))
+
+    @property
+    def gross(self) -> float:
+        return money(self.ledger.gross(self._present.marks))
+
+    @property
+    def net(self) -> float:
+        return money(self.ledger.net(self._present.marks))
+
+    @property
+    def session_pnl(self) -> float:
+        """Equity now less equity at the end of the session before."""
+        return money(self.ledger.equity(self._present.marks) - self.session_start)
+
+    # ------------------------------------------------------------------------------------------------- clock and notes
+
+    @property
+    def now(self) -> datetime:
+        return instant(self._present.now_us)
+
+    @property
+    def session(self) -> date:
+        assert self._present.day is not None
+        return self._present.day.name
+
+    def record(self, **values: float) -> None:
+        """Numbers to keep, one row each."""
+        for name, value in values.items():
+            self.record_rows.append({"time": self.now, "strategy": self.strategy, "name": name, "value": value})
+
+    def log(self, message: str, **fields: Any) -> None:
+        self.log_rows.append({"time": self.now, "strategy": self.strategy, "message": message, "fields": fields})
+
+    def stop(self, reason: str = "") -> None:
+        """End the run after the present minute."""
+        self._present.stopped = reason
+
+
+def side_of(shares: int) -> str | None:
+    return "buy" if shares > 0 else "sell" if shares < 0 else None

@@ -1,0 +1,89 @@
+"""Metrics of a run in plain floats from exact equity (INTERFACE.md section 5)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oracle.account import UNIT
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """`net_pnl_units` is exact and includes unrealized P&L; ratios are fractions; None where there is nothing to divide."""
+
+    net_pnl_units: int
+    total_return: float
+    max_drawdown: float
+    sharpe: float | None
+    trades: int
+    hit_rate: float | None
+    profit_factor: float | None
+    avg_trade: float | None
+    commission_units: int
+    slippage_units: int
+
+    @property
+    def net_pnl(self) -> float:
+        return self.net_pnl_units / UNIT
+
+
+def combined(equity: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Equity of all strategies together: one row a minute, in time order."""
+    total: dict[Any, dict[str, Any]] = {}
+    for row in equity:
+        at = total.setdefault(row["time"], {"time": row["time"], "session": row["session"], "equity_units": 0})
+        at["equity_units"] += row["equity_units"]
+    return [total[t] for t in sorted(total)]
+
+
+def max_drawdown(cash: int, equity: Sequence[int]) -> float:
+    """The deepest fall from the running peak (which begins at `cash`), a fraction of that peak, 0 or negative."""
+    peak, worst = cash, 0.0
+    for e in equity:
+        peak = max(peak, e)
+        worst = min(worst, (e - peak) / peak)
+    return worst
+
+
+def session_returns(cash: int, equity: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return of each session: its last equity over the last one before (at first `cash`), less 1."""
+    last: dict[Any, int] = {}
+    for row in equity:
+        last[row["session"]] = row["equity_units"]
+    ends = [cash, *(last[name] for name in sorted(last))]
+    return [(b - a) / a for a, b in itertools.pairwise(ends)]
+
+
+def sharpe(returns: Sequence[float], sessions_a_year: float) -> float | None:
+    """Mean over sample deviation of session returns, times the root of sessions a year (Sharpe 1994, risk-free 0)."""
+    if len(returns) < 2 or (deviation := statistics.stdev(returns)) == 0:
+        return None
+    return statistics.fmean(returns) / deviation * math.sqrt(sessions_a_year)
+
+
+def metrics(result: Any, sessions_a_year: float, strategy: str | None = None) -> Metrics:
+    """Metrics of one strategy of a `Result`, or of all together."""
+    mine = [strategy] if strategy else list(result.cash_units)
+    equity = combined([r for r in result.equity if r["strategy"] in mine])
+    cash = sum(result.cash_units[name] for name in mine)
+    end = equity[-1]["equity_units"] if equity else cash
+    fills = [f for f in result.fills if f["strategy"] in mine]
+    nets = [t["net_pnl_units"] for t in result.trades if t["strategy"] in mine]
+    lost = -sum(n for n in nets if n < 0)
+    return Metrics(
+        net_pnl_units=end - cash,
+        total_return=(end - cash) / cash,
+        max_drawdown=max_drawdown(cash, [r["equity_units"] for r in equity]),
+        sharpe=sharpe(session_returns(cash, equity), sessions_a_year),
+        trades=len(nets),
+        hit_rate=sum(n > 0 for n in nets) / len(nets) if nets else None,
+        profit_factor=sum(n for n in nets if n > 0) / lost if lost else None,
+        avg_trade=sum(nets) / len(nets) / UNIT if nets else None,
+        commission_units=sum(f["commission_units"] for f in fills),
+        slippage_units=sum(f["slippage_units"] for f in fills),
+    )

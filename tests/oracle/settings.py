@@ -1,0 +1,96 @@
+"""What a backtest is given and what it returns: settings, row types, strategies, result tables."""
+
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from oracle.features import Feature
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The [execution] table."""
+
+    time_in_force: str = "day"
+    slippage_bps: float = 0.0
+    commission_per_share: float = 0.0
+    close_price: str = "last_bar"
+    at_end: str = "mark"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The [account] table."""
+
+    cash: float = 1_000_000.0
+    leverage: float = 1.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The [quality] table."""
+
+    minimum: float = 0.0
+    after_minutes: int = 30
+
+
+@dataclass(frozen=True)
+class RowType:
+    """What one row holds: `fields` by name in order, those that may be None in `optional`, and a feature by field name.
+
+    `make` is called with the fields as keywords. open_time and close_time are microseconds, datetimes where in `dated`.
+    """
+
+    fields: tuple[str, ...]
+    features: Mapping[str, Feature] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    interval: str = "1m"
+    make: Callable[..., Any] = SimpleNamespace
+    dated: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, row: type, features: Mapping[str, Feature] | None = None) -> RowType:
+        """The row type a class declares by its annotations (and `interval`); rows are instances of it."""
+        hints = {k: v for k, v in typing.get_type_hints(row).items() if typing.get_origin(v) is not typing.ClassVar}
+        interval = getattr(row, "interval", "1m")
+        if not isinstance(interval, str):  # a field of that name, which a struct shows as a descriptor
+            interval = "1m"
+        optional = frozenset(name for name, hint in hints.items() if type(None) in typing.get_args(hint))
+        dated = frozenset(name for name, hint in hints.items() if hint is datetime)
+        return cls(tuple(hints), dict(features or {}), optional, interval, row, dated)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy's name, the object with the callbacks, its row types, and its cash (None: the account's)."""
+
+    name: str
+    object: Any
+    rows: Sequence[RowType] = ()
+    cash: float | None = None
+
+
+@dataclass
+class Result:
+    """Tables as lists of dicts, sorted by session, minute, strategy, symbol and id. `guards` counts withheld rows by (session,
+    symbol, reason), warming_up included; `iterations` counts the minutes stepped."""
+
+    fills: list[dict[str, Any]] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    trades: list[dict[str, Any]] = field(default_factory=list)
+    equity: list[dict[str, Any]] = field(default_factory=list)
+    positions: list[dict[str, Any]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    guards: Counter[tuple[date, str, str]] = field(default_factory=Counter)
+    bars: int = 0
+    iterations: int = 0
+    finish_reason: str = "end_date"
+    cash_units: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,201 @@
+"""Metrics: the ratios agree with empyrical-reloaded, the rest with figures worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import date, timedelta
+
+import empyrical
+import numpy as np
+import polars as pl
+import pytest
+
+from bt import metrics as m
+from bt.errors import MoneyError
+from bt.metrics import Metrics, MetricsAccumulator, metrics_of
+
+UNIT = 10**8
+FILLS = pl.Schema(
+    {"session": pl.Date, "shares": pl.Int64, "price": pl.Int64, "slippage": pl.Int64, "commission": pl.Int64,
+     "bar_share": pl.Float64}
+)  # fmt: skip
+NO_FILLS = FILLS.to_frame()
+NO_TRADES = pl.DataFrame(schema={"net_pnl": pl.Int64})
+FIRST = date(2024, 1, 2)
+
+
+def equity_of(per_session: list[list[int]], gross: int = 0, net: int = 0) -> pl.DataFrame:
+    """One row per minute; the numbers are equity in units."""
+    rows = [
+        (i * 1_000_000 + minute, FIRST + timedelta(days=i), value, gross, net)
+        for i, session in enumerate(per_session)
+        for minute, value in enumerate(session)
+    ]
+    return pl.DataFrame(
+        rows,
+        schema={"time": pl.Int64, "session": pl.Date, "equity": pl.Int64, "gross": pl.Int64, "net": pl.Int64},
+        orient="row",
+    )
+
+
+def run(per_session: list[list[int]], start: int = 100 * UNIT, fills: pl.DataFrame = NO_FILLS,
+        trades: pl.DataFrame = NO_TRADES, gross: int = 0, net: int = 0) -> Metrics:  # fmt: skip
+    equity = equity_of(per_session, gross, net)
+    return metrics_of(equity, fills, trades, start_cash=start, sessions_a_year=252)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("a_year", [252, 365, 246])
+def test_ratios_agree_with_empyrical(seed: int, a_year: int) -> None:
+    rng = np.random.default_rng(seed)
+    start = 10**6 * UNIT
+    worth = [start]
+    for r in rng.normal(0.0005, 0.01, 250):
+        worth.append(round(worth[-1] * (1 + r)))
+    returns = np.diff(worth) / np.array(worth[:-1])
+    found = metrics_of(
+        equity_of([[w] for w in worth[1:]]), NO_FILLS, NO_TRADES, start_cash=start, sessions_a_year=a_year
+    )
+    expected = {
+        "cagr": empyrical.cagr(returns, annualization=a_year),
+        "volatility": empyrical.annual_volatility(returns, annualization=a_year),
+        "sharpe": empyrical.sharpe_ratio(returns, annualization=a_year),
+        "sortino": empyrical.sortino_ratio(returns, annualization=a_year),
+        "calmar": empyrical.calmar_ratio(returns, annualization=a_year),
+        "max_drawdown": empyrical.max_drawdown(returns),
+        "total_return": empyrical.cum_returns_final(returns),
+    }
+    for name, value in expected.items():
+        assert getattr(found, name) == pytest.approx(value, rel=1e-9), name
+
+
+def test_undefined_is_none_and_everything_is_json() -> None:
+    flat = run([[100 * UNIT], [100 * UNIT]])
+    assert flat.sharpe is flat.sortino is flat.calmar is None
+    assert flat.volatility == 0.0
+    assert flat.hit_rate is flat.profit_factor is flat.avg_trade is flat.cost_bps is flat.capacity is None
+    assert (flat.max_drawdown, flat.max_drawdown_minutes, flat.turnover, flat.exposure_gross) == (0.0, 0, 0.0, 0.0)
+    nothing = MetricsAccumulator(UNIT, 252).result()
+    assert (nothing.sessions, nothing.total_return, nothing.cagr, nothing.turnover) == (0, 0.0, None, None)
+    # Equal returns whose mean differs from them in the last bit have no variance.
+    constant = run([[110 * UNIT], [121 * UNIT], [13310 * UNIT // 100]])
+    assert constant.sharpe is None
+    doubled = run([[9 * 10**18]], start=1)
+    assert doubled.cagr is None  # 9e18 ** 252 is no number
+    for found in (flat, nothing, constant, doubled):
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_ruined_account_has_no_ratios() -> None:
+    found = run([[50 * UNIT, -10 * UNIT], [20 * UNIT]])
+    assert found.total_return == -0.8
+    assert found.max_drawdown == -1.1
+    assert found.sharpe is found.volatility is found.turnover is found.exposure_net is None
+    lost = run([[100 * UNIT], [-1 * UNIT]])
+    assert lost.cagr is None
+    json.dumps(lost.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "depth", "minutes"),
+    [
+        # The start is a peak at minute 0; row i ends minute i + 1.
+        ([[90, 100, 100]], -0.1, 2),
+        ([[90, 95], [97, 99]], -0.1, 4),  # never back: until the end
+        ([[110, 99], [105, 110, 120]], -0.1, 3),  # from minute 1 to minute 4, over the night
+        ([[110, 99, 110], [121, 60.5], [121, 100]], -0.5, 2),  # a deeper one replaces
+        ([[110, 99, 110, 55, 54, 110]], -56 / 110, 3),  # two in one session
+        ([[80], [100, 90, 100]], -0.2, 2),
+        ([[80], [70], [100]], -0.3, 3),  # deeper on the next day, the same peak
+        ([[100, 100, 90, 100]], -0.1, 2),  # counted from the last minute at the peak
+        ([[100, 90], [100, 90], [100]], -0.1, 2),  # equals the first: the first is told
+    ],
+)
+def test_drawdown_over_minutes_and_nights(sessions: list[list[float]], depth: float, minutes: int) -> None:
+    found = run([[round(v * UNIT) for v in s] for s in sessions])
+    assert found.max_drawdown == pytest.approx(depth, rel=1e-15)
+    assert found.max_drawdown_minutes == minutes
+
+
+def test_drawdown_against_a_slow_count() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        steps = rng.integers(-3, 4, rng.integers(1, 40))
+        worth = np.maximum(100 + np.cumsum(steps), 1) * UNIT
+        cuts = sorted(set(rng.integers(0, len(worth), 3)) - {0})
+        found = run([list(map(int, part)) for part in np.split(worth, cuts)])
+        line = [100 * UNIT, *map(int, worth)]
+        depth, length = 0.0, 0
+        for low in range(len(line)):
+            peak = max(line[: low + 1])
+            if (line[low] - peak) / peak < depth:
+                depth = (line[low] - peak) / peak
+                top = max(i for i in range(low) if line[i] == peak)
+                back = next((i for i in range(low, len(line)) if line[i] >= peak), len(line) - 1)
+                length = back - top
+        assert (found.max_drawdown, found.max_drawdown_minutes) == (depth, length)
+
+
+def test_trades_fills_and_exposure_by_hand() -> None:
+    trades = pl.DataFrame({"net_pnl": [30 * UNIT, -10 * UNIT, 0, -5 * UNIT]})
+    fills = pl.DataFrame(
+        [
+            (FIRST, 10, 5 * UNIT, UNIT // 10, UNIT // 5, 0.01),
+            (FIRST, -10, 6 * UNIT, UNIT // 10, UNIT // 5, 0.03),
+            (FIRST + timedelta(days=1), -15, 6 * UNIT, 0, 0, None),
+            (FIRST + timedelta(days=1), 2, 5 * UNIT, 0, 0, 0.025),
+        ],
+        schema=FILLS,
+        orient="row",
+    )
+    found = run([[100 * UNIT, 110 * UNIT], [120 * UNIT]], fills=fills, trades=trades, gross=60 * UNIT, net=-30 * UNIT)
+    assert found.sessions == 2
+    assert found.hit_rate == 0.25
+    assert found.profit_factor == 2.0
+    assert found.avg_trade == 3.75
+    assert found.turnover == pytest.approx((110 / 100 + 100 / 110) / 2)
+    assert found.cost_bps == pytest.approx(0.6 / 210 * 10_000)
+    assert found.capacity == 0.25
+    mean = (1 / 100 + 1 / 110 + 1 / 120) / 3
+    assert found.exposure_gross == pytest.approx(60 * mean)
+    assert found.exposure_net == pytest.approx(-30 * mean)
+
+
+def test_the_combined_account_is_the_integer_sum() -> None:
+    one = equity_of([[100 * UNIT, 101 * UNIT], [99 * UNIT]], gross=UNIT)
+    two = equity_of([[50 * UNIT, 49 * UNIT], [52 * UNIT]], gross=UNIT)
+    both = metrics_of(pl.concat([two, one]), NO_FILLS, NO_TRADES, start_cash=150 * UNIT, sessions_a_year=252)
+    total = metrics_of(
+        equity_of([[150 * UNIT, 150 * UNIT], [151 * UNIT]], gross=2 * UNIT), NO_FILLS, NO_TRADES,
+        start_cash=150 * UNIT, sessions_a_year=252,
+    )  # fmt: skip
+    assert both == total
+
+
+def test_amounts_beyond_64_bits() -> None:
+    fills = pl.DataFrame([(FIRST, 10**6, 9 * 10**12, 0, 10**18, None)] * 20, schema=FILLS, orient="row")
+    found = run([[9 * 10**18]], start=9 * 10**18, fills=fills)
+    assert found.turnover == 20.0
+    assert found.cost_bps == pytest.approx(10_000 / 9)
+    big = equity_of([[9 * 10**18]])
+    with pytest.raises(MoneyError, match="must fit int64 units"):
+        metrics_of(pl.concat([big, big]), NO_FILLS, NO_TRADES, start_cash=UNIT, sessions_a_year=252)
+
+
+def test_the_start_must_be_positive_and_values_frozen() -> None:
+    with pytest.raises(ValueError, match="start_cash must be > 0 units, was 0"):
+        MetricsAccumulator(0, 252)
+    found = run([[100 * UNIT]])
+    assert replace(found, sessions=9).sessions == 9
+    with pytest.raises(AttributeError):
+        found.sessions = 3  # type: ignore[misc]
+
+
+def test_every_formula_names_its_source_and_every_field_its_unit() -> None:
+    for function in (m.cagr, m.volatility, m.sharpe, m.sortino, m.calmar):
+        assert "Source:" in (function.__doc__ or "")
+    for name in Metrics.__dataclass_fields__:
+        assert name in (Metrics.__doc__ or "")
+    assert math.isclose(m.sharpe([0.01, 0.03], 4) or 0, 0.02 / math.sqrt(0.0002) * 2)
