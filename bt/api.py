@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from bt.config import from_mapping, load
 from bt.features import Feature, feature, sma, trailing
@@ -92,5 +89,3 @@ __all__ = [
     "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "feature",
     "load_bars", "replay", "sma", "trailing",
 ]  # fmt: skip
-
-_ = (Sequence, date, pl)

@@ -50,8 +50,8 @@ class Market:
     def of(symbols: tuple[str, ...]) -> Market:
         """Before anything is known."""
         n = len(symbols)
-        zeros = [np.zeros(n, dtype=np.int64) for _ in range(3)]
-        return Market(symbols, *zeros, {s: i for i, s in enumerate(symbols)})
+        last, seen, at_open = (np.zeros(n, dtype=np.int64) for _ in range(3))
+        return Market(symbols, last, seen, at_open, {s: i for i, s in enumerate(symbols)})
 
 
 @dataclass(slots=True, eq=False)
@@ -561,7 +561,15 @@ class StrategyBook:
                     made.decided = decided
 
     def _fill(
-        self, order: LiveOrder, shares: int, reference: int, *, time: int, slot: int, stale: int = 0, at_close: bool = False
+        self,
+        order: LiveOrder,
+        shares: int,
+        reference: int,
+        *,
+        time: int,
+        slot: int,
+        stale: int = 0,
+        at_close: bool = False,
     ) -> Fill:
         code = order.code
         price = self._costs.price(reference, shares)
@@ -613,7 +621,13 @@ class StrategyBook:
             reference, stale = found
             fills.append(
                 self._fill(
-                    order, -held.shares, reference, time=session.close, slot=session.minutes - 1, stale=stale, at_close=True
+                    order,
+                    -held.shares,
+                    reference,
+                    time=session.close,
+                    slot=session.minutes - 1,
+                    stale=stale,
+                    at_close=True,
                 )
             )
         return fills

@@ -263,9 +263,7 @@ class Engine:
         curve, trades = player.book.settle(marks)
         if played < stage.session.minutes:
             curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
-        return PlayerOutcome(
-            player.book.output, curve, trades, player.book.held(), stage.shows[number].withheld
-        )
+        return PlayerOutcome(player.book.output, curve, trades, player.book.held(), stage.shows[number].withheld)
 
 
 # ------------------------------------------------------------------------------------------------------------- the stage

@@ -8,6 +8,7 @@ its warm-up bars plus the session, so that no float state crosses a session.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,8 +108,9 @@ def feature(
     StrategyError
         The expression, lookback or interval is not one.
     """
-    if not isinstance(expr, pl.Expr):
-        raise StrategyError(f"feature: expr must be a Polars expression, was {type(expr).__name__}; write bt.col-free pl.col(...)")
+    given: object = expr
+    if not isinstance(given, pl.Expr):
+        raise StrategyError(f"feature: expr must be a Polars expression, was {type(expr).__name__}; write pl.col(...)")
     bars = sessions = 0
     if isinstance(lookback, str):
         if not lookback[:-1].isdecimal() or lookback[-1:] != "d" or int(lookback[:-1]) < 1:
@@ -124,9 +126,7 @@ def feature(
     return _checked(made, "feature")
 
 
-def sma(
-    column: str, n: int, *, interval: str = "1m", within: Literal["session"] | None = None
-) -> Feature:
+def sma(column: str, n: int, *, interval: str = "1m", within: Literal["session"] | None = None) -> Feature:
     """The mean of `column` over the symbol's last `n` bars; null until there are `n`.
 
     Exact: sums of prices on their tick grid (and of whole volumes) are integer sums, made a float by one correctly
@@ -189,8 +189,6 @@ def trailing(
 
 def _parse(text: str) -> pl.Expr:
     """An arithmetic expression of bar columns as Polars: ``close*volume``, ``(high-low)/close``, numbers allowed."""
-    import ast  # only configurations with expressions need it
-
     operators: dict[type, Any] = {
         ast.Add: pl.Expr.__add__, ast.Sub: pl.Expr.__sub__, ast.Mult: pl.Expr.__mul__, ast.Div: pl.Expr.__truediv__,
     }  # fmt: skip
@@ -270,7 +268,8 @@ def window_sum(values: npt.NDArray[Any], start: IntArray, n: int) -> npt.NDArray
     out = np.zeros(len(values))  # floats: added afresh for every row, oldest first, so that the cut does not matter
     for back in range(n - 1, 0, -1):
         out[back:] += values[:-back]
-    return out + values
+    total: npt.NDArray[Any] = out + values
+    return total
 
 
 def _sma(bars: Ordered, feature: Feature) -> pl.Series:

@@ -89,7 +89,8 @@ def duplicates(frame: pl.DataFrame) -> pl.Series:
 
 def fault_names(fault: npt.NDArray[np.integer]) -> npt.NDArray[np.str_]:
     """The reason of each fault code (none may be OK)."""
-    return np.array(FAULT_REASONS)[fault - 1]
+    names: npt.NDArray[np.str_] = np.array(FAULT_REASONS)[fault - 1]
+    return names
 
 
 def report(frame: pl.DataFrame) -> pl.DataFrame:

@@ -55,7 +55,7 @@ def first_session(names: Sequence[date], at: int, period: str) -> int:
     return bisect_left(names, shifted(names[at], period), 0, at)
 
 
-def _divided(total: Array, count: Array, scale: Array) -> Floats:
+def _divided(total: Array, count: Array | int, scale: Array) -> Floats:
     """total / (count x scale) by one true division; 0 / 0 is NaN."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.divide(total, count * scale, dtype=np.float64))

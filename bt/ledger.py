@@ -143,14 +143,22 @@ class Ledger:
         self.opening = {code: p.shares for code, p in self.positions.items()}
         self.opening_cash = self.cash
         self.changes, self.closed = [], []
-        self._span = {
-            code: Span(p, code, 0, p.shares, p.cost, p.realized) for code, p in self.positions.items()
-        }
+        self._span = {code: Span(p, code, 0, p.shares, p.cost, p.realized) for code, p in self.positions.items()}
         self.spans = list(self._span.values())
 
     def book_fill(
-        self, code: int, shares: int, price: int, commission: int, *, time: int, slot: int, bars: int,
-        reason: str, tag: str, at_close: bool = False,
+        self,
+        code: int,
+        shares: int,
+        price: int,
+        commission: int,
+        *,
+        time: int,
+        slot: int,
+        bars: int,
+        reason: str,
+        tag: str,
+        at_close: bool = False,
     ) -> int:
         """Book a fill of signed `shares` at `price` in minute `slot`, at its open or its close; the position after it."""
         held = self.positions.get(code)

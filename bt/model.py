@@ -61,6 +61,7 @@ class Column(NamedTuple):
     values: npt.NDArray[Any]
     null: npt.NDArray[np.bool_] | None = None
 
+
 @dataclass(frozen=True)
 class PreparedBars:
     """The bars of one interval in one session, sorted by (code, end).
@@ -140,9 +141,7 @@ class Schedule:
     def session(self, i: int) -> Session:
         """The i-th session."""
         a, b = int(self.first_segment[i]), int(self.first_segment[i + 1])
-        segments = tuple(
-            (int(o), int(c)) for o, c in zip(self.segment_open[a:b], self.segment_close[a:b], strict=True)
-        )
+        segments = tuple((int(o), int(c)) for o, c in zip(self.segment_open[a:b], self.segment_close[a:b], strict=True))
         minutes = sum(c - o for o, c in segments) // 60_000_000
         early = bool(self.frame["early_close"][a])
         return Session(self.names[i], segments[0][0], segments[-1][1], segments, early, minutes)

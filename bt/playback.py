@@ -44,7 +44,9 @@ class Tape:
         order = np.argsort(end.astype(np.uint16), kind="stable")  # uint16: a radix sort
         count = np.bincount(end, minlength=session.minutes + 1)
         start = [0, *np.cumsum(count).tolist()]
-        return Tape(session, order, bars.code[order].astype(np.int64), bars.begin[order], start, bars.columns)
+        return Tape(
+            session, order, bars.code[order].astype(np.int64), bars.begin[order].astype(np.int64), start, bars.columns
+        )
 
     def take(self, name: str) -> Column:
         """A column in playback order."""
@@ -127,7 +129,8 @@ def _listed(item: RowField, column: Column, owner: str) -> Array:
     """A column as the array whose slices' ``tolist()`` gives the field's Python values."""
     values, null = column
     if item.name == "closed_by":
-        return np.array(CLOSED_BY, dtype=object)[values]
+        named: Array = np.array(CLOSED_BY, dtype=object)[values]
+        return named
     kind = values.dtype.kind
     if item.type == "float" and kind != "f":
         values = values.astype(np.float64)

@@ -15,7 +15,7 @@ from bt.engine import Player, PlayerOutcome, SessionOutcome
 from bt.execution import divide_half_even
 from bt.ledger import Curve, Trade
 from bt.metrics import Metrics, MetricsAccumulator
-from bt.model import UNIT, Schedule, slot_times
+from bt.model import Schedule, slot_times
 from bt.results import Results
 from bt.schema import DAY, MINUTE
 
@@ -88,7 +88,9 @@ class Recorder:
 
     # ------------------------------------------------------------------------------------------------------ one session
 
-    def session(self, outcome: SessionOutcome, quality: pl.DataFrame, guards: pl.DataFrame, failed: Mapping[int, str]) -> None:
+    def session(
+        self, outcome: SessionOutcome, quality: pl.DataFrame, guards: pl.DataFrame, failed: Mapping[int, str]
+    ) -> None:
         """Write every table's rows of one session."""
         name = outcome.session.name
         withheld = pl.concat([guards, *self._warming(outcome)]) if outcome.players else guards
@@ -165,8 +167,10 @@ class Recorder:
                 )
         if len(frames) < 2:
             return frames
-        together = pl.concat(frames).group_by("code", "reason", maintain_order=True).agg(
-            pl.col("rows").sum(), pl.col("first_time").min(), pl.col("last_time").max(), pl.col("sample").first()
+        together = (
+            pl.concat(frames)
+            .group_by("code", "reason", maintain_order=True)
+            .agg(pl.col("rows").sum(), pl.col("first_time").min(), pl.col("last_time").max(), pl.col("sample").first())
         )
         return [together]
 
@@ -197,7 +201,16 @@ class Recorder:
             code, shares, price, value = (list(c) for c in zip(*own.positions, strict=True))
             self._results.append(
                 "positions",
-                pl.DataFrame({"session": [session.name] * len(code), "strategy": [name] * len(code), "symbol": self._named(code), "shares": shares, "price": price, "value": value}),
+                pl.DataFrame(
+                    {
+                        "session": [session.name] * len(code),
+                        "strategy": [name] * len(code),
+                        "symbol": self._named(code),
+                        "shares": shares,
+                        "price": price,
+                        "value": value,
+                    }
+                ),
             )
         for table, rows, columns in (
             ("records", own.output.records, ("time", "name", "value")),
@@ -305,8 +318,3 @@ class _SessionClock:
     def between(self, start: int, end: int) -> int:
         """Minutes of session from `start` to `end`, UTC microseconds."""
         return self._at(end) - self._at(start)
-
-
-def currency(units: int) -> float:
-    """Currency of `units` of 1e-8."""
-    return units / UNIT

@@ -174,9 +174,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------------------------------ making one
 
 
-def run_spec(
-    spec: RunSpec, *, progress: Progress | None = None, save: bool = True, out: Path | None = None
-) -> Run:
+def run_spec(spec: RunSpec, *, progress: Progress | None = None, save: bool = True, out: Path | None = None) -> Run:
     """Replay a specification.
 
     Parameters
@@ -251,9 +249,7 @@ def _replay(
 ) -> Run:  # fmt: skip
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns)
     span = session_range(time, store, spec.session.start, spec.session.end)
-    source = Preparer(
-        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
-    )
+    source = Preparer(spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last)
     market = Market.of(store.symbols)
     players = [
         Player(declared, _book(spec, number, declared.name, market), fields)

@@ -52,6 +52,7 @@ def fault_code() -> pl.Expr:
         .alias("fault")
     )
 
+
 DAY = 1_000_000
 """The interval "1d" as a number of minutes: one bin a session, longer than any other interval."""
 

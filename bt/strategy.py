@@ -308,16 +308,26 @@ def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Decl
             hint = nearest(callback, CALLBACKS) or f"known callbacks are {', '.join(CALLBACKS)}"
             raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
     if not named:
-        raise StrategyError(f"{owner} must have a callback; write on_bar(self, row, book) or on_minute(self, rows, book)")
+        raise StrategyError(
+            f"{owner} must have a callback; write on_bar(self, row, book) or on_minute(self, rows, book)"
+        )
     features = dict(indicators)
     for key, made in dict(instance.features() if hasattr(instance, "features") else {}).items():
         if not isinstance(made, Feature):
-            raise StrategyError(f"{owner}: feature {key!r} must be made by bt.feature, bt.sma or bt.trailing, was {made!r}")
+            raise StrategyError(
+                f"{owner}: feature {key!r} must be made by bt.feature, bt.sma or bt.trailing, was {made!r}"
+            )
         if key in features or key in (*BAR_COLUMNS, *OPTIONAL_COLUMNS, *CONSTANTS, *COARSE_ONLY, "symbol", "quality"):
             raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")
         features[key] = made
     declared = getattr(instance, "row", None)
-    classes = () if declared is None else declared if isinstance(declared, tuple) and not hasattr(declared, "_fields") else (declared,)
+    classes = (
+        ()
+        if declared is None
+        else declared
+        if isinstance(declared, tuple) and not hasattr(declared, "_fields")
+        else (declared,)
+    )
     if not classes and {"on_bar", "on_minute"} & set(named):
         raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")
     rows = sorted((read_row(c, features, owner) for c in classes), key=lambda r: r.interval)
@@ -399,14 +409,16 @@ def build(use: Any, params: Mapping[str, Any]) -> Any:
         return cls
     signature = inspect.signature(cls)
     try:
-        hints = typing.get_type_hints(cls.__init__)
+        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
     except NameError:
         hints = {}
     given = {}
     for key, value in params.items():
         if key not in signature.parameters:
             known = ", ".join(signature.parameters) or "none"
-            raise StrategyError(f"strategy.params.{key} must be a parameter of {cls.__name__} ({known}); {nearest(key, signature.parameters)}")
+            raise StrategyError(
+                f"strategy.params.{key} must be a parameter of {cls.__name__} ({known}); {nearest(key, signature.parameters)}"
+            )
         given[key] = _coerce(f"strategy.params.{key}", value, hints.get(key))
     missing = [
         n for n, p in signature.parameters.items()

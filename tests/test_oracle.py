@@ -14,6 +14,7 @@ from pathlib import Path
 import oracle as o
 import pytest
 from oracle.account import commission_of, fill_price
+from oracle.metrics import max_drawdown
 
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
 TEN = "10:00-10:10"
@@ -396,7 +397,8 @@ def test_a_market_order_fills_at_the_next_real_bars_open():
 
 def test_adding_reducing_and_reversing():
     session = day()
-    bars = [bar(session, m, p) for m, p in enumerate((10.0, 10.0, 11.0, 12.0, 13.0, 14.0))]
+    bars = [bar(session, m, p) for m, p in enumerate((10.0, 10.0, 11.0, 12.0))]
+    bars += [bar(session, 4, 13.0, 13.5), bar(session, 5, 14.0)]
     seen = []
     script = Script(
         {
@@ -425,18 +427,24 @@ def test_adding_reducing_and_reversing():
         "short",
         "target",
     )
-    assert (short["entry_price"], short["exit_price"], short["mae"], short["mfe"]) == (13.0, 14.0, 0.0, 0.0)
+    assert (short["entry_price"], short["exit_price"], short["mae"], short["mfe"]) == (13.0, 14.0, -2.0, 0.0)
     assert result.equity[-1]["equity_units"] == o.units(1003.0) - 70
 
 
-def test_the_halves_of_a_commission_round_to_even():
+@pytest.mark.parametrize(
+    ("per_share", "first", "second"),
+    [
+        (0.000000025, 4, 7),  # 2.5 -> 2 units, then 5: 2.5 -> 2 of them end the long trade, 3 begin the short
+        (0.000000035, 8, 11),  # 3.5 -> 4 units, then 7: 3.5 -> 4 of them
+    ],
+)
+def test_the_halves_of_a_commission_round_to_even(per_share, first, second):
     session = day()
     bars = [bar(session, m, 10.0) for m in range(4)]
     script = Script({("A", 0): lambda b: b.order("A", 1), ("A", 1): lambda b: b.order("A", -2)})
-    result = play([session], bars, script, commission_per_share=0.000000025)  # 2.5 -> 2 units, 5 units
-    # the reversal's 5 units: half of 5 is 2.5 -> 2 end the long trade (with its own 2), 3 begin the short
-    assert column(result.trades, "costs_units") == [4]
-    assert result.equity[-1]["equity_units"] == o.units(1000.0) - 7
+    result = play([session], bars, script, commission_per_share=per_share)
+    assert column(result.trades, "costs_units") == [first]
+    assert result.equity[-1]["equity_units"] == o.units(1000.0) - second
 
 
 def test_day_orders_expire_and_gtc_orders_wait():
@@ -608,7 +616,7 @@ def test_quality_gates_what_opens():
     steps = {
         ("A", 0): lambda b: b.order("A", 3),  # 1 of the 4 minutes have passed: not judged
         ("A", 3): lambda b: (b.order("A", 1), b.order("A", -1), b.order("A", -4)),  # refused, reduces, cut to -3
-        ("A", 4): lambda b: b.order("A", 1),  # 60 is not below 60
+        ("A", 4): lambda b: b.order("A", -1),  # from -1 on, which opens: 60 is not below 60
     }
     result = play([session], bars, Script(steps), gate=o.Gate(60.0, 4))
     assert column(result.orders, "status", "reason", "shares") == [
@@ -616,7 +624,7 @@ def test_quality_gates_what_opens():
         ("rejected", "quality", 1),
         ("filled", "", -1),
         ("filled", "quality", -3),
-        ("filled", "", 1),
+        ("filled", "", -1),
     ]
 
 
@@ -850,6 +858,7 @@ def test_metrics():
     assert found.net_pnl == 250.0
     assert found.total_return == 0.25
     assert found.max_drawdown == -150 / 1100
+    assert max_drawdown(100, [90, 95]) == -0.1  # the peak begins at cash
     returns = [0.1, 950 / 1100 - 1, 1250 / 950 - 1]
     mean = sum(returns) / 3
     deviation = math.sqrt(sum((r - mean) ** 2 for r in returns) / 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -205,7 +204,9 @@ def test_symbols_from_hive_folders(tmp_path: Path) -> None:
     frame = store.read(*ALWAYS, ["close"])
     assert frame["code"].to_list() == [0] * 10 + [1] * 5 + [2] * 10
     assert store.read(*ALWAYS, ["close"], symbols=["B/C"])["code"].to_list() == [1] * 5
-    assert opened(tmp_path, symbols=("ZZZ",)).read(*ALWAYS, ["close"])["code"].to_list() == [0] * 10
+    last = opened(tmp_path, symbols=("ZZZ",))
+    assert last.read(*ALWAYS, ["close"])["code"].to_list() == [0] * 10
+    assert last.read(0, 1, ["close"]).height == 0
 
 
 def test_equal_files_of_two_hive_symbols_are_two_symbols(tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def test_a_folder_without_write_permission_is_left_alone(tmp_path: Path, monkeyp
     folder.chmod(0o555)
     try:
         opened(folder)
-        assert sorted(os.listdir(folder)) == ["a.parquet", "b.parquet", "c.parquet"]
+        assert sorted(path.name for path in folder.iterdir()) == ["a.parquet", "b.parquet", "c.parquet"]
     finally:
         folder.chmod(0o755)
     assert any(path.name.startswith("verdicts-") for path in (tmp_path / "cache").rglob("*.arrow"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def _cell(row: list[str | None], i: int) -> str | None:
 
 def _rows(stream: IO[bytes], path: Path) -> Iterator[list[list[str | None]]]:
     """Rows in chunks; numbers stay the text they were. Rows hold no brackets, so a chunk may end at any ``]``."""
-    text = io.TextIOWrapper(stream, encoding="utf-8")
+    text = codecs.getreader("utf-8")(stream)
     rest, first = "", True
     while chunk := text.read(CHUNK):
         rest += chunk

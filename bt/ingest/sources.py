@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -106,7 +105,7 @@ def reading(path: Path, member: str = "") -> Iterator[None]:
 
 def first_lines(data: bytes, count: int = 5) -> list[str]:
     """The first non-empty lines of some text; [] when it is not UTF-8 text. The last line may be cut."""
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="ignore").read()
+    text = data.decode("utf-8", errors="ignore")
     if "\0" in text:
         return []
     return [line for line in text.splitlines() if line.strip()][:count]

@@ -43,9 +43,7 @@ class Grouped:
 
 def grouped_minutes(minutes: Minutes) -> Grouped:
     """The minute bars themselves."""
-    return Grouped(
-        1, minutes.frame, minutes.code, minutes.session, minutes.group, minutes.slot, minutes.slot + 1
-    )
+    return Grouped(1, minutes.frame, minutes.code, minutes.session, minutes.group, minutes.slot, minutes.slot + 1)
 
 
 def resampled(minutes: Minutes, intervals: Mapping[int, Sequence[str]]) -> dict[int, Grouped]:

@@ -83,6 +83,11 @@ class Trailing:
     def _first(self, feature: Feature, at: int) -> int:
         return max(first_session(self._schedule.names, at, feature.period), 0)
 
+    def _reach(self, name: str, at: int) -> int:
+        """First session that any indicator of the daily quantity `name` looks back to at session number `at`."""
+        users = [f for f in self._features.values() if f.at == "session" and _name(f) == name]
+        return min(self._first(f, at) for f in users)
+
     def _columns(self, features: Sequence[Feature]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(c for f in features for c in f.inputs()))
 
@@ -100,16 +105,14 @@ class Trailing:
     def _start_daily(self, at: int) -> None:
         schedule = self._schedule
         stale: dict[int, list[str]] = {}
-        for name, (feature, window) in self._daily.items():
-            reach = [f for f in self._features.values() if f.at == "session" and _name(f) == name]
-            first = min(self._first(f, at) for f in reach)
-            bounds = {schedule.names[i]: (int(schedule.open[i]), int(schedule.close[i])) for i in range(first, at)}
+        for name, (_, window) in self._daily.items():
+            first = self._reach(name, at)
+            bounds = {schedule.names[i]: self._bounds(i) for i in range(first, at)}
             frame, missing = self._cache.known(name, bounds)
             if frame is not None:
                 self._fill(window, frame)
             for day in missing:
                 stale.setdefault(schedule.index[day], []).append(name)
-            del feature
         fresh: dict[str, list[pl.DataFrame]] = {}
         numbers = sorted(stale)
         for a, b in _runs(numbers, self._chunk):
@@ -118,18 +121,14 @@ class Trailing:
             table = self._aggregate(minutes, names)
             for name in names:
                 days = [schedule.names[i] for i in range(a, b + 1) if name in stale[i]]
-                one = table.select("session", "code", pl.col(name).alias("value")).filter(
-                    pl.col("session").is_in(days)
-                )
+                one = table.select("session", "code", pl.col(name).alias("value")).filter(pl.col("session").is_in(days))
                 fresh.setdefault(name, []).append(one)
                 self._fill(self._daily[name][1], one)
         for name, frames in fresh.items():
-            days = {schedule.names[i] for i, names in stale.items() if name in names}
-            bounds = {d: self._bounds(d) for d in sorted(days)}
+            bounds = {schedule.names[i]: self._bounds(i) for i in numbers if name in stale[i]}
             self._cache.add(name, bounds, pl.concat(frames).with_columns(pl.col("code").cast(pl.UInt16)))
 
-    def _bounds(self, day: object) -> tuple[int, int]:
-        i = self._schedule.index[day]  # type: ignore[index]
+    def _bounds(self, i: int) -> tuple[int, int]:
         return int(self._schedule.open[i]), int(self._schedule.close[i])
 
     def _fill(self, window: SessionWindow, frame: pl.DataFrame) -> None:
@@ -177,7 +176,7 @@ class Trailing:
                 window = self._daily[_name(feature)][1]
                 found[id_] = window.at(first, at, feature.aggregate, feature.min_sessions)
         for name, (_, window) in self._daily.items():
-            window.forget(min(self._first(f, at) for f in self._features.values() if f.at == "session" and _name(f) == name))
+            window.forget(self._reach(name, at))
         return found
 
     def _add_minutes(self, minutes: Minutes, number: int) -> None:
@@ -185,7 +184,9 @@ class Trailing:
         for id_, window in self._minute.items():
             feature = self._features[id_]
             part = minutes.frame[rows]
-            values = part[feature.column] if feature.expr is None else part.select(feature.expr.cast(pl.Float64)).to_series()
+            values = (
+                part[feature.column] if feature.expr is None else part.select(feature.expr.cast(pl.Float64)).to_series()
+            )
             window.add(minutes.first + number, minutes.slot[rows], minutes.code[rows], values.to_numpy())
 
 
@@ -261,7 +262,7 @@ def _satisfied(
 def _trimmed(pieces: Sequence[pl.DataFrame], need: Need, at: int, columns: Sequence[str]) -> pl.DataFrame:
     """All pieces as one frame in feature order, cut to what is needed."""
     if not pieces:
-        schema = {**{c: pl.Float64 for c in columns}, "code": pl.Int64, "session": pl.Int64}
+        schema = {**dict.fromkeys(columns, pl.Float64), "code": pl.Int64, "session": pl.Int64}
         return pl.DataFrame(schema=schema)
     frame = pl.concat(pieces)
     order = np.argsort(frame["code"].to_numpy().astype(np.uint16), kind="stable")

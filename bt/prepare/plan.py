@@ -83,7 +83,8 @@ def plan(
         A row type shows a column that the data lacks or that coarser bars do not have.
     """
     made: dict[object, Wanted] = {}
-    read, shown, quality_on = set(TRADED), {}, set()
+    read, quality_on = set(TRADED), set()
+    shown: dict[int, set[str]] = {}
     labels = {interval_minutes(s): s for s in streams}
     ids: list[list[dict[str, str]]] = []
     for declared in declarations:
@@ -135,7 +136,9 @@ def _row(
             name = item.name if item.name in declared.features else item.name.removesuffix("_sessions")
             feature = declared.features[name]
             if feature.kind == "expression" and name != item.name:
-                raise StrategyError(f"strategy {declared.name}: field {item.name!r} needs a trailing indicator {name!r}")
+                raise StrategyError(
+                    f"strategy {declared.name}: field {item.name!r} needs a trailing indicator {name!r}"
+                )
             known = made.get(feature.key)
             on = (row.interval,) if known is None else tuple({*known.on, row.interval})
             id_ = f"f{len(made)}" if known is None else known.id

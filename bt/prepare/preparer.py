@@ -20,7 +20,7 @@ from bt.prepare.columns import Bars, Grouped, column, grouped_minutes, resampled
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import TRADED, Plan, Wanted
 from bt.prepare.window import Loaded, Loader, Minutes
-from bt.quality import Grid, percent, session_quality
+from bt.quality import Grid, session_quality
 from bt.schema import MINUTE
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
@@ -185,9 +185,7 @@ class Preparer:
             self._tails[interval] = over.tail()
         return made, failed
 
-    def _evaluate(
-        self, over: Bars, wanted: Wanted, failed: dict[int, str], minutes: Minutes, first: int
-    ) -> pl.Series:
+    def _evaluate(self, over: Bars, wanted: Wanted, failed: dict[int, str], minutes: Minutes, first: int) -> pl.Series:
         """A feature; if it raises, symbol by symbol and session by session, so that only the culprits are dropped."""
         try:
             return over.evaluate(wanted.feature)
@@ -380,4 +378,3 @@ def _first_difference(one: pl.Series, other: pl.Series, tolerance: float) -> tup
         return None
     i = int(np.flatnonzero(~same.to_numpy())[0])
     return one[i], other[i]
-

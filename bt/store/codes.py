@@ -56,10 +56,10 @@ class SymbolCodes:
         if wanted is not None:
             codes = np.where(np.isin(codes, np.asarray(wanted)), codes, np.uint16(UNWANTED))
         if self._bits is None:
-            return codes[column.cast(pl.Enum(self._names)).to_physical().to_numpy()]
+            return np.take(codes, column.cast(pl.Enum(self._names)).to_physical().to_numpy())
         table = np.full(1 << self._bits[0], UNWANTED, np.uint16)
         table[self._slots] = codes
-        return table[column.to_numpy()]
+        return np.take(table, column.to_numpy())
 
 
 def _slots(hashes: npt.NDArray[np.uint64], bits: int, shift: int) -> npt.NDArray[np.int64]:

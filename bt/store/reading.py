@@ -26,7 +26,7 @@ from bt.model import instant
 from bt.schema import MINUTE, PRICES
 from bt.store.footers import Layout
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "512MB"
 """What DuckDB may hold at once; a result handed over is not part of it."""
 
 _FEW = 16

@@ -71,10 +71,9 @@ class Order:
         return self.status == "open"
 
     def end(self, status: str, reason: str = "") -> None:
-        """The order is over; what it had reserved is free again. A cut order that fills keeps its reason."""
+        """The order is over (only live orders reserve). A cut order that fills keeps its reason."""
         self.status = status
         self.reason = reason or self.reason
-        self.reserved = 0
 
 
 @dataclass
