@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from bt.errors import DataError, UsageError
 from bt.features import Feature
-from bt.model import DataSpec, PreparedBars, RunSpec, Session, SessionSpec, slot_times
-from bt.prepare import Preparer, plan
+from bt.model import DataSpec, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
+from bt.prepare import PreparedWindow, Preparer, plan
 from bt.resample import CLOSED_BY
-from bt.run import session_range
+from bt.results import ORDER, conform, empty
+from bt.run import Range, session_range
 from bt.schema import BAR_COLUMNS, MINUTE, interval_minutes
 from bt.sessions import TimeManager
 from bt.store import Store
@@ -63,12 +65,8 @@ def load_bars(
     UsageError, DataError, FeatureError
         As `replay`.
     """
-    begin = date.fromisoformat(start) if isinstance(start, str) else start
-    finish = date.fromisoformat(end) if isinstance(end, str) else end
-    path = str(Path.cwd() / bars)
-    spec = RunSpec(
-        DataSpec(path, calendar, None if symbols is None else tuple(symbols), **data), SessionSpec(begin, finish), ()
-    )
+    begin, finish = _day("start", start), _day("end", end)
+    spec = RunSpec(_data(bars, calendar, symbols, data), SessionSpec(begin, finish), ())
     declared = _declaration(intervals, features or {})
     time = TimeManager(calendar)
     time.schedule(begin, finish)
@@ -91,10 +89,183 @@ def load_bars(
     return {label: pl.concat(frames) for label, frames in found.items()}
 
 
+class Quality(NamedTuple):
+    """What `load_quality` gives.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The table ``quality`` of a run (docs/results.md): one row per session, symbol and interval, sorted so.
+    worst : DataFrame
+        The longest gaps: session (Date), symbol, interval, start and end (Datetime us UTC), minutes; longest first, then
+        by session and symbol. Sessions without any row of the symbol are not gaps here.
+    guards : DataFrame
+        Rows that the guards withhold: symbol, reason, rows, sorted by symbol and reason.
+    sessions : list of Session
+        The sessions judged.
+    """
+
+    table: pl.DataFrame
+    worst: pl.DataFrame
+    guards: pl.DataFrame
+    sessions: list[Session]
+
+
+def load_quality(
+    bars: str | os.PathLike[str],
+    calendar: str,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    *,
+    symbols: Sequence[str] | None = None,
+    intervals: Sequence[str] = ("1m",),
+    worst: int = 20,
+    gap_lists: bool = True,
+    progress: Progress | None = None,
+    **data: Any,
+) -> Quality:
+    """How complete bars are: the quality of every symbol in every session, and the worst gaps.
+
+    Sessions are read a few at a time; memory grows with the rows of the result, not with the bars.
+
+    Parameters
+    ----------
+    bars, calendar, symbols, **data
+        As in `load_bars`.
+    start, end : date or ISO text, optional
+        First and last session, both included; by default those of the store's first and last bar.
+    intervals : sequence of str
+        Such as ``["1m", "5m"]``.
+    worst : int
+        How many of the longest gaps to keep.
+    gap_lists : bool
+        False leaves the column ``gaps`` out: in thin symbols it is by far the largest.
+    progress : callable, optional
+        Called as ``progress(sessions_done, sessions_total, bars_done)``.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `replay`.
+    """
+    labels = {_minutes(label): label for label in intervals}
+    given = _data(bars, calendar, symbols, data)
+    time = TimeManager(calendar)
+    begin, finish = (None if d is None else _day(name, d) for name, d in (("start", start), ("end", end)))
+    if begin is not None and finish is not None:
+        time.schedule(begin, finish)  # wrong dates are told before files are read
+    store = Store.open(given)
+    try:
+        held = _sessions_held(time, store) if begin is None or finish is None else (begin, finish)
+        spec = RunSpec(given, SessionSpec(begin or held[0], finish or held[1]), ())
+        time.schedule(spec.session.start, spec.session.end)
+        made_plan, _ = plan([], [label for minutes, label in labels.items() if minutes > 1], store.extra_columns)
+        span = session_range(time, store, spec.session.start, spec.session.end)
+        source = Preparer(
+            spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
+        )
+        return _judged(source, span, store.symbols, labels, worst=worst, gap_lists=gap_lists, progress=progress)
+    finally:
+        store.close()
+
+
+def _judged(
+    source: Preparer, span: Range, symbols: Sequence[str], labels: Mapping[int, str], *,
+    worst: int, gap_lists: bool, progress: Progress | None,
+) -> Quality:  # fmt: skip
+    """The quality of every window of `source`."""
+    source.start()
+    names = pl.Series(symbols, dtype=pl.String)
+    tables, sessions = [_NO_QUALITY if gap_lists else _NO_QUALITY.drop("gaps")], []
+    gaps, guards, done = _NO_GAPS, [_NO_GUARDS], 0
+    for window in source.windows():
+        for session, quality, guard in _by_session(window):
+            named = quality.filter(pl.col("interval").is_in(list(labels))).with_columns(
+                pl.lit(session.name).alias("session"),
+                names.gather(quality["code"]).alias("symbol").filter(quality["interval"].is_in(list(labels))),
+                pl.col("interval").replace_strict(labels, return_dtype=pl.String),
+            )
+            table = conform("quality", named)
+            gaps = _longest(pl.concat([gaps, _gaps(table)]), worst)
+            tables.append(table if gap_lists else table.drop("gaps"))
+            guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
+            sessions.append(session)
+            guards = [pl.concat(guards).group_by("symbol", "reason").agg(pl.col("rows").sum())]
+        done += sum(len(s.bars[1].code) for s in window.sessions)
+        if progress is not None:
+            progress(len(sessions), span.last - span.first + 1, done)
+    return Quality(
+        pl.concat(tables).sort(ORDER["quality"], maintain_order=True), gaps, guards[0].sort("symbol", "reason"), sessions
+    )
+
+
+def _by_session(window: PreparedWindow) -> Iterator[tuple[Session, pl.DataFrame, pl.DataFrame]]:
+    for prepared, quality, guard in zip(window.sessions, window.quality, window.guards, strict=True):
+        yield prepared.session, quality, guard
+
+
+_NO_QUALITY = empty("quality")
+_GAP = ("session", "symbol", "interval", "start", "end", "minutes")
+
+
+def _gaps(table: pl.DataFrame) -> pl.DataFrame:
+    """Every gap of the symbols that have a row in the session."""
+    exploded = table.filter(pl.col("present") > 0).select("session", "symbol", "interval", "gaps").explode("gaps")
+    return exploded.drop_nulls("gaps").unnest("gaps").select(_GAP)
+
+
+def _longest(gaps: pl.DataFrame, most: int) -> pl.DataFrame:
+    return gaps.sort("minutes", "session", "symbol", "start", descending=[True, False, False, False]).head(most)
+
+
+_NO_GAPS = _gaps(_NO_QUALITY)
+_NO_GUARDS = pl.DataFrame(schema={"symbol": pl.String, "reason": pl.String, "rows": pl.Int64})
+
+
+def _sessions_held(time: TimeManager, store: Store) -> tuple[date, date]:
+    """The sessions of the store's first and last bar, or nearest inside them."""
+    begins, ends = min(store.first.values()), max(store.last.values())
+    around = timedelta(days=2)  # an overnight session opens the day before its name
+    schedule = time.schedule(max(instant(begins).date() - around, time.earliest), instant(ends).date() + around)
+    held = [
+        name
+        for i, name in enumerate(schedule.names)
+        if int(schedule.close[i]) > begins and int(schedule.open[i]) <= ends
+    ]
+    if not held:
+        raise DataError(
+            f"{store.data.bars}: bars must lie in sessions of {time.calendar}, was {instant(begins):%Y-%m-%d %H:%M} to "
+            f"{instant(ends):%Y-%m-%d %H:%M} UTC with none; name the calendar of these bars"
+        )
+    return held[0], held[-1]
+
+
+def _data(
+    bars: str | os.PathLike[str], calendar: str, symbols: Sequence[str] | None, more: Mapping[str, Any]
+) -> DataSpec:
+    return DataSpec(str(Path.cwd() / bars), calendar, None if symbols is None else tuple(symbols), **more)
+
+
+def _day(name: str, value: date | str) -> date:
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise UsageError(f"{name}: it must be a date such as 2024-11-25, was {value!r}; the day of a session") from None
+
+
+def _minutes(interval: str) -> int:
+    try:
+        return interval_minutes(interval)
+    except ValueError:
+        raise UsageError(f"intervals: each must be like 1m, 5m, 4h or 1d, was {interval!r}; 1d is the longest") from None
+
+
 def _declaration(intervals: Sequence[str], features: Mapping[str, Feature]) -> Declaration:
     rows = []
     for label in dict.fromkeys(intervals):
-        interval = interval_minutes(label)
+        interval = _minutes(label)
         fields = [RowField(c, "bar", "float", optional=True) for c in BAR_COLUMNS]
         if interval > 1:
             fields += [RowField(c, "coarse", "int", optional=True) for c in ("n_obs", "n_expected", "closed_by")]
