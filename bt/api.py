@@ -9,10 +9,11 @@ from typing import Any
 
 from bt.config import from_mapping, load
 from bt.features import Feature, feature, sma, trailing
-from bt.model import Fill, Order, Progress, RunSpec, Session
+from bt.model import Fill, Order, Progress, RunSpec
 from bt.research import load_bars
 from bt.run import Run, run_spec
 from bt.strategy import Book, Holding, Row, Rows, Strategy
+from bt.strategy import SessionDay as Session
 
 DATA = ("bars", "calendar", "symbols", "stamp", "timezone", "price_decimals", "columns")
 SESSION = ("start", "end", "prefetch_days", "speed")

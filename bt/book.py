@@ -141,7 +141,7 @@ class StrategyBook:
         self._live: dict[int, list[LiveOrder]] = {}
         self._level: dict[str, int] = {}
         self._exits: dict[int, LiveOrder] = {}
-        self._exit_all: tuple[int, int] | None = None  # (minutes before the close, decided at)
+        self._exit_all: int | None = None  # minutes before the close
         self._reserved = 0
         self._valued = (-1, 0, 0)
         self._decided = 0
@@ -315,13 +315,14 @@ class StrategyBook:
         return bool(found)
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0) -> None:
-        if isinstance(minutes_before, bool) or not isinstance(minutes_before, int) or minutes_before < 0:
+        given: object = minutes_before
+        if isinstance(given, bool) or not isinstance(given, int) or given < 0:
             raise StrategyError(
                 f"strategy {self._name}: minutes_before must be a whole number >= 0, was {minutes_before!r}"
             )
         if symbol is None:
             if self._exit_all is None:
-                self._exit_all = (minutes_before, self._decided)
+                self._exit_all = minutes_before
             return
         code = self._code(symbol)
         if code not in self._exits:
@@ -544,20 +545,19 @@ class StrategyBook:
         """exit_at_close(minutes_before=n) is a live market order from close - n on."""
         assert self._market.session is not None
         close = self._market.session.close
-        if self._exit_all is not None and self._exit_all[0] and close - self._exit_all[0] * MINUTE <= opened:
-            self._exit_everything()
+        if self._exit_all and close - self._exit_all * MINUTE <= opened:
+            self._exit_everything(close - self._exit_all * MINUTE)
         for code, order in self._exits.items():
             if order.before and close - order.before * MINUTE <= opened and order not in self._live.get(code, ()):
                 self._live.setdefault(code, []).append(order)
                 self._level.pop(self._market.symbols[code], None)
 
-    def _exit_everything(self) -> None:
-        """exit_at_close without a symbol: one order for each symbol held that has none of its own."""
+    def _exit_everything(self, decided: int) -> None:
+        """exit_at_close without a symbol: one order for each symbol held that has none of its own, decided now."""
         if self._exit_all is not None:
-            before, decided = self._exit_all
             for code in sorted(self._ledger.positions):
                 if code not in self._exits:
-                    made = self._exits[code] = self._new(code, "exit_at_close", 0, tif="day", before=before)
+                    made = self._exits[code] = self._new(code, "exit_at_close", 0, tif="day", before=self._exit_all)
                     made.decided = decided
 
     def _fill(
@@ -603,7 +603,7 @@ class StrategyBook:
         """exit_at_close at the close. `price(code)` is the (price in units, stale minutes) of a symbol's close, None without a bar."""
         session = self._market.session
         assert session is not None
-        self._exit_everything()
+        self._exit_everything(session.close)
         fills = []
         for code in sorted(self._exits):
             order = self._exits[code]

@@ -29,7 +29,7 @@ from bt.ledger import Curve, Marks, Trade
 from bt.model import Clock, PreparedSession, Session, instant, slot_times
 from bt.playback import CrossFeed, Feed, Tape, Withheld, feed
 from bt.schema import MINUTE
-from bt.strategy import Declaration
+from bt.strategy import Declaration, hours
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Engine:
         empty = len(stage.tape.code) == 0  # a session without any bar is not shown
         for player in self.players:
             if not empty:
-                self._call(player, "on_session_start", session)
+                self._call(player, "on_session_start", hours(session))
                 self._tell(player)
         played, iterations = self._stream(stage, clock)
         stopped = self._stopped()
@@ -216,14 +216,16 @@ class Engine:
         for player in self.players:
             book = player.book
             book.decide_at(stage.session.close)
-            fills = book.close_exits(stage.close_price)
-            if last and at_end == "close":
-                fills += book.close_all(stage.close_price)
-            for fill in fills:
+            for fill in book.close_exits(stage.close_price):
                 self._call(player, "on_fill", fill)
-            if not empty:
-                self._call(player, "on_session_end", stage.session)
             book.expire()
+            self._tell(player)
+            if not empty:
+                self._call(player, "on_session_end", hours(stage.session))
+                book.expire()
+            if last and at_end == "close":
+                for fill in book.close_all(stage.close_price):
+                    self._call(player, "on_fill", fill)
             self._tell(player)
 
     # ------------------------------------------------------------------------------------------------------- callbacks
@@ -340,10 +342,10 @@ class _Stage:
     def close_price(self, code: int) -> tuple[int, int] | None:
         """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
         present = np.flatnonzero(self.index[:, code] >= 0)
-        if code in self.closing:
-            return to_units(self.closing[code]), 0
         if not len(present):
             return None
+        if code in self.closing:
+            return to_units(self.closing[code]), 0
         slot = int(present[-1])
         stale = (self.session.close - self.times[slot] - MINUTE) // MINUTE
         return int(self.closes[self.index[slot, code]]), int(stale)

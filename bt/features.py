@@ -141,7 +141,8 @@ def sma(column: str, n: int, *, interval: str = "1m", within: Literal["session"]
 
     Source: arithmetic mean, https://en.wikipedia.org/wiki/Moving_average#Simple_moving_average
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    whole: object = n
+    if isinstance(whole, bool) or not isinstance(whole, int) or n < 1:
         raise StrategyError(f"sma: n must be a whole number >= 1, was {n!r}")
     bars = 0 if within == "session" else n - 1
     return _checked(Feature("sma", interval, within, column=column, n=n, bars=bars), "sma")
@@ -258,7 +259,7 @@ def scaled(values: npt.NDArray[Any], scale: IntArray) -> IntArray:
     return np.rint(values * scale).astype(np.int64)
 
 
-def window_sum(values: npt.NDArray[Any], start: IntArray, n: int) -> npt.NDArray[Any]:
+def window_sum(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
     """Sum of the last `n` values of each row's run (garbage where the run is shorter); integers stay exact."""
     if values.dtype.kind in "iu":
         total = np.cumsum(values)
@@ -268,8 +269,8 @@ def window_sum(values: npt.NDArray[Any], start: IntArray, n: int) -> npt.NDArray
     out = np.zeros(len(values))  # floats: added afresh for every row, oldest first, so that the cut does not matter
     for back in range(n - 1, 0, -1):
         out[back:] += values[:-back]
-    total: npt.NDArray[Any] = out + values
-    return total
+    whole: npt.NDArray[Any] = out + values
+    return whole
 
 
 def _sma(bars: Ordered, feature: Feature) -> pl.Series:
@@ -278,12 +279,12 @@ def _sma(bars: Ordered, feature: Feature) -> pl.Series:
     known = np.arange(len(values)) - start >= feature.n - 1
     if feature.column in PRICES:
         scale = bars.scale[bars.code]
-        mean = np.divide(window_sum(scaled(values, scale), start, feature.n), (feature.n * np.maximum(scale, 1)))
+        mean = np.divide(window_sum(scaled(values, scale), feature.n), (feature.n * np.maximum(scale, 1)))
         rough = scale == 0
         if rough.any():
-            mean[rough] = (window_sum(values, start, feature.n) / feature.n)[rough]
+            mean[rough] = (window_sum(values, feature.n) / feature.n)[rough]
     else:
-        mean = window_sum(values, start, feature.n) / feature.n
+        mean = window_sum(values, feature.n) / feature.n
     series = pl.Series(mean)
     return series if known.all() else pl.select(pl.when(pl.Series(known)).then(series)).to_series()
 

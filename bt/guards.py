@@ -53,11 +53,11 @@ def outside(session: IntArray, code: IntArray, time: IntArray, slot: IntArray, c
     `slot` holds the clock's verdict (-1 no_session, -2 before_open, -3 in_break, -5 after the close), `close` the close
     of every session of the window (us). A row stamped at the close, alone at or after it, is the closing print.
     """
-    after = slot == AFTER_CLOSE
+    after = time >= close[session]  # a row on a later day that is no session is one of them
     group = session * (int(code.max(initial=0)) + 1) + code
     _, inverse, count = np.unique(group[after], return_inverse=True, return_counts=True)
     print_ = np.zeros(len(slot), dtype=bool)
-    print_[after] = (count[inverse] == 1) & (time[after] == close[session[after]])
+    print_[after] = (count[inverse] == 1) & (time[after] == close[session[after]]) & (slot[after] == AFTER_CLOSE)
     verdict = np.where(print_, CLOSING_PRINT, slot)
     names = np.array([OUTSIDE[v] for v in (-1, -2, -3, -4, -5)])
     return withheld(session, code, time, names[-verdict - 1])

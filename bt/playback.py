@@ -113,7 +113,7 @@ def constant(item: RowField, feed: Feed, begin: int, end: int) -> Any:
     if item.name == "session":
         return feed.session.name
     if item.name == "minute":
-        return begin
+        return end - 1
     if item.name == "minutes_left":
         return feed.session.minutes - end
     if item.name == "interval":

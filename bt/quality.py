@@ -58,6 +58,14 @@ def session_quality(code: npt.NDArray[np.integer], unit: IntArray, symbols: int,
     at = np.flatnonzero(step > 1)
     first, stop = line[at] + 1, line[at + 1]
     owner = np.searchsorted(last, at, side="left")
+    for cut in np.flatnonzero(grid.begin[1:] != grid.end[:-1]) + 1:  # a break: no gap runs through it
+        through = (first < cut) & (cut < stop)
+        if through.any():
+            first = np.concatenate([first, np.full(through.sum(), cut)])
+            stop = np.concatenate([np.where(through, cut, stop), stop[through]])
+            owner = np.concatenate([owner, owner[through]])
+            order = np.lexsort((first, owner))
+            first, stop, owner = first[order], stop[order], owner[order]
     total = np.concatenate([[0], np.cumsum(grid.minutes)])
     minutes = total[stop] - total[first]
     start, end = grid.begin[first], grid.end[stop - 1]

@@ -98,7 +98,7 @@ class Quality(NamedTuple):
         The table ``quality`` of a run (docs/results.md): one row per session, symbol and interval, sorted so.
     worst : DataFrame
         The longest gaps: session (Date), symbol, interval, start and end (Datetime us UTC), minutes; longest first, then
-        by session and symbol. Sessions without any row of the symbol are not gaps here.
+        by session and symbol. A session without any row of the symbol (or complete bin) is not among them.
     guards : DataFrame
         Rows that the guards withhold: symbol, reason, rows, sorted by symbol and reason.
     sessions : list of Session
@@ -180,9 +180,10 @@ def _judged(
     gaps, guards, done = _NO_GAPS, [_NO_GUARDS], 0
     for window in source.windows():
         for session, quality, guard in _by_session(window):
-            named = quality.filter(pl.col("interval").is_in(list(labels))).with_columns(
+            asked = quality.filter(pl.col("interval").is_in(list(labels)))
+            named = asked.with_columns(
                 pl.lit(session.name).alias("session"),
-                names.gather(quality["code"]).alias("symbol").filter(quality["interval"].is_in(list(labels))),
+                names.gather(asked["code"]).alias("symbol"),
                 pl.col("interval").replace_strict(labels, return_dtype=pl.String),
             )
             table = conform("quality", named)
@@ -195,7 +196,10 @@ def _judged(
         if progress is not None:
             progress(len(sessions), span.last - span.first + 1, done)
     return Quality(
-        pl.concat(tables).sort(ORDER["quality"], maintain_order=True), gaps, guards[0].sort("symbol", "reason"), sessions
+        pl.concat(tables).sort(ORDER["quality"], maintain_order=True),
+        gaps,
+        guards[0].sort("symbol", "reason"),
+        sessions,
     )
 
 
@@ -259,7 +263,9 @@ def _minutes(interval: str) -> int:
     try:
         return interval_minutes(interval)
     except ValueError:
-        raise UsageError(f"intervals: each must be like 1m, 5m, 4h or 1d, was {interval!r}; 1d is the longest") from None
+        raise UsageError(
+            f"intervals: each must be like 1m, 5m, 4h or 1d, was {interval!r}; 1d is the longest"
+        ) from None
 
 
 def _declaration(intervals: Sequence[str], features: Mapping[str, Feature]) -> Declaration:

@@ -25,6 +25,7 @@ from bt.config import spec_hash, to_dict
 from bt.coordinator import FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
 from bt.errors import DataError, StrategyRaised
+from bt.memory import keep_freed_memory
 from bt.metrics import Metrics
 from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, instant
 from bt.prepare import Preparer, indicator_features, plan
@@ -200,6 +201,7 @@ def run_spec(spec: RunSpec, *, progress: Progress | None = None, save: bool = Tr
         The results could not be written.
     """
     began = wall.perf_counter()
+    keep_freed_memory()
     indicators = indicator_features(spec.indicators)
     declarations = [declare(s.name, build(s.use, s.params), indicators) for s in spec.strategies]
     time = TimeManager(spec.data.calendar)
@@ -376,7 +378,7 @@ def interruptible(pace: Pace, coordinator: SessionCoordinator) -> Iterator[None]
         yield
         return
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         if pace.stop.is_set() or coordinator.waiting:
             raise KeyboardInterrupt
         pace.stop.set()

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from bt.errors import StrategyError
 from bt.features import Feature
-from bt.model import Fill, Order, Session
+from bt.model import Fill, Order, Session, instant
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 
 
@@ -52,6 +52,26 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
     def __getattr__(self, name: str) -> Any: ...
+
+
+class SessionDay(dt.date):
+    """What on_session_start and on_session_end are told: the session's date, which also knows its hours.
+
+    `open` and `close` are aware UTC datetimes, `early_close` is True on a half day, `minutes` counts minutes of session.
+    """
+
+    open: dt.datetime
+    close: dt.datetime
+    early_close: bool
+    minutes: int
+
+
+def hours(session: Session) -> SessionDay:
+    """A session as callbacks are told of it."""
+    day = SessionDay(session.name.year, session.name.month, session.name.day)
+    day.open, day.close = instant(session.open), instant(session.close)
+    day.early_close, day.minutes = session.early_close, session.minutes
+    return day
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,9 +461,3 @@ def _coerce(where: str, value: Any, hint: Any) -> Any:
         return int(value)
     wanted = getattr(hint, "__name__", str(hint))
     raise StrategyError(f"{where} must be {wanted}, was {value!r}")
-
-
-__all__ = [
-    "Book", "Declaration", "Fill", "Holding", "Order", "Row", "RowField", "RowType", "Rows", "Session", "Strategy",
-    "build", "declare", "load_class", "nearest", "read_row", "source_of",
-]  # fmt: skip

@@ -17,7 +17,7 @@ from bt.ingest import IngestOptions, Sample, ingest_files
 from bt.model import Schedule
 
 HEADER = "symbol,open_time,open,high,low,close,volume\n"
-GOOD = "A,2024-07-01T13:30Z,10,10.5,9.5,10.25,100\n"
+GOOD = "A,2024-07-01T13:30:00Z,10,10.5,9.5,10.25,100\n"
 
 
 def source(tmp_path: Path, text: str | bytes, name: str = "x.csv") -> Path:
@@ -28,22 +28,22 @@ def source(tmp_path: Path, text: str | bytes, name: str = "x.csv") -> Path:
 
 
 ROWS = {
-    "unparseable": ("A,2024-07-01T13:31Z,10,abc,9.5,10,100", "high", "abc"),
+    "unparseable": ("A,2024-07-01T13:31:00Z,10,abc,9.5,10,100", "high", "abc"),
     "bad_time": ("A,yesterday,10,10,10,10,100", "open_time", "yesterday"),
-    "no_symbol": (",2024-07-01T13:31Z,10,10,10,10,100", "open_time", "2024-07-01T13:31Z"),
+    "no_symbol": (",2024-07-01T13:31:00Z,10,10,10,10,100", "open_time", "2024-07-01T13:31:00Z"),
     "off_grid": ("A,2024-07-01T13:31:05Z,10,10,10,10,100", "open_time", "2024-07-01T13:31:05Z"),
-    "non_finite": ("A,2024-07-01T13:31Z,10,10,10,NaN,100", "close", "NaN"),
-    "non_finite empty": ("A,2024-07-01T13:31Z,10,10,,10,100", "low", ""),
-    "non_finite inf": ("A,2024-07-01T13:31Z,10,inf,10,10,100", "high", "inf"),
-    "non_positive": ("A,2024-07-01T13:31Z,10,10,0,10,100", "low", "0"),
-    "non_positive negative": ("A,2024-07-01T13:31Z,-1,10,9,10,100", "open", "-1"),
-    "inconsistent": ("A,2024-07-01T13:31Z,10,9,8,10,100", "high", "open=10 high=9 low=8 close=10 volume=100"),
+    "non_finite": ("A,2024-07-01T13:31:00Z,10,10,10,NaN,100", "close", "NaN"),
+    "non_finite empty": ("A,2024-07-01T13:31:00Z,10,10,,10,100", "low", ""),
+    "non_finite inf": ("A,2024-07-01T13:31:00Z,10,inf,10,10,100", "high", "inf"),
+    "non_positive": ("A,2024-07-01T13:31:00Z,10,10,0,10,100", "low", "0"),
+    "non_positive negative": ("A,2024-07-01T13:31:00Z,-1,10,9,10,100", "open", "-1"),
+    "inconsistent": ("A,2024-07-01T13:31:00Z,10,9,8,10,100", "high", "open=10 high=9 low=8 close=10 volume=100"),
     "inconsistent volume": (
-        "A,2024-07-01T13:31Z,10,10,10,10,-5",
+        "A,2024-07-01T13:31:00Z,10,10,10,10,-5",
         "volume",
         "open=10 high=10 low=10 close=10 volume=-5",
     ),
-    "wrong_fields": ("A,2024-07-01T13:31Z,10,10", "line", "A,2024-07-01T13:31Z,10,10"),
+    "wrong_fields": ("A,2024-07-01T13:31:00Z,10,10", "line", "A,2024-07-01T13:31:00Z,10,10"),
 }
 
 
@@ -71,7 +71,7 @@ def test_on_bad_raise_stops_at_the_first_with_nothing_written(case, tmp_path):
 
 
 def test_lines_are_counted_past_broken_and_empty_ones(tmp_path):
-    path = source(tmp_path, HEADER + "broken\n\n" + GOOD + "A,1\n\nA,2024-07-01T13:31Z,10,10,0,10,100\n")
+    path = source(tmp_path, HEADER + "broken\n\n" + GOOD + "A,1\n\nA,2024-07-01T13:31:00Z,10,10,0,10,100\n")
     samples = {r.reason: r.samples for r in ingest_files([path], tmp_path / "s", IngestOptions()).sources[0].refused}
     assert [s.line for s in samples["wrong_fields"]] == [2, 5]
     assert samples["non_positive"] == (Sample(7, "A", "2024-07-01T13:31:00+00:00", "low", "0"),)
@@ -87,11 +87,11 @@ def test_local_times_that_were_skipped_or_repeated_are_refused(tmp_path):
 
 FILES = {
     "missing column": (HEADER.replace("close,", "") + GOOD, "a column for close must be there, was not among the columns"),
-    "no volume": ("open_time,open,high,low,close\n2024-07-01T13:30Z,1,1,1,1\n", r"--column volume=0"),
+    "no volume": ("open_time,open,high,low,close\n2024-07-01T13:30:00Z,1,1,1,1\n", r"--column volume=0"),
     "no header": ("1719840600000,1,1,1,1,1\n", "columns without a header; say which it is, e.g. --column open_time=2"),
-    "naive": (HEADER + GOOD.replace("Z", ""), "open_time must carry an offset or come with a zone, was '2024-07-01T13:30'"),
-    "dates only": (HEADER + GOOD.replace("T13:30Z", ""), "must be a date with a time of day"),
-    "day before month": (HEADER + GOOD.replace("2024-07-01T13:30Z", "31/7/2024 13:30"), "say how it is written with time_format"),
+    "naive": (HEADER + GOOD.replace("Z", ""), "open_time must carry an offset or come with a zone, was '2024-07-01T13:30:00'"),
+    "dates only": (HEADER + GOOD.replace("T13:30:00Z", ""), "must be a date with a time of day"),
+    "day before month": (HEADER + GOOD.replace("2024-07-01T13:30:00Z", "31/7/2024 13:30"), "say how it is written with time_format"),
     "column twice": (HEADER.replace("low", "high") + GOOD, "column names must differ, was 'high' twice"),
     "empty": ("", "content must be of a known format .*, was empty"),
     "prose": ("once upon a time\n", "content must be of a known format"),
@@ -179,12 +179,11 @@ def test_a_date_for_a_name_is_no_symbol(tmp_path):
 
 def schedule() -> Schedule:
     days = [date(2024, 7, 1), date(2024, 7, 2)]
-    rows = [(d, 0, datetime(d.year, d.month, d.day, 13, 30), datetime(d.year, d.month, d.day, 20), False) for d in days]
+    noon = [datetime(d.year, d.month, d.day, 12, tzinfo=UTC) for d in days]
+    rows = [(d, 0, n + timedelta(hours=1.5), n + timedelta(hours=8), False) for d, n in zip(days, noon, strict=True)]
     frame = pl.DataFrame(
         rows, schema=["session", "segment", "open", "close", "early_close"], orient="row"
-    ).with_columns(
-        pl.col("segment").cast(pl.Int32), pl.col("open", "close").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    )
+    ).with_columns(pl.col("segment").cast(pl.Int32))
     return Schedule("TEST", "America/New_York", frame)
 
 

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -323,7 +322,6 @@ def test_a_killed_ingest_leaves_the_store_as_it_was(existing, tmp_path):
     for line in process.stdout:  # wait until all was read: it is building the day files now
         if line.strip() == str(rows):
             break
-    time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL

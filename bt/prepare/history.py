@@ -133,7 +133,7 @@ class Trailing:
 
     def _fill(self, window: SessionWindow, frame: pl.DataFrame) -> None:
         for (day,), rows in frame.group_by("session", maintain_order=True):
-            window.add(self._schedule.index[day], rows["code"].to_numpy().astype(np.int64), rows["value"].to_numpy())  # type: ignore[index]
+            window.add(self._schedule.index[day], rows["code"].to_numpy().astype(np.int64), rows["value"].to_numpy())
 
     def _aggregate(self, minutes: Minutes, names: Sequence[str]) -> pl.DataFrame:
         """One row per symbol and session with a bar: session (Date), code, and a column per name."""
