@@ -1,14 +1,15 @@
 """Features: columns over one symbol's bars, declared with how many bars they need.
 
-`feature`, `sma` and `trailing` make the values a strategy declares; `evaluate` computes them. It works on a frame in
-*feature order*: sorted by symbol, then time, with each symbol's warm-up bars of earlier sessions first. Exact kernels
-(`sma`) run over whole columns of scaled integers. Any other expression is evaluated apart for each symbol and session on
-its warm-up bars plus the session, so that no float state crosses a session.
+`feature`, `sma` and `trailing` make the values a strategy declares. They are computed on frames in *feature order*:
+sorted by symbol, then time, with each symbol's warm-up bars of earlier sessions first. `exact_mean` runs over whole
+columns of scaled integers. Any other expression is evaluated apart for each symbol and session on its warm-up bars plus
+the session (`pieces`), so that no float state crosses a session.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -273,7 +274,8 @@ def window_sum(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
     return whole
 
 
-def _sma(bars: Ordered, feature: Feature) -> pl.Series:
+def exact_mean(bars: Ordered, feature: Feature) -> pl.Series:
+    """An `sma` over whole columns, aligned to the bars; null where the symbol (or session) has too few."""
     start = _starts(_group(bars, feature.within))
     values = bars.frame[feature.column].to_numpy()
     known = np.arange(len(values)) - start >= feature.n - 1
@@ -289,11 +291,51 @@ def _sma(bars: Ordered, feature: Feature) -> pl.Series:
     return series if known.all() else pl.select(pl.when(pl.Series(known)).then(series)).to_series()
 
 
-def _pieces(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Rows of every piece (a symbol's session with its warm-up), the piece of each, and how many are warm-up.
+@dataclass(frozen=True)
+class Pieces:
+    """Expressions over one interval's bars, all with the same warm-up, as a lazy frame with one column each.
 
-    Returns (start, first, stop) rows per piece in feature order: warm-up is [start, first), the session [first, stop).
+    Its rows are pieces: a symbol's session behind its warm-up. `rows` names the bar behind each and `keep` marks those of
+    the session; `total` is the number of bars.
     """
+
+    lazy: pl.LazyFrame
+    rows: IntArray
+    keep: npt.NDArray[np.bool_]
+    total: int
+
+    def place(self, values: pl.Series) -> pl.Series:
+        """A collected column, aligned to the bars; null on rows that were only warm-up."""
+        if len(values) != len(self.rows):
+            raise FeatureError(
+                f"feature: an expression must give one value a bar, gave {len(values)} for {len(self.rows)} bars"
+            )
+        out = pl.Series([None], dtype=values.dtype).new_from_index(0, self.total)
+        return out.scatter(self.rows[self.keep], values.filter(pl.Series(self.keep)))
+
+
+def warm_up_of(feature: Feature) -> tuple[int, int, str | None]:
+    """What two expressions must have in common to be evaluated on the same pieces."""
+    return feature.bars, feature.sessions, feature.within
+
+
+def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pieces:
+    """The plan of some expressions with the same warm-up. `factor` widens it: the start-up check uses 1 and 2."""
+    start, first, stop = _edges(bars, features[0], factor)
+    length = stop - start
+    total = int(length.sum())
+    offset = np.cumsum(length) - length
+    piece = np.repeat(np.arange(len(start)), length)
+    rows = np.arange(total) - np.repeat(offset - start, length)
+    keep = rows >= np.repeat(first, length)
+    columns = tuple(dict.fromkeys(c for f in features for c in f.inputs()))
+    frame = bars.frame.select(columns)[rows].with_columns(pl.Series("__piece", piece))
+    made = [f.expr.over("__piece").alias(str(k)) for k, f in enumerate(features) if f.expr is not None]
+    return Pieces(frame.lazy().select(made), rows, keep, len(bars.code))
+
+
+def _edges(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows of every piece: its warm-up is [start, first), its session [first, stop)."""
     n = len(bars.code)
     both = _group(bars, "session")
     stop = np.append(np.flatnonzero(np.diff(both)) + 1, n) if n else np.zeros(0, np.int64)
@@ -310,32 +352,3 @@ def _pieces(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, Int
     else:
         start = np.maximum(first - feature.bars * factor, lower)
     return start.astype(np.int64), first, stop
-
-
-def _expression(bars: Ordered, feature: Feature, factor: int = 1) -> pl.Series:
-    """Values aligned to the rows of `bars`; rows of warm-up sessions are null."""
-    assert feature.expr is not None
-    start, first, stop = _pieces(bars, feature, factor)
-    length = stop - start
-    total = int(length.sum())
-    offset = np.cumsum(length) - length
-    piece = np.repeat(np.arange(len(start)), length)
-    rows = np.arange(total) - np.repeat(offset - start, length)
-    keep = rows >= np.repeat(first, length)
-    frame = bars.frame.select(feature.inputs())[rows] if feature.inputs() else pl.DataFrame(height=total)
-    frame = frame.with_columns(pl.Series("__piece", piece))
-    values = frame.lazy().select(feature.expr.over("__piece").alias("v")).collect(engine="in-memory")["v"]
-    if len(values) != total:
-        raise FeatureError(f"feature: the expression must give one value a bar, gave {len(values)} for {total} bars")
-    out = pl.Series("v", [None], dtype=values.dtype).new_from_index(0, len(bars.code))
-    return out.scatter(rows[keep], values.filter(pl.Series(keep)))
-
-
-def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> pl.Series:
-    """One value a row of `bars` (Float64, or the expression's own type); null where not known yet.
-
-    `factor` widens the warm-up of an expression: the start-up check evaluates with 1 and with 2.
-    """
-    if feature.kind == "sma":
-        return _sma(bars, feature)
-    return _expression(bars, feature, factor)

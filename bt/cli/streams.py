@@ -91,11 +91,11 @@ def results_stream() -> Iterator[TextIO]:
         elif _number(real) == STDOUT and (target := _number(errors)) is not None:
             real.flush()
             kept = os.dup(STDOUT)
+            stack.callback(_restore, kept)
             results = stack.enter_context(
                 open(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False)  # noqa: PTH123
             )
             os.dup2(target, STDOUT)
-            stack.callback(_restore, kept)
         else:
             results = real
         sys.stdout = errors
@@ -124,6 +124,7 @@ def _flush(results: TextIO) -> None:
         results.flush()
     except BrokenPipeError:
         forget(results)
+        results.flush()
 
 
 def forget(stream: TextIO) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import date
 
@@ -99,8 +98,3 @@ def span(first: date, last: date) -> str:
 def counts(reasons: Iterable[tuple[str, int]]) -> str:
     """Counts by reason, in words."""
     return ", ".join(f"{reason} {count:,}" for reason, count in reasons)
-
-
-def stderr_width() -> int:
-    """Columns of the terminal behind standard error."""
-    return Console(file=sys.stderr).width

@@ -8,16 +8,19 @@ it left is swept away by the next ingest.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bt.errors import ResultsError, UsageError
 from bt.ingest.manifest import NAME, Manifest
+
+if sys.platform != "win32":
+    import fcntl
 
 _OURS = re.compile(r"(?:\d{4}/\d{4}-\d{2}-\d{2}\.[0-9a-f]{12}\.parquet|_index\.[0-9a-f]{12})")
 
@@ -36,24 +39,31 @@ def staging(store: Path) -> Iterator[Path]:
     stage = store / ".ingest" if store.exists() else store.parent / f".{store.name}.ingest"
     try:
         stage.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(stage, os.O_RDONLY)
+        with _alone(stage, store):
+            for left in stage.iterdir():
+                shutil.rmtree(left)
+            try:
+                yield stage
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
         raise _failed(store, error) from error
+
+
+@contextmanager
+def _alone(stage: Path, store: Path) -> Iterator[None]:
+    """Hold the lock on `stage`; the system lets go of it when a process dies. Windows cannot lock a folder: there nothing is held."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(stage, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"{store}: store must not be in use, was being written by another ingest; wait for it"
-            ) from None
-        for left in stage.iterdir():
-            shutil.rmtree(left)
-        try:
-            yield stage
-        except OSError as error:
-            raise _failed(store, error) from error
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(
+            f"{store}: store must not be in use, was being written by another ingest; wait for it"
+        ) from None
     finally:
         os.close(descriptor)
 
@@ -101,6 +111,9 @@ def sweep(store: Path, manifest: Manifest) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Flush the names in `folder` to disk; Windows does so by itself."""
+    if sys.platform == "win32":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

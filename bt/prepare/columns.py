@@ -1,6 +1,7 @@
 """A window's coarser bars, features and quality, from its canonical minutes.
 
-`resampled` is one lazy plan collected at once. Features work in feature order: a symbol's warm-up bars, then the window's, by symbol;
+Coarser bars and the expressions over minute bars are one lazy plan, collected at once; expressions over coarser bars need those
+first and are a second one (Polars would compute what two plans share twice). Features work in feature order: a symbol's warm-up bars, then the window's, by symbol;
 `Bars` keeps that order for one interval, carries the last bars on to the next window, and answers as-of questions from
 rows of any other interval.
 """
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Ordered, evaluate
+from bt.features import Feature, Ordered, Pieces, exact_mean, pieces, warm_up_of
 from bt.model import Column
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
@@ -46,26 +47,48 @@ def grouped_minutes(minutes: Minutes) -> Grouped:
     return Grouped(1, minutes.frame, minutes.code, minutes.session, minutes.group, minutes.slot, minutes.slot + 1)
 
 
+@dataclass(frozen=True)
+class Resampling:
+    """The plan of every coarser interval: a lazy frame each, and what to do with it once it is collected."""
+
+    minutes: Minutes
+    layouts: Mapping[int, Bins]
+    plans: Sequence[pl.LazyFrame]
+
+    @staticmethod
+    def of(minutes: Minutes, intervals: Mapping[int, Sequence[str]]) -> Resampling:
+        """`intervals` maps minutes (or schema.DAY) to the bar columns each needs."""
+        layouts = {k: window_bins(minutes.sessions, k) for k in intervals}
+        source = minutes.frame.lazy()
+        plans = [
+            plan(source, keys(bins, minutes.group, minutes.session, minutes.slot), bins.every, intervals[k])
+            for k, bins in layouts.items()
+        ]
+        return Resampling(minutes, layouts, plans)
+
+    def finish(self, frames: Sequence[pl.DataFrame]) -> dict[int, Grouped]:
+        """The bars of every interval from the collected plans."""
+        symbols, made = self.minutes.symbols, {}
+        group_session = np.arange(self.minutes.groups) // symbols
+        for (interval, bins), frame in zip(self.layouts.items(), frames, strict=True):
+            done, group, at = finish(frame.rechunk(), bins, group_session)
+            session = group // symbols
+            made[interval] = Grouped(
+                interval, done, group - session * symbols, session, group,
+                done["begin"].to_numpy().astype(np.int64), done["end"].to_numpy().astype(np.int64), bins, at,
+            )  # fmt: skip
+        return made
+
+
+def collect(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
+    """All plans at once, on the engine whose float sums do not depend on the number of threads."""
+    return pl.collect_all(list(plans), engine="in-memory") if plans else []
+
+
 def resampled(minutes: Minutes, intervals: Mapping[int, Sequence[str]]) -> dict[int, Grouped]:
-    """Coarser bars of every interval, by one lazy plan. `intervals` maps minutes to the bar columns each needs."""
-    if not intervals:
-        return {}
-    layouts = {k: window_bins(minutes.sessions, k) for k in intervals}
-    source = minutes.frame.lazy()
-    plans = [
-        plan(source, keys(bins, minutes.group, minutes.session, minutes.slot), bins.every, intervals[k])
-        for k, bins in layouts.items()
-    ]
-    made = {}
-    for (interval, bins), frame in zip(layouts.items(), pl.collect_all(plans, engine="in-memory"), strict=True):
-        group_session = np.arange(minutes.groups) // minutes.symbols
-        done, group, at = finish(frame.rechunk(), bins, group_session)
-        session = group // minutes.symbols
-        made[interval] = Grouped(
-            interval, done, group - session * minutes.symbols, session, group,
-            done["begin"].to_numpy().astype(np.int64), done["end"].to_numpy().astype(np.int64), bins, at,
-        )  # fmt: skip
-    return made
+    """Coarser bars alone."""
+    plan_ = Resampling.of(minutes, intervals)
+    return plan_.finish(collect(plan_.plans))
 
 
 class Bars:
@@ -97,16 +120,20 @@ class Bars:
         self._place = place[n:]
         self._columns = tuple(columns)
 
-    def evaluate(self, feature: Feature, *, factor: int = 1) -> pl.Series:
-        """The feature in feature order."""
-        return evaluate(self.ordered, feature, factor=factor)
+    def plan(self, features: Sequence[Feature]) -> list[tuple[list[Feature], Pieces]]:
+        """The expressions among `features`, those with equal warm-up together."""
+        together: dict[object, list[Feature]] = {}
+        for feature in features:
+            if feature.kind == "expression":
+                together.setdefault(warm_up_of(feature), []).append(feature)
+        return [(some, pieces(self.ordered, some)) for some in together.values()]
 
-    def evaluate_on(self, bars: Ordered, feature: Feature) -> pl.Series:
-        """The feature on other rows than these, in their order."""
-        return evaluate(bars, feature)
+    def exact(self, feature: Feature) -> pl.Series:
+        """A feature with an exact kernel, in feature order."""
+        return exact_mean(self.ordered, feature)
 
     def piecewise(self, feature: Feature) -> tuple[pl.Series, list[tuple[int, int, str]]]:
-        """The feature, computed for each symbol and wanted session apart: values where it could be (null elsewhere), and
+        """An expression computed for each symbol and wanted session apart: values where it could be (null elsewhere), and
         (code, session, why) where it could not."""
         bars, culprits = self.ordered, []
         parts: list[tuple[IntArray, pl.Series]] = []
@@ -163,6 +190,12 @@ class Bars:
             .with_columns(pl.Series("code", code), pl.Series("session", session))
             .filter(pl.Series(kept))
         )
+
+
+def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> pl.Series:
+    """One expression by itself, in feature order."""
+    plan_ = pieces(bars, [feature], factor=factor)
+    return plan_.place(collect([plan_.lazy])[0]["0"])
 
 
 def last_before(code: IntArray, session: IntArray, first: int) -> IntArray:

@@ -16,7 +16,7 @@ from bt.errors import BtError, DataError, FeatureError
 from bt.guards import report
 from bt.indicators import Trailed
 from bt.model import Column, PreparedBars, PreparedSession, RunSpec, Schedule, Session, slot_times
-from bt.prepare.columns import Bars, Grouped, column, grouped_minutes, resampled, without
+from bt.prepare.columns import Bars, Grouped, Resampling, collect, column, evaluate, grouped_minutes, without
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import TRADED, Plan, Wanted
 from bt.prepare.window import Loaded, Loader, Minutes
@@ -131,8 +131,7 @@ class Preparer:
             check_stamps(loaded, self._spec.data.bars)
         minutes = loaded.minutes
         with timer("features"):
-            bars = {1: grouped_minutes(minutes), **resampled(minutes, self._plan.intervals)}
-            columns, failed = self._features(bars, minutes, first)
+            bars, columns, failed = self._computed(minutes, first)
         if failed:
             drop = np.zeros(minutes.groups, dtype=bool)
             drop[list(failed)] = True
@@ -158,47 +157,82 @@ class Preparer:
             timer.seconds,
         )
 
-    def _features(
-        self, bars: Mapping[int, Grouped], minutes: Minutes, first: int
-    ) -> tuple[dict[int, dict[str, Column]], dict[int, str]]:
-        """Every feature as a column of every interval that shows it, and the groups in which one could not be computed."""
-        made: dict[int, dict[str, Column]] = {i: {} for i in bars}
-        failed: dict[int, str] = {}
-        most = max(s.minutes for s in minutes.sessions)
-        for interval in sorted({w.feature.minutes for w in self._plan.features}):
-            tail = self._tails.get(interval)
-            over = Bars(
-                bars[interval], pl.DataFrame() if tail is None else tail, first,
-                scale=self._scale, need=self._plan.need(interval), columns=self._plan.inputs(interval),
-            )  # fmt: skip
-            for wanted in self._plan.on(interval):
-                if not self._started:
-                    check_feature(over, wanted, first)
-                values = self._evaluate(over, wanted, failed, minutes, first)
-                for rows in wanted.on:
-                    if rows == interval:
-                        made[rows][wanted.id] = column(over.own(values))
-                    else:
-                        within = wanted.feature.within == "session"
-                        joined = over.asof(values, bars[rows], minutes.groups, most, within=within)
-                        made[rows][wanted.id] = column(joined)
-            self._tails[interval] = over.tail()
-        return made, failed
+    def _over(self, bars: Grouped, first: int) -> Bars:
+        """One interval's bars in feature order, behind their warm-up."""
+        interval = bars.interval
+        tail = self._tails.get(interval, pl.DataFrame(schema={"code": pl.Int64, "session": pl.Int64}))
+        return Bars(
+            bars, tail, first, scale=self._scale, need=self._plan.need(interval), columns=self._plan.inputs(interval)
+        )
 
-    def _evaluate(self, over: Bars, wanted: Wanted, failed: dict[int, str], minutes: Minutes, first: int) -> pl.Series:
-        """A feature; if it raises, symbol by symbol and session by session, so that only the culprits are dropped."""
+    def _computed(
+        self, minutes: Minutes, first: int
+    ) -> tuple[dict[int, Grouped], dict[int, dict[str, Column]], dict[int, str]]:
+        """Bars of every interval, every feature as a column of each interval that shows it, and the groups dropped."""
+        bars = {1: grouped_minutes(minutes)}
+        over = {1: self._over(bars[1], first)} if self._plan.on(1) else {}
+        resampling = Resampling.of(minutes, self._plan.intervals)
+        values, failed = self._values(over, resampling, bars, minutes, first)
+        coarse = {i: self._over(bars[i], first) for i in self._plan.intervals if self._plan.on(i)}
+        if coarse:
+            more, culprits = self._values(coarse, None, bars, minutes, first)
+            values, failed, over = values | more, failed | culprits, over | coarse
+        most = max(s.minutes for s in minutes.sessions)
+        made: dict[int, dict[str, Column]] = {i: {} for i in bars}
+        for wanted in self._plan.features:
+            interval, mine = wanted.feature.minutes, over[wanted.feature.minutes]
+            for rows in wanted.on:
+                if rows == interval:
+                    shown = mine.own(values[wanted.id])
+                else:
+                    within = wanted.feature.within == "session"
+                    shown = mine.asof(values[wanted.id], bars[rows], minutes.groups, most, within=within)
+                made[rows][wanted.id] = column(shown)
+        self._tails = {i: o.tail() for i, o in over.items()}
+        return bars, made, failed
+
+    def _values(
+        self,
+        over: Mapping[int, Bars],
+        resampling: Resampling | None,
+        bars: dict[int, Grouped],
+        minutes: Minutes,
+        first: int,
+    ) -> tuple[dict[str, pl.Series], dict[int, str]]:
+        """One collection: coarser bars (put into `bars`) and the features over `over`, by column id, in feature order."""
+        wanted = {i: self._plan.on(i) for i in over}
+        ids = {id(w.feature): w.id for some in wanted.values() for w in some}
+        if not self._started:
+            for i, some in wanted.items():
+                for w in some:
+                    check_feature(over[i], w, first)
+        expressions = [(o, *some) for i, o in over.items() for some in o.plan([w.feature for w in wanted[i]])]
+        coarse = [] if resampling is None else list(resampling.plans)
+        values: dict[str, pl.Series] = {}
+        failed: dict[int, str] = {}
         try:
-            return over.evaluate(wanted.feature)
-        except BtError:
-            raise
+            frames = collect([*coarse, *(plan_.lazy for _, _, plan_ in expressions)])
         except Exception:
             if self._spec.run.on_data_error == "raise":
                 raise
-            values, culprits = over.piecewise(wanted.feature)
-            for code, session, why in culprits:
-                if session >= first:
-                    failed.setdefault((session - first) * minutes.symbols + code, why)
-            return values
+            frames = collect(coarse)
+            for mine, features, _ in expressions:  # symbol by symbol, so that only the culprits are dropped
+                for feature in features:
+                    values[ids[id(feature)]], culprits = mine.piecewise(feature)
+                    for code, session, why in culprits:
+                        if session >= first:
+                            failed.setdefault((session - first) * minutes.symbols + code, why)
+        else:
+            for (_, features, plan_), frame in zip(expressions, frames[len(coarse) :], strict=True):
+                for k, feature in enumerate(features):
+                    values[ids[id(feature)]] = plan_.place(frame[str(k)])
+        if resampling is not None:
+            bars.update(resampling.finish(frames[: len(coarse)]))
+        for i, some in wanted.items():
+            for w in some:
+                if w.feature.kind == "sma":
+                    values[w.id] = over[i].exact(w.feature)
+        return values, failed
 
     # ------------------------------------------------------------------------------------------------------ one session
 
@@ -335,8 +369,8 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         return
     source = f"feature {feature.expr}"
     try:
-        whole = over.evaluate(feature)
-        double = over.evaluate(feature, factor=2)
+        whole = evaluate(bars, feature)
+        double = evaluate(bars, feature, factor=2)
     except BtError:
         raise
     except Exception:  # noqa: BLE001 - it fails for some symbol; told where symbols are dropped
@@ -354,7 +388,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     position = number - (stop - np.bincount(bars.code[later], minlength=int(bars.code.max()) + 1)[bars.code] - count)
     keep = ~later & (~today | (position < -(-count // 2)))
     cut = bars.only(keep)
-    short = over.evaluate_on(cut, feature)
+    short = evaluate(cut, feature)
     before = whole.filter(pl.Series(keep & today))
     at = _first_difference(before, short.filter(pl.Series(cut.session == first)), 1e-9)
     if at is not None:

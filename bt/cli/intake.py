@@ -1,0 +1,122 @@
+"""`bt sample` and `bt ingest`: what writes stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bt.cli.failures import DONE
+from bt.cli.options import columns_given
+from bt.cli.progress import progress_bar
+from bt.cli.streams import Output
+from bt.cli.tables import counts, facts, listing, plural, size
+from bt.errors import ResultsError, UsageError
+from bt.ingest import IngestOptions, IngestReport, SourceReport, ingest_files
+from bt.model import Schedule
+from bt.sample import CALENDAR, END, SESSIONS, START, SYMBOLS, write_sample
+from bt.sessions import TimeManager
+
+
+def write_the_sample(output: Output, folder: Path) -> int:
+    """Write the sample market into `folder`."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: DIR must be a folder or new, was a file; name another one")
+    try:
+        files = write_sample(folder, schedule=TimeManager(CALENDAR).schedule(START, END))
+    except OSError as error:
+        raise ResultsError(
+            f"{folder}: it must be writable, was not ({error.strerror}); choose another folder"
+        ) from error
+    configs = [path for path in files if path.suffix == ".toml"]
+    first = next(path for path in configs if path.stem == "sma_cross")
+    total = sum(path.stat().st_size for path in files)
+    if output.as_json:
+        output.json({
+            "folder": folder, "files": len(files), "bytes": total, "store": folder / "sample", "calendar": CALENDAR,
+            "symbols": len(SYMBOLS), "sessions": SESSIONS, "configs": configs,
+        })  # fmt: skip
+        return DONE
+    facts(output, [
+        ("written", f"{plural(len(files), 'file')}, {size(total)}, in {folder}"),
+        ("store", f"{folder / 'sample'}: {len(SYMBOLS)} invented symbols, {SESSIONS} sessions of {CALENDAR}, {START} to {END}"),
+        ("configs", ", ".join(path.name for path in configs)),
+        ("about it", str(folder / "README.md")),
+        ("next", f"bt replay {first}"),
+    ])  # fmt: skip
+    return DONE
+
+
+# --------------------------------------------------------------------------------------------------------- bt ingest
+
+
+def ingest_the_files(
+    output: Output, sources: Sequence[str], to: Path, *,
+    calendar: str, price_divisor: str, price_decimals: str, column: Sequence[str], **options: Any,
+) -> int:  # fmt: skip
+    """Read `sources` into the store `to`; `options` are those of `IngestOptions`."""
+    asked = IngestOptions(columns=columns_given(column), **options)
+    if price_divisor:
+        asked = replace(asked, price_divisor=_number("price_divisor", price_divisor, float))
+    if price_decimals != "auto":
+        asked = replace(asked, price_decimals=_number("price_decimals", price_decimals, int))
+    schedule = _every_session(TimeManager(calendar)) if calendar else None
+    with progress_bar("files", "rows", shown=output.shows_progress) as progress:
+        report = ingest_files(list(sources), to, asked, schedule=schedule, progress=progress)
+    if output.as_json:
+        output.json(report.to_dict())
+    else:
+        _tell(output, report, calendar)
+    for warning in report.warnings:
+        output.warn(warning)
+    return DONE
+
+
+def _number(name: str, text: str, kind: type[Any]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        what = "auto or 0 to 8" if kind is int else "a number"
+        raise UsageError(f"ingest: {name} must be {what}, was {text!r}") from None
+
+
+def _every_session(time: TimeManager) -> Schedule:
+    """All the sessions that the calendar knows without being asked for more."""
+    return time._all  # noqa: SLF001 - there is no public way to ask for the calendar's bounds
+
+
+def _tell(output: Output, report: IngestReport, calendar: str) -> None:
+    known = len(report.sources) - report.new
+    rows = sum(s.rows for s in report.sources if s.status != "known")
+    kept = sum(s.bars for s in report.sources if s.status != "known")
+    lines = [
+        ("read", f"{plural(report.new, 'file')}, {rows:,} rows, {kept:,} bars" + (f"; {known:,} known already" if known else "")),
+        ("refused", counts(report.refused.items()) or "nothing"),
+    ]  # fmt: skip
+    outside = sum(s.outside or 0 for s in report.sources if s.status != "known")
+    if calendar and report.new:
+        lines.append(("outside", f"{outside:,} bars lie outside the sessions of {calendar}; a run withholds them"))
+    if report.skipped:
+        lines.append(("skipped", f"{plural(len(report.skipped), 'file')} without minute bars"))
+    lines += [
+        ("store", f"{report.store}: {plural(report.symbols, 'symbol')}, {plural(report.days, 'day')}, {report.bars:,} bars, {size(report.bytes)}"),
+        ("written", f"{plural(report.days_written, 'day')}"),
+        ("next", f"bt data {report.store} --calendar {calendar or 'NAME'}"),
+    ]  # fmt: skip
+    facts(output, lines)
+    samples = [row for source in report.sources if source.status != "known" for row in _samples(source)]
+    if samples:
+        heads = ("reason", "symbol", "column", "value", "file", "rows", "line")
+        listing(output, "Refused rows, the first of each kind:", heads, samples, left=5)
+
+
+def _samples(source: SourceReport) -> list[tuple[str, ...]]:
+    """The first refused row of each reason."""
+    rows = []
+    for refusal in source.refused:
+        first = refusal.samples[0]
+        where = Path(source.path).name + (f"!{first.member}" if first.member else "")
+        line = f"{first.line:,}" if first.line else ""
+        rows.append((refusal.reason, first.symbol, first.column, first.value, where, f"{refusal.rows:,}", line))
+    return rows
