@@ -1,7 +1,7 @@
 """Features: columns over one symbol's bars, declared with how many bars they need.
 
 `feature`, `sma` and `trailing` make the values a strategy declares. They are computed on frames in *feature order*:
-sorted by symbol, then time, with each symbol's warm-up bars of earlier sessions first. `exact_mean` runs over whole
+sorted by symbol, then time, with each symbol's warm-up bars of earlier sessions first. `Exact` runs over whole
 columns of scaled integers. Any other expression is evaluated apart for each symbol and session on its warm-up bars plus
 the session (`pieces`), so that no float state crosses a session.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import FeatureError, StrategyError
+from bt.model import Column
 from bt.schema import BAR_COLUMNS, PRICES, interval_minutes
 
 IntArray = npt.NDArray[np.int64]
@@ -255,40 +256,62 @@ def _group(bars: Ordered, within: str | None) -> IntArray:
     return bars.code * (int(bars.session.max(initial=0)) + 1) + bars.session
 
 
-def scaled(values: npt.NDArray[Any], scale: IntArray) -> IntArray:
+def scaled(values: npt.NDArray[Any], scale: IntArray | int) -> IntArray:
     """Prices as whole numbers of their tick grid: round(price x scale)."""
     return np.rint(values * scale).astype(np.int64)
 
 
-def window_sum(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """Sum of the last `n` values of each row's run (garbage where the run is shorter); integers stay exact."""
-    if values.dtype.kind in "iu":
-        total = np.cumsum(values)
-        out = total.copy()
-        out[n:] -= total[:-n] if n < len(total) else 0
+class Exact:
+    """Exact windowed means over whole columns of one interval's bars; sums are shared by every window length."""
+
+    def __init__(self, bars: Ordered) -> None:
+        self._bars = bars
+        self._totals: dict[str, npt.NDArray[Any]] = {}
+        self._position: dict[str | None, IntArray] = {}
+        self._rough = bool((bars.scale[bars.code] == 0).any()) if len(bars.code) else False
+        scale = np.maximum(bars.scale, 1)
+        same = len(scale) > 0 and bool((scale == scale[0]).all())
+        self._scale: Any = int(scale[0]) if same else scale[bars.code]
+
+    def mean(self, feature: Feature) -> Column:
+        """An `sma`, aligned to the bars; not known where the symbol (or session) has too few."""
+        n, bars = feature.n, self._bars
+        if feature.within not in self._position:
+            group = _group(bars, feature.within)
+            self._position[feature.within] = np.arange(len(group)) - _starts(group)
+        null = self._position[feature.within] < n - 1
+        price = feature.column in PRICES
+        values = bars.frame[feature.column].to_numpy()
+        if price or values.dtype.kind in "iu":
+            mean = np.divide(self._window_sum(feature.column, n), n * self._scale if price else n)
+        else:
+            mean = float_sum(values, n) / n
+        if price and self._rough:
+            rough = bars.scale[bars.code] == 0
+            mean[rough] = (float_sum(values, n) / n)[rough]
+        if null.any():
+            mean[null] = np.nan
+            return Column(mean, null)
+        return Column(mean)
+
+    def _window_sum(self, column: str, n: int) -> IntArray:
+        """Sum of the last `n` whole numbers of each row, whatever symbol they are of."""
+        if column not in self._totals:
+            values = self._bars.frame[column].to_numpy()
+            whole = scaled(values, self._scale) if column in PRICES else values
+            self._totals[column] = np.concatenate([[0], np.cumsum(whole)])
+        total = self._totals[column]
+        out: IntArray = total[1:].copy()
+        out[n:] -= total[1:-n]
         return out
-    out = np.zeros(len(values))  # floats: added afresh for every row, oldest first, so that the cut does not matter
+
+
+def float_sum(values: npt.NDArray[Any], n: int) -> npt.NDArray[np.float64]:
+    """Sum of the last `n` values of each row, added afresh for each, oldest first, so that a cut does not matter."""
+    out = np.zeros(len(values))
     for back in range(n - 1, 0, -1):
         out[back:] += values[:-back]
-    whole: npt.NDArray[Any] = out + values
-    return whole
-
-
-def exact_mean(bars: Ordered, feature: Feature) -> pl.Series:
-    """An `sma` over whole columns, aligned to the bars; null where the symbol (or session) has too few."""
-    start = _starts(_group(bars, feature.within))
-    values = bars.frame[feature.column].to_numpy()
-    known = np.arange(len(values)) - start >= feature.n - 1
-    if feature.column in PRICES:
-        scale = bars.scale[bars.code]
-        mean = np.divide(window_sum(scaled(values, scale), feature.n), (feature.n * np.maximum(scale, 1)))
-        rough = scale == 0
-        if rough.any():
-            mean[rough] = (window_sum(values, feature.n) / feature.n)[rough]
-    else:
-        mean = window_sum(values, feature.n) / feature.n
-    series = pl.Series(mean)
-    return series if known.all() else pl.select(pl.when(pl.Series(known)).then(series)).to_series()
+    return np.asarray(out + values)
 
 
 @dataclass(frozen=True)
@@ -304,14 +327,29 @@ class Pieces:
     keep: npt.NDArray[np.bool_]
     total: int
 
-    def place(self, values: pl.Series) -> pl.Series:
-        """A collected column, aligned to the bars; null on rows that were only warm-up."""
+    def place(self, values: pl.Series) -> Column:
+        """A collected column, aligned to the bars; not known on rows that were only warm-up."""
         if len(values) != len(self.rows):
             raise FeatureError(
                 f"feature: an expression must give one value a bar, gave {len(values)} for {len(self.rows)} bars"
             )
-        out = pl.Series([None], dtype=values.dtype).new_from_index(0, self.total)
-        return out.scatter(self.rows[self.keep], values.filter(pl.Series(self.keep)))
+        made = column(values)
+        out = np.zeros(self.total, dtype=made.values.dtype)
+        null = np.ones(self.total, dtype=bool)
+        at = self.rows[self.keep]
+        out[at] = made.values[self.keep]
+        null[at] = False if made.null is None else made.null[self.keep]
+        return Column(out, null)
+
+
+def column(values: pl.Series) -> Column:
+    """A Polars column as NumPy values and a null mask."""
+    values = values.rechunk()
+    if values.null_count() == 0:
+        return Column(values.to_numpy())
+    null = values.is_null().to_numpy()
+    known = values.fill_null(False if values.dtype == pl.Boolean else 0).to_numpy()
+    return Column(np.where(null, np.nan, known) if known.dtype.kind == "f" else known, null)
 
 
 def warm_up_of(feature: Feature) -> tuple[int, int, str | None]:

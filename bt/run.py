@@ -24,10 +24,11 @@ from bt.book import Market, StrategyBook
 from bt.config import spec_hash, to_dict
 from bt.coordinator import FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
-from bt.errors import DataError, StrategyRaised
+from bt.errors import BtError, DataError, StrategyError, StrategyRaised
+from bt.features import Feature
 from bt.memory import keep_freed_memory
 from bt.metrics import Metrics
-from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, instant
+from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, StrategySpec, instant
 from bt.prepare import Preparer, indicator_features, plan
 from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
@@ -203,7 +204,7 @@ def run_spec(spec: RunSpec, *, progress: Progress | None = None, save: bool = Tr
     began = wall.perf_counter()
     keep_freed_memory()
     indicators = indicator_features(spec.indicators)
-    declarations = [declare(s.name, build(s.use, s.params), indicators) for s in spec.strategies]
+    declarations = [_declared(given, indicators) for given in spec.strategies]
     time = TimeManager(spec.data.calendar)
     time.schedule(spec.session.start, spec.session.end)
     store = Store.open(spec.data, threads=spec.threads)
@@ -211,6 +212,19 @@ def run_spec(spec: RunSpec, *, progress: Progress | None = None, save: bool = Tr
         return _replay(spec, declarations, time, store, began=began, progress=progress, save=save, out=out)
     finally:
         store.close()
+
+
+def _declared(given: StrategySpec, indicators: Mapping[str, Feature]) -> Declaration:
+    """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause."""
+    try:
+        return declare(given.name, build(given.use, given.params), indicators)
+    except BtError:
+        raise
+    except Exception as error:
+        raise StrategyError(
+            f"strategy {given.name}: it must load, be made and declare its features without raising, was stopped by "
+            f"{type(error).__name__}: {error}; mend it, or its strategy.params"
+        ) from error
 
 
 @dataclass(frozen=True)

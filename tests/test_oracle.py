@@ -418,7 +418,7 @@ def test_adding_reducing_and_reversing():
     long, short = result.trades
     # in 2 x 10 + 11, out 12 + 2 x 13: 7; commission 10 + 5 + 5 + 30 x 2/6 units
     assert (long["gross_pnl"], long["shares"], long["costs_units"], long["exit_reason"]) == (7.0, 3, 30, "market")
-    assert long["entry_price"] == 31 / 3
+    assert long["entry_price"] == 10.33333333  # 31 / 3, money
     assert (long["mae"], long["mfe"]) == (0.0, 5.0)  # at closes 10, 11, 12: 20 - 20, 33 - 31, 12 + 24 - 31
     # short 4 at 13, back at 14: -4; the rest of that commission and 20
     assert (short["gross_pnl"], short["costs_units"], short["side"], short["exit_reason"]) == (
@@ -816,21 +816,111 @@ def test_row_types_from_annotated_classes():
     assert (seen[0].close_time, seen[0].fast) == (o.instant(session.minutes[1]), None)
 
 
-def test_empty_sessions_are_skipped_and_stop_ends_the_run():
+def test_a_session_without_bars_is_not_shown_and_repeats_the_last_equity():
     days = [day(D1), day(D2), day(D3)]
-    bars = [bar(days[i], m, 10.0) for i in (0, 2) for m in range(3)]
-    started = []
-    result = play(days, bars, Script(start=lambda s, b: started.append(s)))
-    assert (started, result.finish_reason) == ([D1, D3], "end_date")
-    assert play(days, bars[:3], Script()).finish_reason == "no_more_data"
-    script = Script({(D1, "A", 1): lambda b: b.stop("enough")}, end=lambda s, b: started.append(("end", s)))
+    bars = [bar(days[i], m, 10.0 + m) for i in (0, 2) for m in range(3)]
+    called = []
+    steps = {(D1, "A", 0): lambda b: b.order("A", 1), (D1, "A", 2): lambda b: b.order("A", 1, tif="gtc")}
+    script = Script(steps, start=lambda s, b: called.append(s), end=lambda s, b: called.append(s))
     result = play(days, bars, script)
-    assert (result.finish_reason, started[2:], len(script.rows), len(result.equity)) == (
-        "stopped",
-        [("end", D1)],
-        2,
-        10,
+    assert (called, result.finish_reason) == ([D1, D1, D3, D3], "end_date")
+    assert [r["equity"] for r in result.equity if r["session"] == D2] == [1001.0] * 10  # bought at 11, marked at 12
+    assert column(result.sessions, "session", "bars", "iterations") == [(D1, 3, 3), (D2, 0, 0), (D3, 3, 3)]
+    assert column(result.fills, "session") == [D1, D3]
+    assert column(result.positions, "session", "shares") == [(D1, 1), (D2, 1), (D3, 2)]
+    assert play(days, bars[:3], Script()).finish_reason == "no_more_data"
+    late = play(
+        days[:2], [*bars[:3], raw("2024-01-03 09:00")], Script()
+    )  # a row before its open: reached, without bars
+    assert (late.finish_reason, len(late.equity)) == ("end_date", 20)
+
+
+def test_stop_ends_the_run_after_the_minute():
+    days = [day(D1), day(D2)]
+    bars = [bar(d, m, 10.0) for d in days for m in range(4)]
+    ended = []
+    steps = {
+        ("A", 0): lambda b: (b.order("A", 1), b.exit_at_close("A")),
+        ("A", 2): lambda b: (b.order("A", 1), b.stop("enough")),
+    }
+    script = Script(steps, end=lambda s, b: ended.append(s))
+    result = play(days, bars, script, at_end="close")
+    assert (result.finish_reason, len(script.rows), ended) == ("stopped", 3, [])
+    assert column(result.equity, "time") == [o.instant(days[0].minutes[m + 1]) for m in range(3)]
+    assert column(result.orders, "id", "status") == [(1, "filled"), (2, "open"), (3, "open")]  # nothing is closed
+    assert column(result.positions, "shares") == [1]
+    at_start = play(days, bars, Script(start=lambda s, b: b.stop("no")))
+    assert (at_start.iterations, at_start.equity, at_start.finish_reason) == (0, [], "stopped")
+    script = Script(end=lambda s, b: (b.order("A", 1), b.stop("done")))  # at the close: the session is whole
+    result = play(days, bars, script)
+    assert (len(result.equity), result.iterations) == (10, 4)
+    assert column(result.orders, "status", "reason") == [("expired", "no_bar")]
+
+
+def test_a_target_leaves_a_standing_exit_alone():
+    session = day()
+    bars = [bar(session, m, 10.0) for m in range(4)]
+    steps = {
+        ("A", 0): lambda b: (b.order("A", 3), b.exit_at_close("A")),
+        ("A", 1): lambda b: b.target("A", 3),  # held, and the exit does not count as a live order
+        ("A", 2): lambda b: b.target("A", 5),
+    }
+    result = play([session], bars, Script(steps))
+    assert column(sorted(result.orders, key=lambda r: r["id"]), "type", "status") == [
+        ("market", "filled"),
+        ("exit_at_close", "filled"),
+        ("target", "filled"),
+    ]
+    assert column(result.fills, "shares") == [3, 2, -5]
+
+
+def test_the_close_in_its_order():
+    session = day()
+    bars = [bar(session, m, 10.0) for m in range(3)]
+    seen = []
+    script = Script(
+        {("A", 0): lambda b: (b.order("A", 2), b.exit_at_close("A")), ("A", 2): lambda b: b.order("A", 1)},
+        fill=lambda f, b: seen.append(("fill", f.order_id)) or (b.order("A", 1) if f.shares < 0 else None),
+        order=lambda t, b: seen.append((t.id, t.status, t.reason)),
+        end=lambda s, b: seen.append(("end", b.order("A", 7), len(b.open_orders()))),
     )
+    play([session], bars, script)
+    assert seen == [
+        ("fill", 1),
+        ("fill", 2),  # the exit; it orders again (4), which is after the close
+        (3, "cancelled", "exit_at_close"),
+        (4, "expired", "no_bar"),
+        ("end", 5, 1),
+        (5, "expired", "no_bar"),
+    ]
+
+
+def test_exit_at_close_of_everything_is_decided_when_it_acts():
+    session = day()
+    bars = [bar(session, m, 10.0) for m in range(9)]
+    steps = {
+        ("A", 0): lambda b: (b.order("A", 1), b.exit_at_close(minutes_before=3)),
+        ("A", 7): lambda b: b.order("A", 2),
+    }
+    result = play([session], bars, Script(steps))
+    exits = [r for r in result.orders if r["type"] == "exit_at_close"]
+    # once at close - 3; what is held again at the close is closed there
+    assert column(exits, "id", "decided_at") == [(2, o.instant(session.minutes[7])), (4, o.instant(session.close))]
+    assert column(result.fills, "shares", "time") == [
+        (1, o.instant(session.minutes[1])),
+        (-1, o.instant(session.minutes[7])),
+        (2, o.instant(session.minutes[8])),
+        (-2, o.instant(session.close)),
+    ]
+    assert column(result.fills, "stale_minutes")[-1] == 1
+
+
+def test_minutes_held_are_minutes_of_session():
+    days = [day(D1, "10:00-10:05", "11:00-11:05"), day(D2, "10:00-10:05", "11:00-11:05")]
+    bars = [bar(d, m, 10.0) for d in days for m in range(10)]
+    steps = {(D1, "A", 2): lambda b: b.order("A", 1), (D2, "A", 5): lambda b: b.order("A", -1)}
+    result = play(days, bars, Script(steps))
+    assert column(result.trades, "minutes_held") == [7 + 6]  # from minute 3 of 10 to minute 6 of the next session
 
 
 def test_a_run_may_have_history_before_its_start():

@@ -41,7 +41,7 @@ Bars = Annotated[str, typer.Argument(metavar="STORE|GLOB", help="A store's folde
 Calendar = Annotated[
     str, typer.Option(metavar="NAME", help="XNYS, XLON, CME_EQUITY, ... or a Parquet file of sessions.")
 ]
-Stamp = Annotated[str, typer.Option(metavar="start|end", help="What the files' times mean.  [default: start]")]
+Stamp = Annotated[str, typer.Option(metavar="start|end", help="What the files' times mean.")]
 Zone = Annotated[str, typer.Option("--tz", metavar="ZONE", help="Zone of times without one, as America/New_York.")]
 Columns = Annotated[
     list[str], typer.Option("--column", metavar="OURS=THEIRS", help="Where names differ: open_time=ts. Repeatable.")
@@ -94,7 +94,7 @@ def sample(
 
 @app.command()
 def ingest(
-    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Files, folders and globs.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SRC", help="Files, folders and globs.")],
     to: Annotated[Path, typer.Option(metavar="STORE", help="The store's folder; made if missing, else added to.")],
     form: Annotated[
         str,

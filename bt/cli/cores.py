@@ -24,7 +24,7 @@ def limit_polars(config: Path, threads: int | None, settings: Sequence[str]) -> 
     number = _number(threads)
     for given in (_setting(settings), os.environ.get("BT_ENGINE__THREADS"), _in_file(config)):
         number = _number(given) if number is None else number
-    if number:
+    if number is not None and number > 0:
         os.environ[VARIABLE] = str(number)
 
 

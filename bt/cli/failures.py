@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bt.cli.streams import Output
-from bt.errors import BtError, StrategyRaised
+from bt.errors import BtError, StrategyError, StrategyRaised
 
 DONE, INTERNAL, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: done; an internal error, a full disk, a strategy that raised; a wrong request; some symbols or strategies
@@ -27,9 +27,14 @@ def failed(output: Output, error: BaseException) -> int:
     """The exit code of `error`, after telling of it."""
     if isinstance(error, KeyboardInterrupt):
         return _tell(output, error, "interrupted; nothing was written", INTERRUPTED)
+    if isinstance(error, SystemExit):
+        message = f"a strategy ended the process with exit code {error.code}, nothing was written; use book.stop(reason)"
+        return _tell(output, error, message, INTERNAL)
     if isinstance(error, StrategyRaised):
         return _strategy_raised(output, error)
     if isinstance(error, BtError):
+        if isinstance(error, StrategyError) and error.__cause__ is not None:
+            _frames(output, error.__cause__)
         return _tell(output, error, str(error), error.exit_code)
     traceback.print_exception(error, file=sys.stderr)
     message = f"internal error: {type(error).__name__}: {error}"
@@ -59,11 +64,8 @@ def _object(output: Output, error: BaseException, message: str, code: int, **mor
 
 def _strategy_raised(output: Output, error: StrategyRaised) -> int:
     """The strategy's own lines of the traceback, what was raised and where, and the folder of what was replayed."""
-    cause = error.__cause__
-    if cause is not None:
-        frames = _own_frames(cause)
-        output.message("Traceback of the strategy (most recent call last):")
-        output.message("".join([*traceback.format_list(frames), *traceback.format_exception_only(cause)]).rstrip())
+    if error.__cause__ is not None:
+        _frames(output, error.__cause__)
     output.message(block(str(error)))
     summary = {} if error.run is None else dict(error.run.summary)
     if error.run is not None and error.run.path is not None:
@@ -72,8 +74,11 @@ def _strategy_raised(output: Output, error: StrategyRaised) -> int:
     return error.exit_code
 
 
-def _own_frames(cause: BaseException) -> list[traceback.FrameSummary]:
-    """The frames from the first one outside bt on; all of them when there is none."""
+def _frames(output: Output, cause: BaseException) -> None:
+    """The traceback from the strategy's first frame on; all of it if no frame is the strategy's."""
     frames = list(traceback.extract_tb(cause.__traceback__))
-    theirs = [i for i, frame in enumerate(frames) if not str(Path(frame.filename).resolve()).startswith(OURS)]
-    return frames[theirs[0] :] if theirs else frames
+    theirs = [i for i, frame in enumerate(frames) if not frame.filename.startswith((OURS, "<frozen importlib"))]
+    first = theirs[0] if theirs else len(frames) if isinstance(cause, SyntaxError) else 0
+    shown = [*traceback.format_list(frames[first:]), *traceback.format_exception_only(cause)]
+    output.message("Traceback of the strategy (most recent call last):")
+    output.message("".join(shown).rstrip())

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from bt.cli.failures import DONE, USAGE, block
-from bt.cli.options import columns_given, symbols_given
+from bt.cli.options import columns_given, in_options, symbols_given
 from bt.cli.progress import progress_bar
 from bt.cli.streams import Output
 from bt.cli.tables import counts, facts, listing, plural, size, some, span
@@ -53,7 +53,7 @@ class Asked:
     def quality(self, output: Output, **more: Any) -> Quality:
         """The quality of the bars, with a progress bar."""
         data = self.data()
-        with progress_bar("sessions", "bars", shown=output.shows_progress) as progress:
+        with in_options(), progress_bar("sessions", "bars", shown=output.shows_progress) as progress:
             return load_quality(
                 data.bars, data.calendar, self.start or None, self.end or None, symbols=data.symbols, progress=progress,
                 stamp=data.stamp, timezone=data.timezone, columns=data.columns, **more,
@@ -69,7 +69,7 @@ def show_data(output: Output, asked: Asked, *, everything: bool) -> int:
     if asked.calendar:
         TimeManager(data.calendar)  # a misspelt calendar is told before files are read
     try:
-        with progress_bar("files", "rows", shown=output.shows_progress) as progress:
+        with in_options(), progress_bar("files", "rows", shown=output.shows_progress) as progress:
             store = Store.open(data, progress=progress)
     except DataError as error:
         return _unusable(output, data, error)
@@ -165,10 +165,13 @@ def _symbols(store: Store, quality: Quality | None) -> list[dict[str, Any]]:
     """One entry a symbol."""
     rows = dict(store.spans.group_by("code").agg(pl.col("rows").sum()).iter_rows())
     fault = pl.sum_horizontal(*FAULT_REASONS[:4], "duplicate")
-    faulty = dict(store.spans.group_by("code").agg(fault.sum()).iter_rows())
+    by_code = store.spans.group_by("code").agg(fault.sum())
+    faulty = {store.symbols[code]: count for code, count in by_code.iter_rows()}
     sessions: dict[str, int] = {}
     inside: dict[str, int] = {}
     if quality is not None:
+        bad = quality.guards.filter(pl.col("reason").is_in(FAULT_REASONS))
+        faulty = dict(bad.group_by("symbol").agg(pl.col("rows").sum()).iter_rows())
         held = quality.table.filter(pl.col("present") > 0).group_by("symbol").agg(pl.len(), pl.col("present").sum())
         for symbol, count, present in held.iter_rows():
             sessions[symbol], inside[symbol] = count, present
@@ -181,13 +184,15 @@ def _symbols(store: Store, quality: Quality | None) -> list[dict[str, Any]]:
             "sessions": None if quality is None else sessions.get(symbol, 0),
             "in_sessions": None if quality is None else inside.get(symbol, 0),
             "decimals": store.decimals[symbol],
-            "faulty": faulty[code],
+            "faulty": faulty.get(symbol, 0),
         }
         for code, symbol in enumerate(store.symbols)
     ]
 
 
-def _tell_data(output: Output, found: Mapping[str, Any], symbols: Sequence[Mapping[str, Any]], *, everything: bool) -> None:
+def _tell_data(
+    output: Output, found: Mapping[str, Any], symbols: Sequence[Mapping[str, Any]], *, everything: bool
+) -> None:
     sessions, outside = found["sessions"], found["outside"]
     first, last = (f"{found[name]:%Y-%m-%d %H:%M}" for name in ("first", "last"))
     lines = [
@@ -202,7 +207,14 @@ def _tell_data(output: Output, found: Mapping[str, Any], symbols: Sequence[Mappi
         early = f", {plural(sessions['early_closes'], 'early close')}" if sessions["early_closes"] else ""
         told = f"{sessions['with_bars']:,} of {found['calendar']}'s {sessions['count']:,} have bars"
         lines.append(("sessions", f"{told}, {span(sessions['first'], sessions['last'])}{early}"))
-        lines.append(("outside", f"{plural(sum(outside.values()), 'row')} outside sessions: {counts(outside.items())}" if outside else "no row outside sessions"))
+        lines.append(
+            (
+                "outside",
+                f"{plural(sum(outside.values()), 'row')} outside sessions: {counts(outside.items())}"
+                if outside
+                else "no row outside sessions",
+            )
+        )
     elif found["calendar"] is None:
         lines.append(("sessions", "unknown without a calendar: --calendar XNYS counts them"))
     lines += [("problems" if i == 0 else "", text) for i, text in enumerate(found["problems"] or ["none"])]
@@ -276,11 +288,11 @@ def _by_symbol(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_session(table: pl.DataFrame) -> pl.DataFrame:
-    """One row a session: mean quality over the symbols, and how many symbols are full and empty."""
+    """One row a session: mean quality over the symbols that have bars, and how many symbols are full and empty."""
     return (
         table.group_by("session")
         .agg(
-            pl.col("quality").mean().alias("quality"),
+            pl.col("quality").filter(pl.col("present") > 0).mean().fill_null(0.0).alias("quality"),
             pl.col("expected").max(),
             (pl.col("present") == pl.col("expected")).sum().alias("full_symbols"),
             (pl.col("present") == 0).sum().alias("empty_symbols"),
@@ -327,7 +339,9 @@ def _all_symbols(
     ]  # fmt: skip
     title = "By session" if everything else "Least complete sessions"
     heads = ("session", "mean %", "expected", "full", "empty", "")
-    listing(output, f"{title} (full and empty: symbols):", heads, rows, everything=True)
+    listing(
+        output, f"{title} (mean over symbols that have bars; full and empty: symbols):", heads, rows, everything=True
+    )
 
 
 def _one_symbol(output: Output, table: pl.DataFrame, zone: ZoneInfo, *, everything: bool) -> None:

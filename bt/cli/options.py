@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from bt.errors import ConfigError
+from bt.errors import BtError, ConfigError
+
+SAID = (
+    (r'data\.columns\.(\w+) = "(.*?)"', r"--column \1=\2"),
+    (r'data\.timezone = "(.*?)"', r"--tz \1"),
+    (r'data\.stamp = "(.*?)"', r"--stamp \1"),
+    (r"session\.(start|end)", r"--\1"),
+)
+"""How a hint that names a configuration's key reads where there is no configuration."""
 
 
 def columns_given(texts: Sequence[str]) -> dict[str, str]:
@@ -31,3 +41,15 @@ def symbols_given(texts: Sequence[str]) -> str | list[str]:
     if len(texts) == 1 and (texts[0] == "all" or texts[0].endswith(".txt")):
         return texts[0]
     return [symbol.strip() for text in texts for symbol in text.split(",")]
+
+
+@contextmanager
+def in_options() -> Iterator[None]:
+    """Errors from inside name options instead of a configuration's keys."""
+    try:
+        yield
+    except BtError as error:
+        message = str(error)
+        for key, option in SAID:
+            message = re.sub(key, option, message)
+        raise type(error)(message) from error

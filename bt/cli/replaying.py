@@ -10,7 +10,7 @@ from bt.cli.failures import DONE, INTERRUPTED, PARTLY
 from bt.cli.options import symbols_given
 from bt.cli.progress import progress_bar
 from bt.cli.streams import Output
-from bt.cli.tables import facts, plural, some
+from bt.cli.tables import facts, listing, plural, some
 from bt.config import load, parse_set, parse_value
 from bt.errors import ConfigError
 from bt.model import RunSpec
@@ -77,8 +77,30 @@ def _answer(output: Output, run: Run) -> None:
     else:
         speed = f"{summary['seconds']['total']:.1f} s, {summary['bars_per_second']:,.0f} bars/s, {summary['peak_rss_mb']:,.0f} MB"
         facts(output, [*summary_lines(summary), ("took", speed), ("run", str(run.path))])
+        _by_strategy(output, run)
     for note in notes:
         output.warn(note)
+
+
+def _by_strategy(output: Output, run: Run) -> None:
+    """Where there are several, one line each."""
+    if run.strategy_metrics:
+        heads = ("strategy", "return", "max drawdown", "Sharpe", "trades won")
+        rows = [
+            (
+                name,
+                f"{m.total_return:+.2%}",
+                f"{m.max_drawdown:.2%}",
+                _optional(m.sharpe, ".2f"),
+                _optional(m.hit_rate, ".0%"),
+            )
+            for name, m in run.strategy_metrics.items()
+        ]
+        listing(output, "By strategy:", heads, rows, everything=True)
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:

@@ -62,8 +62,10 @@ def _table() -> Table:
 
 
 def _print(output: Output, table: Table) -> None:
-    output.answered = True
-    console(output).print(table)
+    drawing = console(output)
+    with drawing.capture() as drawn:
+        drawing.print(table)
+    output.text("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 # ------------------------------------------------------------------------------------------------------------- texts

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Ordered, Pieces, exact_mean, pieces, warm_up_of
+from bt.features import Exact, Feature, Ordered, Pieces, pieces, warm_up_of
 from bt.model import Column
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
@@ -113,6 +113,7 @@ class Bars:
         if need.deep:
             wanted |= session == last_before(code, session, first)
         self.ordered = Ordered(frame, code, session, wanted, scale)
+        self._exact = Exact(self.ordered)
         self._need = need
         # where each of the window's rows went
         place = np.empty(len(code), dtype=np.int64)
@@ -128,15 +129,15 @@ class Bars:
                 together.setdefault(warm_up_of(feature), []).append(feature)
         return [(some, pieces(self.ordered, some)) for some in together.values()]
 
-    def exact(self, feature: Feature) -> pl.Series:
+    def exact(self, feature: Feature) -> Column:
         """A feature with an exact kernel, in feature order."""
-        return exact_mean(self.ordered, feature)
+        return self._exact.mean(feature)
 
-    def piecewise(self, feature: Feature) -> tuple[pl.Series, list[tuple[int, int, str]]]:
+    def piecewise(self, feature: Feature) -> tuple[Column, list[tuple[int, int, str]]]:
         """An expression computed for each symbol and wanted session apart: values where it could be (null elsewhere), and
         (code, session, why) where it could not."""
         bars, culprits = self.ordered, []
-        parts: list[tuple[IntArray, pl.Series]] = []
+        out, null = np.zeros(len(bars.code)), np.ones(len(bars.code), dtype=bool)
         for code in np.unique(bars.code[bars.wanted]).tolist():
             mine = bars.code == code
             for session in np.unique(bars.session[mine & bars.wanted]).tolist():
@@ -147,20 +148,17 @@ class Bars:
                 except Exception as error:  # noqa: BLE001 - told in the results as the reason the symbol was dropped
                     culprits.append((code, session, f"{type(error).__name__}: {error}".splitlines()[0]))
                     continue
-                here = piece.wanted
-                parts.append((np.flatnonzero(rows)[here], values.filter(pl.Series(here))))
-        if not parts:
-            return pl.Series([None], dtype=pl.Float64).new_from_index(0, len(bars.code)), culprits
-        out = pl.Series([None], dtype=parts[0][1].dtype).new_from_index(0, len(bars.code))
-        for at, values in parts:
-            out = out.scatter(at, values)
-        return out, culprits
+                at = np.flatnonzero(rows)[piece.wanted]
+                out = out.astype(values.values.dtype) if null.all() else out
+                out[at] = values.values[piece.wanted]
+                null[at] = False if values.null is None else values.null[piece.wanted]
+        return Column(out, null), culprits
 
-    def own(self, values: pl.Series) -> pl.Series:
+    def own(self, values: Column) -> Column:
         """Feature-order values, for the window's bars in canonical order."""
-        return values.gather(self._place)
+        return _taken(values, self._place)
 
-    def asof(self, values: pl.Series, rows: Grouped, groups: int, minutes: int, *, within: bool) -> pl.Series:
+    def asof(self, values: Column, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Column:
         """Feature-order values joined as-of onto rows of another interval: the last bar known at each row's end.
 
         `within` keeps values of earlier sessions out.
@@ -178,8 +176,13 @@ class Bars:
         missing = (start[rows.group] < 0) | (at < code_start[rows.code])
         if within:
             missing |= count == 0
-        made = values.gather(np.where(missing, 0, at)) if len(values) else values.new_from_index(0, len(at))
-        return made if not missing.any() else pl.select(pl.when(pl.Series(~missing)).then(made)).to_series()
+        if not missing.any():
+            return _taken(values, at)
+        if not len(values.values):
+            return Column(np.zeros(len(at)), missing)
+        made = _taken(values, np.where(missing, 0, at))
+        null = missing if made.null is None else missing | made.null
+        return Column(np.where(missing, np.nan, made.values) if made.values.dtype.kind == "f" else made.values, null)
 
     def tail(self) -> pl.DataFrame:
         """The warm-up for the next window."""
@@ -192,7 +195,7 @@ class Bars:
         )
 
 
-def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> pl.Series:
+def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> Column:
     """One expression by itself, in feature order."""
     plan_ = pieces(bars, [feature], factor=factor)
     return plan_.place(collect([plan_.lazy])[0]["0"])
@@ -231,17 +234,9 @@ class Need:
         return Need(2 * self.bars, 2 * self.sessions, self.deep)
 
 
-def column(values: pl.Series) -> Column:
-    """A Polars column as NumPy values and a null mask."""
-    values = values.rechunk()
-    if values.null_count() == 0:
-        return Column(values.to_numpy())
-    null = values.is_null().to_numpy()
-    filled = values.fill_null(False if values.dtype == pl.Boolean else 0)
-    known = filled.to_numpy()
-    if known.dtype.kind == "f":
-        known = np.where(null, np.nan, known)
-    return Column(known, null)
+def _taken(values: Column, at: IntArray) -> Column:
+    null = None if values.null is None else np.take(values.null, at)
+    return Column(np.take(values.values, at), null if null is not None and null.any() else None)
 
 
 def without(bars: Grouped, drop: npt.NDArray[np.bool_]) -> Grouped:

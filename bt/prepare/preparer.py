@@ -16,7 +16,7 @@ from bt.errors import BtError, DataError, FeatureError
 from bt.guards import report
 from bt.indicators import Trailed
 from bt.model import Column, PreparedBars, PreparedSession, RunSpec, Schedule, Session, slot_times
-from bt.prepare.columns import Bars, Grouped, Resampling, collect, column, evaluate, grouped_minutes, without
+from bt.prepare.columns import Bars, Grouped, Resampling, collect, evaluate, grouped_minutes, without
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import TRADED, Plan, Wanted
 from bt.prepare.window import Loaded, Loader, Minutes
@@ -187,7 +187,7 @@ class Preparer:
                 else:
                     within = wanted.feature.within == "session"
                     shown = mine.asof(values[wanted.id], bars[rows], minutes.groups, most, within=within)
-                made[rows][wanted.id] = column(shown)
+                made[rows][wanted.id] = shown
         self._tails = {i: o.tail() for i, o in over.items()}
         return bars, made, failed
 
@@ -198,7 +198,7 @@ class Preparer:
         bars: dict[int, Grouped],
         minutes: Minutes,
         first: int,
-    ) -> tuple[dict[str, pl.Series], dict[int, str]]:
+    ) -> tuple[dict[str, Column], dict[int, str]]:
         """One collection: coarser bars (put into `bars`) and the features over `over`, by column id, in feature order."""
         wanted = {i: self._plan.on(i) for i in over}
         ids = {id(w.feature): w.id for some in wanted.values() for w in some}
@@ -208,7 +208,7 @@ class Preparer:
                     check_feature(over[i], w, first)
         expressions = [(o, *some) for i, o in over.items() for some in o.plan([w.feature for w in wanted[i]])]
         coarse = [] if resampling is None else list(resampling.plans)
-        values: dict[str, pl.Series] = {}
+        values: dict[str, Column] = {}
         failed: dict[int, str] = {}
         try:
             frames = collect([*coarse, *(plan_.lazy for _, _, plan_ in expressions)])
@@ -375,7 +375,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         raise
     except Exception:  # noqa: BLE001 - it fails for some symbol; told where symbols are dropped
         return
-    at = _first_difference(whole.filter(pl.Series(today)), double.filter(pl.Series(today)), 1e-9)
+    at = _first_difference(_picked(whole, today), _picked(double, today), 1e-9)
     if at is not None:
         raise FeatureError(
             f"{source}: lookback must cover what it reads, was {feature.bars or f'{feature.sessions}d'}: with twice the warm-up a value of the first session changed "
@@ -389,8 +389,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     keep = ~later & (~today | (position < -(-count // 2)))
     cut = bars.only(keep)
     short = evaluate(cut, feature)
-    before = whole.filter(pl.Series(keep & today))
-    at = _first_difference(before, short.filter(pl.Series(cut.session == first)), 1e-9)
+    at = _first_difference(_picked(whole, keep & today), _picked(short, cut.session == first), 1e-9)
     if at is not None:
         raise FeatureError(
             f"{source}: a value must not depend on later bars; with the last bars of the first session cut off it changed from {at[0]} to {at[1]}; "
@@ -398,17 +397,23 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         )
 
 
-def _first_difference(one: pl.Series, other: pl.Series, tolerance: float) -> tuple[object, object] | None:
+def _picked(values: Column, rows: npt.NDArray[np.bool_]) -> Column:
+    return Column(values.values[rows], None if values.null is None else values.null[rows])
+
+
+def _first_difference(one: Column, other: Column, tolerance: float) -> tuple[object, object] | None:
     """The first pair of values that differ by more than `tolerance`, relatively; None if there is none."""
-    if one.dtype.is_float():
-        near = ((one - other).abs() <= tolerance * pl.select(pl.max_horizontal(one.abs(), other.abs())).to_series()) | (
-            one.eq_missing(other)
-        )
-        both_nan = (one.is_nan() & other.is_nan()).fill_null(False)
-        same = near.fill_null(False) | both_nan | (one.is_null() & other.is_null())
+    left, right = one.values, other.values
+    null = np.zeros(len(left), dtype=bool)
+    left_null, right_null = (null if c.null is None else c.null for c in (one, other))
+    if left.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            near = np.abs(left - right) <= tolerance * np.maximum(np.abs(left), np.abs(right))
+        same = near | (left == right) | (np.isnan(left) & np.isnan(right))
     else:
-        same = one.eq_missing(other)
+        same = left == right
+    same = (same & ~left_null & ~right_null) | (left_null & right_null)
     if same.all():
         return None
-    i = int(np.flatnonzero(~same.to_numpy())[0])
-    return one[i], other[i]
+    i = int(np.flatnonzero(~same)[0])
+    return (None if left_null[i] else left[i].item()), (None if right_null[i] else right[i].item())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from oracle.features import as_decimal
-from oracle.market import MINUTE, instant
+from oracle.market import instant
 
 UNIT = 10**8
 LIMIT = 2**63 - 1
@@ -131,12 +132,14 @@ class Position:
 
 @dataclass
 class Ledger:
-    """One strategy's cash and positions, and its trades as dicts."""
+    """One strategy's cash and positions, and its trades as dicts. `minutes` holds the start of every minute of the
+    calendar's sessions, sorted: minutes held are counted on it."""
 
     strategy: str
     cash: int
     positions: dict[str, Position] = field(default_factory=dict)
     trades: list[dict[str, Any]] = field(default_factory=list)
+    minutes: list[int] = field(default_factory=list)
 
     def position(self, symbol: str) -> int:
         """Signed shares held."""
@@ -159,7 +162,8 @@ class Ledger:
             rest = shares + side * closed
             if held.shares == 0:
                 del self.positions[symbol]
-                self.trades.append(trade(self.strategy, held, side, time_us, order.type))
+                minutes = bisect.bisect_left(self.minutes, time_us) - bisect.bisect_left(self.minutes, held.opened_us)
+                self.trades.append(trade(self.strategy, held, side, time_us, order.type, minutes))
         if rest != 0:
             held = self.positions.setdefault(symbol, Position(symbol, time_us, order.tag))
             held.add(rest, price, commission)
@@ -179,8 +183,9 @@ class Ledger:
         return fits(self.cash + self.net(marks))
 
 
-def trade(strategy: str, held: Position, side: int, exit_us: int, exit_reason: str) -> dict[str, Any]:
-    """A closed trade's row. `return` is net P&L over everything paid (or got) to open."""
+def trade(strategy: str, held: Position, side: int, exit_us: int, exit_reason: str, minutes: int) -> dict[str, Any]:
+    """A closed trade's row. `return` is net P&L over everything paid (or got) to open; a mean price is money, rounded
+    once."""
     gross = side * (held.exit_notional - held.entry_notional)
     net = gross - held.commission
     row = {
@@ -189,17 +194,23 @@ def trade(strategy: str, held: Position, side: int, exit_us: int, exit_reason: s
         "side": "long" if side > 0 else "short",
         "entry_time": instant(held.opened_us),
         "exit_time": instant(exit_us),
-        "entry_price": held.entry_notional / (held.entry_shares * UNIT),
-        "exit_price": held.exit_notional / (held.exit_shares * UNIT),
         "shares": held.entry_shares,
         "return": net / held.entry_notional,
-        "minutes_held": (exit_us - held.opened_us) // MINUTE,
+        "minutes_held": minutes,
         "entry_tag": held.entry_tag,
         "exit_reason": exit_reason,
         "entry_notional_units": held.entry_notional,
         "exit_notional_units": held.exit_notional,
     }
-    amounts = {"gross_pnl": gross, "costs": held.commission, "net_pnl": net, "mae": held.mae, "mfe": held.mfe}
+    amounts = {
+        "entry_price": share_of(held.entry_notional, 1, held.entry_shares),
+        "exit_price": share_of(held.exit_notional, 1, held.exit_shares),
+        "gross_pnl": gross,
+        "costs": held.commission,
+        "net_pnl": net,
+        "mae": held.mae,
+        "mfe": held.mfe,
+    }
     return row | priced(amounts)
 
 

@@ -70,10 +70,15 @@ class Backtest:
             )
             for s in self.strategies
         ]
+        minutes = [t for d in days for t in d.minutes]
+        for book in self.books:
+            book.ledger.minutes = minutes
         self.result = Result(cash_units={b.strategy: b.ledger.cash for b in self.books})
         mine = {d.name for d in self.days}
         pool = set(self.present.symbols)
         self.bars = {d.name: {s: b for s, b in self.history.bars[d.name].items() if s in pool} for d in self.days}
+        self.has_rows = {name for name, by_symbol in self.bars.items() if by_symbol}
+        self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in pool}
         self.result.guards.update({k: n for k, n in found.withheld.items() if k[0] in mine and k[1] in pool})
         for strategy in self.strategies:
             for row_type in strategy.rows:
@@ -81,15 +86,15 @@ class Backtest:
                     feature.prepare(self.history)
 
     def run(self) -> Result:
-        """Play every session that has a real bar; the others are skipped."""
-        played = [d for d in self.days if self.bars[d.name]]
-        for i, day in enumerate(played):
-            self._session(day, last=i + 1 == len(played))
+        """Play every session up to the last one that a row of the data belongs to."""
+        reached = max((i + 1 for i, d in enumerate(self.days) if d.name in self.has_rows), default=0)
+        for i, day in enumerate(self.days[:reached]):
+            self._session(day, last=i + 1 == reached)
             if self.present.stopped is not None:
                 break
         if self.present.stopped is not None:
             self.result.finish_reason = "stopped"
-        elif not played or played[-1] is not self.days[-1]:
+        elif reached < len(self.days):
             self.result.finish_reason = "no_more_data"
         self._tables()
         return self.result
@@ -98,14 +103,15 @@ class Backtest:
 
     def _session(self, day: Day, *, last: bool) -> None:
         now = self.present
-        now.day, now.elapsed, now.after_close = day, 0, False
+        now.day, now.elapsed = day, 0
         now.now_us = now.decided_us = day.open
         now.today, now.rows = {}, {}
         first = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
         before = self.result.iterations
         for strategy, book in self.each():
             book.session_start = book.ledger.equity(now.marks)
-            self._call(strategy, book, "on_session_start", day.name)
+            if self.bars[day.name]:
+                self._call(strategy, book, "on_session_start", day.name)
 
         opening: dict[int, dict[str, Bar]] = defaultdict(dict)
         for symbol in sorted(self.bars[day.name]):
@@ -113,13 +119,15 @@ class Backtest:
                 opening[bar.time_us][symbol] = bar
         ending = self._bins(day)
         for m, t in enumerate(day.minutes):
+            if now.stopped is not None:
+                break
             ends_now = ending.get(t + MINUTE, {})
-            if (t in opening or ends_now) and now.stopped is None:
+            if t in opening or ends_now:
                 self._minute(m, t, opening.get(t, {}), ends_now)
-            if m + 1 < len(day.minutes):
-                self._mark(day, t + MINUTE)
-        self._close(day, last=last)
-        self._mark(day, day.close)
+            if m + 1 == len(day.minutes) and now.stopped is None:
+                self._close(day, last=last)
+            self._mark(day, t + MINUTE)
+        self._held(day)
         fills = len(self.result.fills) - first[0][1] if first else 0
         self.result.sessions.append(
             {
@@ -151,8 +159,9 @@ class Backtest:
         self.result.iterations += 1
         self.present.now_us = t
         self.present.elapsed = m
-        for strategy, book in self.each():
-            self._match(strategy, book, t, bars)
+        if bars:
+            for strategy, book in self.each():
+                self._match(strategy, book, t, bars)
         self._move(m, t, bars)
         for strategy, book in self.each():
             self._show(strategy, book, m, bars, ends_now)
@@ -177,12 +186,12 @@ class Backtest:
         for order in ready:
             shares = quantity(order, book)
             bar = bars[order.symbol]
-            self.present.decided_us = bar.end_us
             if shares != 0:
                 self._fill(book, order, shares, bar.open, t, bar, stale=0)
             elif order.type == "target":
                 book.end(order, "cancelled", "at_target")
-        self._tell(strategy, book)
+        self.present.decided_us = t + MINUTE
+        self._tell_fills(strategy, book)
 
     def _fill(self, book: Book, order: Order, shares: int, price: float, time_us: int, bar: Bar, *, stale: int) -> None:
         assert self.present.day is not None
@@ -212,7 +221,7 @@ class Backtest:
         } | priced(amounts)
         self.result.fills.append(row)
         told = SimpleNamespace(**{k: v for k, v in row.items() if not k.endswith("_units")})
-        book.events.append(("fill", told, self.present.decided_us))
+        book.filled.append(told)
 
     def _move(self, m: int, t: int, bars: dict[str, Bar]) -> None:
         """Time reaches the bars' close_time: their closes are the marks."""
@@ -248,40 +257,42 @@ class Backtest:
                 shown[bar.symbol] = values
                 if on_bar is not None:
                     on_bar(row_type.make(**values), book)
-                    self._tell(strategy, book)
             finest = shown if finest is None else finest
         if finest and hasattr(strategy.object, "on_minute"):
             rows = cross_section(row_types[0], finest, book, self.present.symbols)
             strategy.object.on_minute(rows, book)
-            self._tell(strategy, book)
+        self._tell_orders(strategy, book)
 
     # ---------------------------------------------------------------------------------------------------- the close
 
     def _close(self, day: Day, *, last: bool) -> None:
-        """At the close: standing exits, then what is live and of the day expires, then `on_session_end`; at the run's
-        end, what is held may be closed."""
+        """At the close: standing exits, then what is live and of the day expires, then `on_session_end` and what day
+        orders it gave; at the run's end, what is held may be closed."""
         now = self.present
         now.now_us = now.decided_us = day.close
-        now.elapsed = len(day.minutes) if now.stopped is None else now.elapsed
+        now.elapsed = len(day.minutes)
         for strategy, book in self.each():
             if book.close_all is not None:
                 self._close_held(book, day.close)
             for order in [o for o in book.open_orders() if o.type == "exit_at_close"]:
                 self._exit(book, order, day, ending=False)
-            self._tell(strategy, book)
-        now.after_close = True
+            self._tell_fills(strategy, book)
         for strategy, book in self.each():
-            for order in book.open_orders():
-                if order.tif == "day":
-                    book.end(order, "expired", "no_bar")
-            book.close_all = None
-            self._tell(strategy, book)
-        for strategy, book in self.each():
-            self._call(strategy, book, "on_session_end", day.name)
-            book.close_all = None
-        if (last or now.stopped is not None) and self.execution.at_end == "close":
+            self._expire(book)
+            self._tell_orders(strategy, book)
+        if self.bars[day.name]:
+            for strategy, book in self.each():
+                self._call(strategy, book, "on_session_end", day.name)
+        if last and now.stopped is None and self.execution.at_end == "close":
             self._end_run(day)
-        self._held(day)
+        for _, book in self.each():
+            self._expire(book)
+
+    def _expire(self, book: Book) -> None:
+        for order in book.open_orders():
+            if order.tif == "day":
+                book.end(order, "expired", "no_bar")
+        book.close_all = None
 
     def _end_run(self, day: Day) -> None:
         """at_end = "close": every position is closed as exit_at_close would."""
@@ -289,7 +300,8 @@ class Backtest:
             for symbol in sorted(book.ledger.positions):
                 order = book.make(symbol, "exit_at_close", tif="day", tag="at_end", side=None)
                 self._exit(book, order, day, ending=True)
-            self._tell(strategy, book)
+            self._tell_fills(strategy, book)
+            self._tell_orders(strategy, book)
 
     def _held(self, day: Day) -> None:
         """The positions at this close."""
@@ -349,19 +361,27 @@ class Backtest:
         return list(zip(self.strategies, self.books, strict=True))
 
     def _call(self, strategy: Strategy, book: Book, callback: str, session: date) -> None:
+        """A session's first or last callback, then what came of it; at its end the day orders it gave expire."""
         if hasattr(strategy.object, callback):
             getattr(strategy.object, callback)(session, book)
-        self._tell(strategy, book)
+        if callback == "on_session_end":
+            self._expire(book)
+        self._tell_orders(strategy, book)
 
-    def _tell(self, strategy: Strategy, book: Book) -> None:
-        """Tell fills and orders that ended, in the order they happened, until nothing new comes of it."""
-        decided_us = self.present.decided_us
-        while book.events:
-            kind, what, self.present.decided_us = book.events.pop(0)
-            callback = getattr(strategy.object, f"on_{kind}", None)
-            if callback is not None:
-                callback(what, book)
-        self.present.decided_us = decided_us
+    def _tell_fills(self, strategy: Strategy, book: Book) -> None:
+        """Tell fills in the order they happened."""
+        told, book.filled = book.filled, []
+        for fill in told:
+            if hasattr(strategy.object, "on_fill"):
+                strategy.object.on_fill(fill, book)
+
+    def _tell_orders(self, strategy: Strategy, book: Book) -> None:
+        """Tell orders that ended, once the callbacks of the moment (a minute, the open, the close) are done. What comes of
+        it is told at the next moment."""
+        told, book.events = book.events, []
+        for order in told:
+            if hasattr(strategy.object, "on_order"):
+                strategy.object.on_order(order, book)
 
     # --------------------------------------------------------------------------------------------------------- tables
 

@@ -24,7 +24,6 @@ class Present:
     now_us: int = 0
     decided_us: int = 0
     elapsed: int = 0
-    after_close: bool = False
     stopped: str | None = None
     marks: dict[str, int] = field(default_factory=dict)
     last: dict[str, Bar] = field(default_factory=dict)
@@ -41,7 +40,7 @@ class Present:
 
 
 class Book:
-    """One strategy's orders and account. Everything told to the strategy waits in `events` for its callback to end."""
+    """One strategy's orders and account. Fills wait in `filled`, orders that ended in `events`, until they are told."""
 
     def __init__(
         self,
@@ -58,7 +57,8 @@ class Book:
         self.ledger = Ledger(strategy, cash)
         self.orders: list[Order] = []
         self.live: dict[int, Order] = {}
-        self.events: list[tuple[str, SimpleNamespace, int]] = []
+        self.events: list[SimpleNamespace] = []
+        self.filled: list[SimpleNamespace] = []
         self.record_rows: list[dict[str, Any]] = []
         self.log_rows: list[dict[str, Any]] = []
         self.close_all: int | None = None
@@ -86,7 +86,7 @@ class Book:
         """A level to hold; the new order's id, or None when nothing changes."""
         level = whole(shares)
         self._known(symbol)
-        working = self.open_orders(symbol)
+        working = [o for o in self.open_orders(symbol) if o.type != "exit_at_close"]
         if any(o.type == "target" and o.level == level for o in working):
             return None
         needed = level - self.position(symbol)
@@ -112,7 +112,6 @@ class Book:
                 return o.id
         order = self.make(symbol, "exit_at_close", tif="day", tag=tag, side=None)
         order.minutes_before = minutes_before
-        self._expire_if_closed(order)
         return order.id
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
@@ -179,7 +178,6 @@ class Book:
             self._tell(order)
         elif self._leverage > 0:
             order.reserved = need
-        self._expire_if_closed(order)
 
     def _gated(self, symbol: str) -> bool:
         judged = self._present.elapsed >= self._after_minutes
@@ -190,10 +188,6 @@ class Book:
         del self.live[order.id]
         if status != "filled":
             self._tell(order)
-
-    def _expire_if_closed(self, order: Order) -> None:
-        if self._present.after_close and order.tif == "day":
-            self.end(order, "expired", "no_bar")
 
     def _tell(self, order: Order) -> None:
         told = SimpleNamespace(
@@ -208,7 +202,7 @@ class Book:
             tag=order.tag,
             decided_at=instant(order.decided_us),
         )
-        self.events.append(("order", told, self._present.decided_us))
+        self.events.append(told)
 
     def _known(self, symbol: str) -> None:
         if symbol not in self._present.pool:
@@ -299,7 +293,8 @@ class Book:
 
     def stop(self, reason: str = "") -> None:
         """End the run after the present minute."""
-        self._present.stopped = reason
+        if self._present.stopped is None:
+            self._present.stopped = reason
 
 
 def side_of(shares: int) -> str | None:

@@ -1,0 +1,283 @@
+"""Strategies that run unchanged in bt and in the oracle, and how their runs are compared.
+
+A `Watcher` writes down every row it is shown. A `Dice` trades: what it does at a moment follows from its seed and the moment
+alone, so that both engines ask the same of it as long as they show the same.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import oracle as o
+import polars as pl
+from hypothesis import reject
+from hypothesis import strategies as st
+from worlds import World
+
+import bt
+from bt.errors import DataError
+
+PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A feature twice, ours and the oracle's; `size` is the magnitude against which a float may be off by 1e-9, 0 if exact."""
+
+    ours: bt.Feature
+    judge: Any
+    size: float = 0.0
+
+
+# ------------------------------------------------------------------------------------------------------------- features
+
+
+def window_features(n: int, interval: str, within: str | None) -> dict[str, Made]:
+    """Expressions over n bars with what they must give for the list of the last n bars."""
+    close, volume = pl.col("close"), pl.col("volume")
+    cases: dict[str, tuple[pl.Expr, Callable[[list[Any]], float], float]] = {
+        "mean": (close.rolling_mean(n), lambda w: math.fsum(b.close for b in w) / n, 100),
+        "highest": (pl.col("high").rolling_max(n), lambda w: max(b.high for b in w), 0),
+        "change": (close - close.shift(n - 1), lambda w: w[-1].close - w[0].close, 100),
+        "money": ((close * volume).rolling_sum(n), lambda w: math.fsum(b.close * b.volume for b in w), 1e7),
+        "range": (
+            pl.col("high").rolling_max(n) - pl.col("low").rolling_min(n),
+            lambda w: max(b.high for b in w) - min(b.low for b in w),
+            100,
+        ),
+    }
+    return {
+        name: Made(
+            bt.feature(expr, n - 1, interval=interval, within=within),  # type: ignore[arg-type]
+            o.window_feature(judge, n, interval=interval, within=within),
+            size,
+        )
+        for name, (expr, judge, size) in cases.items()
+    }
+
+
+def exact(world: World, column: str) -> bool:
+    """Whether sums of the column are whole numbers inside."""
+    return world.whole_volume if column == "volume" else world.decimals is not None
+
+
+intervals = st.sampled_from(("5m", "7m", "15m", "1h", "13m", "4h", "1d", "2m"))
+
+
+@st.composite
+def feature_pairs(draw: st.DrawFn, world: World) -> Made:
+    """One random feature."""
+    kind = draw(st.sampled_from(("sma", "window", "session", "minute")))
+    interval = draw(st.just("1m") | intervals)
+    within = draw(st.sampled_from((None, None, "session")))
+    if kind == "sma":
+        column, n = draw(st.sampled_from((*PRICES, "volume"))), draw(st.integers(1, 40))
+        size = 0.0 if exact(world, column) else 1e4
+        ours = bt.sma(column, n, interval=interval, within=within)
+        return Made(ours, o.sma(column, n, interval=interval, within=within), size)
+    if kind == "window":
+        made = window_features(draw(st.integers(1, 30)), interval, within)
+        return made[draw(st.sampled_from(sorted(made)))]
+    aggregate = draw(st.sampled_from(("avg", "max", "min", "sum", "std", "first", "last")))
+    number, unit = draw(st.integers(1, 6)), draw(st.sampled_from("ddwmy"))
+    of: Any = draw(st.sampled_from((*PRICES, "volume", "close*volume")))
+    least = draw(st.integers(1, 3))
+    sound = of != "close*volume" and exact(world, of) and aggregate != "std"
+    ours = bt.trailing(aggregate, of, f"{number}{unit}", at=kind, min_sessions=least)
+    judged = (lambda b: o_product(b)) if of == "close*volume" else of
+    judge = o.trailing(aggregate, judged, f"{number}{unit}", at=kind, min_sessions=least)
+    return Made(ours, judge, 0.0 if sound else 1e7)
+
+
+def o_product(bar: o.Bar) -> float:
+    return bar.close * bar.volume
+
+
+# -------------------------------------------------------------------------------------------------------------- watching
+
+
+class Watcher:
+    """Writes down (time, type of row, row) of every row, in order."""
+
+    def __init__(self, rows: Sequence[type], made: Mapping[str, Made], *, ours: bool) -> None:
+        self.row = tuple(rows)
+        self._made = made
+        self._ours = ours
+        self.seen: list[tuple[Any, str, dict[str, Any]]] = []
+
+    def features(self) -> dict[str, Any]:
+        return {name: m.ours for name, m in self._made.items()}
+
+    def on_bar(self, row: Any, book: Any) -> None:
+        self.seen.append((book.now, type(row).__name__, msgspec.structs.asdict(row)))
+
+
+@st.composite
+def watched(draw: st.DrawFn, world: World) -> tuple[list[type], dict[str, Made]]:
+    """Row types of 1m and up to two coarser intervals, with up to four features on each."""
+    made = {f"f{i}": f for i, f in enumerate(draw(st.lists(feature_pairs(world), max_size=5)))}
+    labels = draw(st.lists(intervals, max_size=2, unique=True))
+    kinds = [row_type(label, world, features_of(draw, made)) for label in ["1m", *labels]]
+    return kinds, made
+
+
+def features_of(draw: st.DrawFn, made: Mapping[str, Made]) -> list[tuple[str, Any]]:
+    """Some of the features as row fields; one in four must be known before a row is shown."""
+    fields: list[tuple[str, Any]] = []
+    for name, m in made.items():
+        if draw(st.booleans()):
+            fields.append((name, float if draw(st.integers(0, 3)) == 0 else float | None))
+            if m.ours.kind == "trailing":
+                fields.append((f"{name}_sessions", int))
+    return fields
+
+
+def row_type(label: str, world: World, features: list[tuple[str, Any]]) -> type:
+    """A row type of everything there is at an interval, and some features."""
+    volume = int if world.whole_volume else float
+    fields: list[tuple[str, Any]] = [("symbol", str), ("open_time", int), ("close_time", int), ("session", date)]
+    fields += [*((p, float) for p in PRICES), ("volume", volume), ("minute", int), ("minutes_left", int)]
+    fields += [("quality", float)]
+    if label != "1m":
+        fields += [("n_obs", int), ("n_expected", int), ("closed_by", str)]
+    return msgspec.defstruct(f"Row{label}", [*fields, *features], bases=(bt.Row,), namespace={"interval": label})
+
+
+def judge_types(rows: Sequence[type], made: Mapping[str, Made]) -> list[o.RowType]:
+    """The same row types for the oracle."""
+    return [o.RowType.of(r, features_judged(r, made)) for r in rows]
+
+
+def features_judged(row: type, made: Mapping[str, Made]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in row.__annotations__:
+        if name in made:
+            found[name] = made[name].judge
+        elif name.endswith("_sessions") and name.removesuffix("_sessions") in made:
+            j = made[name.removesuffix("_sessions")].judge
+            found[name] = o.trailing(j.aggregate, j.of, j.period, at=j.at, min_sessions=j.min_sessions, used=True)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------- trading
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a `Dice` trades."""
+
+    seed: int
+    busy: float
+    symbols: tuple[str, ...]
+    most: int = 50
+    kinds: tuple[str, ...] = ("order", "target", "cancel", "exit", "exit_all")
+
+
+habits = st.builds(
+    Habits,
+    seed=st.integers(0, 2**32 - 1),
+    busy=st.sampled_from((0.02, 0.1, 0.5, 1.0)),
+    symbols=st.just(()),
+    most=st.sampled_from((1, 3, 50)),
+    kinds=st.lists(
+        st.sampled_from(("order", "target", "cancel", "exit", "exit_all")), min_size=1, max_size=5, unique=True
+    ).map(tuple),
+)
+
+
+@dataclass
+class Dice:
+    """Trades at random, the same in both engines, and writes down what it knows."""
+
+    habits: Habits
+    row: tuple[type, ...]
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    knows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def on_session_start(self, session: date, book: Any) -> None:
+        self._act(("start", session), book, None)
+
+    def on_bar(self, row: Any, book: Any) -> None:
+        self.knows.append(
+            (book.now, row.symbol, book.position(row.symbol), book.cash, book.equity, book.gross, book.net,
+             book.buying_power, book.session_pnl, [order.id for order in book.open_orders()])
+        )  # fmt: skip
+        self._act((row.symbol, row.close_time, type(row).__name__), book, row.symbol)
+
+    def on_fill(self, fill: Any, book: Any) -> None:
+        self.told.append((book.now, "fill", fill.order_id, fill.symbol, fill.shares, book.position(fill.symbol)))
+        self._act(("fill", fill.order_id, fill.shares), book, fill.symbol, rarer=5)
+
+    def on_order(self, order: Any, book: Any) -> None:
+        self.told.append((book.now, "order", order.id, order.symbol, order.status, order.reason))
+
+    def on_session_end(self, session: date, book: Any) -> None:
+        self._act(("end", session), book, None)
+
+    def _act(self, moment: tuple[Any, ...], book: Any, symbol: str | None, *, rarer: float = 1) -> None:
+        dice = random.Random(repr((self.habits.seed, *map(str, moment))))
+        if dice.random() * rarer >= self.habits.busy:
+            return
+        if symbol is None or dice.random() < 0.1:
+            symbol = dice.choice(self.habits.symbols)
+        shares, most = dice.randint(-self.habits.most, self.habits.most), self.habits.most
+        match dice.choice(self.habits.kinds):
+            case "order":
+                book.order(symbol, shares, tif=dice.choice((None, "day", "gtc")), tag=dice.choice(("", "a")))
+            case "target":
+                book.target(symbol, dice.choice((0, shares, most, -most)), tag=dice.choice(("", "b")))
+            case "cancel" if dice.random() < 0.5:
+                book.cancel(symbol=symbol)
+            case "cancel":
+                book.cancel(dice.randint(1, 20))
+            case "exit":
+                book.exit_at_close(symbol, minutes_before=dice.choice((0, 0, 1, 7)))
+            case "exit_all":
+                book.exit_at_close(minutes_before=dice.choice((0, 0, 1, 7)))
+
+
+# ------------------------------------------------------------------------------------------------------------- comparing
+
+
+def replayed(world: World, folder: Path, strategy: Any, **more: Any) -> bt.Run:
+    """The world replayed in memory. What looks like end-stamped data is not a case: bt refuses it, rightly."""
+    given = {**world.span, **more}
+    try:
+        return bt.replay(bars=folder, strategy=strategy, calendar=world.calendar, save=False, **given)
+    except DataError as error:
+        if "timestamps must be the start" not in str(error):
+            raise
+        reject()
+
+
+def judged(world: World, strategy: o.Strategy, **more: Any) -> o.Result:
+    """The same by the oracle."""
+    backtest = o.Backtest(
+        world.days, world.rows, [strategy], zone=world.schedule.zone, start=world.span["start"],
+        symbols=world.symbols, **world.neighbours, **more,
+    )  # fmt: skip
+    return backtest.run()
+
+
+def same_value(ours: Any, theirs: Any, size: float) -> bool:
+    """Equal, or for a float feature within 1e-9 of its magnitude."""
+    if ours is None or theirs is None or size == 0:
+        return bool(ours == theirs)
+    return math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9 * size)
+
+
+def assert_same_rows(ours: Sequence[Any], theirs: Sequence[Any], sizes: Mapping[str, float]) -> None:
+    """The rows shown, one by one and field by field."""
+    for (now, kind, row), (now_, kind_, row_) in zip(ours, theirs, strict=False):
+        assert (now, kind) == (now_, kind_), (row, row_)
+        assert row.keys() == row_.keys()
+        for name, value in row.items():
+            assert same_value(value, row_[name], sizes.get(name, 0.0)), (now, kind, row["symbol"], name, value, row_[name])
+    assert len(ours) == len(theirs), (ours[len(theirs) :] or theirs[len(ours) :])[0]
