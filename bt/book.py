@@ -505,7 +505,9 @@ class StrategyBook:
         self._first_id = self._next_id
         self.output = Output()
 
-    def match(self, rows: npt.NDArray[np.int32], opens: npt.NDArray[np.float64], opened: int, slot: int) -> list[Fill]:
+    def match(
+        self, rows: npt.NDArray[np.int32], opens: npt.NDArray[np.float64], opened: int, slot: int
+    ) -> list[FillRecord]:
         """Fill what meets a bar that opens at `opened` in minute `slot`; `rows` gives each symbol's bar, -1 for none.
 
         Returns the fills in the order in which they happened; all are booked.
@@ -570,7 +572,7 @@ class StrategyBook:
         slot: int,
         stale: int = 0,
         at_close: bool = False,
-    ) -> Fill:
+    ) -> FillRecord:
         code = order.code
         price = self._costs.price(reference, shares)
         commission = self._costs.commission(shares)
@@ -582,24 +584,27 @@ class StrategyBook:
         self._end(order, "filled", "", shares=shares)
         if order.type == "target" and after == order.level and code not in self._live:
             self._level[self._market.symbols[code]] = after
-        self.output.fills.append(
-            FillRecord(order.id, code, time, slot, shares, price, reference, commission, after, stale, order.tag)
-        )
+        fill = FillRecord(order.id, code, time, slot, shares, price, reference, commission, after, stale, order.tag)
+        self.output.fills.append(fill)
+        return fill
+
+    def told_fill(self, fill: FillRecord) -> Fill:
+        """A fill as on_fill is told of it."""
         return Fill(
-            order_id=order.id,
-            symbol=self._market.symbols[code],
-            time=instant(time),
-            shares=shares,
-            price=price / UNIT,
-            reference_price=reference / UNIT,
-            slippage=abs(price - reference) * abs(shares) / UNIT,
-            commission=commission / UNIT,
-            position_after=after,
-            stale_minutes=stale,
-            tag=order.tag,
+            order_id=fill.order_id,
+            symbol=self._market.symbols[fill.code],
+            time=instant(fill.time),
+            shares=fill.shares,
+            price=fill.price / UNIT,
+            reference_price=fill.reference / UNIT,
+            slippage=abs(fill.price - fill.reference) * abs(fill.shares) / UNIT,
+            commission=fill.commission / UNIT,
+            position_after=fill.position_after,
+            stale_minutes=fill.stale_minutes,
+            tag=fill.tag,
         )
 
-    def close_exits(self, price: Callable[[int], tuple[int, int] | None]) -> list[Fill]:
+    def close_exits(self, price: Callable[[int], tuple[int, int] | None]) -> list[FillRecord]:
         """exit_at_close at the close. `price(code)` is the (price in units, stale minutes) of a symbol's close, None without a bar."""
         session = self._market.session
         assert session is not None
@@ -632,7 +637,7 @@ class StrategyBook:
             )
         return fills
 
-    def close_all(self, price: Callable[[int], tuple[int, int] | None]) -> list[Fill]:
+    def close_all(self, price: Callable[[int], tuple[int, int] | None]) -> list[FillRecord]:
         """at_end = "close": every position is closed at its last close."""
         session = self._market.session
         assert session is not None

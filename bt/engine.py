@@ -177,8 +177,7 @@ class Engine:
             if book.waiting:
                 fills = book.match(stage.index[end - 1], stage.opens, opened, end - 1)
                 book.decide_at(opened + MINUTE)
-                for fill in fills:
-                    self._call(player, "on_fill", fill)
+                self._tell_fills(player, fills)
 
     def _advance(self, stage: _Stage, clock: Clock, end: int) -> None:
         market = self.market
@@ -216,16 +215,14 @@ class Engine:
         for player in self.players:
             book = player.book
             book.decide_at(stage.session.close)
-            for fill in book.close_exits(stage.close_price):
-                self._call(player, "on_fill", fill)
+            self._tell_fills(player, book.close_exits(stage.close_price))
             book.expire()
             self._tell(player)
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
                 book.expire()
             if last and at_end == "close":
-                for fill in book.close_all(stage.close_price):
-                    self._call(player, "on_fill", fill)
+                self._tell_fills(player, book.close_all(stage.close_price))
             self._tell(player)
 
     # ------------------------------------------------------------------------------------------------------- callbacks
@@ -234,6 +231,11 @@ class Engine:
         """Tell a strategy of the orders that ended since it was last told; what that causes is told next time."""
         for order in player.book.events():
             self._call(player, "on_order", order)
+
+    def _tell_fills(self, player: Player, fills: Sequence[FillRecord]) -> None:
+        if player.has("on_fill"):
+            for fill in fills:
+                self._call(player, "on_fill", player.book.told_fill(fill))
 
     def _call(self, player: Player, callback: str, value: Any) -> None:
         if player.has(callback):

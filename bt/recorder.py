@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from bt.engine import Player, PlayerOutcome, SessionOutcome
 from bt.execution import divide_half_even
 from bt.ledger import Curve, Trade
 from bt.metrics import Metrics, MetricsAccumulator
-from bt.model import Schedule, slot_times
+from bt.model import Schedule, Session, slot_times
 from bt.results import Results
 from bt.schema import DAY, MINUTE
 
@@ -221,7 +221,7 @@ class Recorder:
                 self._results.append(table, frame.with_columns(pl.lit(name).alias("strategy")))
         made = {
             "equity": _equity(name, session.name, times, own.curve),
-            "fills": self._fills(name, session.name, own.output.fills, volume),
+            "fills": self._fills(name, session, own.output.fills, volume),
             "trades": self._trades(name, own.trades),
         }
         self.totals.fills += made["fills"].height
@@ -232,41 +232,68 @@ class Recorder:
         return made
 
     def _fills(
-        self, name: str, session: date, fills: Sequence[FillRecord], volume: Mapping[tuple[int, int], float]
+        self, name: str, day: Session, fills: Sequence[FillRecord], volume: Mapping[tuple[int, int], float]
     ) -> pl.DataFrame:
-        rows = [
-            (f.order_id, f.time, "buy" if f.shares > 0 else "sell", f.shares, f.price, f.reference,
-             abs(f.price - f.reference) * abs(f.shares), f.commission, f.position_after,
-             _share(f, volume), f.stale_minutes, f.tag)
-            for f in fills
-        ]  # fmt: skip
-        schema = {
-            "order_id": pl.Int64, "time": pl.Int64, "side": pl.String, "shares": pl.Int64, "price": pl.Int64,
-            "reference_price": pl.Int64, "slippage": pl.Int64, "commission": pl.Int64, "position_after": pl.Int64,
-            "bar_share": pl.Float64, "stale_minutes": pl.Int64, "tag": pl.String,
-        }  # fmt: skip
-        return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-            pl.lit(name).alias("strategy"), pl.lit(session).alias("session"), self._named([f.code for f in fills])
+        session, close = day.name, day.close
+        columns = _columns(FillRecord._fields, fills)
+        shares, price, reference = (
+            np.array(c, dtype=np.int64) for c in (columns["shares"], columns["price"], columns["reference"])
+        )
+        at_close = [f.time == close for f in fills]
+        return pl.DataFrame(
+            {
+                "order_id": pl.Series(columns["order_id"], dtype=pl.Int64),
+                "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, len(fills)),
+                "symbol": self._named(columns["code"]),
+                "session": pl.Series([session], dtype=pl.Date).new_from_index(0, len(fills)),
+                "time": pl.Series(columns["time"], dtype=pl.Int64),
+                "side": pl.Series(np.where(shares > 0, "buy", "sell"), dtype=pl.String),
+                "shares": shares,
+                "price": price,
+                "reference_price": reference,
+                "slippage": np.abs(price - reference) * np.abs(shares),
+                "commission": pl.Series(columns["commission"], dtype=pl.Int64),
+                "position_after": pl.Series(columns["position_after"], dtype=pl.Int64),
+                "bar_share": pl.Series(
+                    [None if shut else _share(f, volume) for f, shut in zip(fills, at_close, strict=True)],
+                    dtype=pl.Float64,
+                ),
+                "stale_minutes": pl.Series(columns["stale_minutes"], dtype=pl.Int64),
+                "tag": pl.Series(columns["tag"], dtype=pl.String),
+            }
         )
 
     def _trades(self, name: str, trades: Sequence[Trade]) -> pl.DataFrame:
-        rows = []
-        for t in trades:
-            size = abs(t.shares)
-            net = t.gross - t.commission
-            rows.append(
-                ("long" if t.shares > 0 else "short", t.entry_time, t.exit_time, divide_half_even(t.entry_value, size),
-                 divide_half_even(t.exit_value, size), size, t.gross, t.commission, net, net / t.entry_value, t.mae, t.mfe,
-                 self._clock.between(t.entry_time, t.exit_time), t.entry_tag, t.exit_reason)
-            )  # fmt: skip
-        schema = {
-            "side": pl.String, "entry_time": pl.Int64, "exit_time": pl.Int64, "entry_price": pl.Int64,
-            "exit_price": pl.Int64, "shares": pl.Int64, "gross_pnl": pl.Int64, "costs": pl.Int64, "net_pnl": pl.Int64,
-            "return": pl.Float64, "mae": pl.Int64, "mfe": pl.Int64, "minutes_held": pl.Int64, "entry_tag": pl.String,
-            "exit_reason": pl.String,
-        }  # fmt: skip
-        return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-            pl.lit(name).alias("strategy"), self._named([t.code for t in trades])
+        n = len(trades)
+
+        def whole(values: Iterable[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+            return np.fromiter(values, dtype=np.int64, count=n)
+
+        signed, gross, costs = (
+            whole(t.shares for t in trades), whole(t.gross for t in trades), whole(t.commission for t in trades),
+        )  # fmt: skip
+        entered = whole(t.entry_value for t in trades)
+        entry, exit_ = whole(t.entry_time for t in trades), whole(t.exit_time for t in trades)
+        return pl.DataFrame(
+            {
+                "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, n),
+                "symbol": self._named([t.code for t in trades]),
+                "side": pl.Series(np.where(signed > 0, "long", "short"), dtype=pl.String),
+                "entry_time": entry,
+                "exit_time": exit_,
+                "entry_price": whole(divide_half_even(t.entry_value, abs(t.shares)) for t in trades),
+                "exit_price": whole(divide_half_even(t.exit_value, abs(t.shares)) for t in trades),
+                "shares": np.abs(signed),
+                "gross_pnl": gross,
+                "costs": costs,
+                "net_pnl": gross - costs,
+                "return": np.divide(gross - costs, entered),
+                "mae": whole(t.mae for t in trades),
+                "mfe": whole(t.mfe for t in trades),
+                "minutes_held": self._clock.between(entry, exit_),
+                "entry_tag": pl.Series([t.entry_tag for t in trades], dtype=pl.String),
+                "exit_reason": pl.Series([t.exit_reason for t in trades], dtype=pl.String),
+            }
         )
 
     def _write_orders(self, name: str, orders: Sequence[OrderRecord]) -> None:
@@ -275,21 +302,31 @@ class Recorder:
         self.totals.expired += sum(o.status == "expired" for o in orders)
         self.totals.rejected += sum(o.status == "rejected" for o in orders)
         self.totals.cancelled += sum(o.status == "cancelled" for o in orders)
-        names = self._schedule.names
-        rows = [
-            (o.id, names[o.session], o.decided, o.type, None if not o.shares else "buy" if o.shares > 0 else "sell",
-             o.shares, o.level, o.tif, o.status, o.reason, o.tag)
-            for o in orders
-        ]  # fmt: skip
-        schema = {
-            "id": pl.Int64, "session": pl.Date, "decided_at": pl.Int64, "type": pl.String, "side": pl.String,
-            "shares": pl.Int64, "level": pl.Int64, "tif": pl.String, "status": pl.String, "reason": pl.String,
-            "tag": pl.String,
-        }  # fmt: skip
-        frame = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-            pl.lit(name).alias("strategy"), self._named([o.code for o in orders])
+        names, columns = self._schedule.names, _columns(OrderRecord._fields, orders)
+        sides = [None if not shares else "buy" if shares > 0 else "sell" for shares in columns["shares"]]
+        frame = pl.DataFrame(
+            {
+                "id": pl.Series(columns["id"], dtype=pl.Int64),
+                "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, len(orders)),
+                "symbol": self._named(columns["code"]),
+                "session": pl.Series([names[i] for i in columns["session"]], dtype=pl.Date),
+                "decided_at": pl.Series(columns["decided"], dtype=pl.Int64),
+                "type": pl.Series(columns["type"], dtype=pl.String),
+                "side": pl.Series(sides, dtype=pl.String),
+                "shares": pl.Series(columns["shares"], dtype=pl.Int64),
+                "level": pl.Series(columns["level"], dtype=pl.Int64),
+                "tif": pl.Series(columns["tif"], dtype=pl.String),
+                "status": pl.Series(columns["status"], dtype=pl.String),
+                "reason": pl.Series(columns["reason"], dtype=pl.String),
+                "tag": pl.Series(columns["tag"], dtype=pl.String),
+            }
         )
         self._results.append("orders", frame)
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+    """Rows as columns by name."""
+    return dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
 
 
 def _share(fill: FillRecord, volume: Mapping[tuple[int, int], float]) -> float | None:
@@ -311,10 +348,12 @@ class _SessionClock:
         self._open, self._close = schedule.segment_open, schedule.segment_close
         self._before = np.concatenate([[0], np.cumsum((self._close - self._open) // MINUTE)])
 
-    def _at(self, us: int) -> int:
-        i = int(np.searchsorted(self._open, us, side="right")) - 1
-        return int(self._before[i]) + (min(us, int(self._close[i])) - int(self._open[i])) // MINUTE
+    def _at(self, us: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        i = np.searchsorted(self._open, us, side="right") - 1
+        return np.asarray(self._before[i] + (np.minimum(us, self._close[i]) - self._open[i]) // MINUTE)
 
-    def between(self, start: int, end: int) -> int:
-        """Minutes of session from `start` to `end`, UTC microseconds."""
-        return self._at(end) - self._at(start)
+    def between(
+        self, start: np.ndarray[Any, np.dtype[np.int64]], end: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Minutes of session from each `start` to its `end`, UTC microseconds."""
+        return np.asarray(self._at(end) - self._at(start))

@@ -27,13 +27,20 @@ from bt.errors import DataError
 PRICES = ("open", "high", "low", "close")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Made:
     """A feature twice, ours and the oracle's; `size` is the magnitude against which a float may be off by 1e-9, 0 if exact."""
 
     ours: bt.Feature
     judge: Any
     size: float = 0.0
+
+    def __repr__(self) -> str:
+        f = self.ours
+        return f"Made({f.kind} {f.aggregate} {f.expr if f.expr is not None else f.column} n={f.n} {f.bars=} {f.period} {f.at} {f.interval} {f.within} {f.min_sessions=} {self.size=})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001 - Hypothesis asks for it so
+        printer.text(repr(self))
 
 
 # ------------------------------------------------------------------------------------------------------------- features

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import oracle as o
@@ -65,7 +66,7 @@ def oracle_days(schedule: Schedule, first: int, last: int) -> list[o.Day]:
     return [o.Day(s.name, s.segments, s.early_close) for s in sessions]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class World:
     """Sessions `first` to `last` of a schedule have rows; the run is from `start` on. All are numbers in `schedule`."""
 
@@ -78,6 +79,15 @@ class World:
     whole_volume: bool
     layout: str
     rows: tuple[o.Bar, ...]
+
+    def __repr__(self) -> str:
+        """What a counterexample needs; many rows are only counted."""
+        days = [self.schedule.names[i].isoformat() for i in (self.first, self.start, self.last)]
+        rows = list(map(tuple, self.rows)) if len(self.rows) < 30 else f"{len(self.rows)} of them"
+        return f"World({self.calendar}, {days}, decimals={self.decimals}, {self.layout}, whole={self.whole_volume}, rows={rows})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001 - Hypothesis asks for it so
+        printer.text(repr(self))
 
     @property
     def days(self) -> list[o.Day]:

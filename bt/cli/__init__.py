@@ -6,10 +6,11 @@ answers goes to standard output, everything else to standard error, prints of a 
 The rooms, in the order in which a command passes through them:
 
 1. `app` - the commands and their options; it imports nothing heavy, so that help and usage errors are instant;
-2. `streams` - standard output kept for results;
-3. `replaying`, `inspection`, `intake` - what the commands do (replay; data and quality; sample and ingest);
-4. `progress`, `tables` - what people see meanwhile and at the end;
-5. `failures` - every exception as a message and an exit code.
+2. `streams` - standard output kept for results; `cores` - Polars' threads, said before it is imported;
+3. `replaying`, `contents`, `completeness`, `intake` - what the commands do: replay, data, quality, sample and ingest;
+4. `options`, `asked` - what several of them are asked, as the rooms below want it;
+5. `progress`, `tables` - what people see meanwhile and at the end;
+6. `failures` - every exception as a message and an exit code.
 """
 
 from bt.cli.app import main

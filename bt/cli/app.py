@@ -70,7 +70,8 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the opt
 
 @app.callback()
 def bt(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    *,
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Versions of bt and what it uses.")
     ] = False,
 ) -> None:
@@ -79,6 +80,7 @@ def bt(
 
 @app.command()
 def sample(
+    *,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if missing.")],
     as_json: AsJson = False,
 ) -> Job:
@@ -93,7 +95,8 @@ def sample(
 
 
 @app.command()
-def ingest(
+def ingest(  # noqa: PLR0913 - a parameter an option
+    *,
     sources: Annotated[list[str], typer.Argument(metavar="SRC", help="Files, folders and globs.")],
     to: Annotated[Path, typer.Option(metavar="STORE", help="The store's folder; made if missing, else added to.")],
     form: Annotated[
@@ -139,6 +142,7 @@ def ingest(
 
 @app.command()
 def data(
+    *,
     bars: Bars,
     calendar: Calendar = "",
     stamp: Stamp = "start",
@@ -153,7 +157,8 @@ def data(
     """
 
     def run(output: Output) -> int:
-        from bt.cli.inspection import Asked, show_data
+        from bt.cli.asked import Asked
+        from bt.cli.contents import show_data
 
         return show_data(output, Asked(bars, calendar, stamp, tz, column), everything=everything)
 
@@ -161,7 +166,8 @@ def data(
 
 
 @app.command()
-def quality(
+def quality(  # noqa: PLR0913 - a parameter an option
+    *,
     bars: Bars,
     calendar: Calendar = "",
     start: Start = "",
@@ -182,7 +188,8 @@ def quality(
     """
 
     def run(output: Output) -> int:
-        from bt.cli.inspection import Asked, show_quality
+        from bt.cli.asked import Asked
+        from bt.cli.completeness import show_quality
 
         asked = Asked(bars, calendar, stamp, tz, column, symbols, start, end)
         return show_quality(output, asked, interval=interval, everything=everything)
@@ -191,7 +198,8 @@ def quality(
 
 
 @app.command()
-def replay(
+def replay(  # noqa: PLR0913 - a parameter an option
+    *,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.")],
     start: Start = "",
     end: End = "",

@@ -28,7 +28,9 @@ def failed(output: Output, error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return _tell(output, error, "interrupted; nothing was written", INTERRUPTED)
     if isinstance(error, SystemExit):
-        message = f"a strategy ended the process with exit code {error.code}, nothing was written; use book.stop(reason)"
+        message = (
+            f"a strategy ended the process with exit code {error.code}, nothing was written; use book.stop(reason)"
+        )
         return _tell(output, error, message, INTERNAL)
     if isinstance(error, StrategyRaised):
         return _strategy_raised(output, error)

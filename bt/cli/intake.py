@@ -96,7 +96,13 @@ def _tell(output: Output, report: IngestReport, calendar: str) -> None:
     ]  # fmt: skip
     outside = sum(s.outside or 0 for s in report.sources if s.status != "known")
     if calendar and report.new:
-        lines.append(("outside", f"{outside:,} bars lie outside the sessions of {calendar}; a run withholds them"))
+        lines.append(
+            (
+                "outside",
+                f"{plural(outside, 'bar')} outside the sessions of {calendar}"
+                + ("; a run withholds them" if outside else ""),
+            )
+        )
     if report.skipped:
         lines.append(("skipped", f"{plural(len(report.skipped), 'file')} without minute bars"))
     lines += [
@@ -113,7 +119,7 @@ def _tell(output: Output, report: IngestReport, calendar: str) -> None:
 
 def _samples(source: SourceReport) -> list[tuple[str, ...]]:
     """The first refused row of each reason."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for refusal in source.refused:
         first = refusal.samples[0]
         where = Path(source.path).name + (f"!{first.member}" if first.member else "")

@@ -49,11 +49,13 @@ class Output:
 
     def message(self, text: str) -> None:
         """A message for people, on standard error."""
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
     def warn(self, text: str) -> None:
         """A warning, on standard error; none when quiet."""
         if not self.quiet:
+            self.results.flush()  # so that it comes after what it is about
             self.message(f"warning: {text}")
 
     @property
@@ -92,9 +94,7 @@ def results_stream() -> Iterator[TextIO]:
             real.flush()
             kept = os.dup(STDOUT)
             stack.callback(_restore, kept)
-            results = stack.enter_context(
-                open(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False)  # noqa: PTH123
-            )
+            results = stack.enter_context(open(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False))
             os.dup2(target, STDOUT)
         else:
             results = real
