@@ -1,13 +1,17 @@
-"""How this process keeps its memory: freed blocks stay with it instead of going back and forth to the system.
+"""How this process keeps its memory while it replays: freed blocks stay with it, and garbage is looked for less often.
 
 A replay frees and asks for the same few dozen megabytes every session. glibc returns such blocks to the system at once and
-gets them back page by page, zeroed: a fifth of a run's CPU time (docs/decisions/0006).
+gets them back page by page, zeroed: a fifth of a run's CPU time. Python's collector looks through every order and fill of the run again
+and again, and finds nothing: a quarter where a strategy trades much (docs/decisions/0006).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import sys
+from collections.abc import Iterator
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE = 256 * 1024 * 1024
@@ -22,3 +26,17 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     return bool(tell(_M_MMAP_THRESHOLD, _LARGE)) and bool(tell(_M_TRIM_THRESHOLD, 2 * _LARGE))
+
+
+@contextlib.contextmanager
+def calm_collector() -> Iterator[None]:
+    """While it lasts, Python's garbage collector runs after 100,000 new objects instead of 700, and leaves alone what was there
+    before. Cycles that a strategy makes are still found."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

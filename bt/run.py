@@ -26,7 +26,7 @@ from bt.coordinator import FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
 from bt.errors import BtError, DataError, StrategyError, StrategyRaised
 from bt.features import Feature
-from bt.memory import keep_freed_memory
+from bt.memory import calm_collector, keep_freed_memory
 from bt.metrics import Metrics
 from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, StrategySpec, instant
 from bt.prepare import Preparer, indicator_features, plan
@@ -287,7 +287,7 @@ def _replay(
         )  # fmt: skip
         raised: StrategyRaised | None = None
         reason: FinishReason = "stopped"
-        with interruptible(pace, coordinator):
+        with calm_collector(), interruptible(pace, coordinator):
             try:
                 reason = coordinator.run()
             except StrategyRaised as error:

@@ -55,7 +55,7 @@ class Plan:
         return Need(
             max((w.feature.bars for w in over), default=0),
             max((w.feature.sessions for w in over), default=0),
-            any(rows < interval for w in over for rows in w.on),
+            any(rows % interval for w in over for rows in w.on),  # such a row may end before the session's first bin
         )
 
 
