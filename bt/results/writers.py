@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from bt.results.tables import SCHEMAS, conform, empty, in_order
 
-ROWS = 50_000
+ROWS = 20_000
 """Rows after which a row group ends, at the next session boundary."""
 
-BYTES = 16_000_000
+BYTES = 2_000_000
 """Bytes of values after which it ends, likewise."""
 
 

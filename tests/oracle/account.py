@@ -50,7 +50,8 @@ def share_of(amount: int, part: int, whole: int) -> int:
 
 @dataclass
 class Order:
-    """An order and what became of it. `shares` is signed (None: taken at the match), `level` is a target's."""
+    """An order and what became of it. `shares` is signed (None: taken at the match, then `filled`), `level` is a
+    target's."""
 
     id: int
     symbol: str
@@ -61,11 +62,11 @@ class Order:
     tag: str
     session: Any
     decided_us: int
-    side: str | None
     minutes_before: int = 0
     status: str = "open"
     reason: str = ""
     reserved: int = 0
+    filled: int | None = None
 
     @property
     def live(self) -> bool:

@@ -193,11 +193,15 @@ class Backtest:
         self.present.decided_us = t + MINUTE
         self._tell_fills(strategy, book)
 
-    def _fill(self, book: Book, order: Order, shares: int, price: float, time_us: int, bar: Bar, *, stale: int) -> None:
+    def _fill(
+        self, book: Book, order: Order, shares: int, price: float, time_us: int, bar: Bar | None, *, stale: int
+    ) -> None:
+        """Book a fill. `bar` is the one that opens with it, None for a fill at the close."""
         assert self.present.day is not None
         reference = units(price)
         paid = fill_price(reference, shares, self.execution.slippage_bps)
         commission = commission_of(shares, self.execution.commission_per_share)
+        order.filled = shares
         book.end(order, "filled", "")
         book.ledger.book(order, shares, paid, commission, time_us)
         amounts = {
@@ -215,7 +219,7 @@ class Backtest:
             "side": "buy" if shares > 0 else "sell",
             "shares": shares,
             "position_after": book.ledger.position(order.symbol),
-            "bar_share": abs(shares) / bar.volume if bar.volume else None,
+            "bar_share": abs(shares) / bar.volume if bar is not None and bar.volume else None,
             "stale_minutes": stale,
             "tag": order.tag,
         } | priced(amounts)
@@ -298,7 +302,7 @@ class Backtest:
         """at_end = "close": every position is closed as exit_at_close would."""
         for strategy, book in self.each():
             for symbol in sorted(book.ledger.positions):
-                order = book.make(symbol, "exit_at_close", tif="day", tag="at_end", side=None)
+                order = book.make(symbol, "exit_at_close", tif="day", tag="at_end")
                 self._exit(book, order, day, ending=True)
             self._tell_fills(strategy, book)
             self._tell_orders(strategy, book)
@@ -317,7 +321,7 @@ class Backtest:
         self.present.decided_us = decided_us
         for symbol in sorted(book.ledger.positions):
             if not any(o.type == "exit_at_close" for o in book.open_orders(symbol)):
-                order = book.make(symbol, "exit_at_close", tif="day", tag="", side=None)
+                order = book.make(symbol, "exit_at_close", tif="day", tag="")
                 order.minutes_before = book.close_all or 0
 
     def _exit(self, book: Book, order: Order, day: Day, *, ending: bool) -> None:
@@ -335,10 +339,10 @@ class Backtest:
             return
         printed = self.closing.get(day.name, {}).get(order.symbol)
         if bar is not None and self.execution.close_price == "closing_print" and printed is not None:
-            self._fill(book, order, shares, printed, day.close, bar, stale=0)
+            self._fill(book, order, shares, printed, day.close, None, stale=0)
             return
         used = bar if bar is not None else self.present.last[order.symbol]
-        self._fill(book, order, shares, used.close, day.close, used, stale=(day.close - used.end_us) // MINUTE)
+        self._fill(book, order, shares, used.close, day.close, None, stale=(day.close - used.end_us) // MINUTE)
 
     def _mark(self, day: Day, end_us: int) -> None:
         """One row of equity a strategy for the minute that ends at `end_us`."""
@@ -413,6 +417,8 @@ def quantity(order: Order, book: Book) -> int:
 
 
 def order_row(book: Book, order: Order) -> dict[str, Any]:
+    """An order's row. `shares` are those asked for, of a target or an exit those filled; `side` is theirs."""
+    shares = order.shares if order.type == "market" else order.filled
     return {
         "id": order.id,
         "strategy": book.strategy,
@@ -420,8 +426,8 @@ def order_row(book: Book, order: Order) -> dict[str, Any]:
         "session": order.session,
         "decided_at": instant(order.decided_us),
         "type": order.type,
-        "side": order.side,
-        "shares": order.shares,
+        "side": "buy" if shares and shares > 0 else "sell" if shares else None,
+        "shares": shares,
         "level": order.level,
         "tif": order.tif,
         "status": order.status,

@@ -75,7 +75,7 @@ class Book:
     def order(self, symbol: str, shares: Any, *, tif: str | None = None, tag: str = "") -> int:
         """A market order for signed `shares`; its id, also when it is refused."""
         count = whole(shares)
-        order = self.make(symbol, "market", shares=count, tif=tif or self._tif, tag=tag, side=side_of(count))
+        order = self.make(symbol, "market", shares=count, tif=tif or self._tif, tag=tag)
         if count == 0:
             self.end(order, "rejected", "zero_shares")
         else:
@@ -96,7 +96,7 @@ class Book:
             self.end(o, "cancelled", "retargeted")
         if needed == 0:
             return None
-        order = self.make(symbol, "target", level=level, tif=self._tif, tag=tag, side=side_of(needed))
+        order = self.make(symbol, "target", level=level, tif=self._tif, tag=tag)
         self._check(order, needed)
         return order.id
 
@@ -110,7 +110,7 @@ class Book:
         for o in self.open_orders(symbol):
             if o.type == "exit_at_close":
                 return o.id
-        order = self.make(symbol, "exit_at_close", tif="day", tag=tag, side=None)
+        order = self.make(symbol, "exit_at_close", tif="day", tag=tag)
         order.minutes_before = minutes_before
         return order.id
 
@@ -134,7 +134,6 @@ class Book:
         level: int | None = None,
         tif: str,
         tag: str,
-        side: str | None,
     ) -> Order:
         self._known(symbol)
         assert self._present.day is not None
@@ -148,7 +147,6 @@ class Book:
             tag=tag,
             session=self._present.day.name,
             decided_us=self._present.decided_us,
-            side=side,
         )
         self.orders.append(order)
         self.live[order.id] = order
@@ -295,7 +293,3 @@ class Book:
         """End the run after the present minute."""
         if self._present.stopped is None:
             self._present.stopped = reason
-
-
-def side_of(shares: int) -> str | None:
-    return "buy" if shares > 0 else "sell" if shares < 0 else None
