@@ -12,6 +12,7 @@
     ├── ClockError            the clock was moved backwards or past the close (also a RuntimeError)
     ├── MoneyError            an amount does not fit int64 units of 1e-8 (also an OverflowError)
     ├── ResultsError          results could not be written: a full disk, no permission   exit 1
+    ├── LockedError           another process is writing there                              exit 75
     └── StrategyRaised        the strategy's own code raised; the run is kept            exit 1
 
 A message reads ``<source>: <thing> must be X, was Y; <hint>``.
@@ -68,6 +69,12 @@ class MoneyError(BtError, OverflowError):
 
 class ResultsError(BtError):
     """Results could not be written."""
+
+
+class LockedError(BtError):
+    """Another process is writing there; try again when it is done."""
+
+    exit_code = 75
 
 
 class StrategyRaised(BtError):

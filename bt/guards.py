@@ -17,7 +17,7 @@ from bt.schema import BAR_COLUMNS, CONFLICT, DUPLICATE, FAULT_REASONS, OK
 IntArray = npt.NDArray[np.int64]
 
 OUTSIDE = {-1: "no_session", -2: "before_open", -3: "in_break", -4: "closing_print", -5: "after_close"}
-CLOSING_PRINT, AFTER_CLOSE = -4, -5
+BEFORE_OPEN, CLOSING_PRINT, AFTER_CLOSE = -2, -4, -5
 
 
 @dataclass(frozen=True)

@@ -224,11 +224,13 @@ def assert_same_table(
     columns = [c for c in SCHEMAS[table] if c not in ("limit", "stop", "parent", "withheld")]
     assert found.height == len(rows), (table, found.height, len(rows), difference_of(found, rows))
     for column in columns:
-        told = [r[column] for r in rows]
-        assert_same_column(table, column, found[column].to_list(), told, rows)
         if column in money:
             exact = [r[f"{column}_units"] for r in rows]
             assert_same_column(table, f"{column} in units", units[column].to_list() if rows else [], exact, rows)
+            told = [amount / o.UNIT for amount in exact]
+        else:
+            told = [r[column] for r in rows]
+        assert_same_column(table, column, found[column].to_list(), told, rows)
 
 
 def assert_same_column(table: str, column: str, found: list[Any], told: list[Any], rows: Sequence[Any]) -> None:

@@ -135,7 +135,7 @@ def test_data_with_a_calendar_counts_sessions_and_rows_outside(bt, folder: Path)
 def test_a_long_list_is_cut_unless_all_are_asked_for(bt, folder: Path):
     frame = pl.read_parquet(folder / "sample" / "2024-12-06.parquet")
     (folder / "many").mkdir()
-    pl.concat([frame, frame.with_columns("X" + pl.col("symbol"))]).write_parquet(folder / "many" / "a.parquet")
+    pl.concat([frame, frame.with_columns(pl.concat_str(pl.lit("X"), "symbol").alias("symbol"))]).write_parquet(folder / "many" / "a.parquet")
     answer = bt("data", "many")
     assert answer.out.splitlines()[-1].startswith("... and 20 more: --all shows them, --json gives them")
     assert "XTHIN" not in answer.out

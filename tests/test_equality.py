@@ -26,3 +26,54 @@ def test_spy_2024(spy: Market, strategy: type, tif: str) -> None:
         spy, [Entry("s", lambda: strategy(spy.flat_us))], execution={**COSTS, "time_in_force": tif}, account={"cash": 1e9}
     )
     assert mine.run.fills.height > 1000
+
+
+# ---------------------------------------------------------------------------------------------------------- by chance
+
+MARKETS = {
+    "es": ("futures-lean-minute", "*.parquet", "CME_EQUITY", date(2013, 10, 7), date(2013, 10, 30), None),
+    "hk": ("intl-equity-minute", "9988.HK.parquet", "XHKG", date(2024, 2, 5), date(2024, 2, 16), None),
+    "btc": ("crypto-btcperp-2022", "*.parquet", "24/7", date(2022, 1, 2), date(2022, 1, 5), None),
+    "etf": (
+        "us-etf-universe-2019-12", "*.parquet", "XNYS", date(2019, 12, 19), date(2019, 12, 30),
+        ("AADR", "DBB", "GLD", "INDA", "IWM", "QQQ", "SPY", "UGA", "XLE"),
+    ),
+    "half": ("us-equity-spy-2024", "*.parquet", "XNYS", date(2024, 6, 27), date(2024, 7, 10), None),
+    "outage": ("us-equity-spy-2024-ext", "*.parquet", "XNYS", date(2024, 5, 31), date(2024, 7, 16), None),
+}  # fmt: skip
+"""Overnight sessions with a halt and days without any bar; lunch breaks and a half day; no break at all; thin symbols with a
+half day; half days with rows after them and closing prints; an outage, extended hours, and a last session without bars."""
+
+
+@pytest.fixture(scope="module")
+def market(request: pytest.FixtureRequest, shared_data: Path) -> Market:
+    folder, files, calendar, start, end, symbols = MARKETS[request.param]
+    return Market(sorted((shared_data / folder).glob(files)), calendar, start, end, symbols)
+
+
+SETTINGS = {
+    "costs, money short": {
+        "execution": {"slippage_bps": 1.3, "commission_per_share": 0.0035},
+        "account": {"cash": 30_000.0, "leverage": 1.0},
+    },
+    "gtc, closing print, closed at the end": {
+        "execution": {"time_in_force": "gtc", "close_price": "closing_print", "at_end": "close", "slippage_bps": 1.3},
+        "account": {"cash": 60_000.0, "leverage": 1.5},
+    },
+    "gated by quality": {
+        "execution": {"commission_per_share": 0.0035, "at_end": "close"},
+        "account": {"cash": 1e6, "leverage": 0.0},
+        "quality": {"minimum": 97.0, "after_minutes": 20},
+    },
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("market", MARKETS, indirect=True)
+def test_by_chance(market: Market, settings: str) -> None:
+    seed = sorted(SETTINGS).index(settings) * 100
+    entries = [
+        Entry("b", lambda: Dice(seed + 1, busy=2)),
+        Entry("a", lambda: Dice(seed + 2, busy=6, shares=15, notes=False), cash=12_345.67),
+    ]
+    assert_equal(market, entries, **SETTINGS[settings])

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from bt.errors import DataError, ResultsError, UsageError
+from bt.errors import DataError, LockedError, ResultsError, UsageError
 from bt.ingest import IngestOptions, commit, ingest_files, layout
 from bt.ingest.days import decimals
 
@@ -281,7 +281,7 @@ def test_stopping_at_any_rename_leaves_the_old_manifest_with_all_its_files(step,
 
 def test_two_ingests_at_once_are_refused(tmp_path):
     path = write(tmp_path / "in", "x.csv", HEADER + bars("A"))
-    with commit.staging(tmp_path / "store"), pytest.raises(UsageError, match="being written by another ingest"):
+    with commit.staging(tmp_path / "store"), pytest.raises(LockedError, match="being written by another ingest"):
         ingest_files([path], tmp_path / "store", IngestOptions())
     assert ingest_files([path], tmp_path / "store", IngestOptions()).bars == 5
 

@@ -7,16 +7,40 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import oracle as o
+import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 from hypothesis import strategies as st
-from watchers import Watcher, assert_same_rows, judge_types, judged, replayed, watched
+from polars.testing import assert_frame_equal
+from watchers import (
+    EQUITY,
+    FILLS,
+    ORDERS,
+    POSITIONS,
+    TRADES,
+    Dice,
+    Habits,
+    Trader,
+    Watcher,
+    assert_same_rows,
+    assert_same_table,
+    habits,
+    intervals,
+    judge_types,
+    judged,
+    replayed,
+    watched,
+)
 from worlds import World, stored, worlds
 
 import bt
+from bt.errors import ClockError, DataError
+from bt.model import Clock
 
 THOROUGH = os.environ.get("BT_PROPS") == "thorough"
 
@@ -24,14 +48,15 @@ THOROUGH = os.environ.get("BT_PROPS") == "thorough"
 def law(examples: int) -> settings:
     """`examples` in the default run, 40 times as many in the thorough one."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(deadline=None, max_examples=examples * int(os.environ.get("X", "1")), suppress_health_check=slow)
+    phases = [Phase.explicit, Phase.reuse, Phase.generate] if os.environ.get("NOSHRINK") else list(Phase)
+    return settings(phases=phases, deadline=None, max_examples=examples * int(os.environ.get("X", "1")), suppress_health_check=slow)
 
 
 @law(40)
 @given(st.data(), worlds())
 def test_rows_are_those_of_the_oracle(data: st.DataObject, world: World) -> None:
     kinds, made = data.draw(watched(world))
-    ours, theirs = Watcher(kinds, made, ours=True), Watcher(kinds, made, ours=False)
+    ours, theirs = Watcher(kinds, made), Watcher(kinds, made)
     with stored(world) as folder:
         run = replayed(world, folder, ours)
     result = judged(world, o.Strategy("watcher", theirs, judge_types(kinds, made)))
@@ -62,3 +87,246 @@ def assert_same_quality(world: World, run: bt.Run, labels: list[str]) -> None:
                 assert found == (judge.present, judge.expected, judge.percent, judge.gaps), (day.name, symbol, label)
                 longest = max((g[2] for g in gaps), default=0)
                 assert row["longest_gap_minutes"] == longest
+
+
+# ------------------------------------------------------------------------------------------------ orders and accounts
+
+
+executions = st.fixed_dictionaries(
+    {
+        "time_in_force": st.sampled_from(("day", "gtc")),
+        "slippage_bps": st.sampled_from((0.0, 1.0, 2.5, 33.33)),
+        "commission_per_share": st.sampled_from((0.0, 0.005, 0.00000001, 0.0137)),
+        "close_price": st.sampled_from(("last_bar", "closing_print")),
+        "at_end": st.sampled_from(("mark", "close")),
+    }
+)
+accounts = st.fixed_dictionaries(
+    {"cash": st.sampled_from((1e6, 3000.0, 500.0, 1e9)), "leverage": st.sampled_from((1.0, 0.0, 2.5))}
+)
+gates = st.fixed_dictionaries(
+    {"minimum": st.sampled_from((0.0, 0.0, 40.0, 95.0)), "after_minutes": st.sampled_from((0, 1, 30))}
+)
+
+
+class Close(bt.Row):
+    symbol: str
+    close_time: int
+    close: float
+
+
+class Five(bt.Row):
+    interval = "5m"
+    symbol: str
+    close_time: int
+
+
+row_types = st.sampled_from(((Close,), (Close, Five), (Five,)))
+
+
+@law(50)
+@given(worlds(sessions=3), habits, row_types, executions, accounts, gates)
+def test_random_orders_live_and_fill_as_in_the_oracle(
+    world: World,
+    how: Habits,
+    rows: tuple[type, ...],
+    execution: dict[str, Any],
+    account: dict[str, Any],
+    gate: dict[str, Any],
+) -> None:
+    how = replace(how, symbols=tuple(world.symbols))
+    ours, theirs = Dice(how, rows), Dice(how, rows)
+    with stored(world) as folder:
+        run = replayed(world, folder, ours, execution=execution, account=account, quality=gate)
+    result = judged(
+        world, o.Strategy("strategy", theirs, [o.RowType.of(r) for r in rows]),
+        execution=o.Execution(**execution), account=o.Account(**account), gate=o.Gate(**gate),
+    )  # fmt: skip
+    assert ours.knows == theirs.knows
+    assert sorted(ours.told, key=repr) == sorted(theirs.told, key=repr)
+    assert_same_table(run, "fills", result.fills, FILLS)
+    assert_same_table(run, "orders", result.orders, ORDERS)
+    assert_same_table(run, "trades", result.trades, TRADES)
+    assert_same_table(run, "positions", result.positions, POSITIONS)
+    assert_same_table(run, "equity", result.equity, EQUITY)
+    assert run.finish_reason == result.finish_reason
+
+
+@law(25)
+@given(worlds(sessions=3), habits.map(lambda h: replace(h, kinds=("target", "exit"))), executions)
+def test_a_target_never_doubles(world: World, how: Habits, execution: dict[str, Any]) -> None:
+    strategy = Dice(replace(how, symbols=tuple(world.symbols)), (Close,))
+    with stored(world) as folder:
+        run = replayed(world, folder, strategy, execution=execution, account={"leverage": 0.0})
+    for fill in run.fills.iter_rows(named=True):
+        assert abs(fill["position_after"]) <= how.most, fill
+    for position in run.positions.iter_rows(named=True):
+        assert abs(position["shares"]) <= how.most, position
+
+
+# ------------------------------------------------------------------------------------------------------ time and cutting
+
+
+def everything(run: bt.Run) -> dict[str, pl.DataFrame]:
+    return {name: getattr(run, name) for name in TABLES}
+
+
+TABLES = ("fills", "orders", "trades", "equity", "positions", "quality", "guards", "by_session", "records", "log")
+
+
+@law(20)
+@given(st.data(), worlds())
+def test_cutting_the_work_changes_nothing(data: st.DataObject, world: World) -> None:
+    kinds, made = data.draw(watched(world))
+    how = replace(data.draw(habits), symbols=tuple(world.symbols))
+    runs, seen = [], []
+    for days, layout in ((1, "day"), (2, "symbol"), (5, "overlapping"), (30, "unsorted")):
+        player = Trader(kinds, made, Dice(how, ()))
+        with stored(replace(world, layout=layout)) as folder:
+            run = replayed(world, folder, player, prefetch_days=days, execution={"commission_per_share": 0.005})
+        runs.append(everything(run))
+        seen.append(player.seen)
+    for other, rows in zip(runs[1:], seen[1:], strict=True):
+        assert rows == seen[0]
+        for name in TABLES:
+            assert_frame_equal(other[name], runs[0][name], check_exact=True)
+
+
+@law(20)
+@given(st.data(), worlds())
+def test_a_later_start_shows_the_same_rows(data: st.DataObject, world: World) -> None:
+    kinds, made = data.draw(watched(world))
+    early, late = Watcher(kinds, made), Watcher(kinds, made)
+    first = data.draw(st.integers(world.start, world.last))
+    names = world.schedule.names
+    assume(any(world.schedule.open[first] <= r.time_us < world.schedule.close[world.last] for r in world.rows))
+    with stored(world) as folder:
+        replayed(world, folder, early)
+        replayed(world, folder, late, start=names[first])
+    assert late.seen == [row for row in early.seen if row[2]["session"] >= names[first]]
+
+
+@law(25)
+@given(st.data(), worlds())
+def test_the_past_ignores_the_future(data: st.DataObject, world: World) -> None:
+    """Every row that opens at a random instant or later is changed or taken away: what was shown before is the same."""
+    kinds, made = data.draw(watched(world))
+    how = replace(data.draw(habits), symbols=tuple(world.symbols))
+    minutes = [t for day in world.played for t in day.minutes]
+    instant = data.draw(st.sampled_from(minutes))
+    past = [r for r in world.rows if r.time_us < instant]
+    future = [changed(r, data.draw(st.sampled_from((2, 3)))) for r in world.rows if r.time_us >= instant]
+    other = world.with_rows(past + (future if data.draw(st.booleans()) else future[:1]))
+    assume(set(other.symbols) == set(world.symbols))
+    runs, players = [], []
+    for one in (world, other):
+        players.append(Trader(kinds, made, Dice(how, ())))
+        with stored(one) as folder:
+            runs.append(replayed(one, folder, players[-1]))
+    seen = [[row for row in p.seen if o.micros(row[0]) <= instant] for p in players]
+    assert seen[0] == seen[1]
+    fills, equity = ([run.fills.filter(pl.col("time") < o.instant(instant)) for run in runs],
+                     [run.equity.filter(pl.col("time") <= o.instant(instant)) for run in runs])  # fmt: skip
+    assert_frame_equal(*fills, check_exact=True)
+    assert_frame_equal(*equity, check_exact=True)
+    given_ = [run.orders.filter(pl.col("decided_at") <= o.instant(instant)).select(GIVEN).sort("id") for run in runs]
+    assert_frame_equal(*given_, check_exact=True)
+
+
+GIVEN = ("id", "symbol", "session", "decided_at", "type", "shares", "level", "tif", "tag")
+
+
+def changed(row: o.Bar, factor: int) -> o.Bar:
+    """Another sound bar on the same tick grid."""
+    prices = {c: getattr(row, c) for c in ("open", "high", "low", "close")}
+    return row._replace(**{c: None if p is None else p * factor for c, p in prices.items()}, volume=77)
+
+
+@law(30)
+@given(worlds(), st.lists(intervals, min_size=1, max_size=3, unique=True))
+def test_resampling_conserves_volume_and_extremes(world: World, labels: list[str]) -> None:
+    with stored(world) as folder:
+        try:
+            frames = bt.load_bars(folder, world.calendar, *world.span.values(), intervals=["1m", *labels])
+        except DataError as error:
+            assert "timestamps must be the start" in str(error)
+            reject()
+    key = ("session", "symbol")
+    minutes = frames["1m"]
+    for label in labels:
+        bars = frames[label]
+        whole = [
+            f.group_by(key).agg(
+                pl.col("volume").sum(), pl.col("high").max(), pl.col("low").min(), pl.col("open").first(),
+                pl.col("close").last(),
+            ).sort(key)
+            for f in (minutes, bars)
+        ]  # fmt: skip
+        assert_frame_equal(*whole, check_exact=world.whole_volume, rel_tol=1e-12)
+        assert bars["n_obs"].sum() == minutes.height
+        assert (bars["n_obs"] <= bars["n_expected"]).all()
+        assert (bars["n_obs"] > 0).all()
+        assert (bars["low"] <= bars["high"]).all()
+        inside = minutes.join_asof(
+            bars.select(*key, pl.col("open_time"), pl.col("close_time").alias("end")), on="open_time", by=list(key),
+            check_sortedness=False,
+        )  # fmt: skip
+        assert (inside["close_time"] <= inside["end"]).all()
+
+
+# -------------------------------------------------------------------------------------------------- what is handed out
+
+
+class Meddler:
+    """Tries to change what it is handed, and measures how much memory it can reach from it."""
+
+    row = Close
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def on_bar(self, row: Close, book: bt.Book) -> None:
+        for name in ("close", "symbol", "new"):
+            with pytest.raises(AttributeError):
+                setattr(row, name, 1.0)
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        self.rows += 1
+        for array in (rows.close, rows.fresh, rows.position, rows.code):
+            assert len(array) == len(rows)
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 0
+            reach = array
+            while reach.base is not None:
+                reach = reach.base
+                assert isinstance(reach, np.ndarray)
+            assert reach.size <= len(rows), "the memory behind it is one minute of its own field"
+            assert not reach.flags.writeable
+
+
+@law(10)
+@given(worlds(sessions=2))
+def test_what_is_handed_out_is_read_only_and_ends_at_now(world: World) -> None:
+    meddler = Meddler()
+    with stored(world) as folder:
+        run = replayed(world, folder, meddler)
+    assert meddler.rows == run.summary["iterations"]
+
+
+# ----------------------------------------------------------------------------------------------------------------- clock
+
+
+@law(100)
+@given(st.integers(0, 10**6), st.lists(st.integers(-10, 10**6), max_size=20))
+def test_a_clock_only_moves_forward_and_never_past_the_close(close: int, steps: list[int]) -> None:
+    clock = Clock(0, close)
+    for to in steps:
+        now = clock.now
+        if now <= to <= close:
+            clock.advance(to)
+            assert clock.now == to
+        else:
+            with pytest.raises(ClockError):
+                clock.advance(to)
+            assert clock.now == now
+        assert 0 <= clock.now <= clock.close == close

@@ -586,7 +586,7 @@ def test_refusals_and_reservations():
         (5, "rejected", "buying_power", 1, None),
         (6, "cancelled", "cancelled", -60, None),
         (7, "cancelled", "retargeted", -60, None),
-        (8, "filled", "buying_power", None, 0),
+        (8, "filled", "buying_power", -60, 0),
     ]
     assert power == [400.0, 400.0, 400.0, 1000.0]
     assert column(result.fills, "order_id", "shares") == [(2, 60), (8, -60)]

@@ -191,12 +191,12 @@ def equity_session(day: date, rows: int) -> pl.DataFrame:
 def test_row_groups_end_with_sessions_and_memory_is_bounded(tmp_path: Path) -> None:
     writer = TableWriter(tmp_path / "a.parquet", "equity")
     for day in DAYS:
-        writer.append(equity_session(day, 20_000))
+        writer.append(equity_session(day, 8_000))
         writer.end_session()
-        assert writer._rows < 50_000
+        assert writer._rows < 20_000
     writer.close()
     footer = pq.ParquetFile(tmp_path / "a.parquet").metadata
-    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [60_000] * 13 + [20_000]
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [24_000] * 13 + [8_000]
     assert footer.row_group(0).column(0).compression == "ZSTD"
 
 

@@ -113,10 +113,9 @@ def o_product(bar: o.Bar) -> float:
 class Watcher:
     """Writes down (time, type of row, row) of every row, in order."""
 
-    def __init__(self, rows: Sequence[type], made: Mapping[str, Made], *, ours: bool) -> None:
+    def __init__(self, rows: Sequence[type], made: Mapping[str, Made]) -> None:
         self.row = tuple(rows)
         self._made = made
-        self._ours = ours
         self.seen: list[tuple[Any, str, dict[str, Any]]] = []
 
     def features(self) -> dict[str, Any]:
@@ -250,6 +249,20 @@ class Dice:
                 book.exit_at_close(minutes_before=dice.choice((0, 0, 1, 7)))
 
 
+class Trader(Watcher):
+    """Watches, and trades as its `dice` do."""
+
+    def __init__(self, rows: Sequence[type], made: Mapping[str, Made], dice: Dice) -> None:
+        super().__init__(rows, made)
+        self.on_fill, self.on_order = dice.on_fill, dice.on_order
+        self.on_session_start, self.on_session_end = dice.on_session_start, dice.on_session_end
+        self._dice = dice
+
+    def on_bar(self, row: Any, book: Any) -> None:
+        super().on_bar(row, book)
+        self._dice.on_bar(row, book)
+
+
 # ------------------------------------------------------------------------------------------------------------- comparing
 
 
@@ -288,3 +301,30 @@ def assert_same_rows(ours: Sequence[Any], theirs: Sequence[Any], sizes: Mapping[
         for name, value in row.items():
             assert same_value(value, row_[name], sizes.get(name, 0.0)), (now, kind, row["symbol"], name, value, row_[name])
     assert len(ours) == len(theirs), (ours[len(theirs) :] or theirs[len(ours) :])[0]
+
+
+def table(run: bt.Run, name: str) -> list[dict[str, Any]]:
+    """A table of a run as dicts."""
+    return list(getattr(run, name).iter_rows(named=True))
+
+
+def assert_same_table(run: bt.Run, name: str, judge: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A table equals the oracle's in these columns, row by row."""
+    ours = [{c: row[c] for c in columns} for row in table(run, name)]
+    theirs = [{c: row[c] for c in columns} for row in judge]
+    for one, other in zip(ours, theirs, strict=False):
+        assert one == other, name
+    assert len(ours) == len(theirs), (name, (ours[len(theirs) :] or theirs[len(ours) :])[0])
+
+
+FILLS = (
+    "session", "time", "symbol", "order_id", "side", "shares", "price", "reference_price", "slippage", "commission",
+    "position_after", "bar_share", "stale_minutes", "tag",
+)  # fmt: skip
+ORDERS = ("session", "decided_at", "symbol", "id", "type", "shares", "level", "tif", "status", "reason", "tag")
+TRADES = (
+    "symbol", "side", "entry_time", "exit_time", "entry_price", "exit_price", "shares", "gross_pnl", "costs", "net_pnl",
+    "return", "mae", "mfe", "minutes_held", "entry_tag", "exit_reason",
+)  # fmt: skip
+EQUITY = ("time", "session", "equity", "cash", "gross", "net")
+POSITIONS = ("session", "symbol", "shares", "price", "value")

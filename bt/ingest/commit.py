@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bt.errors import ResultsError, UsageError
+from bt.errors import LockedError, ResultsError
 from bt.ingest.manifest import NAME, Manifest
 
 if sys.platform != "win32":
@@ -31,7 +31,7 @@ def staging(store: Path) -> Iterator[Path]:
 
     Raises
     ------
-    UsageError
+    LockedError
         When another process is writing the store.
     ResultsError
         When the disk is full or not writable. Nothing was changed then.
@@ -61,7 +61,7 @@ def _alone(stage: Path, store: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise UsageError(
+        raise LockedError(
             f"{store}: store must not be in use, was being written by another ingest; wait for it"
         ) from None
     finally:

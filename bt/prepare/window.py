@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.guards import duplicates, fault_names, outside, withheld
+from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, outside, withheld
 from bt.model import Schedule, Session
 from bt.schema import BAR_COLUMNS, MINUTE, OK, fault_code
 from bt.sessions import MinuteTable, TimeManager
@@ -108,7 +108,10 @@ class Loader:
         time = frame["time"].to_numpy()
         code = frame["code"].to_numpy().astype(np.int64)
         minute = (time - table.start) // MINUTE
+        lead = minute < 0  # off the grid, after the first midpoint but in its minute
+        minute[lead] = 0
         session, slot = table.session[minute].astype(np.int64), table.slot[minute].astype(np.int64)
+        slot[lead] = table.lead
         reports = []
         closing: dict[tuple[int, int], float] = {}
         good = slot >= 0
@@ -119,6 +122,7 @@ class Loader:
             if off_grid.any():  # a midpoint inside a minute: the instant decides, not the minute's label
                 exact = np.searchsorted(border, time[out][off_grid], side="left") - 1
                 at[off_grid] = np.clip(exact, 0, len(sessions) - 1)
+                slot[out] = np.where((at > session[out]) & (slot[out] == AFTER_CLOSE), BEFORE_OPEN, slot[out])
             close = np.array([s.close for s in sessions], dtype=np.int64)
             reports.append(outside(at, code[out], time[out], slot[out], close).frame)
             closing = _closing_prices(frame.filter(pl.Series(out)), at, code[out], time[out], close)

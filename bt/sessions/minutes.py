@@ -35,6 +35,8 @@ class MinuteTable:
         Offset from the table's first session of the session that the minute belongs to.
     slot : int16 array
         Minute of session (0-based, breaks left out), or a negative ``SLOT_`` reason outside every segment.
+    lead : int
+        The ``SLOT_`` reason of the minute before `start`, for what of it comes after the midpoint.
 
     Notes
     -----
@@ -47,6 +49,7 @@ class MinuteTable:
     start: int
     session: npt.NDArray[np.int16]
     slot: npt.NDArray[np.int16]
+    lead: int
 
 
 def midpoints(close: Int64Array, next_open: Int64Array) -> Int64Array:
@@ -63,7 +66,8 @@ def lay_out(schedule: Schedule, sessions: range, borders: Int64Array, days: Loca
     """
     edge = borders // MINUTE + 1  # first minute of each session, and the first one after the last session
     start = int(edge[0])
-    slot = np.empty(int(edge[-1]) - start, np.int16)
+    led = np.full(int(edge[-1]) - start + 1, SLOT_BEFORE_OPEN, np.int16)
+    slot = led[1:]
     for i, (a, b) in zip(sessions, pairwise((edge - start).tolist()), strict=True):
         rows = slice(int(schedule.first_segment[i]), int(schedule.first_segment[i + 1]))
         opens = (schedule.segment_open[rows] // MINUTE - start).tolist()
@@ -75,9 +79,9 @@ def lay_out(schedule: Schedule, sessions: range, borders: Int64Array, days: Loca
         for o, c in zip(opens, closes, strict=True):
             slot[o:c] = np.arange(at, at + c - o, dtype=np.int16)
             at += c - o
-    days.mark(slot, start)
+    days.mark(led, start - 1)
     session = np.repeat(np.arange(len(sessions), dtype=np.int16), np.diff(edge))
-    return MinuteTable(start * MINUTE, session, slot)
+    return MinuteTable(start * MINUTE, session, slot, int(led[0]))
 
 
 class LocalDays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from bt.errors import DataError
 
 CACHE_FOLDER = ".bt"
 """Name of the cache folder beside the bars. Hidden, so that no store lists it."""
+
+MANIFEST = "_store.json"
+"""What `bt ingest` leaves in a store: which files are its, by day."""
 
 _MEMO_SCHEMA = {
     "path": pl.String(),
@@ -66,6 +70,8 @@ def find(bars: str) -> tuple[Path, list[str]]:
         Nothing matches.
     """
     where = Path(bars).expanduser().absolute()
+    if where.is_dir() and (where / MANIFEST).is_file():
+        return where, _listed(where)
     if where.is_dir():
         root = where
         found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
@@ -82,6 +88,22 @@ def find(bars: str) -> tuple[Path, list[str]]:
         what = "folder with *.parquet files" if where.is_dir() else "folder, file or glob that exists"
         raise DataError(f"data.bars: {bars} must be a {what}, was empty; check the path, or make it with `bt ingest`")
     return root, paths
+
+
+def _listed(root: Path) -> list[str]:
+    """The files of a store that `bt ingest` wrote: those its manifest names, whatever else an ingest leaves lying there."""
+    manifest = root / MANIFEST
+    try:
+        days = json.loads(manifest.read_text(encoding="utf-8"))["days"].values()
+        paths = sorted(str(root / day["file"]) for day in days)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{manifest}: it must be a store's manifest, was not ({error}); run `bt ingest` again") from error
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        raise DataError(f"{missing[0]}: file must exist as {manifest} names it, was missing; run `bt ingest` again")
+    if not paths:
+        raise DataError(f"data.bars: {root} must have at least one day, was an empty store; check what was ingested")
+    return paths
 
 
 def _hidden(relative: Path) -> bool:
