@@ -185,9 +185,9 @@ def assert_equal(market: Market, entries: Sequence[Entry], **tables: Any) -> Our
     """Play both and compare every table, what was withheld, and what the strategies saw; our run comes back."""
     mine = ours(market, entries, **tables)
     judged, strategies = theirs(market, entries, **tables)
-    compare(mine, judged)
     for own, other in zip(mine.strategies, strategies, strict=True):
-        assert_same_seen(getattr(own, "seen", []), getattr(other, "seen", []))
+        assert_same_seen(getattr(own, "seen", []), getattr(other, "seen", []))  # in time order: it shows the cause first
+    compare(mine, judged)
     return mine
 
 

