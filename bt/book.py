@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bt.errors import StrategyError
 from bt.execution import Costs, to_units
-from bt.ledger import Curve, Ledger, Marks, Trade
+from bt.ledger import Curve, Ledger, Marks, Moment, Trade
 from bt.model import UNIT, AccountSpec, ExecutionSpec, Fill, Order, QualitySpec, Session, instant
 from bt.schema import MINUTE
 from bt.strategy import Holding, nearest
@@ -31,12 +31,13 @@ Type = Literal["market", "target", "exit_at_close"]
 class Market:
     """What everybody knows now; one for the run, kept by the engine.
 
-    `last` is each symbol's last close shown in units (0: none yet), `seen` counts its bars shown since the start of the run,
-    `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
+    `last` is each symbol's last close shown in units (0: none yet), `last_end` the end of its last bar in an earlier session
+    (us), `seen` counts its bars shown since the start of the run, `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
     """
 
     symbols: tuple[str, ...]
     last: IntArray
+    last_end: IntArray
     seen: IntArray
     seen_at_open: IntArray
     index: dict[str, int]
@@ -50,8 +51,8 @@ class Market:
     def of(symbols: tuple[str, ...]) -> Market:
         """Before anything is known."""
         n = len(symbols)
-        last, seen, at_open = (np.zeros(n, dtype=np.int64) for _ in range(3))
-        return Market(symbols, last, seen, at_open, {s: i for i, s in enumerate(symbols)})
+        last, last_end, seen, at_open = (np.zeros(n, dtype=np.int64) for _ in range(4))
+        return Market(symbols, last, last_end, seen, at_open, {s: i for i, s in enumerate(symbols)})
 
 
 @dataclass(slots=True, eq=False)
@@ -207,7 +208,7 @@ class StrategyBook:
         if self._leverage[0] == 0:
             return math.inf
         up, down = self._power()
-        return up / down / UNIT
+        return up / (down * UNIT)
 
     @property
     def holdings(self) -> dict[str, Holding]:
@@ -220,7 +221,7 @@ class StrategyBook:
         return Holding(
             symbol=self._market.symbols[code],
             shares=held.shares,
-            avg_price=held.cost / held.shares / UNIT,
+            avg_price=held.cost / (held.shares * UNIT),
             price=price / UNIT,
             value=held.shares * price / UNIT,
             unrealized_pnl=(held.shares * price - held.cost) / UNIT,
@@ -549,6 +550,7 @@ class StrategyBook:
         close = self._market.session.close
         if self._exit_all and close - self._exit_all * MINUTE <= opened:
             self._exit_everything(close - self._exit_all * MINUTE)
+            self._exit_all = 0  # what is held again at the close is closed there
         for code, order in self._exits.items():
             if order.before and close - order.before * MINUTE <= opened and order not in self._live.get(code, ()):
                 self._live.setdefault(code, []).append(order)
@@ -576,10 +578,8 @@ class StrategyBook:
         code = order.code
         price = self._costs.price(reference, shares)
         commission = self._costs.commission(shares)
-        after = self._ledger.book_fill(
-            code, shares, price, commission, time=time, slot=slot, bars=int(self._market.seen[code]),
-            reason=order.type, tag=order.tag, at_close=at_close,
-        )  # fmt: skip
+        moment = Moment(time, slot, int(self._market.seen[code]), at_close)
+        after = self._ledger.book_fill(code, shares, price, commission, moment, reason=order.type, tag=order.tag)
         self._valued = (-1, 0, 0)
         self._end(order, "filled", "", shares=shares)
         if order.type == "target" and after == order.level and code not in self._live:
@@ -610,8 +610,8 @@ class StrategyBook:
         assert session is not None
         self._exit_everything(session.close)
         fills = []
-        for code in sorted(self._exits):
-            order = self._exits[code]
+        for order in sorted(self._exits.values(), key=lambda o: o.id):
+            code = order.code
             for other in tuple(self._live.get(code, ())):
                 if other is not order:
                     self._end(other, "cancelled", "exit_at_close")
@@ -643,8 +643,11 @@ class StrategyBook:
         assert session is not None
         fills = []
         for code in sorted(self._ledger.positions):
+            for other in tuple(self._live.get(code, ())):
+                self._end(other, "cancelled", "exit_at_close")
             order = self._new(code, "exit_at_close", 0, tif="day", tag="at_end")
-            reference, stale = price(code) or (int(self._market.last[code]), 0)
+            old = (session.close - int(self._market.last_end[code])) // MINUTE
+            reference, stale = price(code) or (int(self._market.last[code]), old)
             fills.append(
                 self._fill(
                     order, -self._ledger.positions[code].shares, reference,

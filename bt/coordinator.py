@@ -54,6 +54,17 @@ class Source(Protocol):
         """Prepared sessions in order, some at a time."""
 
 
+@dataclass(frozen=True)
+class Agenda:
+    """Which sessions are played: number of the first in the schedule, how many, whether the last one is the one the run was
+    asked to end with (otherwise data or calendar ended earlier), and what happens to positions at the end."""
+
+    first: int
+    total: int
+    complete: bool
+    at_end: Literal["mark", "close"] = "mark"
+
+
 @dataclass
 class SessionState:
     """What is true of the session being played; made anew for each."""
@@ -85,12 +96,6 @@ class SessionCoordinator:
         Decides the markings, nothing else.
     requested : sequence of str
         Streams asked for, "1m" is always there.
-    first, total : int
-        Number of the first session in the schedule, and how many there are.
-    complete : bool
-        Whether the last session is the one the run was asked to end with; otherwise data or calendar ended earlier.
-    at_end : {"mark", "close"}
-        What happens to positions at the end.
     """
 
     def __init__(
@@ -101,10 +106,7 @@ class SessionCoordinator:
         source: Source,
         engine: Engine,
         recorder: Recorder,
-        first: int,
-        total: int,
-        complete: bool,
-        at_end: str,
+        agenda: Agenda,
         progress: Progress | None = None,
     ) -> None:
         self._mode: Mode = mode
@@ -112,9 +114,7 @@ class SessionCoordinator:
         self._source = source
         self._engine = engine
         self._recorder = recorder
-        self._first, self._total = first, total
-        self._complete = complete
-        self._at_end = at_end
+        self._agenda = agenda
         self._progress = progress
         self.timings = Timings()
         self.markings: dict[str, Marking] = {}
@@ -131,7 +131,7 @@ class SessionCoordinator:
         while (window := self._queues(windows)) is not None:
             for i in range(len(window.sessions)):
                 state = self._initialize()
-                last = number + 1 == self._total
+                last = number + 1 == self._agenda.total
                 self._activate(state, window, i)
                 outcome = self._stream(window, i, number, last=last)
                 self._end(state, window, i, outcome)
@@ -173,7 +173,9 @@ class SessionCoordinator:
     def _stream(self, window: PreparedWindow, i: int, number: int, *, last: bool) -> SessionOutcome:
         began = wall.perf_counter()
         with self._phase("stream"):
-            outcome = self._engine.play(window.sessions[i], self._first + number, last=last, at_end=self._at_end)
+            outcome = self._engine.play(
+                window.sessions[i], self._agenda.first + number, last=last, at_end=self._agenda.at_end
+            )
         self.timings.sessions[-1]["stream"] = wall.perf_counter() - began
         return outcome
 
@@ -184,14 +186,14 @@ class SessionCoordinator:
             self._recorder.session(outcome, window.quality[i], window.guards[i], failed)
             if self._progress is not None:
                 totals = self._recorder.totals
-                self._progress(totals.sessions, self._total, totals.bars)
+                self._progress(totals.sessions, self._agenda.total, totals.bars)
 
     def _advance(self, number: int, outcome: SessionOutcome) -> FinishReason | None:
         with self._phase("advance"):
             if outcome.stopped is not None:
                 self.stop_reason = outcome.stopped
                 return "stopped"
-            return self._finished() if number == self._total else None
+            return self._finished() if number == self._agenda.total else None
 
     def _finished(self) -> FinishReason:
-        return "end_date" if self._complete else "no_more_data"
+        return "end_date" if self._agenda.complete else "no_more_data"

@@ -135,6 +135,7 @@ class Engine:
             market.now, market.elapsed, played = clock.now, session.minutes, session.minutes
             self._close(stage, last=last, at_end=at_end, empty=empty)
             stopped = self._stopped()
+        market.last_end[stage.tape.code] = stage.ends()
         marks = Marks(stage.index, stage.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
         volume = stage.volume([f for p in self.players for f in p.book.output.fills])
@@ -206,7 +207,7 @@ class Engine:
             cross = show.cross
             if cross is not None and cross.feed.start[end] < cross.feed.start[end + 1]:
                 show.on_minute(cross.rows(end, book.shares), book)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self._raised(player, error)
         if book.has_events:
             self._tell(player)
@@ -223,7 +224,9 @@ class Engine:
                 book.expire()
             if last and at_end == "close":
                 self._tell_fills(player, book.close_all(stage.close_price))
+                book.expire()
             self._tell(player)
+            book.expire()  # what is ordered on being told comes after the close too
 
     # ------------------------------------------------------------------------------------------------------- callbacks
 
@@ -241,7 +244,7 @@ class Engine:
         if player.has(callback):
             try:
                 getattr(player.instance, callback)(value, player.book)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 self._raised(player, error)
 
     def _raised(self, player: Player, error: Exception) -> None:
@@ -317,7 +320,7 @@ class _Stage:
             for row, ids in zip(rows, player.ids, strict=False):
                 key = (row.cls, tuple(sorted(ids.items())))
                 if key not in made:
-                    made[key] = feed(tapes[row.interval], row, ids, names, zone, times)
+                    made[key] = feed(tapes[row.interval], row, ids, names=names, zone=zone, times=times)
                 feeds.append(made[key])
                 wanted.update(np.flatnonzero(np.diff(tapes[row.interval].start)).tolist())
             if feeds and "on_minute" in player.declaration.callbacks:
@@ -334,6 +337,10 @@ class _Stage:
             session, times.tolist(), tape, sorted(wanted), tape.take("open").values,
             units(tape.take("close").values), index, shows, dict(prepared.closing),
         )  # fmt: skip
+
+    def ends(self) -> npt.NDArray[np.int64]:
+        """The end of every bar, UTC microseconds, in playback order."""
+        return np.asarray(self.times, dtype=np.int64)[self.tape.begin] + MINUTE
 
     def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
         """The volume of each bar at whose open there was a fill, by (slot, code)."""

@@ -7,6 +7,7 @@ fill; `equity_curve` and `excursions` work on whole columns at the session's end
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,16 @@ class Change:
     cash: int
 
 
+class Moment(NamedTuple):
+    """When a fill happens: UTC microseconds, minute of session, at its open or its close; `seen` counts the symbol's bars
+    shown before."""
+
+    time: int
+    slot: int
+    seen: int
+    at_close: bool = False
+
+
 @dataclass(slots=True)
 class Closed:
     """A trade that ended, waiting for its excursions at the session's end."""
@@ -147,41 +158,30 @@ class Ledger:
         self.spans = list(self._span.values())
 
     def book_fill(
-        self,
-        code: int,
-        shares: int,
-        price: int,
-        commission: int,
-        *,
-        time: int,
-        slot: int,
-        bars: int,
-        reason: str,
-        tag: str,
-        at_close: bool = False,
+        self, code: int, shares: int, price: int, commission: int, moment: Moment, *, reason: str, tag: str
     ) -> int:
-        """Book a fill of signed `shares` at `price` in minute `slot`, at its open or its close; the position after it."""
+        """Book a fill of signed `shares` at `price`; the position after it. `reason` is the order's type."""
         held = self.positions.get(code)
         before = held.shares if held is not None else 0
         after = before + shares
         self.cash = fits(self.cash - shares * price - commission)
-        self.changes.append(Change(slot, code, shares, -shares * price - commission))
+        self.changes.append(Change(moment.slot, code, shares, -shares * price - commission))
         span = self._span.pop(code, None)
         if span is not None:
-            span.end = slot + at_close
+            span.end = moment.slot + moment.at_close
         reducing = 0 if before * shares >= 0 else min(abs(before), abs(shares))
         if held is not None and reducing:
             part = commission if reducing == abs(shares) else divide_half_even(commission * reducing, abs(shares))
             self._reduce(held, reducing, price, part)
             if held.shares == 0:
-                self.closed.append(Closed(held, code, 1 if before > 0 else -1, time, reason))
+                self.closed.append(Closed(held, code, 1 if before > 0 else -1, moment.time, reason))
                 del self.positions[code]
                 held = None
             commission -= part
             shares += reducing if before > 0 else -reducing
         if shares:
             if held is None:
-                held = self.positions[code] = Position(0, 0, time, bars, tag)
+                held = self.positions[code] = Position(0, 0, moment.time, moment.seen, tag)
             held.shares += shares
             held.cost = fits(held.cost + shares * price)
             held.entered += abs(shares)
@@ -189,7 +189,7 @@ class Ledger:
             held.commission += commission
         self.shares[code] = after
         if held is not None:
-            span = self._span[code] = Span(held, code, slot, held.shares, held.cost, held.realized)
+            span = self._span[code] = Span(held, code, moment.slot, held.shares, held.cost, held.realized)
             self.spans.append(span)
         return after
 

@@ -149,7 +149,7 @@ def _listed(item: RowField, column: Column, owner: str) -> Array:
 
 
 def feed(
-    tape: Tape, row: RowType, ids: Mapping[str, str], names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray
+    tape: Tape, row: RowType, ids: Mapping[str, str], *, names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray
 ) -> Feed:
     """What `row` shows of a tape. `ids` maps field names to the tape's column names."""
     owner = f"row type {row.cls.__name__}"
@@ -187,6 +187,7 @@ class MinuteRows:
         self,
         symbol: tuple[str, ...],
         code: IntArray,
+        *,
         fresh: npt.NDArray[np.bool_],
         position: IntArray,
         block: npt.NDArray[np.float64],
@@ -252,4 +253,7 @@ class CrossFeed:
         block.flags.writeable = fresh.flags.writeable = held.flags.writeable = False
         begin = int(self.feed.begin[a])
         constants = {f.name: constant(f, self.feed, begin, end) for f in self.feed.row.fields if f.source == "constant"}
-        return MinuteRows(self.symbols, self.codes, fresh, held, block, self.fields, constants)
+        return MinuteRows(
+            self.symbols, self.codes,
+            fresh=fresh, position=held, block=block, fields=self.fields, constants=constants,
+        )  # fmt: skip

@@ -22,7 +22,7 @@ import polars as pl
 
 from bt.book import Market, StrategyBook
 from bt.config import spec_hash, to_dict
-from bt.coordinator import FinishReason, SessionCoordinator
+from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
 from bt.errors import BtError, DataError, StrategyError, StrategyRaised
 from bt.features import Feature
@@ -282,8 +282,8 @@ def _replay(
         )  # fmt: skip
         coordinator = SessionCoordinator(
             "backtest", [made_plan.labels.get(i, f"{i}m") for i in made_plan.intervals], source=source, engine=engine,
-            recorder=recorder, first=span.first, total=span.last - span.first + 1, complete=span.complete,
-            at_end=spec.execution.at_end, progress=progress,
+            recorder=recorder, progress=progress,
+            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end),
         )  # fmt: skip
         raised: StrategyRaised | None = None
         reason: FinishReason = "stopped"
@@ -295,7 +295,7 @@ def _replay(
                 coordinator.stop_reason = str(error)
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
-            run = _finish(spec, digest, store, results, recorder, coordinator, reason, players, began)
+            run = _finish(_Played(spec, digest, store, results, recorder, coordinator, players, began), reason)
     except BaseException:
         results.discard()
         raise
@@ -312,13 +312,26 @@ def _book(spec: RunSpec, number: int, name: str, market: Market) -> StrategyBook
     return StrategyBook(name, market, spec.execution, account, spec.quality, seed=seed)
 
 
-def _finish(
-    spec: RunSpec, digest: str, store: Store, results: RunFolder | MemoryResults, recorder: Recorder,
-    coordinator: SessionCoordinator, reason: FinishReason, players: Sequence[Player], began: float,
-) -> Run:  # fmt: skip
+@dataclass(frozen=True)
+class _Played:
+    """A run that has been played, before its results are closed. `began` is the wall clock at its start."""
+
+    spec: RunSpec
+    digest: str
+    store: Store
+    results: RunFolder | MemoryResults
+    recorder: Recorder
+    coordinator: SessionCoordinator
+    players: Sequence[Player]
+    began: float
+
+
+def _finish(played: _Played, reason: FinishReason) -> Run:
+    spec, store, results, players = played.spec, played.store, played.results, played.players
+    digest, recorder, coordinator = played.digest, played.recorder, played.coordinator
     metrics, own = recorder.finish()
     totals, timings = recorder.totals, coordinator.timings
-    seconds = wall.perf_counter() - began
+    seconds = wall.perf_counter() - played.began
     failed = dict(totals.failed)
     summary: dict[str, Any] = {
         "run": None,

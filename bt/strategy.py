@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from bt.errors import StrategyError
 from bt.features import Feature
-from bt.model import Fill, Order, Session, instant
+from bt.model import Order, Session, instant
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 
 

@@ -43,6 +43,11 @@ class Prints(Idle):
         os.system("echo from a child")
 
 
+class Tells(Idle):
+    def on_session_start(self, session, book):
+        print("begun", flush=True)
+
+
 class Raises(Idle):
     def on_session_start(self, session, book):
         self.day = str(session)

@@ -274,4 +274,4 @@ class Dice:
 
     def dice(self, *of: Any) -> int:
         """A number that follows from the seed and `of`."""
-        return zlib.crc32(f"{self.seed}|{of}".encode()) * 2654435761 % 2**61
+        return zlib.crc32("|".join(map(str, (self.seed, *of))).encode()) * 2654435761 % 2**61

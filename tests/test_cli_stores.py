@@ -49,11 +49,19 @@ def test_sample_says_what_it_wrote_and_what_comes_next(bt, folder: Path):
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1].split(maxsplit=1) == ["next", "bt replay new/configs/sma_cross.toml"]
     written = {p.relative_to(folder / "new") for p in (folder / "new").rglob("*") if p.is_file()}
-    assert {p.name for p in written} >= {"2024-11-29.parquet", "sma_cross.toml", "sma_cross.py", "minutes.csv", "README.md"}
+    assert {p.name for p in written} >= {
+        "2024-11-29.parquet",
+        "sma_cross.toml",
+        "sma_cross.py",
+        "minutes.csv",
+        "README.md",
+    }
     again = bt("sample", "new", "--json")
     assert again.code == 0
     assert (again.json["files"], again.json["symbols"], again.json["sessions"]) == (len(written), 20, 30)
-    assert (folder / "new" / "configs" / "reversal.toml").read_bytes() == (ROOT / "data/configs/reversal.toml").read_bytes()
+    assert (folder / "new" / "configs" / "reversal.toml").read_bytes() == (
+        ROOT / "data/configs/reversal.toml"
+    ).read_bytes()
 
 
 def test_sample_writes_over_nothing(bt, folder: Path):
@@ -135,7 +143,9 @@ def test_data_with_a_calendar_counts_sessions_and_rows_outside(bt, folder: Path)
 def test_a_long_list_is_cut_unless_all_are_asked_for(bt, folder: Path):
     frame = pl.read_parquet(folder / "sample" / "2024-12-06.parquet")
     (folder / "many").mkdir()
-    pl.concat([frame, frame.with_columns(pl.concat_str(pl.lit("X"), "symbol").alias("symbol"))]).write_parquet(folder / "many" / "a.parquet")
+    pl.concat([frame, frame.with_columns(pl.concat_str(pl.lit("X"), "symbol").alias("symbol"))]).write_parquet(
+        folder / "many" / "a.parquet"
+    )
     answer = bt("data", "many")
     assert answer.out.splitlines()[-1].startswith("... and 20 more: --all shows them, --json gives them")
     assert "XTHIN" not in answer.out
@@ -208,7 +218,9 @@ def test_quality_for_people(bt):
 
 
 def test_quality_of_one_symbol_shows_its_sessions(bt):
-    answer = bt("quality", "sample", "--calendar", "XNYS", "--symbols", "ASHB", "--start", "2024-12-04", "--end", "2024-12-05")
+    answer = bt(
+        "quality", "sample", "--calendar", "XNYS", "--symbols", "ASHB", "--start", "2024-12-04", "--end", "2024-12-05"
+    )
     rows = answer.out.partition("ASHB by session")[2].splitlines()[2:4]
     assert [row.split() for row in rows] == [
         ["2024-12-04", "390", "390", "100.00", "-"],

@@ -36,7 +36,7 @@ MARKETS = {
     "btc": ("crypto-btcperp-2022", "*.parquet", "24/7", date(2022, 1, 2), date(2022, 1, 5), None),
     "etf": (
         "us-etf-universe-2019-12", "*.parquet", "XNYS", date(2019, 12, 19), date(2019, 12, 30),
-        ("AADR", "DBB", "GLD", "INDA", "IWM", "QQQ", "SPY", "UGA", "XLE"),
+        ("AADR", "DBB", "DBV", "FUT", "QLS", "SCIX", "SPY", "USDU"),
     ),
     "half": ("us-equity-spy-2024", "*.parquet", "XNYS", date(2024, 6, 27), date(2024, 7, 10), None),
     "outage": ("us-equity-spy-2024-ext", "*.parquet", "XNYS", date(2024, 5, 31), date(2024, 7, 16), None),

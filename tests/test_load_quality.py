@@ -49,7 +49,9 @@ def test_a_session_without_any_row_is_zero_and_no_gap_inside(store: Path, tmp_pa
     away = (pl.col("symbol") == "DUNE") & (pl.col("open_time").dt.date() == date(2024, 12, 4))
     frame.filter(~away).write_parquet(tmp_path / "a.parquet")
     found = load_quality(tmp_path, "XNYS")
-    row = found.table.row(by_predicate=(pl.col("symbol") == "DUNE") & (pl.col("session") == date(2024, 12, 4)), named=True)
+    row = found.table.row(
+        by_predicate=(pl.col("symbol") == "DUNE") & (pl.col("session") == date(2024, 12, 4)), named=True
+    )
     assert (row["present"], row["expected"], row["quality"], row["longest_gap_minutes"]) == (0, 390, 0.0, 390)
     assert found.worst.is_empty()
 

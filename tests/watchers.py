@@ -213,7 +213,7 @@ class Dice:
     def on_bar(self, row: Any, book: Any) -> None:
         self.knows.append(
             (book.now, row.symbol, book.position(row.symbol), book.cash, book.equity, book.gross, book.net,
-             book.buying_power, book.session_pnl, [order.id for order in book.open_orders()])
+             round(book.buying_power, 4), book.session_pnl, [order.id for order in book.open_orders()])
         )  # fmt: skip
         self._act((row.symbol, row.close_time, type(row).__name__), book, row.symbol)
 
@@ -313,7 +313,8 @@ def assert_same_table(run: bt.Run, name: str, judge: Sequence[Mapping[str, Any]]
     ours = [{c: row[c] for c in columns} for row in table(run, name)]
     theirs = [{c: row[c] for c in columns} for row in judge]
     for one, other in zip(ours, theirs, strict=False):
-        assert one == other, name
+        apart = {c: (one[c], other[c]) for c in columns if one[c] != other[c]}
+        assert not apart, (name, one, apart)
     assert len(ours) == len(theirs), (name, (ours[len(theirs) :] or theirs[len(ours) :])[0])
 
 

@@ -57,8 +57,7 @@ def _unusable(output: Output, data: DataSpec, error: DataError) -> int:
     if output.as_json:
         told = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
         output.json({"store": data.bars, "problems": problems, "error": told})
-    else:
-        output.message(block(str(error)))
+    output.message(block(str(error)))
     return error.exit_code
 
 

@@ -5,8 +5,10 @@ Where to look:
 1. `plan` gathers what the strategies declared, each column once;
 2. `window` loads some sessions with one query and puts them through the guards into canonical order;
 3. `history` brings the trailing windows and the warm-up bars up to the open;
-4. `columns` computes coarser bars, features, indicators and quality of a window;
-5. `preparer` does 2 to 4 window by window, the next one on another thread while this one replays.
+4. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
+   features of a window, after `checks`;
+5. `assembly` makes quality frames and sessions ready to be replayed;
+6. `preparer` does 2 to 5 window by window, the next one on another thread while this one replays.
 """
 
 from bt.prepare.plan import Plan, indicator_features, plan

@@ -6,16 +6,17 @@ A *group* is one symbol in one session, numbered ``session x symbols + code``; r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, outside, withheld
+from bt.guards import duplicates, fault_names, outside, withheld
 from bt.model import Schedule, Session
 from bt.schema import BAR_COLUMNS, MINUTE, OK, fault_code
-from bt.sessions import MinuteTable, TimeManager
+from bt.sessions import TimeManager
 from bt.store import Store
 
 IntArray = npt.NDArray[np.int64]
@@ -63,6 +64,18 @@ class Loaded:
     closing: dict[tuple[int, int], float]
 
 
+@dataclass(frozen=True)
+class _Ask:
+    """What to load: sessions `first` to `last`, rows stamped in [start, end) UTC microseconds, columns and symbols."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+    columns: tuple[str, ...]
+    symbols: Sequence[str] | None = None
+
+
 class Loader:
     """Loads windows of one run.
 
@@ -84,26 +97,22 @@ class Loader:
 
     def window(self, first: int, last: int) -> Loaded:
         """Every row from the first session's earlier midpoint to the last one's later midpoint, judged."""
-        border = self._time.borders(self._schedule, first, last)
-        table = self._time.minute_table(self._schedule, first, last)
-        # session k owns (border[k], border[k + 1]]
-        return self._judge(first, last, table, border, int(border[0]) + 1, int(border[-1]) + 1, self._columns, None)
+        border = self._time.borders(self._schedule, first, last)  # session k owns (border[k], border[k + 1]]
+        return self._judge(_Ask(first, last, int(border[0]) + 1, int(border[-1]) + 1, self._columns))
 
     def history(self, first: int, last: int, columns: Sequence[str], symbols: Sequence[str] | None = None) -> Minutes:
         """The good bars alone of some sessions; `symbols` None means all."""
+        start, end = int(self._schedule.open[first]), int(self._schedule.close[last])
+        return self._judge(_Ask(first, last, start, end, tuple(columns), symbols)).minutes
+
+    def _judge(self, ask: _Ask) -> Loaded:
+        first, last, start, end, columns = ask.first, ask.last, ask.start, ask.end, ask.columns
         border = self._time.borders(self._schedule, first, last)
         table = self._time.minute_table(self._schedule, first, last)
-        start, end = int(self._schedule.open[first]), int(self._schedule.close[last])
-        return self._judge(first, last, table, border, start, end, tuple(columns), symbols).minutes
-
-    def _judge(
-        self, first: int, last: int, table: MinuteTable, border: IntArray, start: int, end: int,
-        columns: tuple[str, ...], symbols: Sequence[str] | None,
-    ) -> Loaded:  # fmt: skip
         sessions = self.sessions(first, last)
         clean = self._store.clean(start, end)
         read = columns if clean else tuple(dict.fromkeys((*columns, *BAR_COLUMNS)))
-        frame = self._store.read(start, end, read, symbols=symbols).rechunk()
+        frame = self._store.read(start, end, read, symbols=ask.symbols).rechunk()
         n = len(self._store.symbols)
         time = frame["time"].to_numpy()
         code = frame["code"].to_numpy().astype(np.int64)
@@ -116,16 +125,8 @@ class Loader:
         closing: dict[tuple[int, int], float] = {}
         good = slot >= 0
         if not good.all():
-            out = ~good
-            at = session[out]
-            off_grid = time[out] % MINUTE != 0
-            if off_grid.any():  # a midpoint inside a minute: the instant decides, not the minute's label
-                exact = np.searchsorted(border, time[out][off_grid], side="left") - 1
-                at[off_grid] = np.clip(exact, 0, len(sessions) - 1)
-                slot[out] = np.where((at > session[out]) & (slot[out] == AFTER_CLOSE), BEFORE_OPEN, slot[out])
-            close = np.array([s.close for s in sessions], dtype=np.int64)
-            reports.append(outside(at, code[out], time[out], slot[out], close).frame)
-            closing = _closing_prices(frame.filter(pl.Series(out)), at, code[out], time[out], close)
+            report, closing = _outside(frame, _Placed(time, code, session, slot), ~good, border, sessions)
+            reports.append(report)
         if not clean:
             fault = frame.select(fault_code()).to_series().to_numpy()
             bad = good & (fault != OK)
@@ -143,7 +144,7 @@ class Loader:
             if (np.diff(key[order]) == 0).any():
                 if not set(BAR_COLUMNS) <= set(frame.columns):
                     every = tuple(dict.fromkeys((*columns, *BAR_COLUMNS)))
-                    return self._judge(first, last, table, border, start, end, every, symbols)
+                    return self._judge(replace(ask, columns=every))
                 frame, order, report = _without_duplicates(frame, order, session, code, slot)
                 reports.append(report)
             frame = frame[order]
@@ -151,6 +152,29 @@ class Loader:
         minutes = Minutes(sessions, first, n, frame.select(columns), code, session, slot, group)
         empty = withheld(*(np.zeros(0, np.int64),) * 3, []).frame
         return Loaded(minutes, pl.concat([empty, *reports]), closing)
+
+
+class _Placed(NamedTuple):
+    """Rows of a window: times (us), codes, the session each belongs to, its slot or outside reason."""
+
+    time: IntArray
+    code: IntArray
+    session: IntArray
+    slot: IntArray
+
+
+def _outside(
+    frame: pl.DataFrame, rows: _Placed, out: npt.NDArray[np.bool_], border: IntArray, sessions: Sequence[Session]
+) -> tuple[pl.DataFrame, dict[tuple[int, int], float]]:
+    """The report of the rows marked in `out`, and the closing prices among them."""
+    time, code, session, slot = (values[out] for values in rows)
+    off_grid = time % MINUTE != 0
+    if off_grid.any():  # a midpoint inside a minute: the instant decides, not the minute's label
+        exact = np.searchsorted(border, time[off_grid], side="left") - 1
+        session[off_grid] = np.clip(exact, 0, len(sessions) - 1)
+    close = np.array([s.close for s in sessions], dtype=np.int64)
+    report = outside(session, code, time, slot, close).frame
+    return report, _closing_prices(frame.filter(pl.Series(out)), session, code, time, close)
 
 
 def _closing_prices(

@@ -97,7 +97,9 @@ def _listed(root: Path) -> list[str]:
         days = json.loads(manifest.read_text(encoding="utf-8"))["days"].values()
         paths = sorted(str(root / day["file"]) for day in days)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{manifest}: it must be a store's manifest, was not ({error}); run `bt ingest` again") from error
+        raise DataError(
+            f"{manifest}: it must be a store's manifest, was not ({error}); run `bt ingest` again"
+        ) from error
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         raise DataError(f"{missing[0]}: file must exist as {manifest} names it, was missing; run `bt ingest` again")

@@ -9,7 +9,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
-from oracle.account import Ledger, Order, money, whole
+from oracle.account import UNIT, Ledger, Order, money, whole
 from oracle.features import as_decimal
 from oracle.market import Bar, Day, instant
 
@@ -222,7 +222,7 @@ class Book:
         value = self.ledger.value(symbol, self._present.marks)
         return SimpleNamespace(
             shares=held.shares,
-            avg_price=money(held.cost) / abs(held.shares),
+            avg_price=held.cost / (abs(held.shares) * UNIT),
             price=self.price(symbol),
             value=money(value),
             unrealized_pnl=money(value - held.side * held.cost),

@@ -1,0 +1,107 @@
+"""What a window's columns become: quality frames, and sessions ready to be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.indicators import Trailed
+from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
+from bt.prepare.columns import Grouped
+from bt.prepare.computing import Computed
+from bt.prepare.plan import TRADED, Plan, Wanted
+from bt.prepare.window import Minutes
+from bt.quality import Grid, session_quality
+from bt.schema import MINUTE
+
+IntArray = npt.NDArray[np.int64]
+
+COARSE = ("n_obs", "n_expected", "closed_by")
+
+
+def _rows(over: Grouped, number: int) -> slice:
+    """Rows of the window's session `number`."""
+    edge = np.searchsorted(over.session, [number, number + 1])
+    return slice(int(edge[0]), int(edge[1]))
+
+
+def _grid(session: Session, over: Grouped, number: int) -> Grid:
+    """The minutes or bins of one session."""
+    if over.bins is None:
+        times = slot_times(session)
+        return Grid(times, times + MINUTE, np.ones(len(times), dtype=np.int64))
+    a, b = int(over.bins.offset[number]), int(over.bins.offset[number + 1])
+    return Grid(over.bins.open_time[a:b], over.bins.close_time[a:b], over.bins.expected[a:b])
+
+
+def quality_frame(bars: Mapping[int, Grouped], minutes: Minutes, number: int) -> pl.DataFrame:
+    """Quality of every symbol and interval (in minutes) in the window's session `number`; see `session_quality`."""
+    frames = []
+    for interval, over in bars.items():
+        rows = _rows(over, number)
+        code, unit = over.code[rows], over.begin[rows]
+        if over.bins is not None and over.bin is not None:
+            unit = over.bin[rows] - over.bins.offset[number]
+            whole = over.frame["n_obs"].to_numpy()[rows] == over.bins.expected[over.bin[rows]]
+            code, unit = code[whole], unit[whole]
+        made = session_quality(code, unit, minutes.symbols, _grid(minutes.sessions[number], over, number))
+        frames.append(made.with_columns(pl.lit(interval, dtype=pl.Int64).alias("interval")))
+    return pl.concat(frames)
+
+
+def quality_columns(plan: Plan, bars: Mapping[int, Grouped], minutes: Minutes) -> dict[int, Column]:
+    """Quality as of each row's end, for the intervals that show it."""
+    made = {}
+    stride = max(s.minutes for s in minutes.sessions) + 1
+    key = minutes.group * stride + minutes.slot
+    for interval in plan.quality_on:
+        over = bars[interval]
+        first = np.searchsorted(key, over.group * stride)
+        present = np.searchsorted(key, over.group * stride + over.end) - first
+        made[interval] = Column(np.divide(100.0 * present, over.end))
+    return made
+
+
+def prepared_session(
+    plan: Plan,
+    computed: Computed,
+    session: Session,
+    number: int,
+    *,
+    as_of: Mapping[int, Column],
+    trailed: Mapping[str, Trailed],
+    closing: Mapping[int, float],
+) -> PreparedSession:
+    """The window's session `number`: the bars of every interval shown, with their columns.
+
+    `as_of` is quality by interval for the whole window, `trailed` the indicators of this session, `closing` the price of
+    each symbol's row stamped at the close.
+    """
+    made = {}
+    for interval in {1, *plan.shown}:
+        over = computed.bars[interval]
+        rows = _rows(over, number)
+        named = dict.fromkeys((*plan.shown.get(interval, ()), *(TRADED if interval == 1 else COARSE)))
+        found = {name: Column(over.frame[name].to_numpy()[rows]) for name in named}
+        for id_, values in computed.columns[interval].items():
+            found[id_] = Column(values.values[rows], None if values.null is None else values.null[rows])
+        if interval in as_of:
+            found["quality"] = Column(as_of[interval].values[rows])
+        for wanted in plan.trailing:
+            if interval in wanted.on:
+                found |= _trailing_columns(wanted, trailed[wanted.id], over.code[rows], over.end[rows])
+        made[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
+    return PreparedSession(session, made, closing)
+
+
+def _trailing_columns(wanted: Wanted, trailed: Trailed, code: IntArray, end: IntArray) -> dict[str, Column]:
+    """An indicator and its sessions used, on rows of `code` that end at slot count `end`."""
+    at = (end - 1, code) if wanted.feature.at == "minute" else (code,)
+    null = trailed.null[at]
+    return {
+        wanted.id: Column(trailed.values[at], null if null.any() else None),
+        f"{wanted.id}_sessions": Column(trailed.used[at]),
+    }

@@ -1,0 +1,158 @@
+"""Coarser bars and features of one window after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.errors import DataError
+from bt.features import Feature, Pieces
+from bt.model import Column
+from bt.prepare.checks import check_feature
+from bt.prepare.columns import Bars, Grouped, Resampling, collect, grouped_minutes, without
+from bt.prepare.plan import Plan
+from bt.prepare.window import Minutes
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A window's bars by interval, the features each interval shows by column id, and the groups dropped, with why."""
+
+    bars: Mapping[int, Grouped]
+    columns: Mapping[int, Mapping[str, Column]]
+    failed: Mapping[int, str]
+
+    def kept(self) -> Computed:
+        """Without the groups that were dropped."""
+        if not self.failed:
+            return self
+        some = next(iter(self.bars.values()))
+        drop = np.zeros(max(int(some.group.max(initial=0)), *self.failed) + 1, dtype=bool)
+        drop[list(self.failed)] = True
+        keep = {i: ~drop[b.group] for i, b in self.bars.items()}
+        columns = {i: {k: _kept(c, keep[i]) for k, c in made.items()} for i, made in self.columns.items()}
+        return Computed({i: without(b, drop) for i, b in self.bars.items()}, columns, self.failed)
+
+
+def _kept(values: Column, keep: npt.NDArray[np.bool_]) -> Column:
+    return Column(values.values[keep], None if values.null is None else values.null[keep])
+
+
+@dataclass
+class _Values:
+    """Feature columns by id, in feature order, and the groups in which one could not be computed."""
+
+    columns: dict[str, Column] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Expressions:
+    """Expressions over one interval that share their warm-up."""
+
+    over: Bars
+    features: Sequence[Feature]
+    pieces: Pieces
+
+
+def _apart(over: Bars, feature: Feature, minutes: Minutes) -> tuple[Column, dict[int, str]]:
+    """An expression symbol by symbol and session by session, so that only the culprits' groups are dropped."""
+    values, culprits = over.piecewise(feature)
+    first, symbols = minutes.first, minutes.symbols
+    return values, {(session - first) * symbols + code: why for code, session, why in culprits if session >= first}
+
+
+class Computer:
+    """Computes windows in order; each symbol's last bars are carried from one to the next.
+
+    Parameters
+    ----------
+    tails : mapping
+        Warm-up bars before the first window, by interval (see `bt.prepare.history.warm_up`).
+    isolate : bool
+        A feature that raises drops the symbols and sessions it raises for; otherwise DataError.
+    """
+
+    def __init__(self, plan: Plan, scale: IntArray, tails: Mapping[int, pl.DataFrame], *, isolate: bool) -> None:
+        self._plan = plan
+        self._scale = scale
+        self._tails = dict(tails)
+        self._isolate = isolate
+        self._checked = False
+
+    def window(self, minutes: Minutes) -> Computed:
+        """Bars of every interval and every feature, as a column of each interval that shows it."""
+        bars = {1: grouped_minutes(minutes)}
+        over = {1: self._over(bars[1], minutes)} if self._plan.on(1) else {}
+        resampling = Resampling.of(minutes, self._plan.intervals)
+        coarse, values = self._collect(over, resampling, minutes)
+        bars |= coarse
+        more = {i: self._over(bars[i], minutes) for i in self._plan.intervals if self._plan.on(i)}
+        if more:
+            _, second = self._collect(more, None, minutes)
+            values = _Values(values.columns | second.columns, values.failed | second.failed)
+        self._checked = True
+        over |= more
+        self._tails = {i: o.tail() for i, o in over.items()}
+        return Computed(bars, self._shown(bars, over, values, minutes), values.failed)
+
+    def _over(self, bars: Grouped, minutes: Minutes) -> Bars:
+        """One interval's bars in feature order, behind their warm-up; the features are checked the first time."""
+        interval = bars.interval
+        tail = self._tails.get(interval, pl.DataFrame(schema={"code": pl.Int64, "session": pl.Int64}))
+        need, columns = self._plan.need(interval), self._plan.inputs(interval)
+        over = Bars(bars, tail, minutes.first, scale=self._scale, need=need, columns=columns)
+        if not self._checked:
+            for wanted in self._plan.on(interval):
+                check_feature(over, wanted, minutes.first)
+        return over
+
+    def _shown(
+        self, bars: Mapping[int, Grouped], over: Mapping[int, Bars], values: _Values, minutes: Minutes
+    ) -> dict[int, dict[str, Column]]:
+        """Each feature on the rows that show it: its own bars, or joined as-of onto others."""
+        most = max(s.minutes for s in minutes.sessions)
+        made: dict[int, dict[str, Column]] = {i: {} for i in bars}
+        for wanted in self._plan.features:
+            mine, found = over[wanted.feature.minutes], values.columns[wanted.id]
+            within = wanted.feature.within == "session"
+            for rows in wanted.on:
+                if rows == wanted.feature.minutes:
+                    made[rows][wanted.id] = mine.own(found)
+                else:
+                    made[rows][wanted.id] = mine.asof(found, bars[rows], minutes.groups, most, within=within)
+        return made
+
+    def _collect(
+        self, over: Mapping[int, Bars], resampling: Resampling | None, minutes: Minutes
+    ) -> tuple[dict[int, Grouped], _Values]:
+        """One collection: coarser bars, and the features over `over`."""
+        wanted = {w.id: w.feature for i in over for w in self._plan.on(i)}
+        ids = {id(feature): id_ for id_, feature in wanted.items()}
+        some = [_Expressions(o, *p) for i, o in over.items() for p in o.plan([w.feature for w in self._plan.on(i)])]
+        coarse = [] if resampling is None else list(resampling.plans)
+        values = _Values()
+        try:
+            frames = collect([*coarse, *(e.pieces.lazy for e in some)])
+        except Exception as error:
+            if not self._isolate:
+                raise DataError(f"feature: it must not raise, but did: {type(error).__name__}: {error}") from error
+            frames = collect(coarse)
+            for expressions in some:
+                for feature in expressions.features:
+                    values.columns[ids[id(feature)]], failed = _apart(expressions.over, feature, minutes)
+                    values.failed = failed | values.failed
+        else:
+            for expressions, frame in zip(some, frames[len(coarse) :], strict=True):
+                for k, feature in enumerate(expressions.features):
+                    values.columns[ids[id(feature)]] = expressions.pieces.place(frame[str(k)])
+        values.columns |= {
+            w.id: bars.exact(w.feature) for i, bars in over.items() for w in self._plan.on(i) if w.feature.kind == "sma"
+        }
+        return ({} if resampling is None else resampling.finish(frames[: len(coarse)])), values
