@@ -238,7 +238,7 @@ class Range:
 
 
 def session_range(time: TimeManager, store: Store, start: date, end: date) -> Range:
-    """The sessions from `start` to `end` that the data reaches.
+    """The sessions from `start` to `end` that the data reaches: up to the one that its last row belongs to.
 
     Raises
     ------
@@ -250,7 +250,8 @@ def session_range(time: TimeManager, store: Store, start: date, end: date) -> Ra
     schedule = time.schedule(max(earliest, time.earliest), end)
     inside = [i for i, name in enumerate(schedule.names) if name >= start]
     first, asked = inside[0], inside[-1]
-    reached = [i for i in inside if int(schedule.open[i]) <= ends]
+    borders = time.borders(schedule, first, asked)
+    reached = [i for i, border in zip(inside, borders[:-1].tolist(), strict=True) if border < ends]
     if not reached or int(schedule.close[asked]) <= begins:
         raise DataError(
             f"{store.data.bars}: the range must hold bars, was {start} to {end}; the store has {instant(begins):%Y-%m-%d} to "

@@ -24,6 +24,21 @@ OK, OFF_GRID, NON_FINITE, NON_POSITIVE, INCONSISTENT, DUPLICATE, CONFLICT = rang
 """Fault codes: 0 is a good row, ``code - 1`` indexes FAULT_REASONS."""
 
 
+def _positive() -> pl.Expr:
+    return pl.all_horizontal([pl.col(c) > 0 for c in PRICES])
+
+
+def _in_order() -> pl.Expr:
+    return (pl.col("high") >= pl.max_horizontal("open", "close", "low")) & (
+        pl.col("low") <= pl.min_horizontal("open", "close")
+    )
+
+
+def sound_prices() -> pl.Expr:
+    """Whether a row's four prices are finite, positive and in order, whatever its volume; null where one is null."""
+    return pl.all_horizontal([pl.col(c).is_finite() for c in PRICES]) & _positive() & _in_order()
+
+
 def fault_code() -> pl.Expr:
     """UInt8 fault code of each row by itself: OK, OFF_GRID, NON_FINITE, NON_POSITIVE or INCONSISTENT.
 
@@ -32,20 +47,14 @@ def fault_code() -> pl.Expr:
     """
     values = [pl.col(c) for c in BAR_COLUMNS]
     finite = pl.all_horizontal([v.is_not_null() & v.cast(pl.Float64).is_finite() for v in values])
-    positive = pl.all_horizontal([pl.col(c) > 0 for c in PRICES])
-    consistent = (
-        (pl.col("high") >= pl.max_horizontal("open", "close", "low"))
-        & (pl.col("low") <= pl.min_horizontal("open", "close"))
-        & (pl.col("volume") >= 0)
-    )
     return (
         pl.when(pl.col("time") % MINUTE != 0)
         .then(OFF_GRID)
         .when(~finite)
         .then(NON_FINITE)
-        .when(~positive)
+        .when(~_positive())
         .then(NON_POSITIVE)
-        .when(~consistent)
+        .when(~(_in_order() & (pl.col("volume") >= 0)))
         .then(INCONSISTENT)
         .otherwise(OK)
         .cast(pl.UInt8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import pytest
 from crosses import Cross, Dice, MultiInterval, VolumeSurge
 from judge import Entry, Market, assert_equal
 
-COSTS = {"commission_per_share": 0.005}
-RICH = {"cash": 1e9, "leverage": 0.0}
+PLAIN = {"commission_per_share": 0.005}
+RICH = {"cash": 1e9}
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +25,55 @@ def spy(shared_data: Path) -> Market:
 @pytest.mark.parametrize("strategy", [Cross, MultiInterval, VolumeSurge])
 def test_spy_2024(spy: Market, strategy: type, tif: str) -> None:
     mine = assert_equal(
-        spy, [Entry("s", lambda: strategy(spy.flat_us))], execution={**COSTS, "time_in_force": tif}, account={"cash": 1e9}
+        spy, [Entry("s", lambda: strategy(spy.flat_us))], execution={**PLAIN, "time_in_force": tif}, account=RICH
     )
     assert mine.run.fills.height > 1000
+    assert mine.run.summary["open_positions"] == 0
+
+
+def etf(shared_data: Path, every: int) -> Market:
+    """Every `every`-th of the ETFs in order of their bars, so the thinnest and the most liquid alike."""
+    folder = shared_data / "us-etf-universe-2019-12"
+    bars: Counter[str] = Counter()
+    with (folder / "coverage.csv").open() as file:
+        for row in csv.DictReader(file):
+            bars[row["symbol"]] += int(row["bars"])
+    symbols = tuple(sorted(symbol for symbol, _ in bars.most_common()[::every]))
+    return Market(sorted(folder.glob("*.parquet")), "XNYS", date(2019, 12, 16), date(2020, 1, 17), symbols)
+
+
+@pytest.fixture(scope="module")
+def some_etfs(shared_data: Path) -> Market:
+    return etf(shared_data, 6)
+
+
+@pytest.fixture(scope="module")
+def all_etfs(shared_data: Path) -> Market:
+    return etf(shared_data, 1)
+
+
+def play_etfs(market: Market, strategy: type, tif: str) -> None:
+    mine = assert_equal(
+        market, [Entry("s", lambda: strategy(market.flat_us))], execution={**PLAIN, "time_in_force": tif}, account=RICH
+    )
+    assert mine.run.fills.height > 5000
+    assert mine.run.summary["expired" if tif == "day" else "open_orders"] > 0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "tif"), [(Cross, "day"), (Cross, "gtc"), (MultiInterval, "gtc"), (VolumeSurge, "day")]
+)
+def test_some_etfs(some_etfs: Market, strategy: type, tif: str) -> None:
+    assert len(some_etfs.symbols or ()) == 160
+    play_etfs(some_etfs, strategy, tif)
+
+
+@pytest.mark.slow  # minutes each: `just equality-full`
+@pytest.mark.parametrize("tif", ["day", "gtc"])
+@pytest.mark.parametrize("strategy", [Cross, MultiInterval, VolumeSurge])
+def test_all_etfs(all_etfs: Market, strategy: type, tif: str) -> None:
+    assert len(all_etfs.symbols or ()) == 956
+    play_etfs(all_etfs, strategy, tif)
 
 
 # ---------------------------------------------------------------------------------------------------------- by chance

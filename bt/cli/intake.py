@@ -43,8 +43,7 @@ def write_the_sample(output: Output, folder: Path) -> int:
         ("store", f"{folder / 'sample'}: {len(SYMBOLS)} invented symbols, {SESSIONS} sessions of {CALENDAR}, {START} to {END}"),
         ("configs", ", ".join(path.name for path in configs)),
         ("about it", str(folder / "README.md")),
-        ("next", f"bt replay {first}"),
-    ])  # fmt: skip
+    ], whole=[("next", f"bt replay {first}")])  # fmt: skip
     return DONE
 
 
@@ -108,9 +107,8 @@ def _tell(output: Output, report: IngestReport, calendar: str) -> None:
     lines += [
         ("store", f"{report.store}: {plural(report.symbols, 'symbol')}, {plural(report.days, 'day')}, {report.bars:,} bars, {size(report.bytes)}"),
         ("written", f"{plural(report.days_written, 'day')}"),
-        ("next", f"bt data {report.store} --calendar {calendar or 'NAME'}"),
     ]  # fmt: skip
-    facts(output, lines)
+    facts(output, lines, whole=[("next", f"bt data {report.store} --calendar {calendar or 'NAME'}")])
     samples = [row for source in report.sources if source.status != "known" for row in _samples(source)]
     if samples:
         heads = ("reason", "symbol", "column", "value", "file", "rows", "line")

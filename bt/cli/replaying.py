@@ -76,7 +76,7 @@ def _answer(output: Output, run: Run) -> None:
         output.text(str(run.path))
     else:
         speed = f"{summary['seconds']['total']:.1f} s, {summary['bars_per_second']:,.0f} bars/s, {summary['peak_rss_mb']:,.0f} MB"
-        facts(output, [*summary_lines(summary), ("took", speed), ("run", str(run.path))])
+        facts(output, [*summary_lines(summary), ("took", speed)], whole=[("run", str(run.path))])
         _by_strategy(output, run)
     for note in notes:
         output.warn(note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import date
 
@@ -21,18 +20,24 @@ SHOWN = 20
 
 def console(output: Output) -> Console:
     """A console on standard output, as wide as the terminal; a pipe gets whole lines."""
-    wide = None if output.results.isatty() or "COLUMNS" in os.environ else UNBOUNDED
+    wide = None if output.results.isatty() else UNBOUNDED
     return Console(file=output.results, width=wide, highlight=False, emoji=False, markup=False)
 
 
-def facts(output: Output, lines: Iterable[tuple[str, str]]) -> None:
-    """Names and texts in two columns; long texts go on below their own column."""
+def facts(output: Output, lines: Sequence[tuple[str, str]], *, whole: Sequence[tuple[str, str]] = ()) -> None:
+    """Names and texts in two columns; long texts go on below their own column, those of `whole` are never broken.
+
+    `whole` comes last: commands and paths that people copy.
+    """
+    width = max(len(name) for name, _ in (*lines, *whole))
     table = _table()
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="bold", no_wrap=True, min_width=width)
     table.add_column(overflow="fold")
     for name, text in lines:
         table.add_row(name, Text(text))
     _print(output, table)
+    for name, text in whole:
+        output.text(f"{name:<{width}}  {text}")
 
 
 def listing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from bt.prepare.columns import Grouped
 from bt.prepare.computing import Computed
 from bt.prepare.plan import TRADED, Plan, Wanted
 from bt.prepare.window import Minutes
-from bt.quality import Grid, session_quality
+from bt.quality import Grid, quality
 from bt.schema import MINUTE
 
 IntArray = npt.NDArray[np.int64]
@@ -28,28 +28,30 @@ def _rows(over: Grouped, number: int) -> slice:
     return slice(int(edge[0]), int(edge[1]))
 
 
-def _grid(session: Session, over: Grouped, number: int) -> Grid:
-    """The minutes or bins of one session."""
-    if over.bins is None:
-        times = slot_times(session)
-        return Grid(times, times + MINUTE, np.ones(len(times), dtype=np.int64))
-    a, b = int(over.bins.offset[number]), int(over.bins.offset[number + 1])
-    return Grid(over.bins.open_time[a:b], over.bins.close_time[a:b], over.bins.expected[a:b])
+def _grid(sessions: Sequence[Session], over: Grouped) -> Grid:
+    """The minutes or bins of a window's sessions."""
+    if over.bins is not None:
+        return Grid(over.bins.open_time, over.bins.close_time, over.bins.expected, over.bins.offset)
+    times = np.concatenate([slot_times(s) for s in sessions])
+    offset = np.concatenate([[0], np.cumsum([s.minutes for s in sessions])]).astype(np.int64)
+    return Grid(times, times + MINUTE, np.ones(len(times), dtype=np.int64), offset)
 
 
-def quality_frame(bars: Mapping[int, Grouped], minutes: Minutes, number: int) -> pl.DataFrame:
-    """Quality of every symbol and interval (in minutes) in the window's session `number`; see `session_quality`."""
+def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes) -> list[pl.DataFrame]:
+    """Quality of every symbol and interval (in minutes), a frame per session of the window; see `bt.quality.quality`."""
     frames = []
     for interval, over in bars.items():
-        rows = _rows(over, number)
-        code, unit = over.code[rows], over.begin[rows]
-        if over.bins is not None and over.bin is not None:
-            unit = over.bin[rows] - over.bins.offset[number]
-            whole = over.frame["n_obs"].to_numpy()[rows] == over.bins.expected[over.bin[rows]]
-            code, unit = code[whole], unit[whole]
-        made = session_quality(code, unit, minutes.symbols, _grid(minutes.sessions[number], over, number))
+        grid = _grid(minutes.sessions, over)
+        session, code, unit = over.session, over.code, over.begin
+        if over.bins is None or over.bin is None:
+            unit = unit + grid.offset[session]
+        else:
+            whole = over.frame["n_obs"].to_numpy() == over.bins.expected[over.bin]
+            session, code, unit = session[whole], code[whole], over.bin[whole]
+        made = quality(session, code, unit, minutes.symbols, grid)
         frames.append(made.with_columns(pl.lit(interval, dtype=pl.Int64).alias("interval")))
-    return pl.concat(frames)
+    per = minutes.symbols
+    return [pl.concat([f.slice(i * per, per) for f in frames]).drop("session") for i in range(len(minutes.sessions))]
 
 
 def quality_columns(plan: Plan, bars: Mapping[int, Grouped], minutes: Minutes) -> dict[int, Column]:

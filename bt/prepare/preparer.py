@@ -13,7 +13,7 @@ import polars as pl
 
 from bt.guards import report
 from bt.model import PreparedSession, RunSpec, Schedule
-from bt.prepare.assembly import prepared_session, quality_columns, quality_frame
+from bt.prepare.assembly import prepared_session, quality_columns, quality_frames
 from bt.prepare.checks import check_faults, check_stamps
 from bt.prepare.computing import Computer
 from bt.prepare.history import Trailing, warm_up
@@ -133,7 +133,7 @@ class Preparer:
             trailed = self._trailing.add(minutes)
         numbers = range(len(minutes.sessions))
         with timer("quality"):
-            quality = [quality_frame(computed.bars, minutes, i) for i in numbers]
+            quality = quality_frames(computed.bars, minutes)
             shown = computed.kept()
             as_of = quality_columns(self._plan, shown.bars, minutes)
         with timer("features"):

@@ -15,7 +15,7 @@ import polars as pl
 
 from bt.guards import duplicates, fault_names, outside, withheld
 from bt.model import Schedule, Session
-from bt.schema import BAR_COLUMNS, MINUTE, OK, fault_code
+from bt.schema import BAR_COLUMNS, MINUTE, OK, PRICES, fault_code, sound_prices
 from bt.sessions import TimeManager
 from bt.store import Store
 
@@ -180,12 +180,20 @@ def _outside(
 def _closing_prices(
     frame: pl.DataFrame, session: IntArray, code: IntArray, time: IntArray, close: IntArray
 ) -> dict[tuple[int, int], float]:
-    """The close price of the row stamped at each close, where it is sound."""
+    """The close price of the row stamped at each close, where its prices are sound; copies that disagree give none.
+
+    A `frame` without all prices comes from files in which every row is sound.
+    """
     if "close" not in frame.columns:
         return {}
-    price = frame["close"].to_numpy()
-    at = np.flatnonzero((time == close[session]) & np.isfinite(price) & (price > 0))
-    return {(int(session[i]), int(code[i])): float(price[i]) for i in at}
+    sound = time == close[session]
+    if set(PRICES) <= set(frame.columns):
+        sound &= frame.select(sound_prices()).to_series().fill_null(False).to_numpy()
+    found: dict[tuple[int, int], set[float]] = {}
+    price = frame["close"]
+    for i in np.flatnonzero(sound).tolist():
+        found.setdefault((int(session[i]), int(code[i])), set()).add(price[i])
+    return {key: prices.pop() for key, prices in found.items() if len(prices) == 1}
 
 
 def _without_duplicates(

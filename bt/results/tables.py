@@ -6,6 +6,8 @@ symbols as Enum or String. A table holds money as Float64 currency, times as Dat
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import polars as pl
 
@@ -106,6 +108,8 @@ def currency(units: pl.Series) -> pl.Series:
     Polars' own ``/`` by a scalar multiplies by a reciprocal. NumPy's would first round what exceeds 53 bits, so whole
     units and remainder of large amounts are divided apart: each is exact in a double, and only the last step rounds.
     """
+    if not units.null_count() and len(units) and -(1 << 53) <= units.min() <= units.max() <= 1 << 53:  # type: ignore[operator]
+        return pl.Series(units.name, units.to_numpy() / UNIT)
     amount = units.fill_null(0).to_numpy()
     whole = amount // UNIT
     values = np.where(np.abs(amount) <= 1 << 53, amount / UNIT, whole + (amount - whole * UNIT) / UNIT)
@@ -148,9 +152,13 @@ def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 def in_order(table: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
     """Conforming frames as one, sorted as the table is."""
-    return pl.concat([empty(table), *frames]).sort(ORDER[table], maintain_order=True)
+    whole = frames[0] if len(frames) == 1 else pl.concat([empty(table), *frames])
+    if whole.height < 2:
+        return whole
+    return whole.sort(ORDER[table], maintain_order=True)
 
 
+@cache
 def empty(table: str) -> pl.DataFrame:
     """The table without rows."""
     return SCHEMAS[table].to_frame()

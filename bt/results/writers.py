@@ -165,7 +165,9 @@ class OrdersWriter:
 
     def end_session(self, session: date) -> None:
         """`session` is over: orders appended since the last one ended in it."""
-        ended = pl.concat(self._buffer) if self._buffer else empty("orders")
+        if not self._buffer:
+            return
+        ended = pl.concat(self._buffer)
         self._buffer.clear()
         self._add(self._on_time, ended.filter(pl.col("session") == session))
         self._add_late(ended.filter(pl.col("session") != session))
