@@ -20,6 +20,10 @@ main *ARGS:
 test *ARGS:
     python3 tasks.py test {{ ARGS }}
 
+# the equality suite on whole universes, against the oracle (some ten minutes; needs ../shared)
+equality-full *ARGS:
+    {{ bin }}/pytest -q -n 2 -m slow {{ ARGS }}
+
 # ruff: rules and formatting
 lint:
     {{ bin }}/ruff check . && {{ bin }}/ruff format --check .

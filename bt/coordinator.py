@@ -190,8 +190,8 @@ class SessionCoordinator:
 
     def _advance(self, number: int, outcome: SessionOutcome) -> FinishReason | None:
         with self._phase("advance"):
-            if outcome.stopped is not None:
-                self.stop_reason = outcome.stopped
+            self.stop_reason = outcome.stopped or self._engine.stopped()
+            if self.stop_reason is not None:
                 return "stopped"
             return self._finished() if number == self._agenda.total else None
 

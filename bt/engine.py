@@ -111,6 +111,8 @@ class Engine:
         self.pace = pace
         self._zone = zone
         self._isolate = isolate
+        self._played = self._iterations = 0
+        self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
 
     def play(self, prepared: PreparedSession, number: int, *, last: bool, at_end: str) -> SessionOutcome:
@@ -123,25 +125,23 @@ class Engine:
         for player in self.players:
             player.book.begin()
         stage = _Stage.of(prepared, self.players, self._names, self._zone)
-        empty = len(stage.tape.code) == 0  # a session without any bar is not shown
-        for player in self.players:
-            if not empty:
-                self._call(player, "on_session_start", hours(session))
-                self._tell(player)
-        played, iterations = self._stream(stage, clock)
-        stopped = self._stopped()
-        if stopped is None:
-            clock.advance(session.close)
-            market.now, market.elapsed, played = clock.now, session.minutes, session.minutes
-            self._close(stage, last=last, at_end=at_end, empty=empty)
-            stopped = self._stopped()
+        self._played = self._iterations = 0
+        try:
+            self._live(stage, clock, last=last, at_end=at_end)
+        except StrategyRaised as error:
+            self.raised = error
+        played, stopped = self._played, self.stopped()
         market.last_end[stage.tape.code] = stage.ends()
         marks = Marks(stage.index, stage.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
         volume = stage.volume([f for p in self.players for f in p.book.output.fills])
-        return SessionOutcome(session, players, len(stage.tape.code), iterations, played, stopped, volume)
+        bars = stage.tape.start[played + 1]
+        return SessionOutcome(session, players, bars, self._iterations, played, stopped, volume)
 
-    def _stopped(self) -> str | None:
+    def stopped(self) -> str | None:
+        """Why the run must end now: a strategy raised, Ctrl-C, or book.stop; None if it goes on."""
+        if self.raised is not None:
+            return str(self.raised)
         if self.pace.stop.is_set():
             return "interrupted"
         for player in self.players:
@@ -149,14 +149,30 @@ class Engine:
                 return player.book.stop_reason
         return None
 
+    def _live(self, stage: _Stage, clock: Clock, *, last: bool, at_end: str) -> None:
+        """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""
+        session, market = stage.session, self.market
+        empty = len(stage.tape.code) == 0  # a session without any bar is not shown
+        for player in self.players:
+            if not empty:
+                self._call(player, "on_session_start", hours(session))
+                self._tell(player)
+        self._stream(stage, clock)
+        if self.stopped() is None:
+            clock.advance(session.close)
+            market.now, market.elapsed, self._played = clock.now, session.minutes, session.minutes
+            self._close(stage, last=last, at_end=at_end, empty=empty)
+
     # ------------------------------------------------------------------------------------------------------- the minute
 
-    def _stream(self, stage: _Stage, clock: Clock) -> tuple[int, int]:
-        """Step through the session's minutes; (minutes played, steps)."""
+    def _stream(self, stage: _Stage, clock: Clock) -> None:
+        """Step through the session's minutes, as far as the run goes."""
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
         start, books = stage.tape.start, [p.book for p in self.players]
-        for number, end in enumerate(stage.steps):
+        for end in stage.steps:
+            self._played = end
+            self._iterations += 1
             if start[end] < start[end + 1]:
                 self._match(stage, clock, end)
             self._advance(stage, clock, end)
@@ -166,8 +182,7 @@ class Engine:
                 if not player.failed:
                     self._show(player, show, end)
             if stop.is_set() or any(b.stop_reason is not None for b in books):
-                return end, number + 1
-        return session.minutes, len(stage.steps)
+                return
 
     def _match(self, stage: _Stage, clock: Clock, end: int) -> None:
         opened = stage.times[end - 1]

@@ -24,7 +24,7 @@ from bt.book import Market, StrategyBook
 from bt.config import spec_hash, to_dict
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
-from bt.errors import BtError, DataError, StrategyError, StrategyRaised
+from bt.errors import BtError, DataError, StrategyError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory
 from bt.metrics import Metrics
@@ -286,23 +286,19 @@ def _replay(
             recorder=recorder, progress=progress,
             agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end),
         )  # fmt: skip
-        raised: StrategyRaised | None = None
         reason: FinishReason = "stopped"
         with calm_collector(), interruptible(pace, coordinator):
             try:
                 reason = coordinator.run()
-            except StrategyRaised as error:
-                raised = error
-                coordinator.stop_reason = str(error)
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
             run = _finish(_Played(spec, digest, store, results, recorder, coordinator, players, began), reason)
     except BaseException:
         results.discard()
         raise
-    if raised is not None:
-        raised.run = run
-        raise raised
+    if engine.raised is not None:
+        engine.raised.run = run
+        raise engine.raised
     return run
 
 

@@ -391,7 +391,8 @@ def load_class(use: str) -> type:
     if not isinstance(found, type):
         classes = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
         raise StrategyError(
-            f"{place}: class must be one of {', '.join(classes) or '(none)'}, was {name!r}; {nearest(name, classes)}"
+            f"{place}: class must be one of {', '.join(classes) or '(none)'}, was {name!r}; "
+            + (nearest(name, classes) or "name it after the colon")
         )
     return found
 

@@ -82,7 +82,7 @@ def _number(name: str, text: str, kind: type[Any]) -> Any:
 
 def _every_session(time: TimeManager) -> Schedule:
     """All the sessions that the calendar knows without being asked for more."""
-    return time._all  # noqa: SLF001 - there is no public way to ask for the calendar's bounds
+    return time.known
 
 
 def _tell(output: Output, report: IngestReport, calendar: str) -> None:

@@ -74,6 +74,11 @@ class TimeManager:
         """The first day that the calendar knows."""
         return self._window.earliest
 
+    @property
+    def known(self) -> Schedule:
+        """Every session of the decades that are loaded, 2000-2029 unless more was asked for."""
+        return self._all
+
     # ------------------------------------------------------------------------------------------------ ranges
 
     def schedule(self, start: date, end: date) -> Schedule:
