@@ -239,9 +239,8 @@ class Engine:
                 book.expire()
             if last and at_end == "close":
                 self._tell_fills(player, book.close_all(stage.close_price))
-                book.expire()
             self._tell(player)
-            book.expire()  # what is ordered on being told comes after the close too
+            book.expire()  # day orders given on being told of it come after the close too; they are told next
 
     # ------------------------------------------------------------------------------------------------------- callbacks
 

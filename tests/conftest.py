@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conservation import Audit
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -21,3 +23,12 @@ def shared_data() -> Path:
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has its own cache folder, shared within a worker so that schedules are built once."""
     monkeypatch.setenv("BT_CACHE", str(tmp_path_factory.getbasetemp() / "bt-cache"))
+
+
+@pytest.fixture(autouse=True)
+def lawful(monkeypatch: pytest.MonkeyPatch) -> Iterator[Audit]:
+    """Every run that a test makes in its own process obeys the laws of conservation."""
+    audit = Audit()
+    audit.install(monkeypatch)
+    yield audit
+    assert not audit.broken, audit.broken[0]

@@ -73,7 +73,9 @@ class VolumeSurge:
         return {"usual": bt.trailing("avg", "volume", "10d", at="minute")}
 
     def judged(self) -> dict[str, Any]:
-        return {k: o.trailing("avg", "volume", "10d", at="minute", used=k != "usual") for k in ("usual", "usual_sessions")}
+        return {
+            k: o.trailing("avg", "volume", "10d", at="minute", used=k != "usual") for k in ("usual", "usual_sessions")
+        }
 
     def on_bar(self, row: Busy, book: bt.Book) -> None:
         if row.open_time >= self.flat_us:

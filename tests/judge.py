@@ -222,9 +222,7 @@ def as_json(fields: Mapping[str, Any]) -> str:
     return "{" + inside.replace("'", '"') + "}"
 
 
-def assert_same_table(
-    table: str, units: pl.DataFrame, found: pl.DataFrame, rows: Sequence[Mapping[str, Any]]
-) -> None:
+def assert_same_table(table: str, units: pl.DataFrame, found: pl.DataFrame, rows: Sequence[Mapping[str, Any]]) -> None:
     """One table of a run, in units and in currency, against the oracle's rows."""
     money = MONEY.get(table, ())
     columns = [c for c in SCHEMAS[table] if c not in ("limit", "stop", "parent", "withheld")]

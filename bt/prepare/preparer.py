@@ -81,7 +81,7 @@ class Preparer:
             loader=self._loader,
             schedule=schedule,
             scale=self._scale,
-            cache=DailyCache(store, f"{schedule.calendar}-1"),
+            cache=DailyCache(store, time.identity),
             chunk=spec.session.prefetch_days,
         )
         self._computer = Computer(plan, self._scale, {}, isolate=True)

@@ -43,10 +43,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "bt"
 
 
+def identity(name: str) -> str:
+    """A calendar's name with the versions that its sessions depend on."""
+    return f"{quote(name, safe='')}_xc{version('exchange_calendars')}_o{OVERLAY_VERSION}"
+
+
 def schedule_file(folder: Path, name: str, first: date, last: date) -> Path:
     """Where the schedule of calendar `name` from `first` to `last` is kept."""
-    key = f"{quote(name, safe='')}_{first}_{last}_xc{version('exchange_calendars')}_o{OVERLAY_VERSION}"
-    return folder / "schedules" / f"{key}.schedule"
+    return folder / "schedules" / f"{identity(name)}_{first}_{last}.schedule"
 
 
 def read_window(path: Path, first: date, last: date) -> Window | None:

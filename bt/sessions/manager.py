@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left, bisect_right
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from bt.errors import CalendarError
 from bt.model import EPOCH, Int64Array, Schedule, Session, instant
-from bt.sessions.cached import cache_folder, read_window, schedule_file, write_window
+from bt.sessions.cached import cache_folder, identity, read_window, schedule_file, write_window
 from bt.sessions.custom import read_calendar
 from bt.sessions.minutes import DAY, LocalDays, MinuteTable, lay_out, midpoints
 from bt.sessions.window import Window, decades
@@ -73,6 +74,13 @@ class TimeManager:
     def earliest(self) -> date:
         """The first day that the calendar knows."""
         return self._window.earliest
+
+    @property
+    def identity(self) -> str:
+        """Another text if the calendar's sessions could be others: for what is cached by session."""
+        if self._name.lower().endswith(".parquet"):
+            return f"{self.calendar}-{hashlib.sha256(self._all.frame.write_ipc(None).getvalue()).hexdigest()[:16]}"
+        return identity(self.calendar)
 
     @property
     def known(self) -> Schedule:

@@ -1,0 +1,328 @@
+"""The laws that every run obeys: cash and positions explain every fill, and equity is what they are worth.
+
+`Audit` watches the sessions that engines play and the runs that come of them. It keeps its own books from nothing but the
+fills, in whole numbers of 1e-8, and marks them with the bars themselves; what the engine says of cash, equity, positions and
+trades must be the same to the unit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bt.run
+from bt.book import FillRecord
+from bt.engine import Engine, PlayerOutcome, SessionOutcome
+from bt.errors import StrategyRaised
+from bt.ledger import Trade
+from bt.model import UNIT, PreparedSession, RunSpec, Session
+
+MINUTE = 60_000_000
+
+
+def exact(number: float) -> Fraction:
+    """The number as written."""
+    return Fraction(Decimal(repr(float(number))))
+
+
+@dataclass
+class Lot:
+    """What one symbol's fills add up to since it was last flat; money in units."""
+
+    opened: int
+    shares: int = 0
+    entered: int = 0
+    entry_value: int = 0
+    exit_value: int = 0
+    commission: int = 0
+
+
+@dataclass
+class Books:
+    """One strategy's books, kept from its fills."""
+
+    cash: int
+    start: int
+    lots: dict[int, Lot] = field(default_factory=dict)
+    filled: set[int] = field(default_factory=set)
+    net_of_trades: int = 0
+    curve: list[Any] = field(default_factory=list)
+    fills: int = 0
+    trades: int = 0
+
+    def book(self, fill: FillRecord) -> list[tuple[Any, ...]]:
+        """Book a fill; the trades it ends, each as (code, entry_time, exit_time, side, shares, entry, exit, commission)."""
+        self.cash -= fill.shares * fill.price + fill.commission
+        lot = self.lots.setdefault(fill.code, Lot(fill.time))
+        ended = []
+        rest, commission = fill.shares, fill.commission
+        if lot.shares * rest < 0:
+            out = min(abs(rest), abs(lot.shares))
+            side = 1 if lot.shares > 0 else -1
+            part = round(Fraction(commission * out, abs(rest)))
+            lot.exit_value += out * fill.price
+            lot.commission += part
+            lot.shares -= side * out
+            rest, commission = rest + side * out, commission - part
+            if lot.shares == 0:
+                values = (lot.entered, lot.entry_value, lot.exit_value, lot.commission)
+                ended.append((fill.code, lot.opened, fill.time, side, *values))
+                self.net_of_trades += side * (lot.exit_value - lot.entry_value) - lot.commission
+                del self.lots[fill.code]
+                lot = Lot(fill.time)
+        if rest:
+            self.lots[fill.code] = lot
+            lot.shares += rest
+            lot.entered += abs(rest)
+            lot.entry_value += abs(rest) * fill.price
+            lot.commission += commission
+        return ended
+
+    def open_pnl(self, marks: Sequence[int]) -> int:
+        """What the open lots have made so far."""
+        total = 0
+        for code, lot in self.lots.items():
+            side = 1 if lot.shares > 0 else -1
+            total += side * (lot.exit_value - lot.entry_value) + lot.shares * int(marks[code]) - lot.commission
+        return total
+
+
+@dataclass
+class Account:
+    """What is known of one engine: its strategies' books and each symbol's last close."""
+
+    engine: Engine
+    spec: RunSpec | None
+    marks: np.ndarray
+    books: list[Books]
+
+
+class Tape:
+    """A session's minute bars by symbol, as they were prepared."""
+
+    def __init__(self, prepared: PreparedSession) -> None:
+        bars = prepared.bars[1]
+        self.session: Session = prepared.session
+        self.slot = bars.begin.astype(np.int64)
+        self.code = bars.code.astype(np.int64)
+        self.open, self.close = bars.columns["open"].values, bars.columns["close"].values
+        self.closing = prepared.closing
+        self.times = [t for a, b in self.session.segments for t in range(a, b, MINUTE)]
+
+    def of(self, code: int) -> slice:
+        """Rows of a symbol, by time."""
+        a, b = np.searchsorted(self.code, [code, code + 1])
+        return slice(int(a), int(b))
+
+    def opens_at(self, code: int, slot: int) -> int | None:
+        """The open of the symbol's bar in a minute, units; None without one."""
+        rows = self.of(code)
+        at = rows.start + int(np.searchsorted(self.slot[rows], slot))
+        return in_units(self.open[at]) if at < rows.stop and self.slot[at] == slot else None
+
+    def marks(self, code: int, before: int, minutes: int) -> np.ndarray:
+        """The last close known at each minute's end, units."""
+        rows = self.of(code)
+        closes = np.concatenate([[before], np.rint(self.close[rows] * UNIT).astype(np.int64)])
+        return closes[np.searchsorted(self.slot[rows], np.arange(minutes), side="right")]
+
+
+def in_units(price: float) -> int:
+    return round(exact(price) * UNIT)
+
+
+class Audit:
+    """Watches every run made while it is installed; `broken` lists the laws that were."""
+
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+        self.sessions = 0
+        self._accounts: list[Account] = []
+        self._spec: RunSpec | None = None
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Watch `Engine.play` and the making of runs."""
+        play, replay = Engine.play, bt.run._replay
+
+        def watched_play(engine: Engine, prepared: PreparedSession, number: int, **how: Any) -> SessionOutcome:
+            account = self._account(engine)
+            outcome = play(engine, prepared, number, **how)
+            self._check(self._session, account, prepared, outcome)
+            return outcome
+
+        def watched_replay(spec: RunSpec, *args: Any, **keywords: Any) -> bt.run.Run:
+            before, count, self._spec = self._spec, len(self._accounts), spec
+            try:
+                run = replay(spec, *args, **keywords)
+            except StrategyRaised as error:
+                if error.run is not None:
+                    self._check(self._run, error.run, self._accounts[count:])
+                raise
+            finally:
+                self._spec = before
+            self._check(self._run, run, self._accounts[count:])
+            return run
+
+        patch.setattr(Engine, "play", watched_play)
+        patch.setattr(bt.run, "_replay", watched_replay)
+
+    def _check(self, law: Callable[..., None], *on: Any) -> None:
+        try:
+            law(*on)
+        except AssertionError as error:
+            self.broken.append(str(error))
+            raise
+
+    def _account(self, engine: Engine) -> Account:
+        for account in self._accounts:
+            if account.engine is engine:
+                return account
+        cash = [p.book.start_cash for p in engine.players]
+        marks = np.zeros(len(engine.market.symbols), dtype=np.int64)
+        self._accounts.append(Account(engine, self._spec, marks, [Books(c, c) for c in cash]))
+        return self._accounts[-1]
+
+    # ------------------------------------------------------------------------------------------------- one session
+
+    def _session(self, account: Account, prepared: PreparedSession, outcome: SessionOutcome) -> None:
+        tape = Tape(prepared)
+        self.sessions += 1
+        for books, own in zip(account.books, outcome.players, strict=True):
+            held = {code: lot.shares for code, lot in books.lots.items()}
+            cash = books.cash
+            self._orders(books, own)
+            ended = []
+            for fill in own.output.fills:
+                self._fill(account, books, tape, fill)
+                ended += books.book(fill)
+                after = books.lots[fill.code].shares if fill.code in books.lots else 0
+                assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
+            self._trades(ended, own.trades)
+            self._curve(account, tape, own, outcome.minutes, held, cash)
+            books.curve.append(own.curve)
+            books.fills += len(own.output.fills)
+            books.trades += len(own.trades)
+        played = tape.slot < outcome.minutes
+        account.marks[tape.code[played]] = np.rint(tape.close[played] * UNIT)  # by time within a symbol: the last stays
+        for books, own in zip(account.books, outcome.players, strict=True):
+            worth = [
+                (code, lot.shares, int(account.marks[code]), lot.shares * int(account.marks[code]))
+                for code, lot in sorted(books.lots.items())
+            ]
+            assert list(own.positions) == worth, f"{tape.session.name}: positions {own.positions}, by the fills {worth}"
+            value = books.cash + sum(w[3] for w in worth)
+            explained = books.start + books.net_of_trades + books.open_pnl(account.marks)
+            assert value == explained, (
+                f"{tape.session.name}: worth {value}, its trades and open lots explain {explained}"
+            )
+
+    @staticmethod
+    def _orders(books: Books, own: PlayerOutcome) -> None:
+        """An order fills once, after it was decided."""
+        done = {o.id: o for o in own.output.orders if o.status == "filled"}
+        times = [f.time for f in own.output.fills]
+        assert times == sorted(times), "fills must come in time order"
+        assert sorted(f.order_id for f in own.output.fills) == sorted(done), "every fill is one filled order, and back"
+        for fill in own.output.fills:
+            assert fill.order_id not in books.filled, f"order {fill.order_id} filled twice"
+            assert done[fill.order_id].decided <= fill.time, f"{fill} before its order was decided"
+            books.filled.add(fill.order_id)
+
+    @staticmethod
+    def _fill(account: Account, books: Books, tape: Tape, fill: FillRecord) -> None:
+        """A fill is inside a segment at the open of a bar that is there, or at the close; its price is the rule's."""
+        session = tape.session
+        assert fill.shares != 0, f"{fill}: no shares"
+        if fill.time == session.close:
+            closes = [int(tape.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])]
+            if fill.code in tape.closing:
+                closes.append(in_units(tape.closing[fill.code]))
+            assert fill.reference in closes, f"{fill}: a fill at the close has one of {closes}"
+        else:
+            inside = any(a <= fill.time < b for a, b in session.segments)
+            assert inside, f"{fill}: outside every segment of {session.name}"
+            assert tape.times[fill.slot] == fill.time, f"{fill}: minute {fill.slot} opens at {tape.times[fill.slot]}"
+            opened = tape.opens_at(fill.code, fill.slot)
+            assert opened == fill.reference, f"{fill}: the bar that opens then has {opened}"
+        if account.spec is not None:
+            rule = account.spec.execution
+            slip = exact(rule.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)
+            assert fill.price == round(fill.reference * (1 + slip)), f"{fill}: slippage is {rule.slippage_bps} bps"
+            commission = round(abs(fill.shares) * exact(rule.commission_per_share) * UNIT)
+            assert fill.commission == commission, f"{fill}: commission is {rule.commission_per_share} a share"
+
+    @staticmethod
+    def _trades(ended: Sequence[tuple[Any, ...]], trades: Sequence[Trade]) -> None:
+        """Trades are what the fills make, flat to flat."""
+        told = [
+            (t.code, t.entry_time, t.exit_time, 1 if t.shares > 0 else -1, abs(t.shares), t.entry_value, t.exit_value,
+             t.commission)
+            for t in trades
+        ]  # fmt: skip
+        assert told == list(ended), f"trades {told}, by the fills {ended}"
+        for t in trades:
+            side = 1 if t.shares > 0 else -1
+            assert t.gross == side * (t.exit_value - t.entry_value), f"{t}: gross P&L"
+            assert t.mae <= min(0, t.mfe), f"{t}: excursions"
+            assert t.mfe >= 0, f"{t}: excursions"
+
+    @staticmethod
+    def _curve(
+        account: Account, tape: Tape, own: PlayerOutcome, minutes: int, held: dict[int, int], cash: int
+    ) -> None:  # fmt: skip
+        """Cash is what the fills left; equity is cash plus every position at the last close known, each minute."""
+        spent = np.zeros(minutes + 1, dtype=np.int64)
+        moves: dict[int, list[FillRecord]] = defaultdict(list)
+        for fill in own.output.fills:
+            spent[fill.slot] += fill.shares * fill.price + fill.commission
+            moves[fill.code].append(fill)
+        net, gross = np.zeros(minutes, dtype=np.int64), np.zeros(minutes, dtype=np.int64)
+        for code in held.keys() | moves.keys():
+            shares = np.full(minutes, held.get(code, 0), dtype=np.int64)
+            for fill in moves[code]:
+                shares[fill.slot :] += fill.shares
+            value = shares * tape.marks(code, int(account.marks[code]), minutes)
+            net += value
+            gross += np.abs(value)
+        path = cash - np.cumsum(spent[:minutes])
+        for name, expected in (("cash", path), ("net", net), ("gross", gross), ("equity", path + net)):
+            found = getattr(own.curve, name)
+            wrong = np.flatnonzero(found != expected) if len(found) == minutes else [-1]
+            where = f"{tape.session.name}: {name} at minutes {list(wrong[:3])}"
+            assert not len(wrong), f"{where}: {found[wrong[:3]]}, the fills and closes say {expected[wrong[:3]]}"
+
+    # ----------------------------------------------------------------------------------------------------- one run
+
+    def _run(self, run: bt.run.Run, accounts: Sequence[Account]) -> None:
+        """The tables of a run say what was audited."""
+        if not accounts:
+            return
+        (account,) = accounts
+        equity = run.equity
+        for player, books in zip(account.engine.players, account.books, strict=True):
+            mine = equity.filter(strategy=player.declaration.name) if len(account.books) > 1 else equity
+            for name in ("equity", "cash", "gross", "net"):
+                told = np.concatenate([getattr(c, name) for c in books.curve]) / UNIT
+                found = mine[name].to_numpy()
+                assert len(found) == len(told), f"equity has {len(found)} rows, {len(told)} minutes were played"
+                assert (np.abs(found - told) <= np.spacing(np.abs(told))).all(), f"the table's {name} is another"
+        fills, trades = run.fills, run.trades
+        assert fills.height == sum(b.fills for b in account.books), "fills are missing"
+        assert trades.height == sum(b.trades for b in account.books), "trades are missing"
+        assert run.orders.filter(status="filled").height == fills.height, "filled orders are not the fills"
+        ids = run.orders.select("strategy", "id")
+        assert ids.n_unique() == ids.height, "an order has two rows"
+        earned = sum(
+            b.cash + sum(lot.shares * int(account.marks[c]) for c, lot in b.lots.items()) - b.start
+            for b in account.books
+        )
+        assert run.summary["net_pnl"] == earned / UNIT, (
+            f"net P&L is {run.summary['net_pnl']}, the books say {earned / UNIT}"
+        )
