@@ -176,11 +176,21 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------------------------------ making one
 
 
-def run_spec(spec: RunSpec, *, progress: Progress | None = None, save: bool = True, out: Path | None = None) -> Run:
+def run_spec(
+    spec: RunSpec,
+    *,
+    checking: Progress | None = None,
+    progress: Progress | None = None,
+    save: bool = True,
+    out: Path | None = None,
+) -> Run:
     """Replay a specification.
 
     Parameters
     ----------
+    checking : callable, optional
+        Called while files of unknown content are checked, before anything is replayed, as
+        ``checking(files_done, files_total, rows_done)``.
     progress : callable, optional
         Called after each session as ``progress(sessions_done, sessions_total, bars_done)``.
     save : bool
@@ -207,7 +217,7 @@ def run_spec(spec: RunSpec, *, progress: Progress | None = None, save: bool = Tr
     declarations = [_declared(given, indicators) for given in spec.strategies]
     time = TimeManager(spec.data.calendar)
     time.schedule(spec.session.start, spec.session.end)
-    store = Store.open(spec.data, threads=spec.threads)
+    store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
         return _replay(spec, declarations, time, store, began=began, progress=progress, save=save, out=out)
     finally:

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from bt.errors import DataError, LockedError, ResultsError, UsageError
+from bt.errors import DataError, LockedError, ResultsError
 from bt.ingest import IngestOptions, commit, ingest_files, layout
 from bt.ingest.days import decimals
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -36,14 +35,14 @@ def store(tmp_path: Path) -> Path:
     """Sessions 2024-01-02 to 2024-03-28, the n-th at price 10 + n."""
     folder = tmp_path / "store"
     folder.mkdir()
-    first, last = datetime(2024, 1, 2).date(), datetime(2024, 3, 28).date()
+    first, last = date(2024, 1, 2), date(2024, 3, 28)
     for n, name in enumerate(TimeManager("XNYS").sessions(first, last)):
         write_day(folder, datetime(name.year, name.month, name.day, tzinfo=NEW_YORK), 10.0 + n)
     return folder
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The time range of every query."""
     asked: list[tuple[int, int]] = []
     real = Store.read
@@ -53,7 +52,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
         return real(self, start, end, *args, **keywords)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Store, "read", read)
-    yield asked
+    return asked
 
 
 def average(store: Path, start: str = "2024-03-27", period: str = "2m") -> float:
@@ -85,10 +84,10 @@ def test_a_changed_file_is_read_again(store: Path, reads: list[tuple[int, int]])
 
 
 def test_values_are_those_of_the_period(store: Path) -> None:
-    names = TimeManager("XNYS").sessions(datetime(2024, 1, 2).date(), datetime(2024, 3, 26).date())
+    names = TimeManager("XNYS").sessions(date(2024, 1, 2), date(2024, 3, 26))
     prices = {name: 10.0 + n for n, name in enumerate(names)}
     assert average(store, period="5d") == sum(list(prices.values())[-5:]) / 5
-    since = datetime(2024, 3, 27).date() - timedelta(weeks=3)
+    since = date(2024, 3, 27) - timedelta(weeks=3)
     inside = [p for name, p in prices.items() if name >= since]
     assert average(store, period="3w") == sum(inside) / len(inside)
     assert average(store, period="1y") == sum(prices.values()) / len(prices)

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -307,18 +306,6 @@ def test_borders_are_midpoints() -> None:
     assert times("24/7").borders(day).tolist() == [us("2024-01-01") - 1, us("2024-01-02") - 1]
 
 
-def test_minute_table_of_a_window_is_fast() -> None:
-    calendar = times("XNYS")
-    schedule = calendar.schedule(date(2024, 1, 2), date(2024, 3, 28))
-    calendar.minute_table(schedule, 0, 4)
-    spent = []
-    for first in range(20):
-        begin = time.perf_counter()
-        calendar.minute_table(schedule, first, first + 4)
-        spent.append(time.perf_counter() - begin)
-    assert min(spent) < 1e-3
-
-
 def test_minute_table_refuses_what_is_not_there() -> None:
     schedule = times("XNYS").schedule(date(2024, 1, 2), date(2024, 1, 5))
     for first, last in ((0, 4), (3, 2), (-5, 1)):
@@ -423,18 +410,13 @@ def test_the_calendar_ends_where_the_library_ends() -> None:
 def test_cached_schedule_needs_neither_library_nor_pandas() -> None:
     times("XNYS")  # fills the cache
     code = """
-import sys, time
+import sys
 from datetime import date
 from bt.sessions import TimeManager
-spent = []
-for _ in range(5):
-    begin = time.perf_counter()
-    calendar = TimeManager("XNYS")
-    spent.append(time.perf_counter() - begin)
+calendar = TimeManager("XNYS")
 calendar.minute_table(calendar.schedule(date(2024, 7, 1), date(2024, 7, 5)))
 assert calendar.session(date(2024, 7, 3)).early_close
 assert not {"exchange_calendars", "pandas"} & set(sys.modules), "imported"
-print(min(spent))
 """
     root = Path(__file__).parents[1]
     told = subprocess.run(
@@ -445,7 +427,6 @@ print(min(spent))
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    assert float(told.stdout) < 0.02
 
 
 def only_file(folder: Path) -> Path:
@@ -457,7 +438,7 @@ def test_cache_file_is_named_by_all_it_depends_on(tmp_path: Path, monkeypatch: p
     TimeManager("24/7", cache=tmp_path)
     assert (
         only_file(tmp_path).name
-        == f"24%2F7_2000-01-01_2029-12-31_xc{cached.version('exchange_calendars')}_o{cached.OVERLAY_VERSION}.schedule"
+        == f"24%2F7_xc{cached.version('exchange_calendars')}_o{cached.OVERLAY_VERSION}_2000-01-01_2029-12-31.schedule"
     )
     monkeypatch.setattr(cached, "version", lambda _: "99.0")
     TimeManager("24/7", cache=tmp_path)

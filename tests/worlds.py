@@ -197,7 +197,7 @@ def bad_row(world: World, kind: str, symbol: str, number: int, part: float) -> t
     """Rows to add and rows to take away, for one fault in session `number` at `part` of the way through it."""
     schedule, day = world.schedule, oracle_days(world.schedule, number, number)[0]
     following = int(schedule.open[number + 1])
-    mine = [r for r in world.rows if r.symbol == symbol and day.open <= r.time_us < day.close]
+    mine = [r for r in world.rows if r.symbol == symbol and day.open <= r.time_us < day.close and None not in r]
     at = day.minutes[int(part * (len(day.minutes) - 1))]
     sound = mine[int(part * (len(mine) - 1))] if mine else o.Bar(symbol, at, 5.0, 5.5, 4.5, 5.0, 10)
     if kind in OUTSIDE:

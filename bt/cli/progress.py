@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,8 +20,15 @@ def progress_bar(unit: str, rows: str, *, shown: bool) -> Iterator[Told | None]:
 
     `unit` is what is counted (sessions, files), `rows` what flows (bars, rows).
     """
+    with progress_stages((unit, rows), shown=shown) as (tell,):
+        yield tell
+
+
+@contextmanager
+def progress_stages(*stages: tuple[str, str], shown: bool) -> Iterator[list[Told | None]]:
+    """As `progress_bar`, one callable a stage; the stages follow each other on one bar, each with its own rate."""
     if not shown:
-        yield None
+        yield [None] * len(stages)
         return
     columns = (
         TextColumn("{task.fields[doing]}"),
@@ -30,11 +38,17 @@ def progress_bar(unit: str, rows: str, *, shown: bool) -> Iterator[Told | None]:
     )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task("", total=None, doing="checking the data", rate="")
-        began = time.perf_counter()
+        current, began, told_at = stages[0], time.perf_counter(), time.perf_counter()
 
-        def tell(done: int, total: int, flowed: int) -> None:
-            rate = flowed / max(time.perf_counter() - began, 1e-9)
-            told = f"{done:,} of {total:,} {unit}"
-            bar.update(task, completed=done, total=total, doing=told, rate=f"{rate:,.0f} {rows}/s")
+        def tell(stage: tuple[str, str], done: int, total: int, flowed: int) -> None:
+            nonlocal current, began, told_at
+            if stage is not current:
+                current, began = stage, told_at
+                bar.reset(task, total=total)
+            told_at = time.perf_counter()
+            rate = flowed / max(told_at - began, 1e-9)
+            unit, rows = stage
+            doing = f"{done:,} of {total:,} {unit}"
+            bar.update(task, completed=done, total=total, doing=doing, rate=f"{rate:,.0f} {rows}/s")
 
-        yield tell
+        yield [partial(tell, stage) for stage in stages]

@@ -8,7 +8,7 @@ from typing import Any
 
 from bt.cli.failures import DONE, INTERRUPTED, PARTLY
 from bt.cli.options import symbols_given
-from bt.cli.progress import progress_bar
+from bt.cli.progress import progress_stages
 from bt.cli.streams import Output
 from bt.cli.tables import facts, listing, plural, some
 from bt.config import load, parse_set, parse_value
@@ -28,8 +28,9 @@ def replay_config(
 ) -> int:
     """Replay `config`; `flags` maps keys to what their options were given, "" or None where they were not."""
     spec = load(config, overrides=overrides(flags, symbols, settings))
-    with progress_bar("sessions", "bars", shown=output.shows_progress) as progress:
-        run = run_spec(spec, progress=progress, out=out)
+    stages = (("files checked", "rows"), ("sessions", "bars"))
+    with progress_stages(*stages, shown=output.shows_progress) as (checking, progress):
+        run = run_spec(spec, checking=checking, progress=progress, out=out)
     _answer(output, run)
     return exit_code(run, spec)
 
