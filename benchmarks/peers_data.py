@@ -91,16 +91,19 @@ def market(symbols: int, count: int) -> Iterator[tuple[date, pl.DataFrame]]:
         keep[:, 0] = keep[:, -1] = keep[:, -2] = True
         last = close[:, -1]
         row, minute = np.nonzero(keep)
-        yield name, pl.DataFrame(
-            {
-                "ts": pl.Series(opened + minute * MINUTE).cast(pl.Datetime("us", "UTC")),
-                "symbol": names.gather(row),
-                "open": open_[keep],
-                "high": high[keep],
-                "low": low[keep],
-                "close": close[keep],
-                "volume": volume[keep],
-            }
+        yield (
+            name,
+            pl.DataFrame(
+                {
+                    "ts": pl.Series(opened + minute * MINUTE).cast(pl.Datetime("us", "UTC")),
+                    "symbol": names.gather(row),
+                    "open": open_[keep],
+                    "high": high[keep],
+                    "low": low[keep],
+                    "close": close[keep],
+                    "volume": volume[keep],
+                }
+            ),
         )
 
 

@@ -1,0 +1,23 @@
+"""What a strategy is: a plain class with a row type, features and callbacks.
+
+1. `interface` is what users write against: `Row`, `Book`, `Rows`;
+2. `loading` makes an instance of where the class is and its parameters;
+3. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
+"""
+
+from bt.strategy.declaring import (
+    CALLBACKS,
+    CONSTANTS,
+    Declaration,
+    RowField,
+    RowType,
+    declare,
+    read_row,
+)
+from bt.strategy.interface import Book, Holding, Row, Rows, SessionDay, Strategy, hours
+from bt.strategy.loading import build, load_class, nearest, source_of
+
+__all__ = [
+    "CALLBACKS", "CONSTANTS", "Book", "Declaration", "Holding", "Row", "RowField", "RowType", "Rows", "SessionDay",
+    "Strategy", "build", "declare", "hours", "load_class", "nearest", "read_row", "source_of",
+]  # fmt: skip

@@ -1,0 +1,192 @@
+"""What a strategy asks for, read off its class and refused before anything is replayed if it cannot be had."""
+
+from __future__ import annotations
+
+import datetime as dt
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from bt.errors import StrategyError
+from bt.features import Feature
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
+from bt.strategy.loading import nearest, source_of
+
+CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
+LATER = ("signals", "universe", "history", "warm_up", "independent", "at_open")
+
+# ------------------------------------------------------------------------------------------------------- declarations
+
+CONSTANTS: Mapping[str, tuple[str, ...]] = {
+    "session": ("date",),
+    "minute": ("int",),
+    "minutes_left": ("int",),
+    "open_time": ("datetime", "int"),
+    "close_time": ("datetime", "int"),
+    "local_time": ("time",),
+    "interval": ("str",),
+}
+"""Fields that are the same for every bar shown at one moment, with the annotations they allow."""
+
+COARSE_ONLY = ("n_obs", "n_expected", "closed_by")
+NUMBERS = ("float", "int")
+_TYPES = {
+    str: "str", float: "float", int: "int", bool: "bool", dt.datetime: "datetime", dt.date: "date", dt.time: "time",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RowField:
+    """One field of a row type: where it comes from and what it becomes."""
+
+    name: str
+    source: Literal["symbol", "constant", "bar", "coarse", "quality", "feature"]
+    type: str
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowType:
+    """A row type read: its class, interval in minutes and fields in constructor order."""
+
+    cls: type
+    interval: int
+    label: str
+    fields: tuple[RowField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What one strategy asks for. `rows` is finest first; `features` are by field name."""
+
+    name: str
+    instance: Any
+    rows: tuple[RowType, ...]
+    features: Mapping[str, Feature]
+    callbacks: frozenset[str]
+    source: str
+    source_hash: str
+
+
+def _field_type(hint: Any, where: str) -> tuple[str, bool]:
+    """(type name, optional) of an annotation."""
+    optional = False
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        members = [a for a in typing.get_args(hint) if a is not type(None)]
+        optional = len(members) < len(typing.get_args(hint))
+        if len(members) != 1:
+            raise StrategyError(f"{where}: annotation must be one type or `type | None`, was {hint}")
+        hint = members[0]
+    if hint not in _TYPES:
+        raise StrategyError(f"{where}: annotation must be one of {', '.join(_TYPES.values())}, was {hint}")
+    return _TYPES[hint], optional
+
+
+def read_row(cls: type, features: Mapping[str, Feature], owner: str) -> RowType:
+    """What a row type asks for.
+
+    Raises
+    ------
+    StrategyError
+        It is neither a `bt.Row` nor a NamedTuple, or a field is unknown or wrongly annotated.
+    """
+    where = f"{owner}: row type {cls.__name__}"
+    if not (issubclass(cls, msgspec.Struct) or (issubclass(cls, tuple) and hasattr(cls, "_fields"))):
+        raise StrategyError(f"{where} must be a bt.Row or a NamedTuple, was {cls.__mro__[1].__name__}")
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError as error:
+        raise StrategyError(f"{where}: an annotation cannot be resolved: {error}; import it at module level") from None
+    order = cls.__struct_fields__ if issubclass(cls, msgspec.Struct) else getattr(cls, "_fields")  # noqa: B009
+    label = getattr(cls, "interval", "1m") if "interval" not in order else "1m"
+    if not isinstance(label, str):
+        label = "1m"
+    try:
+        interval = interval_minutes(label)
+    except ValueError:
+        raise StrategyError(f'{where}: interval must be like "5m", "1h" or "1d", was {label!r}') from None
+    fields = tuple(_read_field(name, hints[name], interval, features, where) for name in order)
+    return RowType(cls, interval, label, fields)
+
+
+def _read_field(name: str, hint: Any, interval: int, features: Mapping[str, Feature], where: str) -> RowField:
+    at = f"{where}, field {name!r}"
+    kind, optional = _field_type(hint, at)
+    allowed: tuple[str, ...] = NUMBERS
+    if name in features or (name.endswith("_sessions") and name.removesuffix("_sessions") in features):
+        source: Any = "feature"
+        allowed = ("float", "int", "bool")
+    elif name == "symbol":
+        source, allowed = "symbol", ("str",)
+    elif name in CONSTANTS:
+        source, allowed = "constant", CONSTANTS[name]
+    elif name in (*BAR_COLUMNS, *OPTIONAL_COLUMNS):
+        source = "bar"
+    elif name == "quality":
+        source, allowed = "quality", ("float",)
+    elif name in COARSE_ONLY:
+        if interval == 1:
+            raise StrategyError(f'{at} needs a coarser bar; set interval = "5m" (or another) on the class')
+        source, allowed = "coarse", ("str",) if name == "closed_by" else ("int",)
+    else:
+        known = ["symbol", *CONSTANTS, *BAR_COLUMNS, *OPTIONAL_COLUMNS, "quality", *COARSE_ONLY, *features]
+        hint_text = nearest(name, known) or "declare it in features() or [indicators]"
+        raise StrategyError(f"{at} must be a bar column, a feature or an indicator; {hint_text}")
+    if kind not in allowed:
+        raise StrategyError(f"{at} must be annotated {' or '.join(allowed)}, was {kind}")
+    return RowField(name, source, kind, optional)
+
+
+def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Declaration:
+    """Read a strategy instance: row types, features and callbacks.
+
+    `indicators` are those of the configuration; the strategy's own features may not repeat their names.
+
+    Raises
+    ------
+    StrategyError
+        Something it declares is unknown, contradictory or wrongly typed.
+    """
+    owner = f"strategy {name} ({type(instance).__name__})"
+    for later in LATER:
+        if hasattr(instance, later):
+            raise StrategyError(f"{owner}: `{later}` must not be there; this version does not support it")
+    named = [n for n in dir(instance) if n.startswith("on_") and callable(getattr(instance, n))]
+    for callback in named:
+        if callback not in CALLBACKS:
+            hint = nearest(callback, CALLBACKS) or f"known callbacks are {', '.join(CALLBACKS)}"
+            raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
+    if not named:
+        raise StrategyError(
+            f"{owner} must have a callback; write on_bar(self, row, book) or on_minute(self, rows, book)"
+        )
+    features = dict(indicators)
+    for key, made in dict(instance.features() if hasattr(instance, "features") else {}).items():
+        if not isinstance(made, Feature):
+            raise StrategyError(
+                f"{owner}: feature {key!r} must be made by bt.feature, bt.sma or bt.trailing, was {made!r}"
+            )
+        if key in features or key in (*BAR_COLUMNS, *OPTIONAL_COLUMNS, *CONSTANTS, *COARSE_ONLY, "symbol", "quality"):
+            raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")
+        features[key] = made
+    declared = getattr(instance, "row", None)
+    classes = (
+        ()
+        if declared is None
+        else declared
+        if isinstance(declared, tuple) and not hasattr(declared, "_fields")
+        else (declared,)
+    )
+    if not classes and {"on_bar", "on_minute"} & set(named):
+        raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")
+    rows = sorted((read_row(c, features, owner) for c in classes), key=lambda r: r.interval)
+    if len({r.interval for r in rows}) < len(rows):
+        raise StrategyError(f"{owner}: row types must have different intervals, were {[r.label for r in rows]}")
+    used = {f.name.removesuffix("_sessions") for r in rows for f in r.fields} | {f.name for r in rows for f in r.fields}
+    wanted = {key: made for key, made in features.items() if key in used}
+    text, digest = source_of(type(instance))
+    return Declaration(name, instance, tuple(rows), wanted, frozenset(named), text, digest)

@@ -1,0 +1,161 @@
+"""What strategies are written against: `Row`, and what callbacks are handed, `Book`, `Rows` and a session's date."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bt.model import Order, Session, instant
+
+
+@typing.dataclass_transform(frozen_default=True)
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """Base of row types: an immutable row whose annotated fields are the columns read, computed and shown.
+
+    ``interval = "5m"`` on the class asks for bars of 5 minutes; the default is 1 minute.
+    """
+
+
+class Rows(Protocol):
+    """One minute of the whole universe, symbols always in the same order. Arrays are read-only and end at now.
+
+    Every declared float or int field is an attribute: a float64 array, NaN where the symbol has no bar this minute. Fields that are
+    the same for every symbol (session, minute, minutes_left, open_time, close_time, local_time, interval) are plain values.
+    """
+
+    symbol: tuple[str, ...]
+    code: npt.NDArray[np.int64]
+    fresh: npt.NDArray[np.bool_]
+    position: npt.NDArray[np.int64]
+
+    def __len__(self) -> int: ...
+    def __getattr__(self, name: str) -> Any: ...
+
+
+class SessionDay(dt.date):
+    """What on_session_start and on_session_end are told: the session's date, which also knows its hours.
+
+    `open` and `close` are aware UTC datetimes, `early_close` is True on a half day, `minutes` counts minutes of session.
+    """
+
+    open: dt.datetime
+    close: dt.datetime
+    early_close: bool
+    minutes: int
+
+
+def hours(session: Session) -> SessionDay:
+    """A session as callbacks are told of it."""
+    day = SessionDay(session.name.year, session.name.month, session.name.day)
+    day.open, day.close = instant(session.open), instant(session.close)
+    day.early_close, day.minutes = session.early_close, session.minutes
+    return day
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A position. Prices and money in currency; `opened` is the UTC time of the fill that opened it;
+    `bars_held` counts the symbol's bars shown since."""
+
+    symbol: str
+    shares: int
+    avg_price: float
+    price: float
+    value: float
+    unrealized_pnl: float
+    realized_pnl: float
+    opened: dt.datetime
+    bars_held: int
+
+
+class Book(Protocol):
+    """A strategy's account and its orders. Money is in currency, shares are whole and signed, times are UTC."""
+
+    @property
+    def now(self) -> dt.datetime:
+        """The present."""
+
+    @property
+    def session(self) -> dt.date:
+        """The name of the session."""
+
+    @property
+    def trading(self) -> bool:
+        """Whether orders are taken."""
+
+    @property
+    def cash(self) -> float:
+        """Cash."""
+
+    @property
+    def equity(self) -> float:
+        """Cash plus positions at the last closes shown."""
+
+    @property
+    def buying_power(self) -> float:
+        """leverage x equity - gross - reservations of live orders; inf when leverage is 0."""
+
+    @property
+    def gross(self) -> float:
+        """Sum of the absolute values of the positions."""
+
+    @property
+    def net(self) -> float:
+        """Sum of the signed values of the positions."""
+
+    @property
+    def session_pnl(self) -> float:
+        """Equity now minus equity at the session's open."""
+
+    @property
+    def holdings(self) -> dict[str, Holding]:
+        """Every position held, by symbol."""
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A generator seeded from the run's seed, the strategy, the session (in on_bar also symbol and minute)."""
+
+    def order(self, symbol: str, shares: int, *, tif: str | None = None, tag: str = "") -> int:
+        """A market order for signed `shares`; its id. `tif` is "day" or "gtc", default the configuration's."""
+
+    def target(self, symbol: str, shares: int, tag: str = "") -> None:
+        """A level of signed `shares` to hold; may be set every minute and never doubles."""
+
+    def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
+        """Cancel one order, or all of a symbol's; whether any was live."""
+
+    def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0) -> None:
+        """Be flat at the session's close, in `symbol` or in everything held."""
+
+    def position(self, symbol: str) -> int:
+        """Signed shares held, filled ones only; 0 if none."""
+
+    def holding(self, symbol: str) -> Holding | None:
+        """The position in detail, or None."""
+
+    def open_orders(self, symbol: str | None = None) -> list[Order]:
+        """Live orders, by id."""
+
+    def price(self, symbol: str) -> float | None:
+        """The last close shown, or None."""
+
+    def record(self, **values: float) -> None:
+        """Keep named numbers with the time: the table `records`."""
+
+    def log(self, message: str, **fields: Any) -> None:
+        """Keep a message with the time: the table `log`."""
+
+    def stop(self, reason: str) -> None:
+        """End the run after this minute; finish_reason stopped."""
+
+
+class Strategy(Protocol):
+    """Any class with some of these; `row` is needed by on_bar and on_minute."""
+
+    row: type | tuple[type, ...]

@@ -1,0 +1,127 @@
+"""Strategies from where they are: a file, a module, a class or an instance; parameters checked by their annotations."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bt.errors import StrategyError
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint naming the nearest known word, or "" if none is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def source_of(cls: type) -> tuple[str, str]:
+    """The source of the module a class comes from (of the class alone where there is no file), and its SHA-256."""
+    try:
+        path = inspect.getsourcefile(cls)
+        text = Path(path).read_text() if path and Path(path).is_file() else inspect.getsource(cls)
+    except (OSError, TypeError):
+        text = f"{cls.__module__}.{cls.__qualname__}"
+    return text, hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_class(use: str) -> type:
+    """The class of ``path/file.py:Class`` or ``package.module:Class``."""
+    place, _, name = use.rpartition(":")
+    if not place or not name:
+        raise StrategyError(f'strategy.use must be "file.py:Class" or "package.module:Class", was {use!r}')
+    if place.endswith(".py"):
+        path = Path(place)
+        if not path.is_file():
+            raise StrategyError(f"strategy.use: file must exist, was {place!r}")
+        module = _load_file(path)
+    else:
+        try:
+            module = importlib.import_module(place)
+        except ImportError as error:
+            raise StrategyError(f"strategy.use: module {place!r} cannot be imported: {error}") from error
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        classes = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
+        raise StrategyError(
+            f"{place}: class must be one of {', '.join(classes) or '(none)'}, was {name!r}; "
+            + (nearest(name, classes) or "name it after the colon")
+        )
+    return found
+
+
+def _load_file(path: Path) -> types.ModuleType:
+    name = f"bt_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise StrategyError(f"{path}: must be a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # a strategy may import the modules beside it
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise StrategyError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def build(use: Any, params: Mapping[str, Any]) -> Any:
+    """A strategy instance: `use` is a class, an instance, or where the class is; `params` its constructor's arguments.
+
+    Raises
+    ------
+    StrategyError
+        The class cannot be loaded, or a parameter is unknown, missing or of another type.
+    """
+    cls = load_class(use) if isinstance(use, str) else use
+    if not isinstance(cls, type):
+        if params:
+            raise StrategyError(f"strategy.params must be empty for an instance, was {dict(params)}; pass the class")
+        return cls
+    signature = inspect.signature(cls)
+    try:
+        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
+    except NameError:
+        hints = {}
+    given = {}
+    for key, value in params.items():
+        if key not in signature.parameters:
+            known = ", ".join(signature.parameters) or "none"
+            raise StrategyError(
+                f"strategy.params.{key} must be a parameter of {cls.__name__} ({known}); {nearest(key, signature.parameters)}"
+            )
+        given[key] = _coerce(f"strategy.params.{key}", value, hints.get(key))
+    missing = [
+        n for n, p in signature.parameters.items()
+        if n not in given and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]  # fmt: skip
+    if missing:
+        raise StrategyError(f"strategy.params must give {', '.join(missing)} of {cls.__name__}, which have no default")
+    return cls(**given)
+
+
+def _coerce(where: str, value: Any, hint: Any) -> Any:
+    """`value` as its annotation says: whole floats become int, ints become float; anything else must fit."""
+    try:
+        return msgspec.convert(value, hint, strict=True) if hint is not None else value
+    except msgspec.ValidationError:
+        pass
+    except TypeError:  # an annotation msgspec does not know: the constructor judges
+        return value
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    wanted = getattr(hint, "__name__", str(hint))
+    raise StrategyError(f"{where} must be {wanted}, was {value!r}")
