@@ -169,10 +169,12 @@ class StrategyBook:
         return True
 
     def _value(self) -> tuple[int, int]:
-        """(net, gross) of the positions in units at the last closes shown."""
+        """(net, gross) of the positions in units at the last closes shown; at cost while a symbol has shown none."""
         version, net, gross = self._valued
         if version != self._market.version:
             value = self._ledger.shares * self._market.last
+            for code in np.flatnonzero((self._market.last == 0) & (self._ledger.shares != 0)).tolist():
+                value[code] = self._ledger.positions[code].cost
             net, gross = int(value.sum()), int(np.abs(value).sum())
             self._valued = (self._market.version, net, gross)
         return net, gross
@@ -218,13 +220,14 @@ class StrategyBook:
     def _holding(self, code: int) -> Holding:
         held = self._ledger.positions[code]
         price = int(self._market.last[code])
+        value = held.shares * price if price else held.cost  # filled at the open of its first bar: no close yet
         return Holding(
             symbol=self._market.symbols[code],
             shares=held.shares,
             avg_price=held.cost / (held.shares * UNIT),
-            price=price / UNIT,
-            value=held.shares * price / UNIT,
-            unrealized_pnl=(held.shares * price - held.cost) / UNIT,
+            price=price / UNIT if price else math.nan,
+            value=value / UNIT,
+            unrealized_pnl=(value - held.cost) / UNIT,
             realized_pnl=held.realized / UNIT,
             opened=instant(held.opened_at),
             bars_held=int(self._market.seen[code]) - held.bars_at_open,

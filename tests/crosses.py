@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
+from collections.abc import Iterable
 from datetime import date
 from typing import Any, ClassVar
 
@@ -146,9 +148,19 @@ class Dice:
 
     row = (Minute, Five, Hour)
 
-    def __init__(self, seed: int, *, busy: int = 1, shares: int = 40, notes: bool = True) -> None:
-        self.seed, self.busy, self.shares, self.notes = seed, busy, shares, notes
+    def __init__(
+        self,
+        seed: int,
+        *,
+        busy: int = 1,
+        shares: int = 40,
+        notes: bool = True,
+        known: Iterable[str] = (),
+        stop: str = "",
+    ) -> None:
+        self.seed, self.busy, self.shares, self.notes, self.stop = seed, busy, shares, notes, stop
         self.seen: list[Any] = []
+        self.known = dict.fromkeys(known)
 
     def features(self) -> dict[str, bt.Feature]:
         return {
@@ -254,20 +266,18 @@ class Dice:
     last = 1
 
     def note(self, kind: str, what: Any, book: bt.Book) -> None:
-        """What the book says of itself."""
+        """What the book says of itself; and the end of the run, if it is time."""
+        if self.stop == f"{kind} {book.session}":
+            book.stop(self.stop)
         self.seen.append((kind, what, book.now, book.session, book.cash, book.equity, book.buying_power))
         self.seen.append((book.gross, book.net, book.session_pnl, [order.id for order in book.open_orders()]))
         for symbol, h in book.holdings.items():
             self.seen.append((symbol, h.shares, h.avg_price, h.price, h.value, h.unrealized_pnl, h.realized_pnl))
-            self.seen.append((h.opened, h.bars_held, book.price(symbol)))
-
-    @property
-    def known(self) -> dict[str, None]:
-        """Symbols seen so far, in the order in which they were."""
-        return self.__dict__.setdefault("_known", {})
+            price = book.price(symbol)
+            self.seen.append((h.opened, h.bars_held, math.nan if price is None else price))  # before the first close
 
     def symbols(self, book: bt.Book) -> list[str]:
-        """Some symbols: those held, and the first ones seen."""
+        """Some symbols: those held, those known from the start, and the first ones seen."""
         return list(dict.fromkeys([*book.holdings, *self.known]))
 
     def size(self, dice: int) -> int:

@@ -120,8 +120,28 @@ SETTINGS = {
 @pytest.mark.parametrize("market", MARKETS, indirect=True)
 def test_by_chance(market: Market, settings: str) -> None:
     seed = sorted(SETTINGS).index(settings) * 100
+    known = sorted({b.symbol for b in market.bars})
     entries = [
-        Entry("b", lambda: Dice(seed + 1, busy=2)),
+        Entry("b", lambda: Dice(seed + 1, busy=2, known=known)),
         Entry("a", lambda: Dice(seed + 2, busy=6, shares=15, notes=False), cash=12_345.67),
     ]
     assert_equal(market, entries, **SETTINGS[settings])
+
+
+@pytest.mark.parametrize("market", ["etf"], indirect=True)
+@pytest.mark.parametrize("seed", range(8))
+def test_before_anything_is_known(market: Market, seed: int) -> None:
+    known = market.symbols or ()
+    entries = [Entry("s", lambda: Dice(seed, busy=9, known=known[seed:] + known[:seed], notes=False), cash=9_000.0)]
+    gate = {"minimum": 40.0, "after_minutes": 10}
+    assert_equal(market, entries, account={"leverage": 2.0}, quality=gate, execution={"commission_per_share": 0.0035})
+
+
+@pytest.mark.parametrize("market", ["hk", "half"], indirect=True)
+@pytest.mark.parametrize("when", ["start", "fill", "state", "end"])
+def test_stopped(market: Market, when: str) -> None:
+    session = [d.name for d in market.days if d.name >= market.start][2]
+    entries = [Entry("b", lambda: Dice(1, busy=9, stop=f"{when} {session}")), Entry("a", lambda: Dice(2, busy=9))]
+    mine = assert_equal(market, entries, execution={"at_end": "close"})
+    assert mine.run.finish_reason == "stopped"
+    assert mine.run.stop_reason == f"{when} {session}"

@@ -74,7 +74,7 @@ def test_windows_speed_and_again(market: Market, tmp_path: Path) -> None:
     manifests = {name: json.loads((tmp_path / name / "manifest.json").read_text()) for name in runs}
     assert manifests["again"] == manifests["prefetch 5"]
     first, other = manifests["prefetch 1"], manifests["prefetch 30"]
-    assert {k for k in first if first[k] != other[k]} == {"spec", "spec_hash"}
+    assert {k for k in first if first[k] != other[k]} == {"spec"}  # the hash names results, and the window is none
 
 
 def test_threads(market: Market, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_halves_of_the_symbols_add_up(shared_data: Path, strategy: type) -> None
         return dict(ours(market, entries, execution=RULES, account={"cash": 1e9}).units)
 
     together, *apart = (play(m) for m in (whole, *halves))
-    assert together["fills"].height > 500
+    assert together["fills"].height > 400
     fills = (
         pl.concat([t["fills"] for t in apart]).drop("order_id").sort("session", "time", "symbol", maintain_order=True)
     )

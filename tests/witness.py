@@ -131,4 +131,4 @@ class Onlooker(Witness):
 
 if __name__ == "__main__":
     made = bt.replay(strategy=Witness, out=Path(sys.argv[1]), **json.loads(sys.argv[2]))
-    print(json.dumps({"fills": made.fills.height, "polars": pl.thread_pool_size()}))
+    sys.stdout.write(json.dumps({"fills": made.fills.height, "polars": pl.thread_pool_size()}))

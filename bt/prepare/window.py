@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.guards import duplicates, fault_names, outside, withheld
+from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, outside, withheld
 from bt.model import Schedule, Session
 from bt.schema import BAR_COLUMNS, MINUTE, OK, PRICES, fault_code, sound_prices
 from bt.sessions import TimeManager
@@ -172,6 +172,8 @@ def _outside(
     if off_grid.any():  # a midpoint inside a minute: the instant decides, not the minute's label
         exact = np.searchsorted(border, time[off_grid], side="left") - 1
         session[off_grid] = np.clip(exact, 0, len(sessions) - 1)
+        passed = (slot == AFTER_CLOSE) & (time < np.array([s.open for s in sessions])[session])
+        slot[passed] = BEFORE_OPEN
     close = np.array([s.close for s in sessions], dtype=np.int64)
     report = outside(session, code, time, slot, close).frame
     return report, _closing_prices(frame.filter(pl.Series(out)), session, code, time, close)

@@ -337,7 +337,7 @@ def _files(ids: Sequence[FileId], contents: Sequence[str], verdict: pl.DataFrame
     per_file = spans.group_by("file").agg(
         pl.col("rows").sum(), pl.col("first").min(), pl.col("last").max(), (faulty == 0).alias("clean")
     )
-    is_sorted = dict(verdict.select("content", "sorted").iter_rows())
+    is_sorted = dict(verdict.select("content", "sorted").unique().iter_rows())
     overlapping = _overlapping(spans)
     frame = pl.DataFrame(
         {

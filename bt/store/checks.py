@@ -65,7 +65,7 @@ def verdicts(
     """
     store = cache / f"verdicts-{_VERSION}-{layout.key}.arrow"
     known = load_frame(store, VERDICT)
-    have = set(known["content"])
+    have = set(known["content"].unique())
     todo = {content: (path, symbol) for content, path, symbol in contents if content not in have}
     fresh: list[pl.DataFrame] = []
     rows = 0
@@ -81,7 +81,8 @@ def verdicts(
             kept = known.filter(pl.col("content").str.split("|").list.first().is_in(list(live)))
             known = pl.concat([kept, *(frame.select(list(VERDICT)) for frame in fresh)])
             save_table(store, known.to_arrow())
-    return known.filter(pl.col("content").is_in([content for content, _, _ in contents]))
+    wanted = {content for content, _, _ in contents}
+    return known if have == wanted else known.filter(pl.col("content").is_in(list(wanted)))
 
 
 def examine(connection: Connection, layout: Layout, path: str, *, symbol: str | None) -> pl.DataFrame:

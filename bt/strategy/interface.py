@@ -60,7 +60,7 @@ def hours(session: Session) -> SessionDay:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position. Prices and money in currency; `opened` is the UTC time of the fill that opened it;
+    """A position. Prices and money in currency (NaN and at cost until the symbol has shown a close); `opened` is the UTC time of the fill that opened it;
     `bars_held` counts the symbol's bars shown since."""
 
     symbol: str

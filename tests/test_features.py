@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from small import THURSDAY, TUESDAY, WEDNESDAY, Price, bars, store
+
+import bt
+from bt.errors import StrategyError
+
+CLOSE = pl.col("close")
+
+
+def values(where: Path, feature: bt.Feature, *, day: str = TUESDAY, symbol: str = "A", interval: str = "1m") -> list[object]:
+    """A feature's values on a symbol's rows of one session."""
+    frame = bt.load_bars(where, "XNYS", day, day, intervals=[interval], features={"f": feature})[interval]
+    return frame.filter(pl.col("symbol") == symbol)["f"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: bt.feature(1, 2), "expr must be a Polars expression, was int"),
+        (lambda: bt.feature(CLOSE, -1), "lookback must be >= 0 bars, was -1"),
+        (lambda: bt.feature(CLOSE, True), "lookback must be >= 0 bars, was True"),
+        (lambda: bt.feature(CLOSE, "5w"), 'lookback must be a number of bars or like "5d", was \'5w\''),
+        (lambda: bt.feature(CLOSE, 1, interval="5"), 'interval must be like "5m", "1h" or "1d", was \'5\''),
+        (lambda: bt.feature(CLOSE, 1, within="day"), 'within must be None or "session", was \'day\''),
+        (lambda: bt.feature(pl.col("bid"), 1), "a column must be one of open, high, low, close, volume, was 'bid'"),
+        (lambda: bt.sma("price", 5), "a column must be one of open, high, low, close, volume, was 'price'"),
+        (lambda: bt.sma("close", 0), "n must be a whole number >= 1, was 0"),
+        (lambda: bt.sma("close", 2.5), "n must be a whole number >= 1, was 2.5"),
+        (lambda: bt.trailing("mean", "close", "5d"), "aggregate must be one of avg, max, .* was 'mean'"),
+        (lambda: bt.trailing("avg", "close", "5h"), 'period must be like "10d".* was \'5h\''),
+        (lambda: bt.trailing("avg", "close", "0d"), "period must be like"),
+        (lambda: bt.trailing("avg", "close", "5d", at="noon"), 'at must be "session" or "minute", was \'noon\''),
+        (lambda: bt.trailing("avg", "close", "5d", min_sessions=0), "min_sessions must be >= 1, was 0"),
+        (lambda: bt.trailing("avg", "close**2", "5d"), r"numbers and \+ - \* / only, was 'close\*\*2'"),
+        (lambda: bt.trailing("avg", "vwap*2", "5d"), "an expression must use open, high, low, close, volume"),
+        (lambda: bt.trailing("avg", "close*", "5d"), "a bar column or an expression of them, was 'close\\*'"),
+    ],
+)
+def test_what_is_no_feature_is_named(make, message):
+    with pytest.raises(StrategyError, match=message):
+        make()
+
+
+def test_equal_features_are_one_column():
+    assert bt.sma("close", 5).key == bt.sma("close", 5).key
+    assert bt.sma("close", 5).key != bt.sma("open", 5).key
+    assert bt.sma("close", 5).key != bt.sma("close", 5, within="session").key
+    assert bt.feature(CLOSE.shift(1), 1).key == bt.feature(CLOSE.shift(1), 1).key
+    assert bt.feature(CLOSE.shift(1), 1).key != bt.feature(CLOSE.shift(2), 2).key
+    assert bt.trailing("avg", "close*volume", "5d").key == bt.trailing("avg", "close * volume", "5d").key
+
+
+def test_an_sma_decides_as_arithmetic_on_paper(tmp_path: Path):
+    """(0.1 + 0.2 + 0.3) / 3 is 0.2, although the floats' sum is 0.6000000000000001."""
+    where = store(tmp_path, bars("A", [0.1, 0.2, 0.3, 0.1]))
+    assert values(where, bt.sma("close", 3)) == [None, None, 0.2, 0.2]
+
+
+def test_windows_count_the_symbols_own_bars_across_sessions(tmp_path: Path):
+    where = store(
+        tmp_path, bars("A", [1.0, 2.0]), bars("B", [9.0, 9.0, 9.0]), bars("A", [None, 3.0, 5.0], day=THURSDAY)
+    )
+    mean, within = bt.sma("close", 2), bt.sma("close", 2, within="session")
+    assert values(where, mean, day=THURSDAY) == [2.5, 4.0]
+    assert values(where, within, day=THURSDAY) == [None, 4.0]
+    change = bt.feature(CLOSE - CLOSE.shift(1), 1)
+    assert values(where, change, day=THURSDAY) == [1.0, 2.0]
+    assert values(where, change) == [None, 1.0]
+
+
+def test_a_lookback_in_days_reads_calendar_sessions(tmp_path: Path):
+    """Three sessions back there is no bar that a lookback of two may see; the start-up check sees nothing wrong there."""
+    where = store(tmp_path, bars("A", [7.0]), bars("A", [3.0, 2.0], day=THURSDAY), bars("B", [1.0], day=WEDNESDAY))
+    highest = bt.feature(pl.col("high").rolling_max(10, min_samples=1), "1d")
+    both = bt.load_bars(where, "XNYS", TUESDAY, THURSDAY, features={"f": highest})["1m"]
+    assert both.filter(pl.col("symbol") == "A")["f"].to_list() == [7.0, 3.0, 3.0]
+
+
+def test_a_coarser_feature_is_known_from_its_bins_end(tmp_path: Path):
+    prices: list[Price] = [float(p) for p in range(1, 13)]
+    where = store(tmp_path, bars("A", prices))
+    assert values(where, bt.sma("close", 1, interval="5m")) == [*[None] * 4, *[5.0] * 5, *[10.0] * 3]
+
+
+def test_a_coarser_feature_is_known_by_the_clock_although_its_last_minutes_are_missing(tmp_path: Path):
+    where = store(tmp_path, bars("A", [1.0, 2.0, None, None, None, 3.0]))
+    assert values(where, bt.sma("close", 1, interval="5m")) == [None, None, 2.0]
+
+
+def test_yesterdays_last_coarse_value_is_known_this_morning(tmp_path: Path):
+    where = store(tmp_path, bars("A", [1.0, 2.0]), bars("A", [4.0] * 6, day=THURSDAY))
+    assert values(where, bt.sma("close", 1, interval="5m"), day=THURSDAY) == [2.0, 2.0, 2.0, 2.0, 4.0, 4.0]
+    today = bt.sma("close", 1, interval="5m", within="session")
+    assert values(where, today, day=THURSDAY) == [None, None, None, None, 4.0, 4.0]
+
+
+def test_a_row_may_end_before_the_first_bin_of_an_interval_that_is_no_divisor(tmp_path: Path):
+    """The 5m bar known at the end of the first 7m bar, of minute 6 alone, is yesterday's."""
+    where = store(tmp_path, bars("A", [2.0]), bars("A", [None] * 6 + [4.0] * 8, day=THURSDAY))
+    fives = bt.sma("close", 1, interval="5m")
+    assert values(where, fives, day=THURSDAY, interval="7m") == [2.0, 4.0]
+
+
+def test_an_expression_keeps_its_type(tmp_path: Path):
+    where = store(tmp_path, bars("A", [1.0, 2.0, 1.0]))
+    assert values(where, bt.feature(CLOSE > CLOSE.shift(1), 1)) == [None, True, False]
+    assert values(where, bt.feature(pl.col("volume") * 2, 0)) == [200, 200, 200]

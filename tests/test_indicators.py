@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, bars, store
+
+import bt
+from bt.indicators import MinuteWindow, SessionWindow, first_session, shifted
+
+
+@pytest.mark.parametrize(
+    ("day", "period", "first"),
+    [
+        (date(2024, 3, 31), "1m", date(2024, 2, 29)),
+        (date(2023, 3, 31), "1m", date(2023, 2, 28)),
+        (date(2024, 2, 29), "1y", date(2023, 2, 28)),
+        (date(2024, 1, 15), "1m", date(2023, 12, 15)),
+        (date(2024, 1, 15), "14m", date(2022, 11, 15)),
+        (date(2024, 1, 15), "2w", date(2024, 1, 1)),
+        (date(2024, 7, 31), "3m", date(2024, 4, 30)),
+    ],
+)
+def test_calendar_periods_are_clipped_to_the_months_end(day, period, first):
+    assert shifted(day, period) == first
+
+
+def test_the_first_session_of_a_period():
+    names = [date(2024, 1, d) for d in (2, 3, 4, 5, 8, 9, 10)]
+    assert first_session(names, 5, "2d") == 3
+    assert first_session(names, 1, "5d") == -4
+    assert first_session(names, 5, "1w") == 0  # 9 January less a week is the 2nd, included
+    assert first_session(names, 6, "1w") == 1
+
+
+def window(values: list[list[float | None]], scale: int = 100) -> SessionWindow:
+    """Sessions of values, one a symbol."""
+    made = SessionWindow(len(values[0]), np.full(len(values[0]), scale, dtype=np.int64))
+    for number, row in enumerate(values):
+        known = [i for i, v in enumerate(row) if v is not None]
+        made.add(number, np.array(known, dtype=np.int64), np.array([row[i] for i in known], dtype=np.float64))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"),
+    [("avg", 0.2), ("sum", 0.6), ("max", 0.3), ("min", 0.1), ("first", 0.1), ("last", 0.3), ("std", 0.1)],
+)
+def test_aggregates_over_sessions(aggregate, expected):
+    """One symbol has three sessions, one has one, one has none."""
+    made = window([[0.1, None, None], [0.2, 5.0, None], [0.3, None, None], [9.0, 9.0, 9.0]])
+    found = made.at(0, 3, aggregate, 1)
+    assert found.used.tolist() == [3, 1, 0]
+    assert found.values[0] == pytest.approx(expected, rel=1e-12)
+    if aggregate != "std":
+        assert found.values[0] == expected
+        assert found.values[1] == 5.0
+    assert found.null.tolist() == [False, aggregate == "std", True]
+
+
+def test_fewer_sessions_than_asked_for_are_null():
+    found = window([[1.0, None], [2.0, 5.0]]).at(0, 2, "avg", 2)
+    assert found.null.tolist() == [False, True]
+    assert np.isnan(found.values[1])
+
+
+def test_symbols_without_a_grid_are_summed_as_floats():
+    made = SessionWindow(2, np.array([100, 0]))
+    for number, value in enumerate((0.1, 0.2, 0.3)):
+        made.add(number, np.array([0, 1]), np.array([value, value * np.pi]))
+    found = made.at(0, 3, "avg", 1)
+    assert found.values[0] == 0.2
+    assert found.values[1] == pytest.approx(0.2 * np.pi)
+
+
+@pytest.mark.parametrize("aggregate", ["avg", "sum", "max", "min", "first", "last", "std"])
+def test_aggregates_by_minute_forget_and_equal_numpy(aggregate):
+    rng = np.random.default_rng(1)
+    made = MinuteWindow(2, np.array([1, 1]), aggregate)
+    days: list[dict[tuple[int, int], int]] = []
+    for session in range(8):
+        cells = [(s, c) for s in range(4) for c in range(2) if rng.random() < 0.7]
+        day = {cell: int(rng.integers(1, 9)) for cell in cells}
+        slot, code = (np.array([cell[i] for cell in cells], dtype=np.int64) for i in (0, 1))
+        made.forget(session - 3)
+        found = made.at(4, 1)
+        for at in ((s, c) for s in range(4) for c in range(2)):
+            values = [d[at] for d in days[-3:] if at in d]
+            assert found.used[at] == len(values)
+            if found.null[at]:
+                assert len(values) < (2 if aggregate == "std" else 1)
+            else:
+                assert found.values[at] == pytest.approx(reference(aggregate, values))
+        made.add(session, slot, code, np.array(list(day.values()), dtype=np.int64))
+        days.append(day)
+
+
+def reference(aggregate: str, values: list[int]) -> float:
+    if aggregate in ("first", "last"):
+        return values[0 if aggregate == "first" else -1]
+    if aggregate == "std":
+        return float(np.std(values, ddof=1))
+    return float({"avg": np.mean, "sum": np.sum, "max": np.max, "min": np.min}[aggregate](values))
+
+
+def loaded(where: Path, feature: bt.Feature, day: str) -> list[tuple[object, object]]:
+    frame = bt.load_bars(where, "XNYS", day, day, features={"f": feature})["1m"]
+    return frame.select("f", "f_sessions").rows()
+
+
+def test_the_current_session_is_excluded_and_empty_ones_are_not_used(tmp_path: Path):
+    where = store(
+        tmp_path, bars("A", [1.0, 2.0]), bars("B", [5.0], day=WEDNESDAY), bars("A", [8.0, 16.0], day=THURSDAY)
+    )
+    for period, expected in (("1d", (None, 0)), ("2d", (2.0, 1)), ("1w", (2.0, 1)), ("1m", (2.0, 1))):
+        assert loaded(where, bt.trailing("last", "close", period), THURSDAY) == [expected] * 2
+    assert loaded(where, bt.trailing("sum", "close*volume", "5d"), THURSDAY) == [(300.0, 1)] * 2
+    assert loaded(where, bt.trailing("max", "high", "5d"), TUESDAY) == [(None, 0)] * 2
+
+
+def test_a_half_day_contributes_only_the_minutes_it_has(tmp_path: Path):
+    where = store(
+        tmp_path,
+        bars("A", [1.0] * 390, day="2024-07-02", volume=10), bars("A", [1.0] * 210, day=HALF_DAY, volume=20),
+        bars("A", [1.0] * 390, day="2024-07-05", volume=99),
+    )  # fmt: skip
+    rows = loaded(where, bt.trailing("avg", "volume", "2d", at="minute"), "2024-07-05")
+    assert rows[0] == rows[209] == (15.0, 2)
+    assert rows[210] == rows[389] == (10.0, 1)
+
+
+def test_rows_after_an_early_close_never_reach_history(tmp_path: Path):
+    where = store(
+        tmp_path, bars("A", [1.0] * 390, day=HALF_DAY, volume=10), bars("A", [1.0], day="2024-07-05")
+    )
+    assert loaded(where, bt.trailing("sum", "volume", "1d"), "2024-07-05") == [(2100.0, 1)]
