@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import FillRecord, Market, Output, StrategyBook
+from bt.book import Account, FillRecord, Market, Output, StrategyBook, close_all, close_exits, match
 from bt.errors import BtError, StrategyRaised
 from bt.execution import to_units, units
 from bt.ledger import Curve, Marks, Trade
@@ -37,6 +37,7 @@ class Player:
     """A strategy in the run: what it declared, its book, and the column behind each field of each row type."""
 
     declaration: Declaration
+    account: Account
     book: StrategyBook
     ids: Sequence[dict[str, str]]
     failed: str = ""
@@ -123,7 +124,7 @@ class Engine:
         market.seen_at_open = market.seen.copy()
         prior = market.last.copy()
         for player in self.players:
-            player.book.begin()
+            player.account.begin()
         stage = _Stage.of(prepared, self.players, self._names, self._zone)
         self._played = self._iterations = 0
         try:
@@ -134,7 +135,7 @@ class Engine:
         market.last_end[stage.tape.code] = stage.ends()
         marks = Marks(stage.index, stage.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
-        volume = stage.volume([f for p in self.players for f in p.book.output.fills])
+        volume = stage.volume([f for p in self.players for f in p.account.output.fills])
         bars = stage.tape.start[played + 1]
         return SessionOutcome(session, players, bars, self._iterations, played, stopped, volume)
 
@@ -157,7 +158,8 @@ class Engine:
             if not empty:
                 self._call(player, "on_session_start", hours(session))
                 self._tell(player)
-        self._stream(stage, clock)
+        if self.stopped() is None:
+            self._stream(stage, clock)
         if self.stopped() is None:
             clock.advance(session.close)
             market.now, market.elapsed, self._played = clock.now, session.minutes, session.minutes
@@ -189,10 +191,10 @@ class Engine:
         clock.advance(opened)
         self.market.now = opened
         for player in self.players:
-            book = player.book
-            if book.waiting:
-                fills = book.match(stage.index[end - 1], stage.opens, opened, end - 1)
-                book.decide_at(opened + MINUTE)
+            account = player.account
+            if account.waiting:
+                fills = match(account, stage.index[end - 1], stage.opens, opened, end - 1)
+                account.decide_at(opened + MINUTE)
                 self._tell_fills(player, fills)
 
     def _advance(self, stage: _Stage, clock: Clock, end: int) -> None:
@@ -208,7 +210,7 @@ class Engine:
 
     def _show(self, player: Player, show: _Show, end: int) -> None:
         book = player.book
-        book.decide_at(self.market.now)
+        player.account.decide_at(self.market.now)
         try:
             if show.on_bar is not None:
                 on_bar = show.on_bar
@@ -221,32 +223,32 @@ class Engine:
                 book.shown = None
             cross = show.cross
             if cross is not None and cross.feed.start[end] < cross.feed.start[end + 1]:
-                show.on_minute(cross.rows(end, book.shares), book)
+                show.on_minute(cross.rows(end, player.account.shares), book)
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self._raised(player, error)
-        if book.has_events:
+        if player.account.has_events:
             self._tell(player)
 
     def _close(self, stage: _Stage, *, last: bool, at_end: str, empty: bool) -> None:
         for player in self.players:
-            book = player.book
-            book.decide_at(stage.session.close)
-            self._tell_fills(player, book.close_exits(stage.close_price))
-            book.expire()
+            account = player.account
+            account.decide_at(stage.session.close)
+            self._tell_fills(player, close_exits(account, stage.close_price))
+            account.expire()
             self._tell(player)
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
-                book.expire()
+                account.expire()
             if last and at_end == "close":
-                self._tell_fills(player, book.close_all(stage.close_price))
+                self._tell_fills(player, close_all(account, stage.close_price))
             self._tell(player)
-            book.expire()  # day orders given on being told of it come after the close too; they are told next
+            account.expire()  # day orders given on being told of it come after the close too; they are told next
 
     # ------------------------------------------------------------------------------------------------------- callbacks
 
     def _tell(self, player: Player) -> None:
         """Tell a strategy of the orders that ended since it was last told; what that causes is told next time."""
-        for order in player.book.events():
+        for order in player.account.events():
             self._call(player, "on_order", order)
 
     def _tell_fills(self, player: Player, fills: Sequence[FillRecord]) -> None:
@@ -276,15 +278,15 @@ class Engine:
         if self._isolate:
             player.failed = text
             book.log(text)
-            book.give_up()
+            player.account.give_up()
             return
         raise StrategyRaised(text) from error
 
     def _outcome(self, player: Player, number: int, stage: _Stage, marks: Marks, played: int) -> PlayerOutcome:
-        curve, trades = player.book.settle(marks)
+        curve, trades = player.account.settle(marks)
         if played < stage.session.minutes:
             curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
-        return PlayerOutcome(player.book.output, curve, trades, player.book.held(), stage.shows[number].withheld)
+        return PlayerOutcome(player.account.output, curve, trades, player.account.held(), stage.shows[number].withheld)
 
 
 # ------------------------------------------------------------------------------------------------------------- the stage

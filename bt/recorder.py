@@ -76,7 +76,7 @@ class Recorder:
         self._schedule = schedule
         self._labels = {1: "1m", DAY: "1d", **labels}
         self.totals = Totals()
-        starts = [p.book.start_cash for p in players]
+        starts = [p.account.start_cash for p in players]
         self.totals.equity_start = self.totals.equity_end = sum(starts)
         self._metrics = MetricsAccumulator(sum(starts), sessions_a_year)
         self._own = [MetricsAccumulator(s, sessions_a_year) for s in starts] if len(players) > 1 else []
@@ -108,7 +108,7 @@ class Recorder:
             last = int(own.curve.equity[-1]) if len(own.curve.equity) else self._last[number]
             net += last - self._last[number]
             self._last[number] = last
-            orders += player.book.orders_given
+            orders += player.account.orders_given
             fills += len(own.output.fills)
         tables = {table: pl.concat(parts) for table, parts in frames.items() if parts}
         for table, frame in tables.items():
@@ -138,10 +138,10 @@ class Recorder:
     def finish(self) -> tuple[Metrics, dict[str, Metrics]]:
         """After the last session: the orders still open, then the metrics of the account and of each strategy."""
         for player in self._players:
-            records = player.book.abandon()
+            records = player.account.abandon()
             self.totals.open_orders += len(records)
             self._write_orders(player.declaration.name, records)
-            self.totals.open_positions += len(player.book.held())
+            self.totals.open_positions += len(player.account.held())
         own = {p.declaration.name: m.result() for p, m in zip(self._players, self._own, strict=False)}
         return self._metrics.result(), own
 

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from bt.book import Market, StrategyBook
+from bt.book import Account, Market, StrategyBook
 from bt.config import spec_hash, to_dict
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
@@ -279,7 +279,7 @@ def _replay(
     source = Preparer(spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last)
     market = Market.of(store.symbols)
     players = [
-        Player(declared, _book(spec, number, declared.name, market), fields)
+        _player(spec, number, declared, fields, market)
         for number, (declared, fields) in enumerate(zip(declarations, ids, strict=True))
     ]
     pace = Pace(spec.session.speed)
@@ -312,11 +312,13 @@ def _replay(
     return run
 
 
-def _book(spec: RunSpec, number: int, name: str, market: Market) -> StrategyBook:
+def _player(
+    spec: RunSpec, number: int, declared: Declaration, fields: Sequence[dict[str, str]], market: Market
+) -> Player:
     cash = spec.strategies[number].cash
-    account = AccountSpec(spec.account.cash if cash is None else cash, spec.account.leverage)
-    seed = (spec.run.seed, *name.encode())
-    return StrategyBook(name, market, spec.execution, account, spec.quality, seed=seed)
+    money = AccountSpec(spec.account.cash if cash is None else cash, spec.account.leverage)
+    account = Account(declared.name, market, spec.execution, money, spec.quality)
+    return Player(declared, account, StrategyBook(account, seed=(spec.run.seed, *declared.name.encode())), fields)
 
 
 @dataclass(frozen=True)

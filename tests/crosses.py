@@ -63,6 +63,24 @@ class Busy(bt.Row):
     usual_sessions: int
 
 
+class Stubborn(Cross):
+    """Orders again whatever ended without a fill, also when it is told of that after the close."""
+
+    def __init__(self, flat_us: int) -> None:
+        super().__init__(flat_us)
+        self.seen: list[Any] = []
+
+    def on_bar(self, row: Crossing, book: bt.Book) -> None:
+        super().on_bar(row, book)
+        if row.open_time // 60_000_000 % 29 == 0:
+            book.order(row.symbol, 3)
+
+    def on_order(self, order: bt.Order, book: bt.Book) -> None:
+        self.seen.append((order.id, order.symbol, order.status, order.reason, order.decided_at, book.now))
+        if order.reason in ("no_bar", "retargeted"):
+            book.order(order.symbol, -2 if order.id % 2 else 1, tif="gtc" if order.id % 5 == 0 else "day")
+
+
 class VolumeSurge:
     """Long 100 shares from a minute with three times its usual volume to one with less than its usual volume."""
 

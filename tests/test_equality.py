@@ -7,8 +7,9 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
-from crosses import Cross, Dice, MultiInterval, VolumeSurge
+from crosses import Cross, Dice, MultiInterval, Stubborn, VolumeSurge
 from judge import Entry, Market, assert_equal
 
 PLAIN = {"commission_per_share": 0.005}
@@ -135,6 +136,12 @@ def test_before_anything_is_known(market: Market, seed: int) -> None:
     entries = [Entry("s", lambda: Dice(seed, busy=9, known=known[seed:] + known[:seed], notes=False), cash=9_000.0)]
     gate = {"minimum": 40.0, "after_minutes": 10}
     assert_equal(market, entries, account={"leverage": 2.0}, quality=gate, execution={"commission_per_share": 0.0035})
+
+
+@pytest.mark.parametrize("market", ["etf", "hk", "es"], indirect=True)
+def test_ordering_when_told(market: Market) -> None:
+    mine = assert_equal(market, [Entry("s", lambda: Stubborn(market.flat_us))], account=RICH)
+    assert mine.run.orders.filter(pl.col("reason").is_in(["no_bar", "retargeted"])).height > 0
 
 
 @pytest.mark.parametrize("market", ["hk", "half"], indirect=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -60,7 +60,8 @@ class Connection:
             }
         )
         self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")
-        self._duckdb.execute("SET enable_progress_bar = false")
+        with suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets: it cannot be set there, and is off
+            self._duckdb.execute("SET enable_progress_bar = false")
         self._duckdb.execute("SET GLOBAL disabled_optimizers = 'in_clause'")
 
     def hashes(self, texts: Sequence[str]) -> npt.NDArray[np.uint64]:

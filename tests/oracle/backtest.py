@@ -74,12 +74,11 @@ class Backtest:
         for book in self.books:
             book.ledger.minutes = minutes
         self.result = Result(cash_units={b.strategy: b.ledger.cash for b in self.books})
-        mine = {d.name for d in self.days}
         pool = set(self.present.symbols)
         self.bars = {d.name: {s: b for s, b in self.history.bars[d.name].items() if s in pool} for d in self.days}
         self.has_rows = {name for name, by_symbol in self.bars.items() if by_symbol}
         self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in pool}
-        self.result.guards.update({k: n for k, n in found.withheld.items() if k[0] in mine and k[1] in pool})
+        self.withheld = {k: n for k, n in found.withheld.items() if k[1] in pool}
         for strategy in self.strategies:
             for row_type in strategy.rows:
                 for feature in row_type.features.values():
@@ -104,10 +103,11 @@ class Backtest:
     def _session(self, day: Day, *, last: bool) -> None:
         now = self.present
         now.day, now.elapsed = day, 0
+        self.result.guards.update({k: n for k, n in self.withheld.items() if k[0] == day.name})
         now.now_us = now.decided_us = day.open
         now.today, now.rows = {}, {}
         first = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
-        before = self.result.iterations
+        before, shown = self.result.iterations, self.result.bars
         for strategy, book in self.each():
             book.session_start = book.ledger.equity(now.marks)
             if self.bars[day.name]:
@@ -135,7 +135,7 @@ class Backtest:
                 "open": instant(day.open),
                 "close": instant(day.close),
                 "early_close": day.early_close,
-                "bars": sum(len(b) for b in self.bars[day.name].values()),
+                "bars": self.result.bars - shown,
                 "iterations": self.result.iterations - before,
                 "orders": sum(len(b.orders) - n for b, (n, _, _) in zip(self.books, first, strict=True)),
                 "fills": fills,

@@ -1,0 +1,16 @@
+"""The book: what a strategy trades with. The rules are docs/decisions/0002.
+
+1. `book` is what the strategy sees and calls;
+2. `account` checks what it orders against money and quality, and keeps the lives of orders;
+3. `matching` fills them at a bar's open, and at the close;
+4. `records` are what is left of it for the results.
+"""
+
+from bt.book.account import Account
+from bt.book.book import StrategyBook
+from bt.book.matching import close_all, close_exits, match
+from bt.book.records import FillRecord, Market, OrderRecord, Output
+
+__all__ = [
+    "Account", "FillRecord", "Market", "OrderRecord", "Output", "StrategyBook", "close_all", "close_exits", "match",
+]  # fmt: skip

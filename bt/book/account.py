@@ -1,0 +1,246 @@
+"""The account behind a book: its ledger, its live orders, what they reserve, and how an order's life begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+from bt.book.records import IntArray, LiveOrder, Market, OrderRecord, Output, Type
+from bt.execution import Costs, to_units
+from bt.ledger import Curve, Ledger, Marks, Trade
+from bt.model import AccountSpec, ExecutionSpec, Order, QualitySpec, instant
+
+
+class Account:
+    """One strategy's money and orders, as the engine handles them. `bt.book.StrategyBook` is what the strategy sees of it.
+
+    Attributes
+    ----------
+    live : dict
+        Orders that fill at a bar's open, by symbol code.
+    exits : dict
+        Standing exit_at_close orders by code; `exit_all` is the minutes before the close of the one for every symbol.
+    level : dict
+        Symbols whose target is known to change nothing: the level that is live or held.
+    output : Output
+        What the session has produced so far; `pending` is what on_order has not been told.
+    """
+
+    def __init__(
+        self, name: str, market: Market, execution: ExecutionSpec, account: AccountSpec, quality: QualitySpec
+    ) -> None:
+        self.name = name
+        self.market = market
+        self.execution = execution
+        self.costs = Costs.of(execution)
+        self.ledger = Ledger(len(market.symbols), to_units(account.cash))
+        leverage = Fraction(Decimal(repr(float(account.leverage))))
+        self.leverage = (leverage.numerator, leverage.denominator)
+        self.quality = quality
+        self.start_cash = self.equity_at_open = self.ledger.cash
+        self.next_id = self.first_id = 1
+        self.live: dict[int, list[LiveOrder]] = {}
+        self.exits: dict[int, LiveOrder] = {}
+        self.exit_all: int | None = None
+        self.level: dict[str, int] = {}
+        self.reserved = 0
+        self.valued = (-1, 0, 0)
+        self.decided = 0
+        self.pending: list[Order] = []
+        self.output = Output()
+
+    # ------------------------------------------------------------------------------------------------------------ worth
+
+    def value(self) -> tuple[int, int]:
+        """(net, gross) of the positions in units at the last closes shown; at cost while a symbol has shown none."""
+        version, net, gross = self.valued
+        if version != self.market.version:
+            value = self.ledger.shares * self.market.last
+            for code in np.flatnonzero((self.market.last == 0) & (self.ledger.shares != 0)).tolist():
+                value[code] = self.ledger.positions[code].cost
+            net, gross = int(value.sum()), int(np.abs(value).sum())
+            self.valued = (self.market.version, net, gross)
+        return net, gross
+
+    def power(self) -> tuple[int, int]:
+        """Buying power as a fraction: numerator in units, denominator."""
+        up, down = self.leverage
+        net, gross = self.value()
+        return (self.ledger.cash + net) * up - (gross + self.reserved) * down, down
+
+    def position(self, code: int) -> int:
+        """Signed shares held."""
+        held = self.ledger.positions.get(code)
+        return 0 if held is None else held.shares
+
+    @property
+    def shares(self) -> IntArray:
+        """Signed shares of every symbol; the ledger's own array."""
+        return self.ledger.shares
+
+    def held(self) -> list[tuple[int, int, int, int]]:
+        """(code, shares, last close and value in units) of every position."""
+        last = self.market.last
+        return [
+            (code, p.shares, int(last[code]), p.shares * int(last[code]))
+            for code, p in sorted(self.ledger.positions.items())
+        ]
+
+    # ------------------------------------------------------------------------------------------------------ orders' lives
+
+    def all_live(self) -> list[LiveOrder]:
+        """Every live order, standing exits included, by id."""
+        live = {o.id: o for orders in self.live.values() for o in orders}
+        live |= {o.id: o for o in self.exits.values()}
+        return [live[k] for k in sorted(live)]
+
+    def new(
+        self, code: int, type_: Type, shares: int, *, tif: str, level: int = 0, tag: str = "", before: int = 0
+    ) -> LiveOrder:
+        """The next order of this account; it is not live yet."""
+        order = LiveOrder(
+            self.next_id, code, type_, shares, level, tif, self.decided, self.market.number, tag, before=before
+        )
+        self.next_id += 1
+        return order
+
+    def gated(self, code: int) -> bool:
+        """Whether quality as of now forbids entries in a symbol."""
+        gate, market = self.quality, self.market
+        if gate.minimum <= 0 or market.elapsed == 0 or market.elapsed < gate.after_minutes:
+            return False
+        present = int(market.seen[code] - market.seen_at_open[code])
+        return 100.0 * present / market.elapsed < gate.minimum
+
+    def admit(self, order: LiveOrder, change: int) -> None:
+        """Check an order that would change the position by `change`, and make it live, cut or rejected."""
+        code = order.code
+        position = self.position(code)
+        after = position + change
+        crosses = position * after < 0
+        opening = abs(after) if crosses else max(0, abs(after) - abs(position))
+        refused = ""
+        if opening and self.gated(code):
+            refused = "quality"
+        elif opening and self.leverage[0]:
+            order.need = opening * int(self.market.last[code])
+            up, down = self.power()
+            if order.need * down > up:
+                refused, order.need = "buying_power", 0
+        if refused:
+            if not crosses:
+                self.end(order, "rejected", refused)
+                return
+            order.reason = refused
+            if order.type == "target":
+                order.level = 0
+            else:
+                order.shares = -position
+            self.pending.append(self.told(order, "open", refused))
+        self.reserved += order.need
+        self.live.setdefault(code, []).append(order)
+        if order.type != "target":
+            live = self.live[code]
+            if not any(o.type == "target" for o in live):
+                self.level.pop(self.market.symbols[code], None)
+
+    def told(self, order: LiveOrder, status: str, reason: str) -> Order:
+        """An order as on_order and open_orders tell of it."""
+        return Order(
+            id=order.id,
+            symbol=self.market.symbols[order.code],
+            type=order.type,
+            shares=order.shares if order.type == "market" else None,
+            level=order.level if order.type == "target" else None,
+            tif=order.tif,
+            status=status,
+            reason=reason,
+            tag=order.tag,
+            decided_at=instant(order.decided),
+        )
+
+    def end(self, order: LiveOrder, status: str, reason: str, *, shares: int | None = None) -> None:
+        """An order's life is over: forget it, free its money, keep its record, tell the strategy unless it filled."""
+        code = order.code
+        live = self.live.get(code)
+        if live is not None and order in live:
+            live.remove(order)
+            if not live:
+                del self.live[code]
+        if self.exits.get(code) is order:
+            del self.exits[code]
+        self.reserved -= order.need
+        order.need = 0
+        self.level.pop(self.market.symbols[code], None)
+        self.output.orders.append(self.recorded(order, status, reason, shares))
+        if status != "filled":
+            self.pending.append(self.told(order, status, reason))
+
+    @staticmethod
+    def recorded(order: LiveOrder, status: str, reason: str, shares: int | None) -> OrderRecord:
+        """An order's record."""
+        return OrderRecord(
+            order.id, order.code, order.session, order.decided, order.type,
+            order.shares if order.type == "market" else shares,
+            order.level if order.type == "target" else None,
+            order.tif, status, reason or order.reason, order.tag,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------------------------------------------- a session's life
+
+    def begin(self) -> None:
+        """A session starts: its clock stands at the open."""
+        self.ledger.begin()
+        self.equity_at_open = self.ledger.cash + self.value()[0]
+        self.decided = self.market.now
+        self.first_id = self.next_id
+        self.output = Output()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any order could fill at a bar's open."""
+        return bool(self.live) or bool(self.exits) or self.exit_all is not None
+
+    @property
+    def has_events(self) -> bool:
+        """Whether on_order has something to be told."""
+        return bool(self.pending)
+
+    def decide_at(self, us: int) -> None:
+        """Orders given from now on count as decided at `us`."""
+        self.decided = us
+
+    @property
+    def orders_given(self) -> int:
+        """Orders given in this session, refused ones included."""
+        return self.next_id - self.first_id
+
+    def events(self) -> Iterator[Order]:
+        """What on_order has not been told yet."""
+        told, self.pending = self.pending, []
+        return iter(told)
+
+    def give_up(self) -> None:
+        """The strategy raised and plays no more: its live orders are cancelled, its positions stay."""
+        for order in self.all_live():
+            self.end(order, "cancelled", "strategy_raised")
+        self.exit_all = None
+        self.pending = []
+
+    def expire(self) -> None:
+        """The session is over: day orders end."""
+        self.exit_all = None
+        for order in self.all_live():
+            if order.tif == "day":
+                self.end(order, "expired", "no_bar")
+
+    def settle(self, marks: Marks) -> tuple[Curve, list[Trade]]:
+        """The session's equity curve and closed trades."""
+        return self.ledger.finish(marks)
+
+    def abandon(self) -> list[OrderRecord]:
+        """The records of the orders that are live at the end of the run."""
+        return [self.recorded(o, "open", o.reason, None) for o in self.all_live()]
