@@ -184,7 +184,7 @@ class Audit:
         for account in self._accounts:
             if account.engine is engine:
                 return account
-        cash = [p.book.start_cash for p in engine.players]
+        cash = [p.account.start_cash for p in engine.players]
         marks = np.zeros(len(engine.market.symbols), dtype=np.int64)
         self._accounts.append(Account(engine, self._spec, marks, [Books(c, c) for c in cash]))
         return self._accounts[-1]
