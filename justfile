@@ -24,6 +24,14 @@ test *ARGS:
 equality-full *ARGS:
     {{ bin }}/pytest -q -n 2 -m slow {{ ARGS }}
 
+# the laws of tests/test_laws.py on forty times as many random markets (half an hour)
+props *ARGS:
+    BT_PROPS=40 {{ bin }}/pytest -q -n 2 tests/test_laws.py {{ ARGS }}
+
+# plant the bugs of tests/mutants.toml one by one and show which test catches each (some minutes)
+mutants *ARGS:
+    {{ bin }}/python tests/mutants.py {{ ARGS }}
+
 # ruff: rules and formatting
 lint:
     {{ bin }}/ruff check . && {{ bin }}/ruff format --check .
@@ -43,6 +51,18 @@ layers:
 # run the notebooks
 notebooks:
     {{ bin }}/pytest -q -n 0 --nbmake notebooks
+
+# how fast a replay is (minutes; data goes to BT_BENCH or a temporary folder); with --memory, whether memory grows
+bench *ARGS:
+    {{ bin }}/python benchmarks/bench_replay.py {{ ARGS }}
+
+# where the CPU time of a replay goes, by stage
+bench-stages *ARGS:
+    {{ bin }}/python benchmarks/bench_stages.py {{ ARGS }}
+
+# draw docs/equity.svg again, after results have changed
+picture:
+    {{ bin }}/python docs/picture.py
 
 # everything that must hold before a change lands
 ci:

@@ -38,7 +38,8 @@ def install(extra: str) -> None:
 
 
 def run(program: str, *arguments: str) -> int:
-    """Run a program of the environment in the project's folder; its exit code."""
+    """Run a program of the environment in the project's folder, after saying so; its exit code."""
+    print("$", " ".join([str(Path(BIN.relative_to(ROOT), program)), *arguments]), file=sys.stderr, flush=True)
     environment = dict(os.environ, PATH=str(BIN) + os.pathsep + os.environ.get("PATH", ""))
     try:
         return subprocess.run([str(BIN / program), *arguments], cwd=ROOT, env=environment, check=False).returncode
@@ -66,7 +67,8 @@ def main(arguments: list) -> int:
         return 1
     if task == "setup":
         return 0
-    return run("bt", *SAMPLE_RUN, *rest) if task == "main" else run("pytest", "-q", "-n", "2", *rest)
+    workers = str(min(os.cpu_count() or 1, 8))
+    return run("bt", *SAMPLE_RUN, *rest) if task == "main" else run("pytest", "-q", "-n", workers, *rest)
 
 
 if __name__ == "__main__":

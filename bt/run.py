@@ -118,6 +118,11 @@ class Run:
         return self._table("log")
 
     @cached_property
+    def universe(self) -> pl.DataFrame:
+        """The symbols of each session, where a strategy chooses them."""
+        return self._table("universe")
+
+    @cached_property
     def by_symbol(self) -> pl.DataFrame:
         """Closed trades by strategy and symbol: trades, hit_rate, net_pnl, costs."""
         return _attributed(self.trades, "symbol")
@@ -127,9 +132,12 @@ class Run:
         """Closed trades by strategy and entry tag: trades, hit_rate, net_pnl, costs."""
         return _attributed(self.trades, "entry_tag")
 
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<14} {value}" for name, value in summary_lines(self.summary))
+
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:right'>{escape(value)}</td></tr>"
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
             for name, value in summary_lines(self.summary)
         )
         return f"<table>{rows}</table>"

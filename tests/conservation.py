@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from bt.model import UNIT, PreparedSession, RunSpec, Session
 MINUTE = 60_000_000
 
 
+@lru_cache(maxsize=1 << 16)
 def exact(number: float) -> Fraction:
     """The number as written."""
     return Fraction(Decimal(repr(float(number))))
@@ -134,7 +136,9 @@ class Tape:
         return closes[np.searchsorted(self.slot[rows], np.arange(minutes), side="right")]
 
 
+@lru_cache(maxsize=1 << 16)
 def in_units(price: float) -> int:
+    """A price in units of 1e-8, rounded half to even."""
     return round(exact(price) * UNIT)
 
 

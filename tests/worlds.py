@@ -266,4 +266,5 @@ def worlds(draw: st.DrawFn, *, faults: bool = True, sessions: int = 4, history: 
         day = oracle_days(schedule, start, start)[0]
         extra = bars_of(day, symbols[0], np.array([0]), decimals=decimals, whole=whole, rng=rng)
         world = world.with_rows([*world.rows, *extra])
-    return world
+    earliest = min(r.time_us for r in world.rows)  # an early row may lie in the session before
+    return replace(world, first=min(world.first, int(np.searchsorted(schedule.open, earliest, "right")) - 1))

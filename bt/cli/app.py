@@ -78,7 +78,7 @@ def bt(
     """Backtests trading strategies on minute bars over whole universes, one trading day at a time."""
 
 
-@app.command()
+@app.command(short_help="Write the sample market, to try things on.")
 def sample(
     *,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if missing.")],
@@ -94,7 +94,7 @@ def sample(
     return Job(run, as_json)
 
 
-@app.command()
+@app.command(short_help="Turn vendors' files into a store.")
 def ingest(  # noqa: PLR0913 - a parameter an option
     *,
     sources: Annotated[list[str], typer.Argument(metavar="SRC", help="Files, folders and globs.")],
@@ -140,7 +140,7 @@ def ingest(  # noqa: PLR0913 - a parameter an option
     return Job(run, as_json)
 
 
-@app.command()
+@app.command(short_help="Show what is in a store.")
 def data(
     *,
     bars: Bars,
@@ -165,7 +165,7 @@ def data(
     return Job(run, as_json)
 
 
-@app.command()
+@app.command(short_help="Show how complete a store is.")
 def quality(  # noqa: PLR0913 - a parameter an option
     *,
     bars: Bars,
@@ -197,7 +197,7 @@ def quality(  # noqa: PLR0913 - a parameter an option
     return Job(run, as_json)
 
 
-@app.command()
+@app.command(short_help="Replay a strategy over minute bars.")
 def replay(  # noqa: PLR0913 - a parameter an option
     *,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.")],

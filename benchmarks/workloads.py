@@ -1,0 +1,95 @@
+"""The strategies that benchmarks replay, and the settings they need besides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+import bt
+
+
+class Seven(bt.Row):
+    symbol: str
+    close_time: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+
+
+class Rows:
+    row = Seven
+
+    def on_bar(self, row: Seven, book: bt.Book) -> None:
+        pass
+
+
+class Cross:
+    row = Seven
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        pass
+
+
+class Means(bt.Row):
+    symbol: str
+    fast: float
+    slow: float
+
+
+class Sma:
+    row = Means
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"fast": bt.sma("close", 10), "slow": bt.sma("close", 30)}
+
+    def on_bar(self, row: Means, book: bt.Book) -> None:
+        if row.fast != row.slow:
+            book.target(row.symbol, 100 if row.fast > row.slow else 0)
+
+
+class OneMore(bt.Row):
+    close: float
+    more: float | None
+
+
+class Expression:
+    row = OneMore
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"more": bt.feature(pl.col("close").rolling_std(20), lookback=20)}
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        pass
+
+
+class Trailing(Expression):
+    def features(self) -> dict[str, bt.Feature]:
+        return {"more": bt.trailing("avg", "volume", "10d", at="minute")}
+
+
+WORKLOADS: dict[str, tuple[type, dict[str, Any]]] = {
+    "rows": (Rows, {}),
+    "cross": (Cross, {}),
+    "sma": (Sma, {}),
+    "intervals": (Cross, {"streams": {"intervals": ["5m", "15m", "30m", "1h", "1d"]}}),
+    "expression": (Expression, {}),
+    "trailing": (Trailing, {}),
+}
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Keywords of `bt.replay` besides the data and where results go."""
+    strategy, more = WORKLOADS[name]
+    execution = {"commission_per_share": 0.005}
+    return {
+        "calendar": "XNYS",
+        "strategy": strategy,
+        "cash": 1e9,
+        "execution": execution,
+        "engine": {"threads": 1},
+        **more,
+    }
