@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bt.config import from_mapping, load
 from bt.features import Feature, feature, sma, trailing
-from bt.model import Fill, Order, Progress, RunSpec
+from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
 from bt.run import Run, run_spec
 from bt.strategy import Book, Holding, Row, Rows, Strategy
@@ -62,9 +63,15 @@ def replay(
     given = dict(set or {})
     if source is not None:
         given |= {_dotted(k): v for k, v in keywords.items()}
+        spec = load(source, overrides=given)
         if strategy is not None:
-            given["strategy.use"] = strategy
-        return run_spec(load(source, overrides=given), progress=progress, save=save, out=folder)
+            name = (
+                strategy.rpartition(":")[2]
+                if isinstance(strategy, str)
+                else getattr(strategy, "__name__", type(strategy).__name__)
+            )
+            spec = replace(spec, strategies=(StrategySpec(name, strategy),))
+        return run_spec(spec, progress=progress, save=save, out=folder)
     tables: dict[str, Any] = {}
     for key, value in keywords.items():
         parts = _dotted(key).split(".")

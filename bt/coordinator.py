@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bt.engine import Engine, SessionOutcome
+from bt.errors import DataError
 from bt.model import Progress
 from bt.prepare import PreparedWindow
 from bt.recorder import Recorder
@@ -57,12 +58,14 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Agenda:
     """Which sessions are played: number of the first in the schedule, how many, whether the last one is the one the run was
-    asked to end with (otherwise data or calendar ended earlier), and what happens to positions at the end."""
+    asked to end with (otherwise data or calendar ended earlier), what happens to positions at the end, and whether a session
+    with a faulty row ends the run."""
 
     first: int
     total: int
     complete: bool
     at_end: Literal["mark", "close"] = "mark"
+    refuse_faults: bool = False
 
 
 @dataclass
@@ -120,6 +123,7 @@ class SessionCoordinator:
         self.markings: dict[str, Marking] = {}
         self.stop_reason: str | None = None
         self.waiting = False
+        self.fault: DataError | None = None
 
     def run(self) -> FinishReason:
         """Play every session; why it ended."""
@@ -130,6 +134,11 @@ class SessionCoordinator:
         windows = self._source.windows()
         while (window := self._queues(windows)) is not None:
             for i in range(len(window.sessions)):
+                if self._agenda.refuse_faults and i in window.faults:
+                    self.fault = DataError(window.faults[i])
+                    self.stop_reason = str(self.fault)
+                    windows.close()  # type: ignore[attr-defined]
+                    return "stopped"
                 state = self._initialize()
                 last = number + 1 == self._agenda.total
                 self._activate(state, window, i)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.book import Account, FillRecord, Market, Output, StrategyBook, close_all, close_exits, match
-from bt.errors import BtError, StrategyRaised
+from bt.errors import BtError, StrategyError, StrategyRaised
 from bt.execution import to_units, units
 from bt.ledger import Curve, Marks, Trade
 from bt.model import Clock, PreparedSession, Session, instant, slot_times
@@ -189,7 +189,7 @@ class Engine:
     def _match(self, stage: _Stage, clock: Clock, end: int) -> None:
         opened = stage.times[end - 1]
         clock.advance(opened)
-        self.market.now = opened
+        self.market.now, self.market.elapsed = opened, end - 1
         for player in self.players:
             account = player.account
             if account.waiting:
@@ -220,6 +220,7 @@ class Engine:
                         book.shown = (progress, codes)
                         for row in rows:
                             on_bar(row, book)
+                        _check_whole(progress, rows_feed)
                 book.shown = None
             cross = show.cross
             if cross is not None and cross.feed.start[end] < cross.feed.start[end + 1]:
@@ -374,6 +375,14 @@ class _Stage:
         slot = int(present[-1])
         stale = (self.session.close - self.times[slot] - MINUTE) // MINUTE
         return int(self.closes[self.index[slot, code]]), int(stale)
+
+
+def _check_whole(progress: Any, rows_feed: Feed) -> None:
+    """Every row was made: `map` takes a StopIteration that a row's own code raises for the end."""
+    if progress.__length_hint__():
+        raise StrategyError(
+            f"row type {rows_feed.row.cls.__name__}: making a row must not raise StopIteration, but did"
+        )
 
 
 def _nothing(rows: Any, book: Any) -> None:

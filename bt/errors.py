@@ -27,6 +27,7 @@ class BtError(Exception):
     """Any error bt raises on purpose. ``exit_code`` is what the command line returns for it."""
 
     exit_code = 1
+    run: Any = None  # what was replayed before it, where something was
 
 
 class UsageError(BtError):
@@ -79,5 +80,3 @@ class LockedError(BtError):
 
 class StrategyRaised(BtError):
     """A strategy's own code raised. The original exception is the cause; `run` is what was replayed until then."""
-
-    run: Any = None

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import FeatureError, StrategyError
+from bt.exact import quotient, scaled
 from bt.model import Column
 from bt.schema import BAR_COLUMNS, PRICES, interval_minutes
 
@@ -256,11 +257,6 @@ def _group(bars: Ordered, within: str | None) -> IntArray:
     return bars.code * (int(bars.session.max(initial=0)) + 1) + bars.session
 
 
-def scaled(values: npt.NDArray[Any], scale: IntArray | int) -> IntArray:
-    """Prices as whole numbers of their tick grid: round(price x scale)."""
-    return np.rint(values * scale).astype(np.int64)
-
-
 class Exact:
     """Exact windowed means over whole columns of one interval's bars; sums are shared by every window length."""
 
@@ -283,7 +279,7 @@ class Exact:
         price = feature.column in PRICES
         values = bars.frame[feature.column].to_numpy()
         if price or values.dtype.kind in "iu":
-            mean = np.divide(self._window_sum(feature.column, n), n * self._scale if price else n)
+            mean = quotient(self._window_sum(feature.column, n), n * self._scale if price else n)
         else:
             mean = float_sum(values, n) / n
         if price and self._rough:

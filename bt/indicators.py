@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bt.exact import quotient, scaled
+
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -56,9 +58,8 @@ def first_session(names: Sequence[date], at: int, period: str) -> int:
 
 
 def _divided(total: Array, count: Array | int, scale: Array) -> Floats:
-    """total / (count x scale) by one true division; 0 / 0 is NaN."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.divide(total, count * scale, dtype=np.float64))
+    """total / (count x scale), rounded once; 0 / 0 is NaN."""
+    return quotient(total, count * scale)
 
 
 def _combine(stack: Array, present: npt.NDArray[np.bool_], aggregate: str, scale: Array) -> Floats:
@@ -115,7 +116,7 @@ class SessionWindow:
             whole = np.zeros(self._symbols, dtype=np.int64)
             whole[code] = values
         elif (self._scale != 1).any():
-            whole = np.rint(floats * self._scale).astype(np.int64)
+            whole = scaled(floats, self._scale)
         self._days[session] = (whole, floats, present)
 
     def has(self, session: int) -> bool:
@@ -145,15 +146,15 @@ class MinuteWindow:
     """The last sessions' values of one quantity by minute of session: for one period and aggregate.
 
     Sessions enter with `add`, in order. Whole numbers (volumes, prices on a grid) keep a running exact sum for avg and sum;
-    everything else is combined afresh each session.
+    everything else, and every symbol whose `scale` is 0, is combined afresh each session.
     """
 
     def __init__(self, symbols: int, scale: IntArray, aggregate: str) -> None:
         self._symbols = symbols
         self._aggregate = aggregate
-        self._exact = aggregate in ("avg", "sum") and bool((scale > 0).all())
-        self._scale = np.maximum(scale, 1) if self._exact else np.ones_like(scale)
-        self._grid = scale
+        self._running = aggregate in ("avg", "sum") and bool((scale > 0).any())
+        self._scale = np.maximum(scale, 1)
+        self._exact = (scale > 0) if self._running else np.zeros(symbols, dtype=bool)
         self._days: deque[tuple[int, IntArray, Array]] = deque()
         self._sum: IntArray = np.zeros(0, dtype=np.int64)
         self._count: IntArray = np.zeros(0, dtype=np.int64)
@@ -161,13 +162,16 @@ class MinuteWindow:
     def add(self, session: int, slot: IntArray, code: IntArray, values: Array) -> None:
         """The values of a session, one for each of its bars."""
         at = slot * self._symbols + code
-        if self._exact and values.dtype.kind == "f":
-            values = np.rint(values * self._grid[code]).astype(np.int64)
         self._days.append((session, at, values))
-        if self._exact:
+        if self._running:
             self._grow(int(at.max(initial=-1)) + 1)
-            self._sum[at] += values
+            self._sum[at] += self._whole(at, values)
             self._count[at] += 1
+
+    def _whole(self, at: IntArray, values: Array) -> IntArray:
+        if values.dtype.kind in "iu":
+            return values.astype(np.int64)
+        return scaled(values, self._scale[at % self._symbols])
 
     def _grow(self, size: int) -> None:
         size = -(-size // self._symbols) * self._symbols
@@ -179,20 +183,22 @@ class MinuteWindow:
         """Drop sessions numbered below `before`."""
         while self._days and self._days[0][0] < before:
             _, at, values = self._days.popleft()
-            if self._exact:
-                self._sum[at] -= values
+            if self._running:
+                self._sum[at] -= self._whole(at, values)
                 self._count[at] -= 1
 
     def at(self, minutes: int, min_sessions: int) -> Trailed:
         """The aggregate for each of the first `minutes` slots: arrays of shape (minutes, symbols)."""
         size, shape = minutes * self._symbols, (minutes, self._symbols)
-        if self._exact:
-            self._grow(size)
-            total, used = self._sum[:size].reshape(shape), self._count[:size].reshape(shape)
-            values = _divided(total, used if self._aggregate == "avg" else 1, self._scale)
-            return _masked(values, used.copy(), self._aggregate, min_sessions)
-        values, used = self._fold(size)
-        return _masked(values.reshape(shape), used.reshape(shape), self._aggregate, min_sessions)
+        if not self._running:
+            values, used = self._fold(size)
+            return _masked(values.reshape(shape), used.reshape(shape), self._aggregate, min_sessions)
+        self._grow(size)
+        total, count = self._sum[:size].reshape(shape), self._count[:size].reshape(shape)
+        values = _divided(total, count if self._aggregate == "avg" else 1, self._scale)
+        if not self._exact.all():
+            values = np.where(self._exact, values, self._fold(size)[0].reshape(shape))
+        return _masked(values, count.copy(), self._aggregate, min_sessions)
 
     def _fold(self, size: int) -> tuple[Floats, IntArray]:
         """Fold the kept sessions into one value a cell, oldest first."""

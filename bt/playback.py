@@ -100,8 +100,8 @@ class Feed:
         if progress is None:
             progress = iter(range(b - a))
             made_rows = (row for row, _ in zip(map(self.row.cls, *sources), progress, strict=False))
-            return iter(made_rows), progress, self.code[a:b]
-        return map(self.row.cls, *sources), progress, self.code[a:b]
+            return iter(made_rows), progress, self.code[a:b].copy()
+        return map(self.row.cls, *sources), progress, self.code[a:b].copy()
 
     def close_time(self, end: int) -> int:
         """The instant at which slot count `end` is reached, UTC microseconds."""
@@ -232,8 +232,7 @@ class CrossFeed:
         matrix = np.empty((len(numbers), len(feed_.code)))
         for i, k in enumerate(numbers):
             matrix[i] = feed_.arrays[k]  # an object column's None becomes NaN
-        codes = np.arange(len(symbols))
-        codes.flags.writeable = False
+        codes = np.frombuffer(np.arange(len(symbols)).tobytes(), dtype=np.int64)  # nobody can make it writeable
         return CrossFeed(feed_, symbols, codes, {feed_.row.fields[k].name: i for i, k in enumerate(numbers)}, matrix)
 
     def rows(self, end: int, position: IntArray) -> MinuteRows:

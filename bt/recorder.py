@@ -114,6 +114,9 @@ class Recorder:
         for table, frame in tables.items():
             self._results.append(table, frame)
         self._metrics.add_session(*(tables[t] for t in ("equity", "fills", "trades")))
+        ranks = np.arange(1, len(self._symbols) + 1)  # without a ranking every candidate is a member, in symbol order
+        days = pl.Series([name], dtype=pl.Date).new_from_index(0, len(ranks))
+        self._results.append("universe", pl.DataFrame({"session": days, "symbol": self._symbols, "rank": ranks}))
         totals = self.totals
         totals.sessions += 1
         totals.iterations += outcome.iterations

@@ -119,7 +119,7 @@ class Run:
 
     @cached_property
     def universe(self) -> pl.DataFrame:
-        """The symbols of each session, where a strategy chooses them."""
+        """The symbols of each session, by rank."""
         return self._table("universe")
 
     @cached_property
@@ -168,12 +168,12 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("net P&L", f"{money(summary['net_pnl'])}  (equity {money(summary['equity_start'])} to {money(summary['equity_end'])})"),
         ("return", f"{summary['total_return']:+.2%}, max drawdown {summary['max_drawdown']:.2%}, Sharpe " + (f"{summary['sharpe']:.2f}" if summary["sharpe"] is not None else "undefined")),
         ("orders", f"{summary['orders']:,}: {summary['fills']:,} fills, {summary['expired']:,} expired, {summary['rejected']:,} rejected, {summary['cancelled']:,} cancelled"),
-        ("trades", f"{summary['trades']:,} closed, {summary['open_positions']:,} positions open at the end"),
+        ("trades", f"{summary['trades']:,} closed; positions open at the end: {summary['open_positions']:,}"),
         ("costs", f"commission {money(summary['commission'])}, slippage {money(summary['slippage'])}" + ("" if summary["costs_assumed"] else "  WARNING: none were assumed (execution.slippage_bps, commission_per_share)")),
         ("quality", f"{summary['quality']:.2f} % of expected minutes, mean over symbols and sessions" if summary["quality"] is not None else "no session"),
     ]  # fmt: skip
     if summary["stale_exits"]:
-        lines.append(("stale exits", f"{summary['stale_exits']:,} exits at the close used an older bar"))
+        lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if summary["guards"]:
         lines.append(("withheld rows", ", ".join(f"{k} {v:,}" for k, v in summary["guards"].items())))
     if summary["failed"]:
@@ -302,7 +302,7 @@ def _replay(
         coordinator = SessionCoordinator(
             "backtest", [made_plan.labels.get(i, f"{i}m") for i in made_plan.intervals], source=source, engine=engine,
             recorder=recorder, progress=progress,
-            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end),
+            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise"),
         )  # fmt: skip
         reason: FinishReason = "stopped"
         with calm_collector(), interruptible(pace, coordinator):
@@ -314,9 +314,10 @@ def _replay(
     except BaseException:
         results.discard()
         raise
-    if engine.raised is not None:
-        engine.raised.run = run
-        raise engine.raised
+    for error in (engine.raised, coordinator.fault):
+        if error is not None:
+            error.run = run
+            raise error
     return run
 
 

@@ -83,7 +83,7 @@ class Windows:
             self.calls.append("window")
             some = [empty(i) for i in range(first, min(first + 3, self.sessions))]
             frames = [pl.DataFrame()] * len(some)
-            yield PreparedWindow(some, frames, frames, {}, {"load": 0.5})
+            yield PreparedWindow(some, frames, frames, {}, {}, {"load": 0.5})
 
 
 class Notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import re
 import shlex
@@ -113,3 +114,19 @@ def test_links_within_the_project_lead_somewhere(page: str):
 def test_notebooks_are_stored_without_outputs(notebook: Path):
     cells = nbformat.read(notebook, as_version=4).cells
     assert [c for c in cells if c.cell_type == "code" and (c.outputs or c.execution_count)] == []
+
+
+def test_the_picture_is_what_its_script_draws_now():
+    spec = importlib.util.spec_from_file_location("picture", ROOT / "docs" / "picture.py")
+    picture = importlib.util.module_from_spec(spec)
+    sys.modules["picture"] = picture  # where its dataclass looks for its own annotations
+    spec.loader.exec_module(picture)
+    assert picture.draw() == picture.PICTURE.read_text(), "just picture"
+
+
+def test_figures_of_the_readme_are_those_of_the_page_on_performance():
+    def rows(page: str) -> list[str]:
+        return re.findall(r"^\| (?:rows|cross-section),.*$", (ROOT / page).read_text(), flags=re.MULTILINE)
+
+    assert rows("README.md")
+    assert set(rows("README.md")) <= set(rows("docs/performance.md"))

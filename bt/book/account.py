@@ -139,6 +139,7 @@ class Account:
                 order.level = 0
             else:
                 order.shares = -position
+            self.level.pop(self.market.symbols[code], None)
             self.pending.append(self.told(order, "open", refused))
         self.reserved += order.need
         self.live.setdefault(code, []).append(order)

@@ -25,7 +25,7 @@ class StrategyBook:
         self._account = account
         self._market, self._ledger, self._level = account.market, account.ledger, account.level
         self._seed = seed
-        self._rng: tuple[Any, np.random.Generator] | None = None
+        self._rngs: list[tuple[Any, np.random.Generator] | None] = [None, None]  # the session's, the row's
         self.shown: tuple[Any, IntArray] | None = None
         self.stop_reason: str | None = None
 
@@ -116,12 +116,18 @@ class StrategyBook:
     @property
     def rng(self) -> np.random.Generator:
         market = self._market
-        key: tuple[int, ...] = (*self._seed, market.number)
-        if (code := self.current_code) is not None:
-            key = (*key, code, market.elapsed)
-        if self._rng is None or self._rng[0] != key:
-            self._rng = (key, np.random.default_rng(key))
-        return self._rng[1]
+        assert market.session is not None
+        day = (*self._seed, market.session.name.toordinal())
+        if (code := self.current_code) is None:
+            return self._generator(day)
+        return self._generator((*day, *market.symbols[code].encode(), market.elapsed))
+
+    def _generator(self, key: tuple[int, ...]) -> np.random.Generator:
+        """One generator a key: the session's lasts for the session, a row's for that row."""
+        kept = self._rngs[self.shown is not None]
+        if kept is None or kept[0] != key:
+            kept = self._rngs[self.shown is not None] = (key, np.random.default_rng(key))
+        return kept[1]
 
     def order(self, symbol: str, shares: int, *, tif: str | None = None, tag: str = "") -> int:
         code = self._code(symbol)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from bt.errors import BtError, DataError, FeatureError
+from bt.features import Ordered
 from bt.model import Column, instant
 from bt.prepare.columns import Bars, evaluate
 from bt.prepare.plan import Wanted
@@ -14,36 +17,42 @@ from bt.prepare.window import Loaded
 from bt.schema import FAULT_REASONS
 
 
-def check_faults(loaded: Loaded, source: str, symbols: tuple[str, ...]) -> None:
-    """``on_data_error = "raise"``: refuse the window's first row fault."""
-    faults = loaded.withheld.filter(pl.col("reason").is_in(list(FAULT_REASONS))).sort("time", "code")
-    if faults.height:
-        code, time, reason = faults.select("code", "time", "reason").row(0)
-        raise DataError(
-            f"{source}: every row must be sound, but {symbols[code]} at {instant(time):%Y-%m-%d %H:%M:%S} UTC is {reason} "
-            f'({faults.height} such rows in this window); repair the data or set run.on_data_error = "isolate"'
-        )
+def faults(loaded: Loaded, source: str, symbols: tuple[str, ...]) -> dict[int, str]:
+    """The first row fault of each session (counted from the window's first) that has one, as an error's text."""
+    found = loaded.withheld.filter(pl.col("reason").is_in(list(FAULT_REASONS))).sort("session", "time", "code")
+    first = found.group_by("session", maintain_order=True).agg(pl.all().first(), pl.len().alias("rows"))
+    return {
+        session: f"{source}: every row must be sound, but {symbols[code]} at {instant(time):%Y-%m-%d %H:%M:%S} UTC is {reason} "
+        f'({rows} such rows in this session); repair the data or set run.on_data_error = "isolate"'
+        for session, code, time, reason, rows in first.select("session", "code", "time", "reason", "rows").iter_rows()
+    }
 
 
 def check_stamps(loaded: Loaded, source: str) -> None:
     """Refuse end-stamped data declared as start-stamped, where the calendar proves it.
 
-    Bars labelled by their end have none at any open and one at the close of nearly every symbol's session.
+    Bars labelled by their end have none at any open, one at the second minute, and one at the close of nearly every
+    symbol's session; fewer than three such sessions prove nothing.
     """
     minutes = loaded.minutes
-    if not minutes.frame.height:
-        return
-    groups = np.unique(minutes.group)
-    opens = int((minutes.slot == 0).sum())
     close = np.array([s.close for s in minutes.sessions], dtype=np.int64)
-    outside = loaded.withheld.filter(pl.col("reason").is_in(["closing_print", "after_close", "in_break"]))
-    at_close = int((outside["time"].to_numpy() == close[outside["session"].to_numpy()]).sum())
-    second = int((minutes.slot == 1).sum())
-    if opens == 0 and second > 0 and at_close >= 0.9 * len(groups):
+    outside = loaded.withheld.filter(pl.col("reason").is_in(["closing_print", "after_close"]))
+    closes = outside.filter(pl.Series(outside["time"].to_numpy() == close[outside["session"].to_numpy()]))
+    sessions = len(np.unique(minutes.group))
+    second = len(np.unique(minutes.group[minutes.slot == 1]))
+    at_close = closes.select("session", "code").n_unique()
+    if sessions >= PROOF and not (minutes.slot == 0).any() and min(at_close, second) >= 0.9 * sessions:
         raise DataError(
-            f"{source}: timestamps must be the start of the minute as declared, but {at_close} of {len(groups)} symbol-sessions "
-            'have a bar at the close and none has one at the open; set data.stamp = "end"'
+            f"{source}: timestamps must be the start of the minute as declared, but {at_close} of {sessions} "
+            'symbol-sessions have a bar at the close and none has one at the open; set data.stamp = "end"'
         )
+
+
+PROOF = 3
+"""Symbol-sessions that must agree before timestamps are called end-stamped."""
+
+PROOF_SESSIONS = 5
+"""Sessions at the start of a run that are looked at."""
 
 
 def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
@@ -62,6 +71,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     first = int(upcoming.min())  # the first session with a bar
     today = bars.session == first
     source = f"feature {feature.expr}"
+    bars = replace(bars, wanted=today)
     try:
         whole = evaluate(bars, feature)
         double = evaluate(bars, feature, factor=2)
@@ -71,24 +81,43 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         return
     at = _first_difference(_picked(whole, today), _picked(double, today), 1e-9)
     if at is not None:
+        declared = f"{feature.sessions}d" if feature.sessions else feature.bars
         raise FeatureError(
-            f"{source}: lookback must cover what it reads, was {feature.bars or f'{feature.sessions}d'}: with twice the warm-up a value of the first session changed "
-            f"from {at[0]} to {at[1]}; declare a longer lookback"
+            f"{source}: lookback must cover what it reads, was {declared}; with twice the warm-up a value of the first "
+            f"session changed from {at[0]} to {at[1]}: declare a longer lookback"
         )
-    stop = np.searchsorted(bars.code, bars.code, side="right")
-    number = np.arange(len(bars.code))
-    count = np.bincount(bars.code[today], minlength=int(bars.code.max()) + 1)[bars.code]
-    later = bars.session > first
-    position = number - (stop - np.bincount(bars.code[later], minlength=int(bars.code.max()) + 1)[bars.code] - count)
-    keep = ~later & (~today | (position < -(-count // 2)))
-    cut = bars.only(keep)
-    short = evaluate(cut, feature)
-    at = _first_difference(_picked(whole, keep & today), _picked(short, cut.session == first), 1e-9)
-    if at is not None:
-        raise FeatureError(
-            f"{source}: a value must not depend on later bars; with the last bars of the first session cut off it changed from {at[0]} to {at[1]}; "
-            "shift it back or drop what looks ahead"
-        )
+    for part in CUTS:
+        keep = _cut(bars, today, part)
+        cut = bars.only(keep)
+        if not cut.wanted.any():
+            continue
+        try:
+            short = evaluate(cut, feature)
+        except BtError:
+            raise
+        except Exception as error:  # it needs what was cut off
+            raise FeatureError(f"{source}: it must do without later bars, but raised {error}") from error
+        at = _first_difference(_picked(whole, keep & today), _picked(short, cut.wanted), 1e-9)
+        if at is not None:
+            raise FeatureError(
+                f"{source}: a value must not depend on later bars; with the last bars of the first session cut off it "
+                f"changed from {at[0]} to {at[1]}: shift it back or drop what looks ahead"
+            )
+
+
+CUTS = (0.0, 0.25, 0.5, 0.75)
+"""How much of a symbol's first session is left when the rest is cut off; at least its first bar."""
+
+
+def _cut(bars: Ordered, today: npt.NDArray[np.bool_], part: float) -> npt.NDArray[np.bool_]:
+    """The rows up to `part` of each symbol's bars in the session marked `today`."""
+    rows = np.flatnonzero(today)
+    code = bars.code[rows]
+    first = np.searchsorted(code, code)
+    count = np.searchsorted(code, code, side="right") - first
+    keep: npt.NDArray[np.bool_] = bars.session < bars.session[rows[0]]
+    keep[rows] = np.arange(len(rows)) - first < np.maximum(np.ceil(count * part), 1)
+    return keep
 
 
 def _picked(values: Column, rows: npt.NDArray[np.bool_]) -> Column:

@@ -84,7 +84,7 @@ class Computer:
         self._scale = scale
         self._tails = dict(tails)
         self._isolate = isolate
-        self._checked = False
+        self._unchecked = {w.feature.minutes for w in plan.features}
 
     def window(self, minutes: Minutes) -> Computed:
         """Bars of every interval and every feature, as a column of each interval that shows it."""
@@ -97,7 +97,6 @@ class Computer:
         if more:
             _, second = self._collect(more, None, minutes)
             values = _Values(values.columns | second.columns, values.failed | second.failed)
-        self._checked = True
         over |= more
         self._tails = {i: o.tail() for i, o in over.items()}
         return Computed(bars, self._shown(bars, over, values, minutes), values.failed)
@@ -107,8 +106,11 @@ class Computer:
         interval = bars.interval
         tail = self._tails.get(interval, pl.DataFrame(schema={"code": pl.Int64, "session": pl.Int64}))
         need, columns = self._plan.need(interval), self._plan.inputs(interval)
+        if interval in self._unchecked:
+            need = need.twice()  # the check wants more, and may have to wait for the first session with bars
         over = Bars(bars, tail, minutes.first, scale=self._scale, need=need, columns=columns)
-        if not self._checked:
+        if interval in self._unchecked and len(bars.code):
+            self._unchecked.discard(interval)
             for wanted in self._plan.on(interval):
                 check_feature(over, wanted, minutes.first)
         return over

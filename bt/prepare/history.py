@@ -31,7 +31,15 @@ def _name(feature: Feature) -> str:
     """The quantity a trailing feature aggregates, spelled so that equal names are equal quantities."""
     if feature.expr is None:
         return feature.column
-    return "expr-" + hashlib.blake2b(feature.expr.meta.serialize(), digest_size=12).hexdigest() + f"-{pl.__version__}"
+    try:
+        source = feature.expr.meta.serialize()
+    except pl.exceptions.PolarsError:  # it calls Python: another object is another quantity, and nothing is cached
+        return f"{PYTHON}{id(feature.expr)}"
+    return "expr-" + hashlib.blake2b(source, digest_size=12).hexdigest() + f"-{pl.__version__}"
+
+
+PYTHON = "python-"
+"""How the name of a quantity begins whose values cannot be cached."""
 
 
 def _daily(feature: Feature) -> pl.Expr:
@@ -108,7 +116,7 @@ class Trailing:
         for name, (_, window) in self._daily.items():
             first = self._reach(name, at)
             bounds = {schedule.names[i]: self._bounds(i) for i in range(first, at)}
-            frame, missing = self._cache.known(name, bounds)
+            frame, missing = (None, list(bounds)) if name.startswith(PYTHON) else self._cache.known(name, bounds)
             if frame is not None:
                 self._fill(window, frame)
             for day in missing:
@@ -125,6 +133,8 @@ class Trailing:
                 fresh.setdefault(name, []).append(one)
                 self._fill(self._daily[name][1], one)
         for name, frames in fresh.items():
+            if name.startswith(PYTHON):
+                continue
             bounds = {schedule.names[i]: self._bounds(i) for i in numbers if name in stale[i]}
             self._cache.add(name, bounds, pl.concat(frames).with_columns(pl.col("code").cast(pl.UInt16)))
 
@@ -201,6 +211,10 @@ def _runs(numbers: Sequence[int], most: int) -> list[tuple[int, int]]:
     return runs
 
 
+WARM_UP_ROWS = 1_000_000
+"""About as many rows are read back at once."""
+
+
 def warm_up(plan: Plan, loader: Loader, store: Store, schedule: Schedule, at: int) -> dict[int, pl.DataFrame]:
     """The warm-up bars before session number `at`, for every interval with features: twice what they need, for the check.
 
@@ -213,13 +227,14 @@ def warm_up(plan: Plan, loader: Loader, store: Store, schedule: Schedule, at: in
     begins = np.array([store.first[s] for s in store.symbols], dtype=np.int64)
     left = np.ones(len(store.symbols), dtype=bool)
     low, chunk = at, 1
+    most = max(1, WARM_UP_ROWS * len(schedule) // max(store.rows, 1))
     while low > 0:
         left &= begins < int(schedule.open[low])
         left &= ~_satisfied(pieces, needs, low, at, len(left))
         if not left.any():
             break
         high, low = low - 1, max(low - chunk, 0)
-        chunk *= 2
+        chunk = min(2 * chunk, most)
         if int(schedule.close[high]) <= int(begins[left].min()):
             break
         names = None if left.all() else [s for s, wanted in zip(store.symbols, left, strict=True) if wanted]

@@ -118,6 +118,18 @@ def plan(
     ), ids
 
 
+def _check_inputs(strategy: str, name: str, feature: Feature, available: Sequence[str]) -> None:
+    for column in feature.inputs():
+        if column in OPTIONAL_COLUMNS and column not in available:
+            raise StrategyError(
+                f"strategy {strategy}: feature {name!r} reads {column}, which the data's files do not have"
+            )
+        if column in OPTIONAL_COLUMNS and feature.minutes != 1:
+            raise StrategyError(
+                f"strategy {strategy}: feature {name!r} reads {column}, which a coarser bar does not have; use interval 1m"
+            )
+
+
 def _row(
     declared: Declaration, row: RowType, made: dict[object, Wanted], columns: set[str], available: Sequence[str]
 ) -> dict[str, str]:
@@ -128,17 +140,18 @@ def _row(
             where = f"strategy {declared.name}: row type {row.cls.__name__}, field {item.name!r}"
             if item.name in OPTIONAL_COLUMNS and item.name not in available:
                 raise StrategyError(f"{where} must be a column of the data; its files have no {item.name}")
-            if item.name == "vwap" and row.interval != 1:
+            if item.name in OPTIONAL_COLUMNS and row.interval != 1:
                 raise StrategyError(f"{where} must be on 1-minute rows; a coarser bar has no {item.name}")
             columns.add(item.name)
             found[item.name] = item.name
         elif item.source == "feature":
             name = item.name if item.name in declared.features else item.name.removesuffix("_sessions")
             feature = declared.features[name]
-            if feature.kind == "expression" and name != item.name:
+            if feature.kind != "trailing" and name != item.name:
                 raise StrategyError(
                     f"strategy {declared.name}: field {item.name!r} needs a trailing indicator {name!r}"
                 )
+            _check_inputs(declared.name, name, feature, available)
             known = made.get(feature.key)
             on = (row.interval,) if known is None else tuple({*known.on, row.interval})
             id_ = f"f{len(made)}" if known is None else known.id

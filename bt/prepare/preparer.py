@@ -14,7 +14,7 @@ import polars as pl
 from bt.guards import report
 from bt.model import PreparedSession, RunSpec, Schedule
 from bt.prepare.assembly import prepared_session, quality_columns, quality_frames
-from bt.prepare.checks import check_faults, check_stamps
+from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import Plan
@@ -29,13 +29,14 @@ class PreparedWindow:
 
     `quality[i]` and `guards[i]` are frames of session i by symbol code (see `bt.quality.session_quality`,
     `bt.guards.report`; quality has also interval, in minutes). `failed` names the symbols dropped from a session: (session, code) -> why.
-    `seconds` is the time of each part of the work.
+    `faults` tells of the first faulty row of each session that has one. `seconds` is the time of each part of the work.
     """
 
     sessions: list[PreparedSession]
     quality: list[pl.DataFrame]
     guards: list[pl.DataFrame]
     failed: Mapping[tuple[int, int], str]
+    faults: Mapping[int, str]
     seconds: Mapping[str, float]
 
 
@@ -70,6 +71,7 @@ class Preparer:
         self._plan = plan
         self._store = store
         self._schedule = schedule
+        self._time = time
         self._first, self._last = first, last
         decimals = [store.decimals[s] for s in store.symbols]
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
@@ -90,6 +92,10 @@ class Preparer:
     def start(self) -> None:
         """Bring history up to the first session's open: trailing windows, then warm-up bars."""
         timer = _Timer()
+        with timer("load"):
+            opening = Loader(self._store, self._time, self._schedule, ())
+            few = opening.window(self._first, min(self._first + PROOF_SESSIONS - 1, self._last))
+            check_stamps(few, self._spec.data.bars)
         with timer("indicators"):
             self._trailing.start(self._first)
         with timer("history_load"):
@@ -122,11 +128,7 @@ class Preparer:
         timer = _Timer()
         with timer("load"):
             loaded = self._loader.window(first, last)
-        minutes, source = loaded.minutes, self._spec.data.bars
-        if first == self._first:
-            check_stamps(loaded, source)
-        if self._spec.run.on_data_error == "raise":
-            check_faults(loaded, source, self._store.symbols)
+        minutes = loaded.minutes
         with timer("features"):
             computed = self._computer.window(minutes)
         with timer("indicators"):
@@ -150,6 +152,7 @@ class Preparer:
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
             {(g // minutes.symbols, g % minutes.symbols): why for g, why in computed.failed.items()},
+            faults(loaded, self._spec.data.bars, self._store.symbols),
             timer.seconds,
         )
 

@@ -58,7 +58,9 @@ class Layout:
     @property
     def key(self) -> str:
         """Hex digest of everything but the files' content that decides what their bars are."""
-        bars = [self.columns[name] for name in BAR_COLUMNS]
+        bars = [self.columns[name] for name in BAR_COLUMNS] + [
+            [n, self.columns[n]] for n in self.extras if self.columns[n] != n
+        ]
         text = json.dumps([self.time, self.symbol, bars, self.zone, self.end_stamped])
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 

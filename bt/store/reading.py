@@ -60,7 +60,9 @@ class Connection:
             }
         )
         self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")
-        with suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets: it cannot be set there, and is off
+        with suppress(
+            duckdb.InvalidInputException
+        ):  # a notebook without ipywidgets: it cannot be set there, and is off
             self._duckdb.execute("SET enable_progress_bar = false")
         self._duckdb.execute("SET GLOBAL disabled_optimizers = 'in_clause'")
 

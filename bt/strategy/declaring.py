@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import types
 import typing
 from collections.abc import Mapping
@@ -34,6 +35,24 @@ CONSTANTS: Mapping[str, tuple[str, ...]] = {
 
 COARSE_ONLY = ("n_obs", "n_expected", "closed_by")
 NUMBERS = ("float", "int")
+TAKEN = frozenset(
+    (
+        *BAR_COLUMNS,
+        *OPTIONAL_COLUMNS,
+        *CONSTANTS,
+        *COARSE_ONLY,
+        "symbol",
+        "quality",
+        "code",
+        "fresh",
+        "position",
+        "age",
+        "take",
+        "matrix",
+    )
+)
+"""Names that mean something else in rows."""
+
 _TYPES = {
     str: "str", float: "float", int: "int", bool: "bool", dt.datetime: "datetime", dt.date: "date", dt.time: "time",
 }  # fmt: skip
@@ -101,7 +120,15 @@ def read_row(cls: type, features: Mapping[str, Feature], owner: str) -> RowType:
         hints = typing.get_type_hints(cls)
     except NameError as error:
         raise StrategyError(f"{where}: an annotation cannot be resolved: {error}; import it at module level") from None
+    if getattr(getattr(cls, "__struct_config__", None), "kw_only", False) or not hints:
+        raise StrategyError(
+            f"{where} must have fields, and take them by position; annotate what it shows, without kw_only"
+        )
     order = cls.__struct_fields__ if issubclass(cls, msgspec.Struct) else getattr(cls, "_fields")  # noqa: B009
+    if "interval" in order and isinstance(_default(cls, "interval"), str):
+        raise StrategyError(
+            f'{where}: interval must be written without an annotation, interval = "5m", to choose the bars'
+        )
     label = getattr(cls, "interval", "1m") if "interval" not in order else "1m"
     if not isinstance(label, str):
         label = "1m"
@@ -111,6 +138,13 @@ def read_row(cls: type, features: Mapping[str, Feature], owner: str) -> RowType:
         raise StrategyError(f'{where}: interval must be like "5m", "1h" or "1d", was {label!r}') from None
     fields = tuple(_read_field(name, hints[name], interval, features, where) for name in order)
     return RowType(cls, interval, label, fields)
+
+
+def _default(cls: type, name: str) -> Any:
+    """A field's default, None without one."""
+    if issubclass(cls, msgspec.Struct):
+        return next((f.default for f in msgspec.structs.fields(cls) if f.name == name), None)
+    return getattr(cls, "_field_defaults", {}).get(name)
 
 
 def _read_field(name: str, hint: Any, interval: int, features: Mapping[str, Feature], where: str) -> RowField:
@@ -141,6 +175,53 @@ def _read_field(name: str, hint: Any, interval: int, features: Mapping[str, Feat
     return RowField(name, source, kind, optional)
 
 
+def _callbacks(instance: Any, owner: str) -> frozenset[str]:
+    for later in LATER:
+        if hasattr(instance, later):
+            raise StrategyError(f"{owner}: `{later}` must not be there; this version does not support it")
+    named = [n for n in dir(instance) if n.startswith("on_") and callable(getattr(instance, n))]
+    for callback in named:
+        if callback not in CALLBACKS:
+            hint = nearest(callback, CALLBACKS) or f"known callbacks are {', '.join(CALLBACKS)}"
+            raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
+        if inspect.iscoroutinefunction(getattr(instance, callback)):
+            raise StrategyError(f"{owner}: {callback} must be a plain function, was async; write `def {callback}`")
+    if not named:
+        raise StrategyError(
+            f"{owner} must have a callback; write on_bar(self, row, book) or on_minute(self, rows, book)"
+        )
+    return frozenset(named)
+
+
+def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> dict[str, Feature]:
+    """The strategy's own features."""
+    own = instance.features() if hasattr(instance, "features") else {}
+    if not isinstance(own, Mapping):
+        raise StrategyError(f"{owner}: features() must return a dict of features, was {own!r}")
+    for key, made in own.items():
+        if not isinstance(made, Feature):
+            raise StrategyError(
+                f"{owner}: feature {key!r} must be made by bt.feature, bt.sma or bt.trailing, was {made!r}"
+            )
+        if key in indicators or key in TAKEN:
+            raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")
+    return dict(own)
+
+
+def _rows(instance: Any, owner: str, features: Mapping[str, Feature]) -> tuple[RowType, ...]:
+    """Its row types, finest first."""
+    declared = getattr(instance, "row", None)
+    several = isinstance(declared, tuple) and not hasattr(declared, "_fields")
+    classes = () if declared is None else declared if several else (declared,)
+    for cls in classes:
+        if not isinstance(cls, type):
+            raise StrategyError(f"{owner}: row must be a row type or a tuple of them, was {declared!r}")
+    rows = sorted((read_row(c, features, owner) for c in classes), key=lambda r: r.interval)
+    if len({r.interval for r in rows}) < len(rows):
+        raise StrategyError(f"{owner}: row types must have different intervals, were {[r.label for r in rows]}")
+    return tuple(rows)
+
+
 def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Declaration:
     """Read a strategy instance: row types, features and callbacks.
 
@@ -152,41 +233,12 @@ def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Decl
         Something it declares is unknown, contradictory or wrongly typed.
     """
     owner = f"strategy {name} ({type(instance).__name__})"
-    for later in LATER:
-        if hasattr(instance, later):
-            raise StrategyError(f"{owner}: `{later}` must not be there; this version does not support it")
-    named = [n for n in dir(instance) if n.startswith("on_") and callable(getattr(instance, n))]
-    for callback in named:
-        if callback not in CALLBACKS:
-            hint = nearest(callback, CALLBACKS) or f"known callbacks are {', '.join(CALLBACKS)}"
-            raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
-    if not named:
-        raise StrategyError(
-            f"{owner} must have a callback; write on_bar(self, row, book) or on_minute(self, rows, book)"
-        )
-    features = dict(indicators)
-    for key, made in dict(instance.features() if hasattr(instance, "features") else {}).items():
-        if not isinstance(made, Feature):
-            raise StrategyError(
-                f"{owner}: feature {key!r} must be made by bt.feature, bt.sma or bt.trailing, was {made!r}"
-            )
-        if key in features or key in (*BAR_COLUMNS, *OPTIONAL_COLUMNS, *CONSTANTS, *COARSE_ONLY, "symbol", "quality"):
-            raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")
-        features[key] = made
-    declared = getattr(instance, "row", None)
-    classes = (
-        ()
-        if declared is None
-        else declared
-        if isinstance(declared, tuple) and not hasattr(declared, "_fields")
-        else (declared,)
-    )
-    if not classes and {"on_bar", "on_minute"} & set(named):
+    callbacks = _callbacks(instance, owner)
+    features = {**indicators, **_features(instance, owner, indicators)}
+    rows = _rows(instance, owner, features)
+    if not rows and {"on_bar", "on_minute"} & callbacks:
         raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")
-    rows = sorted((read_row(c, features, owner) for c in classes), key=lambda r: r.interval)
-    if len({r.interval for r in rows}) < len(rows):
-        raise StrategyError(f"{owner}: row types must have different intervals, were {[r.label for r in rows]}")
     used = {f.name.removesuffix("_sessions") for r in rows for f in r.fields} | {f.name for r in rows for f in r.fields}
     wanted = {key: made for key, made in features.items() if key in used}
     text, digest = source_of(type(instance))
-    return Declaration(name, instance, tuple(rows), wanted, frozenset(named), text, digest)
+    return Declaration(name, instance, rows, wanted, callbacks, text, digest)

@@ -67,15 +67,25 @@ def _load_file(path: Path) -> types.ModuleType:
         raise StrategyError(f"{path}: must be a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # a strategy may import the modules beside it
+    folder = path.resolve().parent
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))  # a strategy may import the modules beside it
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise StrategyError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.remove(folder)
+        sys.path.remove(str(folder))
+        _forget_neighbours(folder, set(sys.modules) - before - {name})
     return module
+
+
+def _forget_neighbours(folder: Path, loaded: Iterable[str]) -> None:
+    """Modules beside a strategy are its own: another strategy's ``helper.py`` is another module."""
+    for name in loaded:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and folder in Path(file).resolve().parents:
+            del sys.modules[name]
 
 
 def build(use: Any, params: Mapping[str, Any]) -> Any:
