@@ -287,7 +287,10 @@ class Engine:
         curve, trades = player.account.settle(marks)
         if played < stage.session.minutes:
             curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
-        return PlayerOutcome(player.account.output, curve, trades, player.account.held(), stage.shows[number].withheld)
+        withheld = [
+            Withheld(w.field, w.code[w.begin < played], w.begin[w.begin < played]) for w in stage.shows[number].withheld
+        ]
+        return PlayerOutcome(player.account.output, curve, trades, player.account.held(), withheld)
 
 
 # ------------------------------------------------------------------------------------------------------------- the stage

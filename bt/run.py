@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
-import sys
 import threading
 import time as wall
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +24,7 @@ from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
 from bt.errors import BtError, DataError, StrategyError
 from bt.features import Feature
-from bt.memory import calm_collector, keep_freed_memory
+from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.metrics import Metrics
 from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, StrategySpec, instant
 from bt.prepare import Preparer, indicator_features, plan
@@ -408,12 +406,6 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
     tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
     tables = results.tables if isinstance(results, MemoryResults) else open_tables(path)  # type: ignore[arg-type]
     return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables)
-
-
-def peak_rss_mb() -> float:
-    """The process's largest resident memory so far, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def mutants() -> list[Mutant]:
 def verdict(folder: Path, tests: tuple[str, ...]) -> tuple[bool, str]:
     """Whether the tests pass in `folder`, and the one that failed first."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
-    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", BT_PROPS_SHRINK="0")
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False

@@ -71,6 +71,7 @@ def test_windows_count_the_symbols_own_bars_across_sessions(tmp_path: Path):
     change = bt.feature(CLOSE - CLOSE.shift(1), 1)
     assert values(where, change, day=THURSDAY) == [1.0, 2.0]
     assert values(where, change) == [None, 1.0]
+    assert values(where, change, symbol="B") == [None, 0.0, 0.0]
 
 
 def test_a_lookback_in_days_reads_calendar_sessions(tmp_path: Path):
@@ -108,5 +109,5 @@ def test_a_row_may_end_before_the_first_bin_of_an_interval_that_is_no_divisor(tm
 
 def test_an_expression_keeps_its_type(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0, 2.0, 1.0]))
-    assert values(where, bt.feature(CLOSE > CLOSE.shift(1), 1)) == [None, True, False]
+    assert values(where, bt.feature(CLOSE.shift(1) < CLOSE, 1)) == [None, True, False]
     assert values(where, bt.feature(pl.col("volume") * 2, 0)) == [200, 200, 200]

@@ -287,13 +287,14 @@ def test_two_ingests_at_once_are_refused(tmp_path):
 
 
 SCRIPT = """
-import resource, sys
+import sys
 from pathlib import Path
+from bt.memory import peak_rss_mb
 from bt.ingest import IngestOptions, ingest_files
 def tell(done, total, rows):
     print(rows, flush=True)
 report = ingest_files([sys.argv[1]], Path(sys.argv[2]), IngestOptions(), progress=tell)
-print("bars", report.bars, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
+print("bars", report.bars, round(peak_rss_mb()), flush=True)
 """
 
 

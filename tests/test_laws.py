@@ -14,7 +14,7 @@ import numpy as np
 import oracle as o
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, assume, given, reject, settings
+from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from watchers import (
@@ -45,11 +45,16 @@ from bt.model import Clock
 THOROUGHNESS = float(os.environ.get("BT_PROPS", "1"))
 """How many times more examples than in the default run; ``just props`` sets 40."""
 
+PHASES = [phase for phase in Phase if phase != Phase.shrink or os.environ.get("BT_PROPS_SHRINK", "1") != "0"]
+"""``just mutants`` wants no smallest counterexample."""
+
 
 def law(examples: int) -> settings:
     """`examples` in the default run."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(deadline=None, max_examples=max(int(examples * THOROUGHNESS), 1), suppress_health_check=slow)
+    return settings(
+        deadline=None, max_examples=max(int(examples * THOROUGHNESS), 1), suppress_health_check=slow, phases=PHASES
+    )
 
 
 @law(40)

@@ -241,4 +241,4 @@ def test_a_row_without_a_column_of_its_own_is_shown_once_a_bar(tmp_path: Path):
     assert [r.minute for r in watch.seen] == [0, 0, 1]
     with pytest.raises(StrategyRaised, match="minute 0, .* symbol B"):
         play(where, Raises(Constants))
-    assert TUESDAY == watch.seen[0].session.isoformat()
+    assert watch.seen[0].session.isoformat() == TUESDAY

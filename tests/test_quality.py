@@ -92,4 +92,4 @@ def test_the_gate_never_stops_an_exit(tmp_path: Path):
     assert run.fills["position_after"].to_list() == [5, 0]
     assert run.orders.sort("id")["reason"].to_list() == ["", "quality"]
     assert run.orders.sort("id")["shares"].to_list() == [5, -5]
-    assert TUESDAY == run.orders["session"][0].isoformat()
+    assert run.orders["session"][0].isoformat() == TUESDAY

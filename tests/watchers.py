@@ -39,7 +39,7 @@ class Made:
         f = self.ours
         return f"Made({f.kind} {f.aggregate} {f.expr if f.expr is not None else f.column} n={f.n} {f.bars=} {f.period} {f.at} {f.interval} {f.within} {f.min_sessions=} {self.size=})"
 
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001 - Hypothesis asks for it so
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(repr(self))
 
 

@@ -86,7 +86,7 @@ class World:
         rows = list(map(tuple, self.rows)) if len(self.rows) < 30 else f"{len(self.rows)} of them"
         return f"World({self.calendar}, {days}, decimals={self.decimals}, {self.layout}, whole={self.whole_volume}, rows={rows})"
 
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001 - Hypothesis asks for it so
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(repr(self))
 
     @property

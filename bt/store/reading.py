@@ -60,9 +60,8 @@ class Connection:
             }
         )
         self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")
-        with suppress(
-            duckdb.InvalidInputException
-        ):  # a notebook without ipywidgets: it cannot be set there, and is off
+        # a notebook without ipywidgets cannot set it, and has none
+        with suppress(duckdb.InvalidInputException):
             self._duckdb.execute("SET enable_progress_bar = false")
         self._duckdb.execute("SET GLOBAL disabled_optimizers = 'in_clause'")
 
