@@ -66,7 +66,9 @@ def verdict(folder: Path, tests: tuple[str, ...]) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, f"no end after {SECONDS} s"
     named = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    told = named[0].split(" ", 1)[1] if named else f"exit code {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
+    told = (
+        named[0].split(" ", 1)[1] if named else f"exit code {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
+    )
     return done.returncode == 0, told
 
 

@@ -41,7 +41,12 @@ def test_minute_bars_are_always_streamed():
 
 @pytest.mark.parametrize(
     ("end", "sessions", "reason"),
-    [(TUESDAY, 1, "end_date"), (WEDNESDAY, 2, "end_date"), (THURSDAY, 2, "no_more_data"), ("2024-01-31", 2, "no_more_data")],
+    [
+        (TUESDAY, 1, "end_date"),
+        (WEDNESDAY, 2, "end_date"),
+        (THURSDAY, 2, "no_more_data"),
+        ("2024-01-31", 2, "no_more_data"),
+    ],
 )
 def test_a_run_ends_for_one_reason(tmp_path: Path, end: str, sessions: int, reason: str):
     where = store(tmp_path, bars("A", [1.0]), bars("A", [1.0], day=WEDNESDAY))

@@ -56,7 +56,9 @@ def test_the_order_of_a_minute(tmp_path: Path):
 
 def test_an_order_fills_at_the_open_of_the_symbols_next_bar(tmp_path: Path):
     where = store(tmp_path, bars("A", [(1.0, 2.0), None, (4.0, 8.0)]), bars("B", [1.0, 1.0, 1.0]))
-    run = play(where, Script({("A", 0): lambda book: book.order("A", 3, tag="x")}), execution={"commission_per_share": 0.01})
+    run = play(
+        where, Script({("A", 0): lambda book: book.order("A", 3, tag="x")}), execution={"commission_per_share": 0.01}
+    )
     (fill,) = run.fills.iter_rows(named=True)
     assert (fill["time"], fill["price"], fill["shares"], fill["tag"]) == (at(2), 4.0, 3, "x")
     assert fill["commission"] == 0.03
@@ -102,7 +104,9 @@ def test_half_days_close_early(tmp_path: Path):
 @pytest.mark.parametrize(("tif", "lives"), [("day", [(1, "expired", "no_bar")]), ("gtc", [(1, "filled", "")])])
 def test_time_in_force(tmp_path: Path, tif: str, lives: list[Any]):
     where = store(tmp_path, bars("A", [1.0]), bars("A", [2.0], day=WEDNESDAY))
-    script = Script({("A", 0): lambda book: book.position("A") or (book.session == date(2024, 1, 2) and book.order("A", 1))})
+    script = Script(
+        {("A", 0): lambda book: book.position("A") or (book.session == date(2024, 1, 2) and book.order("A", 1))}
+    )
     run = play(where, script, end=WEDNESDAY, execution={"time_in_force": tif})
     assert orders(run) == lives
     assert run.fills["price"].to_list() == ([2.0] if tif == "gtc" else [])
@@ -128,7 +132,9 @@ def test_what_is_ordered_after_the_close_expires_at_once(tmp_path: Path):
 
 def test_exit_at_the_close(tmp_path: Path):
     """At the last close, however old, telling how old; a symbol without a bar expires it."""
-    where = store(tmp_path, bars("A", [1.0, 1.0, (2.0, 3.0)]), bars("A", [5.0], day=THURSDAY), bars("B", [1.0], day=WEDNESDAY))
+    where = store(
+        tmp_path, bars("A", [1.0, 1.0, (2.0, 3.0)]), bars("A", [5.0], day=THURSDAY), bars("B", [1.0], day=WEDNESDAY)
+    )
 
     class Leaves(Script):
         def on_session_start(self, session: bt.Session, book: bt.Book) -> None:

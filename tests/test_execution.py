@@ -52,7 +52,14 @@ def test_slippage_equals_decimals():
 
 @pytest.mark.parametrize(
     ("per_share", "shares", "commission"),
-    [(0.005, 100, 50_000_000), (0.005, -100, 50_000_000), (0.0, 5, 0), (2.5e-9, 10, 2), (1.5e-9, 10, 2), (3.5e-9, 10, 4)],
+    [
+        (0.005, 100, 50_000_000),
+        (0.005, -100, 50_000_000),
+        (0.0, 5, 0),
+        (2.5e-9, 10, 2),
+        (1.5e-9, 10, 2),
+        (3.5e-9, 10, 4),
+    ],
 )
 def test_commission_is_rounded_once_an_order(per_share, shares, commission):
     assert Costs.of(ExecutionSpec(commission_per_share=per_share)).commission(shares) == commission

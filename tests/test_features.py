@@ -12,7 +12,9 @@ from bt.errors import StrategyError
 CLOSE = pl.col("close")
 
 
-def values(where: Path, feature: bt.Feature, *, day: str = TUESDAY, symbol: str = "A", interval: str = "1m") -> list[object]:
+def values(
+    where: Path, feature: bt.Feature, *, day: str = TUESDAY, symbol: str = "A", interval: str = "1m"
+) -> list[object]:
     """A feature's values on a symbol's rows of one session."""
     frame = bt.load_bars(where, "XNYS", day, day, intervals=[interval], features={"f": feature})[interval]
     return frame.filter(pl.col("symbol") == symbol)["f"].to_list()
@@ -24,15 +26,15 @@ def values(where: Path, feature: bt.Feature, *, day: str = TUESDAY, symbol: str 
         (lambda: bt.feature(1, 2), "expr must be a Polars expression, was int"),
         (lambda: bt.feature(CLOSE, -1), "lookback must be >= 0 bars, was -1"),
         (lambda: bt.feature(CLOSE, True), "lookback must be >= 0 bars, was True"),
-        (lambda: bt.feature(CLOSE, "5w"), 'lookback must be a number of bars or like "5d", was \'5w\''),
+        (lambda: bt.feature(CLOSE, "5w"), "lookback must be a number of bars or like \"5d\", was '5w'"),
         (lambda: bt.feature(CLOSE, 1, interval="5"), 'interval must be like "5m", "1h" or "1d", was \'5\''),
-        (lambda: bt.feature(CLOSE, 1, within="day"), 'within must be None or "session", was \'day\''),
+        (lambda: bt.feature(CLOSE, 1, within="day"), "within must be None or \"session\", was 'day'"),
         (lambda: bt.feature(pl.col("bid"), 1), "a column must be one of open, high, low, close, volume, was 'bid'"),
         (lambda: bt.sma("price", 5), "a column must be one of open, high, low, close, volume, was 'price'"),
         (lambda: bt.sma("close", 0), "n must be a whole number >= 1, was 0"),
         (lambda: bt.sma("close", 2.5), "n must be a whole number >= 1, was 2.5"),
         (lambda: bt.trailing("mean", "close", "5d"), "aggregate must be one of avg, max, .* was 'mean'"),
-        (lambda: bt.trailing("avg", "close", "5h"), 'period must be like "10d".* was \'5h\''),
+        (lambda: bt.trailing("avg", "close", "5h"), "period must be like \"10d\".* was '5h'"),
         (lambda: bt.trailing("avg", "close", "0d"), "period must be like"),
         (lambda: bt.trailing("avg", "close", "5d", at="noon"), 'at must be "session" or "minute", was \'noon\''),
         (lambda: bt.trailing("avg", "close", "5d", min_sessions=0), "min_sessions must be >= 1, was 0"),

@@ -132,7 +132,5 @@ def test_a_half_day_contributes_only_the_minutes_it_has(tmp_path: Path):
 
 
 def test_rows_after_an_early_close_never_reach_history(tmp_path: Path):
-    where = store(
-        tmp_path, bars("A", [1.0] * 390, day=HALF_DAY, volume=10), bars("A", [1.0], day="2024-07-05")
-    )
+    where = store(tmp_path, bars("A", [1.0] * 390, day=HALF_DAY, volume=10), bars("A", [1.0], day="2024-07-05"))
     assert loaded(where, bt.trailing("sum", "volume", "1d"), "2024-07-05") == [(2100.0, 1)]

@@ -68,7 +68,9 @@ def test_rows_are_those_of_the_oracle(data: st.DataObject, world: World) -> None
     sizes = {name: m.size for name, m in made.items()} | {"volume": 0.0 if world.whole_volume else 1.0}
     assert_same_rows(ours.seen, theirs.seen, sizes)
     reached = set(run.by_session["session"])
-    counted = Counter({tuple(r[:3]): r[3] for r in run.guards.select("session", "symbol", "reason", "rows").iter_rows()})
+    counted = Counter(
+        {tuple(r[:3]): r[3] for r in run.guards.select("session", "symbol", "reason", "rows").iter_rows()}
+    )
     assert counted == Counter({k: n for k, n in result.guards.items() if k[0] in reached})
     assert run.summary["bars"] == result.bars
     assert run.summary["iterations"] == result.iterations

@@ -14,7 +14,16 @@ def ledger(cash: int = 1000 * UNIT) -> Ledger:
     return made
 
 
-def fill(book: Ledger, shares: int, price: float, *, slot: int, commission: int = 0, reason: str = "market", at_close: bool = False) -> int:
+def fill(
+    book: Ledger,
+    shares: int,
+    price: float,
+    *,
+    slot: int,
+    commission: int = 0,
+    reason: str = "market",
+    at_close: bool = False,
+) -> int:
     moment = Moment(time=slot, slot=slot, seen=slot, at_close=at_close)
     return book.book_fill(0, shares, round(price * UNIT), commission, moment, reason=reason, tag=f"t{slot}")
 

@@ -165,7 +165,9 @@ class Cross(Watch):
     """Copies each cross-section into plain values."""
 
     def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
-        self.seen.append((rows.minute, rows.close.tolist(), rows.fresh.tolist(), rows.mean.tolist(), rows.position.tolist()))
+        self.seen.append(
+            (rows.minute, rows.close.tolist(), rows.fresh.tolist(), rows.mean.tolist(), rows.position.tolist())
+        )
         self.rows = rows
         book.target("A", 5)
 
@@ -191,7 +193,9 @@ def test_a_cross_section_holds_every_symbol_in_order(tmp_path: Path):
     assert len(rows) == 3
     assert rows.volume.dtype == np.float64
     assert rows.close_time == datetime(2024, 1, 2, 14, 33, tzinfo=UTC)
-    with pytest.raises(AttributeError, match="a column must be one of symbol, code, .*close.* was 'open'; add it to the row type"):
+    with pytest.raises(
+        AttributeError, match="a column must be one of symbol, code, .*close.* was 'open'; add it to the row type"
+    ):
         rows.open  # noqa: B018
 
 

@@ -63,7 +63,12 @@ def test_a_feature_that_peeks_is_named(where: Path, expr: pl.Expr):
 
 @pytest.mark.parametrize(
     ("expr", "lookback"),
-    [(CLOSE.rolling_mean(20), 5), (CLOSE.ewm_mean(span=20), 20), (CLOSE.cum_sum(), 10), (CLOSE.rolling_sum(100, min_samples=1), "1d")],
+    [
+        (CLOSE.rolling_mean(20), 5),
+        (CLOSE.ewm_mean(span=20), 20),
+        (CLOSE.cum_sum(), 10),
+        (CLOSE.rolling_sum(100, min_samples=1), "1d"),
+    ],
 )
 def test_a_lookback_that_is_too_short_is_named(where: Path, expr: pl.Expr, lookback: int | str):
     with pytest.raises(FeatureError, match=f"lookback must cover what it reads, was {lookback}") as caught:

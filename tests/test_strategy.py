@@ -59,7 +59,11 @@ def test_a_declaration_holds_what_was_asked_for():
 
 def test_named_tuples_and_sessions_used():
     row = read_row(Tuple, {"adv": bt.trailing("avg", "volume", "10d")}, "s")
-    assert [(f.name, f.source) for f in row.fields] == [("symbol", "symbol"), ("close", "bar"), ("adv_sessions", "feature")]
+    assert [(f.name, f.source) for f in row.fields] == [
+        ("symbol", "symbol"),
+        ("close", "bar"),
+        ("adv_sessions", "feature"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +80,8 @@ def test_named_tuples_and_sessions_used():
         ({"quality": int}, {}, "field 'quality' must be annotated float, was int"),
         ({"close": float | str}, {}, r"annotation must be one type or `type \| None`"),
         ({"close": list}, {}, "annotation must be one of str, float, int"),
-        ({"n_obs": int}, {}, 'field \'n_obs\' needs a coarser bar; set interval = "5m"'),
-        ({"close": float}, {"interval": "5x"}, "interval must be like \"5m\", \"1h\" or \"1d\", was '5x'"),
+        ({"n_obs": int}, {}, "field 'n_obs' needs a coarser bar; set interval = \"5m\""),
+        ({"close": float}, {"interval": "5x"}, 'interval must be like "5m", "1h" or "1d", was \'5x\''),
         ({"close": float}, {"interval": "2d"}, "was '2d'"),
     ],
 )
@@ -137,7 +141,9 @@ def test_an_indicator_of_the_configuration_is_a_field_and_its_name_is_taken():
 class Tuned(Plain):
     """A strategy with parameters."""
 
-    def __init__(self, fast: int, rate: float = 0.5, name: str = "", *, on: bool = True, levels: list[int] | None = None) -> None:
+    def __init__(
+        self, fast: int, rate: float = 0.5, name: str = "", *, on: bool = True, levels: list[int] | None = None
+    ) -> None:
         self.given = (fast, rate, name, on, levels)
 
 
@@ -155,7 +161,10 @@ def test_parameters_are_coerced_by_their_annotations():
         ({"fast": "3"}, "strategy.params.fast must be int, was '3'"),
         ({"fast": True}, "strategy.params.fast must be int, was True"),
         ({"fast": 3, "on": 1}, "strategy.params.on must be bool, was 1"),
-        ({"fast": 3, "rtae": 1.0}, r"strategy.params.rtae must be a parameter of Tuned \(fast, rate, .*did you mean 'rate'"),
+        (
+            {"fast": 3, "rtae": 1.0},
+            r"strategy.params.rtae must be a parameter of Tuned \(fast, rate, .*did you mean 'rate'",
+        ),
         ({}, "strategy.params must give fast of Tuned, which have no default"),
     ],
 )

@@ -299,7 +299,14 @@ def assert_same_rows(ours: Sequence[Any], theirs: Sequence[Any], sizes: Mapping[
         assert (now, kind) == (now_, kind_), (row, row_)
         assert row.keys() == row_.keys()
         for name, value in row.items():
-            assert same_value(value, row_[name], sizes.get(name, 0.0)), (now, kind, row["symbol"], name, value, row_[name])
+            assert same_value(value, row_[name], sizes.get(name, 0.0)), (
+                now,
+                kind,
+                row["symbol"],
+                name,
+                value,
+                row_[name],
+            )
     assert len(ours) == len(theirs), (ours[len(theirs) :] or theirs[len(ours) :])[0]
 
 

@@ -201,7 +201,9 @@ def bad_row(world: World, kind: str, symbol: str, number: int, part: float) -> t
     at = day.minutes[int(part * (len(day.minutes) - 1))]
     sound = mine[int(part * (len(mine) - 1))] if mine else o.Bar(symbol, at, 5.0, 5.5, 4.5, 5.0, 10)
     if kind in OUTSIDE:
-        breaks = [(a[1], b[0]) for a, b in zip(day.segments, day.segments[1:], strict=False)] or [(day.close, following)]
+        breaks = [(a[1], b[0]) for a, b in zip(day.segments, day.segments[1:], strict=False)] or [
+            (day.close, following)
+        ]
         when = {
             "early": day.open - (1 + int(part * 90)) * MINUTE,
             "late": day.close + (1 + int(part * 90)) * MINUTE,

@@ -76,7 +76,9 @@ def _answer(output: Output, run: Run) -> None:
     elif output.quiet:
         output.text(str(run.path))
     else:
-        speed = f"{summary['seconds']['total']:.1f} s, {summary['bars_per_second']:,.0f} bars/s, {summary['peak_rss_mb']:,.0f} MB"
+        speed = f"{summary['seconds']['total']:.1f} s, {summary['bars_per_second']:,.0f} bars/s"
+        if summary["peak_rss_mb"] is not None:
+            speed += f", {summary['peak_rss_mb']:,.0f} MB"
         facts(output, [*summary_lines(summary), ("took", speed)], whole=[("run", str(run.path))])
         _by_strategy(output, run)
     for note in notes:
