@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import bt.run
+import bt.run.replaying
 from bt.book import FillRecord
 from bt.engine import Engine, PlayerOutcome, SessionOutcome
 from bt.errors import StrategyRaised
@@ -153,7 +153,7 @@ class Audit:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Watch `Engine.play` and the making of runs."""
-        play, replay = Engine.play, bt.run._replay
+        play, replay = Engine.play, bt.run.replaying._replay
 
         def watched_play(engine: Engine, prepared: PreparedSession, number: int, **how: Any) -> SessionOutcome:
             account = self._account(engine)
@@ -161,7 +161,7 @@ class Audit:
             self._check(self._session, account, prepared, outcome)
             return outcome
 
-        def watched_replay(spec: RunSpec, *args: Any, **keywords: Any) -> bt.run.Run:
+        def watched_replay(spec: RunSpec, *args: Any, **keywords: Any) -> bt.run.replaying.Run:
             before, count, self._spec = self._spec, len(self._accounts), spec
             try:
                 run = replay(spec, *args, **keywords)
@@ -175,7 +175,7 @@ class Audit:
             return run
 
         patch.setattr(Engine, "play", watched_play)
-        patch.setattr(bt.run, "_replay", watched_replay)
+        patch.setattr(bt.run.replaying, "_replay", watched_replay)
 
     def _check(self, law: Callable[..., None], *on: Any) -> None:
         try:
@@ -304,7 +304,7 @@ class Audit:
 
     # ----------------------------------------------------------------------------------------------------- one run
 
-    def _run(self, run: bt.run.Run, accounts: Sequence[Account]) -> None:
+    def _run(self, run: bt.run.replaying.Run, accounts: Sequence[Account]) -> None:
         """The tables of a run say what was audited."""
         if not accounts:
             return

@@ -122,7 +122,7 @@ def test_numbers_that_do_not_fit_their_annotation_are_named(tmp_path: Path):
     play(where, watch)
     assert [r.count for r in watch.seen] == [2, 5]
     assert all(type(r.count) is int for r in watch.seen)
-    with pytest.raises(StrategyError, match="field 'count': an int must be whole, was 2.5; annotate it float"):
+    with pytest.raises(StrategyError, match=r"field 'count': an int must be whole, was 2.5; annotate it float"):
         play(where, Watch(Whole, {"count": bt.feature(CLOSE, 0)}))
     with pytest.raises(StrategyError, match="field 'flag': a bool must come from a boolean feature"):
         play(where, Watch(Flag, {"flag": bt.feature(CLOSE, 0)}))
@@ -194,7 +194,7 @@ def test_a_cross_section_holds_every_symbol_in_order(tmp_path: Path):
     assert rows.volume.dtype == np.float64
     assert rows.close_time == datetime(2024, 1, 2, 14, 33, tzinfo=UTC)
     with pytest.raises(
-        AttributeError, match="a column must be one of symbol, code, .*close.* was 'open'; add it to the row type"
+        AttributeError, match=r"a column must be one of symbol, code, .*close.* was 'open'; add it to the row type"
     ):
         rows.open  # noqa: B018
 
@@ -243,6 +243,6 @@ def test_a_row_without_a_column_of_its_own_is_shown_once_a_bar(tmp_path: Path):
     watch = Watch(Constants)
     play(where, watch)
     assert [r.minute for r in watch.seen] == [0, 0, 1]
-    with pytest.raises(StrategyRaised, match="minute 0, .* symbol B"):
+    with pytest.raises(StrategyRaised, match=r"minute 0, .* symbol B"):
         play(where, Raises(Constants))
     assert watch.seen[0].session.isoformat() == TUESDAY

@@ -135,7 +135,7 @@ def test_rows_outside_the_segments_are_no_fault(tmp_path: Path):
 def test_end_stamped_bars_declared_as_start_are_refused(tmp_path: Path):
     prices: list[Price] = [10.0] * 390
     where = store(tmp_path, *(bars(s, prices, day=d, first=1) for s in "AB" for d in (TUESDAY, WEDNESDAY)))
-    with pytest.raises(DataError, match='timestamps must be the start of the minute.*set data.stamp = "end"'):
+    with pytest.raises(DataError, match=r'timestamps must be the start of the minute.*set data.stamp = "end"'):
         play(where, Script(), end=WEDNESDAY)
     script = Script()
     play(where, script, end=WEDNESDAY, stamp="end")

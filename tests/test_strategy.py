@@ -93,7 +93,7 @@ def test_row_types_that_cannot_be_had(annotations, more, message):
 
 
 def test_a_row_type_is_a_row():
-    with pytest.raises(StrategyError, match="row type dict must be a bt.Row or a NamedTuple, was object"):
+    with pytest.raises(StrategyError, match=r"row type dict must be a bt.Row or a NamedTuple, was object"):
         read_row(dict, {}, "s")
 
 
@@ -176,7 +176,7 @@ def test_parameters_that_do_not_fit(params, message):
 def test_an_instance_takes_no_parameters():
     instance = Plain()
     assert build(instance, {}) is instance
-    with pytest.raises(StrategyError, match="strategy.params must be empty for an instance"):
+    with pytest.raises(StrategyError, match=r"strategy.params must be empty for an instance"):
         build(instance, {"fast": 3})
 
 

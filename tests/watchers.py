@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -98,12 +99,12 @@ def feature_pairs(draw: st.DrawFn, world: World) -> Made:
     least = draw(st.integers(1, 3))
     sound = of != "close*volume" and exact(world, of) and aggregate != "std"
     ours = bt.trailing(aggregate, of, f"{number}{unit}", at=kind, min_sessions=least)
-    judged = (lambda b: o_product(b)) if of == "close*volume" else of
+    judged = product if of == "close*volume" else of
     judge = o.trailing(aggregate, judged, f"{number}{unit}", at=kind, min_sessions=least)
     return Made(ours, judge, 0.0 if sound else 1e7)
 
 
-def o_product(bar: o.Bar) -> float:
+def product(bar: o.Bar) -> float:
     return bar.close * bar.volume
 
 
@@ -266,15 +267,22 @@ class Trader(Watcher):
 # ------------------------------------------------------------------------------------------------------------- comparing
 
 
-def replayed(world: World, folder: Path, strategy: Any, **more: Any) -> bt.Run:
-    """The world replayed in memory. What looks like end-stamped data is not a case: bt refuses it, rightly."""
-    given = {**world.span, **more}
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What looks like end-stamped data is not a case: bt refuses it, rightly."""
     try:
-        return bt.replay(bars=folder, strategy=strategy, calendar=world.calendar, save=False, **given)
+        yield
     except DataError as error:
         if "timestamps must be the start" not in str(error):
             raise
         reject()
+
+
+def replayed(world: World, folder: Path, strategy: Any, **more: Any) -> bt.Run:
+    """The world replayed in memory."""
+    given = {**world.span, **more}
+    with refusals():
+        return bt.replay(bars=folder, strategy=strategy, calendar=world.calendar, save=False, **given)
 
 
 def judged(world: World, strategy: o.Strategy, **more: Any) -> o.Result:

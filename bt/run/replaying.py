@@ -1,18 +1,12 @@
-"""A run from its specification to its results: the `Run` object, and `run_spec`, which makes one."""
+"""From a specification to a run: everything is made here, once, and handed to the coordinator."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time as wall
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
-from html import escape
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,161 +19,15 @@ from bt.engine import Engine, Pace, Player
 from bt.errors import BtError, DataError, StrategyError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
-from bt.metrics import Metrics
 from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, StrategySpec, instant
 from bt.prepare import Preparer, indicator_features, plan
 from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
+from bt.run.interrupt import interruptible
+from bt.run.result import Run
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, build, declare
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run. Frames are Polars; their columns are those of docs/results.md.
-
-    Attributes
-    ----------
-    path : Path or None
-        The run's folder; None if it was kept in memory.
-    summary : dict
-        The figures `bt replay --json` prints.
-    metrics : Metrics
-    strategy_metrics : dict of Metrics
-        By strategy, where there are several.
-    finish_reason : {"end_date", "no_more_data", "stopped"}
-    stop_reason : str or None
-        Why a stopped run stopped.
-    """
-
-    path: Path | None
-    summary: Mapping[str, Any]
-    metrics: Metrics
-    strategy_metrics: Mapping[str, Metrics]
-    finish_reason: FinishReason
-    stop_reason: str | None
-    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
-
-    def _table(self, name: str) -> pl.DataFrame:
-        table = self.tables[name]
-        return table.collect(engine="in-memory") if isinstance(table, pl.LazyFrame) else table
-
-    @cached_property
-    def fills(self) -> pl.DataFrame:
-        """Every execution."""
-        return self._table("fills")
-
-    @cached_property
-    def orders(self) -> pl.DataFrame:
-        """Every order with how it ended."""
-        return self._table("orders")
-
-    @cached_property
-    def trades(self) -> pl.DataFrame:
-        """Every closed trade, flat to flat."""
-        return self._table("trades")
-
-    @cached_property
-    def equity(self) -> pl.DataFrame:
-        """Equity, cash, gross and net at every minute's end."""
-        return self._table("equity")
-
-    @cached_property
-    def positions(self) -> pl.DataFrame:
-        """Positions at each close."""
-        return self._table("positions")
-
-    @cached_property
-    def quality(self) -> pl.DataFrame:
-        """Quality and gaps by session, symbol and interval."""
-        return self._table("quality")
-
-    @cached_property
-    def guards(self) -> pl.DataFrame:
-        """Rows withheld, by session, symbol and reason."""
-        return self._table("guards")
-
-    @cached_property
-    def by_session(self) -> pl.DataFrame:
-        """One row a session."""
-        return self._table("sessions")
-
-    @cached_property
-    def records(self) -> pl.DataFrame:
-        """What strategies recorded."""
-        return self._table("records")
-
-    @cached_property
-    def log(self) -> pl.DataFrame:
-        """What strategies logged."""
-        return self._table("log")
-
-    @cached_property
-    def universe(self) -> pl.DataFrame:
-        """The symbols of each session, by rank."""
-        return self._table("universe")
-
-    @cached_property
-    def by_symbol(self) -> pl.DataFrame:
-        """Closed trades by strategy and symbol: trades, hit_rate, net_pnl, costs."""
-        return _attributed(self.trades, "symbol")
-
-    @cached_property
-    def by_tag(self) -> pl.DataFrame:
-        """Closed trades by strategy and entry tag: trades, hit_rate, net_pnl, costs."""
-        return _attributed(self.trades, "entry_tag")
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<14} {value}" for name, value in summary_lines(self.summary))
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-            for name, value in summary_lines(self.summary)
-        )
-        return f"<table>{rows}</table>"
-
-
-def _attributed(trades: pl.DataFrame, key: str) -> pl.DataFrame:
-    return (
-        trades.group_by("strategy", key)
-        .agg(
-            pl.len().alias("trades"),
-            (pl.col("net_pnl") > 0).mean().alias("hit_rate"),
-            pl.col("net_pnl").sum(),
-            pl.col("costs").sum(),
-        )
-        .sort("strategy", key)
-    )
-
-
-def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A run's summary as (name, text) for a reader."""
-
-    def money(value: float) -> str:
-        return f"{value:,.2f}"
-
-    lines = [
-        ("finished", summary["finish_reason"] + (f" ({summary['stop_reason']})" if summary["stop_reason"] else "")),
-        ("sessions", f"{summary['sessions']:,}, {summary['bars']:,} bars, {summary['iterations']:,} minutes stepped"),
-        ("net P&L", f"{money(summary['net_pnl'])}  (equity {money(summary['equity_start'])} to {money(summary['equity_end'])})"),
-        ("return", f"{summary['total_return']:+.2%}, max drawdown {summary['max_drawdown']:.2%}, Sharpe " + (f"{summary['sharpe']:.2f}" if summary["sharpe"] is not None else "undefined")),
-        ("orders", f"{summary['orders']:,}: {summary['fills']:,} fills, {summary['expired']:,} expired, {summary['rejected']:,} rejected, {summary['cancelled']:,} cancelled"),
-        ("trades", f"{summary['trades']:,} closed; positions open at the end: {summary['open_positions']:,}"),
-        ("costs", f"commission {money(summary['commission'])}, slippage {money(summary['slippage'])}" + ("" if summary["costs_assumed"] else "  WARNING: none were assumed (execution.slippage_bps, commission_per_share)")),
-        ("quality", f"{summary['quality']:.2f} % of expected minutes, mean over symbols and sessions" if summary["quality"] is not None else "no session"),
-    ]  # fmt: skip
-    if summary["stale_exits"]:
-        lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
-    if summary["guards"]:
-        lines.append(("withheld rows", ", ".join(f"{k} {v:,}" for k, v in summary["guards"].items())))
-    if summary["failed"]:
-        lines.append(("failed", "; ".join(f"{k}: {v}" for k, v in list(summary["failed"].items())[:5])))
-    return lines
-
-
-# ------------------------------------------------------------------------------------------------------------ making one
 
 
 def run_spec(
@@ -406,22 +254,3 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
     tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
     tables = results.tables if isinstance(results, MemoryResults) else open_tables(path)  # type: ignore[arg-type]
     return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables)
-
-
-@contextlib.contextmanager
-def interruptible(pace: Pace, coordinator: SessionCoordinator) -> Iterator[None]:
-    """Ctrl-C ends the run after the minute being played; while data is loaded, at once; pressed again, always at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        if pace.stop.is_set() or coordinator.waiting:
-            raise KeyboardInterrupt
-        pace.stop.set()
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

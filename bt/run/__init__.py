@@ -1,0 +1,6 @@
+"""A run from its specification to its results: `result` is the `Run` object, `replaying` makes one, `interrupt` minds Ctrl-C."""
+
+from bt.run.replaying import Range, run_spec, session_range
+from bt.run.result import Run, summary_lines
+
+__all__ = ["Range", "Run", "run_spec", "session_range", "summary_lines"]

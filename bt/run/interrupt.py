@@ -1,0 +1,31 @@
+"""Ctrl-C while a run replays."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from bt.coordinator import SessionCoordinator
+from bt.engine import Pace
+
+
+@contextlib.contextmanager
+def interruptible(pace: Pace, coordinator: SessionCoordinator) -> Iterator[None]:
+    """Ctrl-C ends the run after the minute being played; while data is loaded, at once; pressed again, always at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if pace.stop.is_set() or coordinator.waiting:
+            raise KeyboardInterrupt
+        pace.stop.set()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
