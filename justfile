@@ -25,8 +25,8 @@ equality-full *ARGS:
     {{ bin }}/pytest -q -n 2 -m slow {{ ARGS }}
 
 # the laws of tests/test_laws.py on forty times as many random markets (half an hour)
-props *ARGS:
-    BT_PROPS=40 {{ bin }}/pytest -q -n 2 tests/test_laws.py {{ ARGS }}
+props $BT_PROPS="40" *ARGS:
+    {{ bin }}/pytest -q -n 2 tests/test_laws.py {{ ARGS }}
 
 # plant the bugs of tests/mutants.toml one by one and show which test catches each (some minutes)
 mutants *ARGS:

@@ -175,14 +175,17 @@ def test_a_target_cannot_double(tmp_path: Path):
 
 
 def test_another_level_replaces_what_is_unfilled(tmp_path: Path):
-    where = store(tmp_path, bars("A", [1.0, None, 1.0, 1.0]), bars("B", [1.0] * 4))
+    """And is measured from the position held when it fills."""
+    where = store(tmp_path, bars("A", [1.0, None, 1.0, 1.0, 1.0]), bars("B", [1.0] * 5))
 
     def one(level: int) -> Any:
         return lambda book: book.target("A", level)
 
-    run = play(where, Script({("B", 0): one(10), ("B", 1): one(-4), ("B", 2): one(-4)}))
-    assert orders(run, "level", "status", "reason") == [(10, "cancelled", "retargeted"), (-4, "filled", "")]
-    assert run.fills["position_after"].to_list() == [-4]
+    run = play(where, Script({("B", 0): one(10), ("B", 1): one(-4), ("B", 2): one(-4), ("B", 3): one(6)}))
+    assert orders(run, "level", "status", "reason") == [
+        (10, "cancelled", "retargeted"), (-4, "filled", ""), (6, "filled", ""),
+    ]  # fmt: skip
+    assert run.fills.select("shares", "position_after").rows() == [(-4, -4), (10, 6)]
 
 
 def test_buying_power_refuses_what_opens_and_cuts_reversals(tmp_path: Path):

@@ -82,6 +82,13 @@ def test_a_recursive_feature_with_a_long_lookback_passes(where: Path):
     assert len(watch.seen) == 120
 
 
+@pytest.mark.parametrize("days", [1, 2])
+def test_the_first_session_with_a_bar_is_checked_however_the_run_is_cut(tmp_path: Path, days: int):
+    where = store(tmp_path, bars("A", WALK, day=WEDNESDAY))
+    with pytest.raises(FeatureError, match="must not depend on later bars"):
+        play(where, Watch(bt.feature(CLOSE.shift(-1), 2)), end=WEDNESDAY, prefetch_days=days)
+
+
 def test_features_of_coarser_bars_are_checked_too(where: Path):
     with pytest.raises(FeatureError, match="must not depend on later bars"):
         play(where, Watch(bt.feature(CLOSE.shift(-1), 2, interval="5m")))

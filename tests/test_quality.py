@@ -65,7 +65,9 @@ class Quality(Bar):
     quality: float
 
 
-@pytest.mark.parametrize(("minimum", "after", "refused"), [(50.0, 0, [2]), (50.0, 4, []), (33.0, 0, []), (0.0, 0, [])])
+@pytest.mark.parametrize(
+    ("minimum", "after", "refused"), [(50.0, 0, [2]), (50.0, 3, [2]), (50.0, 4, []), (33.0, 0, []), (0.0, 0, [])]
+)
 def test_the_gate_judges_by_the_quality_as_of_now(tmp_path: Path, minimum, after, refused):
     """Of the first 3 minutes one is missing in each symbol but C, which lacks two."""
 

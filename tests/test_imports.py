@@ -1,0 +1,27 @@
+"""What a process imports: `bt --help` and a replay start fast because of what they leave alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOADED = "import sys; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+
+
+def loaded(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{LOADED}"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_command_line_starts_without_the_libraries_that_compute():
+    assert not loaded("import bt.cli") & {"polars", "duckdb", "pyarrow", "numpy", "pandas", "exchange_calendars"}
+
+
+def test_a_replay_does_without_pandas_once_the_schedule_is_cached():
+    replay = 'import bt; bt.replay("data/configs/sma_cross.toml", start="2024-11-25", save=False)'
+    assert "polars" in loaded(replay)
+    assert not loaded(replay) & {"pandas", "exchange_calendars"}
