@@ -32,7 +32,7 @@ def check_stamps(loaded: Loaded, source: str) -> None:
     """Refuse end-stamped data declared as start-stamped, where the calendar proves it.
 
     Bars labelled by their end have none at any open, one at the second minute, and one at the close of nearly every
-    symbol's session; fewer than three such sessions prove nothing.
+    symbol's session; a single such session proves nothing.
     """
     minutes = loaded.minutes
     close = np.array([s.close for s in minutes.sessions], dtype=np.int64)
@@ -48,7 +48,7 @@ def check_stamps(loaded: Loaded, source: str) -> None:
         )
 
 
-PROOF = 3
+PROOF = 2
 """Symbol-sessions that must agree before timestamps are called end-stamped."""
 
 PROOF_SESSIONS = 5
