@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         RunSpec,
         Session,
         Strategy,
+        at,
+        every,
         feature,
         load_bars,
         replay,
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "feature",
-    "load_bars", "replay", "sma", "trailing",
+    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at", "every",
+    "feature", "load_bars", "replay", "sma", "trailing",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from bt.features import Feature, feature, sma, trailing
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
 from bt.run import Run, run_spec
-from bt.strategy import Book, Holding, Row, Rows, Strategy
+from bt.strategy import Book, Holding, Row, Rows, Strategy, at, every
 from bt.strategy import SessionDay as Session
 
 DATA = ("bars", "calendar", "symbols", "stamp", "timezone", "price_decimals", "columns")
@@ -94,6 +94,6 @@ def _dotted(keyword: str) -> str:
 
 
 __all__ = [
-    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "feature",
-    "load_bars", "replay", "sma", "trailing",
+    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at", "every",
+    "feature", "load_bars", "replay", "sma", "trailing",
 ]  # fmt: skip

@@ -177,7 +177,7 @@ class SessionCoordinator:
     def _activate(self, state: SessionState, window: PreparedWindow, i: int) -> None:
         with self._phase("activate"):
             state.active = True
-            self.timings.sessions.append({"bars": float(len(window.sessions[i].bars[1].code))})
+            self.timings.sessions.append({"bars": float(len(window.sessions[i].minutes.code))})
 
     def _stream(self, window: PreparedWindow, i: int, number: int, *, last: bool) -> SessionOutcome:
         began = wall.perf_counter()

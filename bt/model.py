@@ -77,14 +77,25 @@ class PreparedBars:
 
 @dataclass(frozen=True)
 class PreparedSession:
-    """One session, ready to be replayed: bars by interval in minutes (1 is always there) and closing prints.
+    """One session, ready to be replayed.
 
-    `closing` maps a symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
+    Attributes
+    ----------
+    minutes : PreparedBars
+        Every good minute bar that was read, with open, close and volume: what fills and marks need.
+    shown : mapping of int to PreparedBars
+        By interval in minutes, the bars that strategies are shown, with their columns.
+    closing : mapping of int to float
+        A symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
+    members : array or None
+        Codes of the session's universe, sorted; None when every symbol is a member.
     """
 
     session: Session
-    bars: Mapping[int, PreparedBars]
+    minutes: PreparedBars
+    shown: Mapping[int, PreparedBars]
     closing: Mapping[int, float] = field(default_factory=dict)
+    members: Int64Array | None = None
 
 
 @dataclass(frozen=True)

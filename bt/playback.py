@@ -1,7 +1,7 @@
 """From a prepared session's columns to what callbacks are handed: Python rows, and a minute's cross-section.
 
 A prepared session is in canonical order (symbol, slot). A `Tape` turns it once into playback order (slot, symbol), so that a
-minute is a slice. Nothing handed out is a view of more than its own minute.
+minute is a slice. Nothing handed out is a view of more than its own minute. The cross-section is in `bt.section`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Feed:
 
     def close_time(self, end: int) -> int:
         """The instant at which slot count `end` is reached, UTC microseconds."""
-        return int(self.times[end - 1]) + MINUTE
+        return int(self.times[end - 1]) + MINUTE if end else self.session.open
 
 
 def constant(item: RowField, feed: Feed, begin: int, end: int) -> Any:
@@ -149,12 +149,16 @@ def _listed(item: RowField, column: Column, owner: str) -> Array:
 
 
 def feed(
-    tape: Tape, row: RowType, ids: Mapping[str, str], *, names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray
-) -> Feed:
-    """What `row` shows of a tape. `ids` maps field names to the tape's column names."""
+    tape: Tape, row: RowType, ids: Mapping[str, str], *, names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray,
+    visible: npt.NDArray[np.bool_] | None = None,
+) -> Feed:  # fmt: skip
+    """What `row` shows of a tape.
+
+    `ids` maps field names to the tape's column names; `visible` marks the codes that are shown, None all.
+    """
     owner = f"row type {row.cls.__name__}"
     found: dict[int, Column] = {}
-    keep: npt.NDArray[np.bool_] | None = None
+    keep = None if visible is None or visible.all() else visible[tape.code]
     withheld: list[Withheld] = []
     for number, item in enumerate(row.fields):
         if item.source in ("symbol", "constant"):
@@ -176,83 +180,3 @@ def feed(
         if item.source == "symbol":
             arrays[number] = names[code]
     return Feed(row, tape.session, zone, names, code, begin, start, dict(sorted(arrays.items())), withheld, times)
-
-
-class MinuteRows:
-    """One minute of the universe: the `Rows` handed to on_minute. See `bt.strategy.Rows`."""
-
-    __slots__ = ("_block", "_constants", "_fields", "code", "fresh", "position", "symbol")
-
-    def __init__(
-        self,
-        symbol: tuple[str, ...],
-        code: IntArray,
-        *,
-        fresh: npt.NDArray[np.bool_],
-        position: IntArray,
-        block: npt.NDArray[np.float64],
-        fields: Mapping[str, int],
-        constants: Mapping[str, Any],
-    ) -> None:
-        self.symbol = symbol
-        self.code = code
-        self.fresh = fresh
-        self.position = position
-        self._block = block
-        self._fields = fields
-        self._constants = constants
-
-    def __len__(self) -> int:
-        return len(self.symbol)
-
-    def __getattr__(self, name: str) -> Any:
-        number = self._fields.get(name)
-        if number is not None:
-            return self._block[number]
-        if name in self._constants:
-            return self._constants[name]
-        known = ("symbol", "code", "fresh", "position", *self._fields, *self._constants)
-        raise AttributeError(f"rows: a column must be one of {', '.join(known)}, was {name!r}; add it to the row type")
-
-
-@dataclass(frozen=True)
-class CrossFeed:
-    """The cross-section of one row type: its number fields as one matrix (fields, rows) in playback order."""
-
-    feed: Feed
-    symbols: tuple[str, ...]
-    codes: IntArray
-    fields: Mapping[str, int]
-    matrix: npt.NDArray[np.float64]
-
-    @staticmethod
-    def of(feed_: Feed, symbols: tuple[str, ...]) -> CrossFeed:
-        """From a rows feed; text fields are left out, unknown values become NaN."""
-        numbers = [k for k in feed_.arrays if feed_.row.fields[k].type in ("float", "int", "bool")]
-        matrix = np.empty((len(numbers), len(feed_.code)))
-        for i, k in enumerate(numbers):
-            matrix[i] = feed_.arrays[k]  # an object column's None becomes NaN
-        codes = np.frombuffer(np.arange(len(symbols)).tobytes(), dtype=np.int64)  # nobody can make it writeable
-        return CrossFeed(feed_, symbols, codes, {feed_.row.fields[k].name: i for i, k in enumerate(numbers)}, matrix)
-
-    def rows(self, end: int, position: IntArray) -> MinuteRows:
-        """The minute that ends at slot count `end`; `position` is the strategy's own and is copied."""
-        a, b = self.feed.start[end], self.feed.start[end + 1]
-        n = len(self.symbols)
-        if b - a == n:
-            block = self.matrix[:, a:b].copy()
-            fresh = np.ones(n, dtype=bool)
-        else:
-            here = self.feed.code[a:b]
-            block = np.full((len(self.fields), n), np.nan)
-            block[:, here] = self.matrix[:, a:b]
-            fresh = np.zeros(n, dtype=bool)
-            fresh[here] = True
-        held = position.copy()
-        block.flags.writeable = fresh.flags.writeable = held.flags.writeable = False
-        begin = int(self.feed.begin[a])
-        constants = {f.name: constant(f, self.feed, begin, end) for f in self.feed.row.fields if f.source == "constant"}
-        return MinuteRows(
-            self.symbols, self.codes,
-            fresh=fresh, position=held, block=block, fields=self.fields, constants=constants,
-        )  # fmt: skip

@@ -82,7 +82,7 @@ def load_bars(
         for window in source.windows():
             for prepared in window.sessions:
                 for row, fields in zip(declared.rows, ids[0], strict=True):
-                    frame = _frame(prepared.session, prepared.bars[row.interval], fields, store.symbols)
+                    frame = _frame(prepared.session, prepared.shown[row.interval], fields, store.symbols)
                     found[row.label].append(frame)
     finally:
         store.close()
@@ -192,7 +192,7 @@ def _judged(
             guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
             sessions.append(session)
             guards = [pl.concat(guards).group_by("symbol", "reason").agg(pl.col("rows").sum())]
-        done += sum(len(s.bars[1].code) for s in window.sessions)
+        done += sum(len(s.minutes.code) for s in window.sessions)
         if progress is not None:
             progress(len(sessions), span.last - span.first + 1, done)
     return Quality(

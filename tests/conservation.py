@@ -110,7 +110,7 @@ class Tape:
     """A session's minute bars by symbol, as they were prepared."""
 
     def __init__(self, prepared: PreparedSession) -> None:
-        bars = prepared.bars[1]
+        bars = prepared.minutes
         self.session: Session = prepared.session
         self.slot = bars.begin.astype(np.int64)
         self.code = bars.code.astype(np.int64)

@@ -69,7 +69,7 @@ def empty(number: int) -> PreparedSession:
     nothing = np.zeros(0, dtype=np.int64)
     columns = {c: Column(np.zeros(0)) for c in ("open", "close", "volume")}
     session = Session(name, opened, opened + 2 * MINUTE, ((opened, opened + 2 * MINUTE),), early_close=False, minutes=2)
-    return PreparedSession(session, {1: PreparedBars(nothing, nothing, nothing, columns)})
+    return PreparedSession(session, PreparedBars(nothing, nothing, nothing, columns), {})
 
 
 class Windows:

@@ -18,8 +18,8 @@ Type = Literal["market", "target", "exit_at_close"]
 class Market:
     """What everybody knows now; one for the run, kept by the engine.
 
-    `last` is each symbol's last close shown in units (0: none yet), `last_end` the end of its last bar in an earlier session
-    (us), `seen` counts its bars shown since the start of the run, `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
+    `last` is each symbol's last close shown in units (0: none yet), `last_end` the end of that bar
+    (UTC us), `seen` counts its bars shown since the start of the run, `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
     """
 
     symbols: tuple[str, ...]

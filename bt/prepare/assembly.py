@@ -77,16 +77,16 @@ def prepared_session(
     trailed: Mapping[str, Trailed],
     closing: Mapping[int, float],
 ) -> PreparedSession:
-    """The window's session `number`: the bars of every interval shown, with their columns.
+    """The window's session `number`: its minute bars, and the bars of every interval shown, with their columns.
 
     `as_of` is quality by interval for the whole window, `trailed` the indicators of this session, `closing` the price of
     each symbol's row stamped at the close.
     """
-    made = {}
-    for interval in {1, *plan.shown}:
+    shown = {}
+    for interval, columns in plan.shown.items():
         over = computed.bars[interval]
         rows = _rows(over, number)
-        named = dict.fromkeys((*plan.shown.get(interval, ()), *(TRADED if interval == 1 else COARSE)))
+        named = dict.fromkeys((*columns, *(COARSE if interval > 1 else ())))
         found = {name: Column(over.frame[name].to_numpy()[rows]) for name in named}
         for id_, values in computed.columns[interval].items():
             found[id_] = Column(values.values[rows], None if values.null is None else values.null[rows])
@@ -95,8 +95,23 @@ def prepared_session(
         for wanted in plan.trailing:
             if interval in wanted.on:
                 found |= _trailing_columns(wanted, trailed[wanted.id], over.code[rows], over.end[rows])
-        made[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
-    return PreparedSession(session, made, closing)
+        shown[interval] = _at(
+            plan.ends(interval, session), PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
+        )
+    minutes = computed.bars[1]
+    rows = _rows(minutes, number)
+    traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in TRADED}
+    bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
+    return PreparedSession(session, bars, shown, closing)
+
+
+def _at(ends: IntArray | None, bars: PreparedBars) -> PreparedBars:
+    """The bars that end at one of the slot counts `ends`; None means all."""
+    if ends is None:
+        return bars
+    rows = np.flatnonzero(np.isin(bars.end, ends))
+    columns = {k: Column(c.values[rows], None if c.null is None else c.null[rows]) for k, c in bars.columns.items()}
+    return PreparedBars(bars.code[rows], bars.begin[rows], bars.end[rows], columns)
 
 
 def _trailing_columns(wanted: Wanted, trailed: Trailed, code: IntArray, end: IntArray) -> dict[str, Column]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
 
 from bt.errors import StrategyError
 from bt.features import Feature, trailing
-from bt.model import IndicatorSpec
+from bt.model import IndicatorSpec, Session
 from bt.prepare.columns import Need
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
-from bt.strategy import Declaration, RowType
+from bt.strategy import Declaration, RowType, Timer, ends_a_minute, slots_ended
 
 TRADED = ("open", "close", "volume")
 """Columns that fills, marks and a fill's share of its bar need, whatever a row type shows."""
@@ -31,6 +35,7 @@ class Plan:
 
     `read` are the bar columns to load. `features` are over bars, `trailing` over past sessions. `shown` are the intervals
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
+    `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     """
 
     read: tuple[str, ...]
@@ -40,6 +45,17 @@ class Plan:
     intervals: Mapping[int, tuple[str, ...]]
     quality_on: frozenset[int]
     labels: Mapping[int, str] = field(default_factory=dict)
+    timers: Mapping[int, tuple[Timer, ...]] = field(default_factory=dict)
+    zone: str = "UTC"
+
+    def ends(self, interval: int, session: Session) -> npt.NDArray[np.int64] | None:
+        """The slot counts at which bars of `interval` are shown in a session, sorted; None means at all."""
+        timers = self.timers.get(interval)
+        if timers is None:
+            return None
+        zone = ZoneInfo(self.zone)
+        times = {t for timer in timers for t in timer.instants(session, zone) if ends_a_minute(session, t)}
+        return np.array(sorted(slots_ended(session, t) for t in times), dtype=np.int64)
 
     def on(self, interval: int) -> tuple[Wanted, ...]:
         """The features over bars of `interval`."""
@@ -71,11 +87,12 @@ def _ordered(columns: set[str]) -> tuple[str, ...]:
 
 
 def plan(
-    declarations: Sequence[Declaration], streams: Sequence[str], available: Sequence[str]
+    declarations: Sequence[Declaration], streams: Sequence[str], available: Sequence[str], zone: str = "UTC"
 ) -> tuple[Plan, list[list[dict[str, str]]]]:
     """The union of what strategies declare, and for each strategy and row type the column id behind each field.
 
-    `streams` are further intervals to generate (their quality is reported), `available` the optional columns in the data.
+    `streams` are further intervals to generate (their quality is reported), `available` the optional columns in the data, `zone`
+    the exchange's time zone.
 
     Raises
     ------
@@ -115,7 +132,20 @@ def plan(
         intervals=coarse,
         quality_on=frozenset(quality_on),
         labels=labels,
+        timers=_timers(declarations),
+        zone=zone,
     ), ids
+
+
+def _timers(declarations: Sequence[Declaration]) -> dict[int, tuple[Timer, ...]]:
+    """The timers of every interval that nobody sees but at timers."""
+    found: dict[int, tuple[Timer, ...]] = {}
+    always = {row.interval for d in declarations if not d.timers_alone for row in d.rows}
+    for declared in declarations:
+        for row in declared.rows:
+            if row.interval not in always:
+                found[row.interval] = (*found.get(row.interval, ()), *declared.timers)
+    return found
 
 
 def _check_inputs(strategy: str, name: str, feature: Feature, available: Sequence[str]) -> None:

@@ -128,7 +128,7 @@ def _replay(
     spec: RunSpec, declarations: Sequence[Declaration], time: TimeManager, store: Store, *,
     began: float, progress: Progress | None, save: bool, out: Path | None,
 ) -> Run:  # fmt: skip
-    made_plan, ids = plan(declarations, spec.intervals, store.extra_columns)
+    made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
     span = session_range(time, store, spec.session.start, spec.session.end)
     source = Preparer(spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last)
     market = Market.of(store.symbols)

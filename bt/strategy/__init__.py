@@ -2,7 +2,8 @@
 
 1. `interface` is what users write against: `Row`, `Book`, `Rows`;
 2. `loading` makes an instance of where the class is and its parameters;
-3. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
+3. `timers` are methods called by the exchange's clock;
+4. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
 from bt.strategy.declaring import (
@@ -16,8 +17,10 @@ from bt.strategy.declaring import (
 )
 from bt.strategy.interface import Book, Holding, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.loading import build, load_class, nearest, source_of
+from bt.strategy.timers import Timer, at, ends_a_minute, every, slots_ended
 
 __all__ = [
     "CALLBACKS", "CONSTANTS", "Book", "Declaration", "Holding", "Row", "RowField", "RowType", "Rows", "SessionDay",
-    "Strategy", "build", "declare", "hours", "load_class", "nearest", "read_row", "source_of",
+    "Strategy", "Timer", "at", "build", "declare", "ends_a_minute", "every", "hours", "load_class", "nearest", "read_row",
+    "slots_ended", "source_of",
 ]  # fmt: skip

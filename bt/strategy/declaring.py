@@ -16,6 +16,7 @@ from bt.errors import StrategyError
 from bt.features import Feature
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.strategy.loading import nearest, source_of
+from bt.strategy.timers import Timer, timers_of
 
 CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
 LATER = ("signals", "universe", "history", "warm_up", "independent", "at_open")
@@ -89,6 +90,12 @@ class Declaration:
     callbacks: frozenset[str]
     source: str
     source_hash: str
+    timers: tuple[Timer, ...] = ()
+
+    @property
+    def timers_alone(self) -> bool:
+        """Whether rows are shown at timers only."""
+        return bool(self.timers) and not {"on_bar", "on_minute"} & self.callbacks
 
 
 def _field_type(hint: Any, where: str) -> tuple[str, bool]:
@@ -186,9 +193,14 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
             raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
         if inspect.iscoroutinefunction(getattr(instance, callback)):
             raise StrategyError(f"{owner}: {callback} must be a plain function, was async; write `def {callback}`")
-    if not named:
+    for timer in timers_of(type(instance)):
+        if inspect.iscoroutinefunction(getattr(instance, timer.method)):
+            raise StrategyError(
+                f"{owner}: {timer.method} must be a plain function, was async; write `def {timer.method}`"
+            )
+    if not named and not timers_of(type(instance)):
         raise StrategyError(
-            f"{owner} must have a callback; write on_bar(self, row, book) or on_minute(self, rows, book)"
+            f"{owner} must have a callback; write on_bar(self, row, book), on_minute(self, rows, book) or a timer"
         )
     return frozenset(named)
 
@@ -241,4 +253,4 @@ def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Decl
     used = {f.name.removesuffix("_sessions") for r in rows for f in r.fields} | {f.name for r in rows for f in r.fields}
     wanted = {key: made for key, made in features.items() if key in used}
     text, digest = source_of(type(instance))
-    return Declaration(name, instance, rows, wanted, callbacks, text, digest)
+    return Declaration(name, instance, rows, wanted, callbacks, text, digest, timers_of(type(instance)))

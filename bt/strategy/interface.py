@@ -23,10 +23,23 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rows(Protocol):
-    """One minute of the whole universe, symbols always in the same order. Arrays are read-only and end at now.
+    """One moment of the session's universe, symbols always in the same order. Arrays are read-only and end at now.
 
-    Every declared float or int field is an attribute: a float64 array, NaN where the symbol has no bar this minute. Fields that are
-    the same for every symbol (session, minute, minutes_left, open_time, close_time, local_time, interval) are plain values.
+    Every declared float, int or bool field is an attribute: a float64 array, NaN where the symbol has no bar this minute. Fields that
+    are the same for every symbol (session, minute, minutes_left, open_time, close_time, local_time, interval) are plain values.
+
+    Attributes
+    ----------
+    symbol : tuple of str
+        The universe's symbols, and those held that have left it.
+    code : int64 array
+        Their numbers among the run's symbols.
+    fresh : bool array
+        Whether a bar of the symbol ends now.
+    age : float64 array
+        Minutes since the end of its last bar by the clock, 0 where fresh, NaN before its first.
+    position : int64 array
+        Signed shares held.
     """
 
     symbol: tuple[str, ...]
@@ -34,8 +47,17 @@ class Rows(Protocol):
     fresh: npt.NDArray[np.bool_]
     position: npt.NDArray[np.int64]
 
+    @property
+    def age(self) -> npt.NDArray[np.float64]:
+        """Minutes since the end of each symbol's last bar."""
+
     def __len__(self) -> int: ...
     def __getattr__(self, name: str) -> Any: ...
+    def take(self, mask: npt.ArrayLike) -> Rows:
+        """The rows of some symbols: a boolean mask, or positions."""
+
+    def matrix(self, *names: str) -> npt.NDArray[np.float64]:
+        """Columns side by side, (symbols, names); a copy."""
 
 
 class SessionDay(dt.date):

@@ -1,11 +1,13 @@
 """The minute: match, move time, show, collect.
 
-For every minute of a session with a bar, and every end of a coarser bin that a strategy asked for:
+For every minute of a session with a bar, every end of a coarser bin that a strategy asked for and every timer:
 
 1. orders given earlier are matched against the bars that open in the minute, and fills are told (`_match`);
 2. the clock moves to the minute's end, and the closes become the last ones known (`_advance`);
-3. rows are shown: minute rows in symbol order, then coarser ones, then the cross-section (`_show`);
+3. rows are shown: minute rows in symbol order, then coarser ones, then the cross-section, then timers go off (`_show`);
 4. what strategies order then is live from the next minute; refusals are told (`_tell`).
+
+Minutes in which no order waits and nobody is shown anything are passed over together (`_advance` takes several).
 
 At the close exits fill, the strategy is told the session's end, and day orders expire (`_close`).
 """
@@ -13,54 +15,24 @@ At the close exits fill, the strategy is told the session's end, and day orders 
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
-from bt.book import Account, FillRecord, Market, Output, StrategyBook, close_all, close_exits, match
+from bt.book import FillRecord, Market, close_all, close_exits, match
+from bt.engine.players import Player, PlayerOutcome
+from bt.engine.stage import Callback, Show, Stage, Step
 from bt.errors import BtError, StrategyError, StrategyRaised
-from bt.execution import to_units, units
-from bt.ledger import Curve, Marks, Trade
-from bt.model import Clock, PreparedSession, Session, instant, slot_times
-from bt.playback import CrossFeed, Feed, Tape, Withheld, feed
+from bt.ledger import Curve, Marks
+from bt.model import Clock, PreparedSession, Session, instant
+from bt.playback import Feed, Withheld
 from bt.schema import MINUTE
-from bt.strategy import Declaration, hours
-
-
-@dataclass
-class Player:
-    """A strategy in the run: what it declared, its book, and the column behind each field of each row type."""
-
-    declaration: Declaration
-    account: Account
-    book: StrategyBook
-    ids: Sequence[dict[str, str]]
-    failed: str = ""
-
-    @property
-    def instance(self) -> Any:
-        """The strategy itself."""
-        return self.declaration.instance
-
-    def has(self, callback: str) -> bool:
-        """Whether the strategy has the callback and is still running."""
-        return not self.failed and callback in self.declaration.callbacks
-
-
-@dataclass(frozen=True)
-class PlayerOutcome:
-    """What one strategy did in a session: its book's output, equity curve, trades and positions at the close."""
-
-    output: Output
-    curve: Curve
-    trades: Sequence[Trade]
-    positions: Sequence[tuple[int, int, int, int]]  # code, shares, price and value in units
-    withheld: Sequence[Withheld]
+from bt.section import MinuteRows
+from bt.strategy import hours
 
 
 @dataclass(frozen=True)
@@ -125,14 +97,13 @@ class Engine:
         prior = market.last.copy()
         for player in self.players:
             player.account.begin()
-        stage = _Stage.of(prepared, self.players, self._names, self._zone)
+        stage = Stage.of(prepared, self.players, self._names, self._zone)
         self._played = self._iterations = 0
         try:
             self._live(stage, clock, last=last, at_end=at_end)
         except StrategyRaised as error:
             self.raised = error
         played, stopped = self._played, self.stopped()
-        market.last_end[stage.tape.code] = stage.ends()
         marks = Marks(stage.index, stage.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
         volume = stage.volume([f for p in self.players for f in p.account.output.fills])
@@ -150,7 +121,7 @@ class Engine:
                 return player.book.stop_reason
         return None
 
-    def _live(self, stage: _Stage, clock: Clock, *, last: bool, at_end: str) -> None:
+    def _live(self, stage: Stage, clock: Clock, *, last: bool, at_end: str) -> None:
         """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""
         session, market = stage.session, self.market
         empty = len(stage.tape.code) == 0  # a session without any bar is not shown
@@ -167,26 +138,39 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------------- the minute
 
-    def _stream(self, stage: _Stage, clock: Clock) -> None:
-        """Step through the session's minutes, as far as the run goes."""
+    def _stream(self, stage: Stage, clock: Clock) -> None:
+        """Step through the session's moments, as far as the run goes."""
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
         start, books = stage.tape.start, [p.book for p in self.players]
-        for end in stage.steps:
-            self._played = end
+        known = 0  # minutes whose closes the market has
+        for step in stage.steps:
+            end = self._played = step.end
             self._iterations += 1
-            if start[end] < start[end + 1]:
+            waiting = any(p.account.waiting for p in self.players)
+            shown = step.timers or any(s.at(end) for s in stage.shows)
+            if not (waiting or shown or speed > 0):
+                if stop.is_set():
+                    break
+                continue
+            if waiting and step.minute and start[end] < start[end + 1]:
+                self._advance(stage, known, end - 1)
+                known = end - 1
                 self._match(stage, clock, end)
-            self._advance(stage, clock, end)
+            clock.advance(step.time)
+            self.market.now, self.market.elapsed = step.time, end
+            self._advance(stage, known, end)
+            known = end
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
-            for player, show in zip(self.players, stage.shows, strict=True):
+            for number, player in enumerate(self.players):
                 if not player.failed:
-                    self._show(player, show, end)
+                    self._show(player, stage.shows[number], step, step.timers.get(number, ()))
             if stop.is_set() or any(b.stop_reason is not None for b in books):
-                return
+                break
+        self._advance(stage, known, self._played)
 
-    def _match(self, stage: _Stage, clock: Clock, end: int) -> None:
+    def _match(self, stage: Stage, clock: Clock, end: int) -> None:
         opened = stage.times[end - 1]
         clock.advance(opened)
         self.market.now, self.market.elapsed = opened, end - 1
@@ -197,22 +181,25 @@ class Engine:
                 account.decide_at(opened + MINUTE)
                 self._tell_fills(player, fills)
 
-    def _advance(self, stage: _Stage, clock: Clock, end: int) -> None:
+    def _advance(self, stage: Stage, known: int, end: int) -> None:
+        """The closes of the minutes after the `known`-th, up to the `end`-th, become the last ones known."""
         market = self.market
-        clock.advance(stage.times[end - 1] + MINUTE)
-        market.now, market.elapsed = clock.now, end
-        a, b = stage.tape.start[end], stage.tape.start[end + 1]
+        a, b = stage.tape.start[known + 1], stage.tape.start[end + 1]
         if a < b:
             here = stage.tape.code[a:b]
-            market.last[here] = stage.closes[a:b]
-            market.seen[here] += 1
+            market.last[here] = stage.closes[a:b]  # a symbol's rows are in time order: its last one stays
+            market.last_end[here] = stage.ends[a:b]
+            if end - known == 1:
+                market.seen[here] += 1
+            else:
+                market.seen += np.bincount(here, minlength=len(market.seen))
             market.version += 1
 
-    def _show(self, player: Player, show: _Show, end: int) -> None:
-        book = player.book
+    def _show(self, player: Player, show: Show, step: Step, timers: Sequence[Callback]) -> None:
+        book, end = player.book, step.end
         player.account.decide_at(self.market.now)
         try:
-            if show.on_bar is not None:
+            if show.on_bar is not None and step.minute:
                 on_bar = show.on_bar
                 for rows_feed in show.feeds:
                     if rows_feed.start[end] < rows_feed.start[end + 1]:
@@ -222,15 +209,21 @@ class Engine:
                             on_bar(row, book)
                         _check_whole(progress, rows_feed)
                 book.shown = None
-            cross = show.cross
-            if cross is not None and cross.feed.start[end] < cross.feed.start[end + 1]:
-                show.on_minute(cross.rows(end, player.account.shares), book)
+            if show.on_minute is not None and step.minute and show.shows_minute(end):
+                show.on_minute(self._section(player, show, step), book)
+            for timer in timers:
+                timer(self._section(player, show, step), book)
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self._raised(player, error)
         if player.account.has_events:
             self._tell(player)
 
-    def _close(self, stage: _Stage, *, last: bool, at_end: str, empty: bool) -> None:
+    def _section(self, player: Player, show: Show, step: Step) -> MinuteRows:
+        """The cross-section of the moment, made afresh for each callback."""
+        assert show.cross is not None
+        return show.cross.rows(step.end, step.time, player.account.shares, self.market.last_end, fresh=step.minute)
+
+    def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
         for player in self.players:
             account = player.account
             account.decide_at(stage.session.close)
@@ -283,7 +276,7 @@ class Engine:
             return
         raise StrategyRaised(text) from error
 
-    def _outcome(self, player: Player, number: int, stage: _Stage, marks: Marks, played: int) -> PlayerOutcome:
+    def _outcome(self, player: Player, number: int, stage: Stage, marks: Marks, played: int) -> PlayerOutcome:
         curve, trades = player.account.settle(marks)
         if played < stage.session.minutes:
             curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
@@ -293,100 +286,9 @@ class Engine:
         return PlayerOutcome(player.account.output, curve, trades, player.account.held(), withheld)
 
 
-# ------------------------------------------------------------------------------------------------------------- the stage
-
-
-@dataclass(frozen=True)
-class _Show:
-    """What one strategy is shown in a session."""
-
-    feeds: Sequence[Feed]
-    cross: CrossFeed | None
-    on_bar: Callable[[Any, Any], Any] | None
-    on_minute: Callable[[Any, Any], Any]
-    withheld: Sequence[Withheld]
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """One session's bars, set up for the minute loop."""
-
-    session: Session
-    times: list[int]
-    tape: Tape
-    steps: list[int]
-    opens: npt.NDArray[np.float64]
-    closes: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int32]
-    shows: Sequence[_Show]
-    closing: dict[int, float]
-
-    @staticmethod
-    def of(
-        prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo
-    ) -> _Stage:
-        """Sort every interval into playback order and make the feeds; equal row types share one."""
-        session = prepared.session
-        times = slot_times(session)
-        tapes = {interval: Tape.of(session, bars) for interval, bars in prepared.bars.items()}
-        tape = tapes[1]
-        index = np.full((session.minutes, len(names)), -1, dtype=np.int32)
-        index[tape.begin, tape.code] = np.arange(len(tape.code), dtype=np.int32)
-        made: dict[Any, Any] = {}
-        shows, wanted = [], set(np.flatnonzero(np.diff(tape.start)).tolist())
-        for player in players:
-            feeds, cross = [], None
-            rows = player.declaration.rows if {"on_bar", "on_minute"} & player.declaration.callbacks else ()
-            for row, ids in zip(rows, player.ids, strict=False):
-                key = (row.cls, tuple(sorted(ids.items())))
-                if key not in made:
-                    made[key] = feed(tapes[row.interval], row, ids, names=names, zone=zone, times=times)
-                feeds.append(made[key])
-                wanted.update(np.flatnonzero(np.diff(tapes[row.interval].start)).tolist())
-            if feeds and "on_minute" in player.declaration.callbacks:
-                finest = feeds[0]
-                if id(finest) not in made:
-                    made[id(finest)] = CrossFeed.of(finest, tuple(names.tolist()))
-                cross = made[id(finest)]
-            on_bar = getattr(player.instance, "on_bar", None)
-            shows.append(
-                _Show(feeds, cross, on_bar, getattr(player.instance, "on_minute", None) or _nothing,
-                      [w for f in feeds for w in f.withheld])
-            )  # fmt: skip
-        return _Stage(
-            session, times.tolist(), tape, sorted(wanted), tape.take("open").values,
-            units(tape.take("close").values), index, shows, dict(prepared.closing),
-        )  # fmt: skip
-
-    def ends(self) -> npt.NDArray[np.int64]:
-        """The end of every bar, UTC microseconds, in playback order."""
-        return np.asarray(self.times, dtype=np.int64)[self.tape.begin] + MINUTE
-
-    def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
-        """The volume of each bar at whose open there was a fill, by (slot, code)."""
-        at = sorted({(f.slot, f.code) for f in fills if f.time != self.session.close})
-        values = self.tape.columns["volume"].values
-        return {key: float(values[self.tape.order[self.index[key]]]) for key in at}
-
-    def close_price(self, code: int) -> tuple[int, int] | None:
-        """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
-        present = np.flatnonzero(self.index[:, code] >= 0)
-        if not len(present):
-            return None
-        if code in self.closing:
-            return to_units(self.closing[code]), 0
-        slot = int(present[-1])
-        stale = (self.session.close - self.times[slot] - MINUTE) // MINUTE
-        return int(self.closes[self.index[slot, code]]), int(stale)
-
-
 def _check_whole(progress: Any, rows_feed: Feed) -> None:
     """Every row was made: `map` takes a StopIteration that a row's own code raises for the end."""
     if progress.__length_hint__():
         raise StrategyError(
             f"row type {rows_feed.row.cls.__name__}: making a row must not raise StopIteration, but did"
         )
-
-
-def _nothing(rows: Any, book: Any) -> None:
-    """A strategy without on_minute."""

@@ -1,0 +1,12 @@
+"""The minute: match, move time, show, collect.
+
+1. `players` is who plays and what came of it;
+2. `stage` sets a session up: bars in playback order, the moments to step through, what each strategy is shown;
+3. `playing` steps through it.
+"""
+
+from bt.engine.players import Player, PlayerOutcome
+from bt.engine.playing import Engine, Pace, SessionOutcome
+from bt.engine.stage import Stage, Step
+
+__all__ = ["Engine", "Pace", "Player", "PlayerOutcome", "SessionOutcome", "Stage", "Step"]

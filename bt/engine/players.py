@@ -1,0 +1,52 @@
+"""Who plays: a strategy in the run, and what it did in a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.book import Account, Output, StrategyBook
+from bt.ledger import Curve, Trade
+from bt.playback import Withheld
+from bt.strategy import Declaration
+
+
+@dataclass
+class Player:
+    """A strategy in the run: what it declared, its book, and the column behind each field of each row type."""
+
+    declaration: Declaration
+    account: Account
+    book: StrategyBook
+    ids: Sequence[dict[str, str]]
+    failed: str = ""
+
+    @property
+    def instance(self) -> Any:
+        """The strategy itself."""
+        return self.declaration.instance
+
+    def has(self, callback: str) -> bool:
+        """Whether the strategy has the callback and is still running."""
+        return not self.failed and callback in self.declaration.callbacks
+
+    def visible(self, members: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+        """Sorted codes of what it is shown in a session that begins now: the universe and what it holds."""
+        if members is None:
+            return np.arange(len(self.account.market.symbols), dtype=np.int64)
+        return np.union1d(members, np.array(list(self.account.ledger.positions), dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class PlayerOutcome:
+    """What one strategy did in a session: its book's output, equity curve, trades and positions at the close."""
+
+    output: Output
+    curve: Curve
+    trades: Sequence[Trade]
+    positions: Sequence[tuple[int, int, int, int]]  # code, shares, price and value in units
+    withheld: Sequence[Withheld]

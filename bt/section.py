@@ -1,0 +1,139 @@
+"""The cross-section: one moment of the session's universe as arrays, symbols always in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.playback import Feed, IntArray, constant
+from bt.schema import MINUTE
+
+
+class MinuteRows:
+    """One moment of the universe: the `Rows` handed to on_minute and timers. See `bt.strategy.Rows`."""
+
+    __slots__ = ("_block", "_constants", "_ends", "_fields", "_now", "code", "fresh", "position", "symbol")
+
+    def __init__(
+        self,
+        symbol: tuple[str, ...],
+        code: IntArray,
+        *,
+        fresh: npt.NDArray[np.bool_],
+        position: IntArray,
+        block: npt.NDArray[np.float64],
+        fields: Mapping[str, int],
+        constants: Mapping[str, Any],
+        now: int,
+        ends: IntArray,
+    ) -> None:
+        self.symbol = symbol
+        self.code = code
+        self.fresh = fresh
+        self.position = position
+        self._block = block
+        self._fields = fields
+        self._constants = constants
+        self._now = now
+        self._ends = ends
+        for array in (code, fresh, position, block):
+            array.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+    def __getattr__(self, name: str) -> Any:
+        number = self._fields.get(name)
+        if number is not None:
+            return self._block[number]
+        if name in self._constants:
+            return self._constants[name]
+        raise AttributeError(
+            f"rows: a column must be one of {', '.join(self._known())}, was {name!r}; add it to the row type"
+        )
+
+    def _known(self) -> tuple[str, ...]:
+        return ("symbol", "code", "fresh", "age", "position", *self._fields, *self._constants)
+
+    @property
+    def age(self) -> npt.NDArray[np.float64]:
+        """Minutes since the end of each symbol's last bar, by the clock; NaN where there was none yet."""
+        minutes = (self._now - self._ends) / MINUTE
+        minutes[self._ends == 0] = np.nan
+        minutes.flags.writeable = False
+        return np.asarray(minutes)
+
+    def take(self, mask: npt.ArrayLike) -> MinuteRows:
+        """The rows of some symbols: a boolean mask over all of them, or their positions."""
+        rows = np.asarray(mask)
+        if rows.dtype.kind == "b" and rows.shape != (len(self),):
+            raise ValueError(f"rows.take: a mask must have one entry a symbol, {len(self)}, was {rows.shape}")
+        at = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows.astype(np.int64)
+        return MinuteRows(
+            tuple([self.symbol[i] for i in at.tolist()]), self.code[at], fresh=self.fresh[at], position=self.position[at],
+            block=self._block[:, at], fields=self._fields, constants=self._constants, now=self._now, ends=self._ends[at],
+        )  # fmt: skip
+
+    def matrix(self, *names: str) -> npt.NDArray[np.float64]:
+        """The columns `names` side by side, (symbols, names); a copy that is yours to change."""
+        for name in names:
+            if name not in self._fields:
+                known = ", ".join(self._fields) or "(none)"
+                raise AttributeError(f"rows.matrix: a column must be one of {known}, was {name!r}")
+        return np.ascontiguousarray(self._block[[self._fields[n] for n in names]].T)
+
+
+@dataclass(frozen=True)
+class CrossFeed:
+    """The cross-section of one row type: its number fields as one matrix (fields, rows) in playback order.
+
+    `codes` and `symbols` are what it always holds; `place` is where each row of the feed goes among them.
+    """
+
+    feed: Feed
+    symbols: tuple[str, ...]
+    codes: IntArray
+    fields: Mapping[str, int]
+    matrix: npt.NDArray[np.float64]
+    place: IntArray
+
+    @staticmethod
+    def of(feed: Feed, codes: IntArray) -> CrossFeed:
+        """From the feed of what is visible, over the sorted `codes`; text fields are left out, unknown values become NaN."""
+        numbers = [k for k in feed.arrays if feed.row.fields[k].type in ("float", "int", "bool")]
+        matrix = np.empty((len(numbers), len(feed.code)))
+        for i, k in enumerate(numbers):
+            matrix[i] = feed.arrays[k]  # an object column's None becomes NaN
+        fixed = np.frombuffer(codes.astype(np.int64).tobytes(), dtype=np.int64)  # nobody can make it writeable
+        place = feed.code if len(fixed) == len(feed.names) else np.searchsorted(fixed, feed.code)
+        named = {feed.row.fields[k].name: i for i, k in enumerate(numbers)}
+        return CrossFeed(feed, tuple(feed.names[fixed].tolist()), fixed, named, matrix, place)
+
+    def rows(self, end: int, now: int, position: IntArray, ends: IntArray, *, fresh: bool = True) -> MinuteRows:
+        """The moment `now` at slot count `end`, with the bars that end then (`fresh`), or none.
+
+        `position` and `ends` (the end of each symbol's last bar, UTC microseconds, 0 before the first) are by code and copied.
+        """
+        a, b = self.feed.start[end], self.feed.start[end + 1]
+        if not fresh:
+            b = a
+        n = len(self.symbols)
+        if b - a == n:
+            block = self.matrix[:, a:b].copy()
+            has = np.ones(n, dtype=bool)
+        else:
+            here = self.place[a:b]
+            block = np.full((len(self.fields), n), np.nan)
+            block[:, here] = self.matrix[:, a:b]
+            has = np.zeros(n, dtype=bool)
+            has[here] = True
+        begin = int(self.feed.begin[a]) if b > a else max(end - 1, 0)
+        constants = {f.name: constant(f, self.feed, begin, end) for f in self.feed.row.fields if f.source == "constant"}
+        return MinuteRows(
+            self.symbols, self.codes, fresh=has, position=position[self.codes], block=block, fields=self.fields,
+            constants=constants, now=now, ends=ends[self.codes],
+        )  # fmt: skip
