@@ -84,7 +84,7 @@ class Stage:
         showing = _Showing(prepared, names, zone, times, tape)
         shows = [showing.to(player) for player in players]
         return Stage(
-            session, times.tolist(), tape, _steps(session, tape, shows, players, zone), tape.take("open").values,
+            session, times.tolist(), tape, _steps(session, [tape, *showing.tapes.values()], players, zone), tape.take("open").values,
             units(tape.take("close").values), times[tape.begin] + MINUTE, index, shows, dict(prepared.closing),
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ class _Showing:
         self, prepared: PreparedSession, names: npt.NDArray[np.object_], zone: ZoneInfo, times: npt.NDArray[np.int64], tape: Tape
     ) -> None:  # fmt: skip
         self._members = prepared.members
-        self._tapes = {interval: Tape.of(prepared.session, bars) for interval, bars in prepared.shown.items()}
+        self.tapes = {interval: Tape.of(prepared.session, bars) for interval, bars in prepared.shown.items()}
         self._bare = tape
         self._names, self._zone, self._times = names, zone, times
         self._feeds: dict[Any, Feed] = {}
@@ -146,22 +146,17 @@ class _Showing:
             if len(codes) < len(self._names):
                 visible = np.zeros(len(self._names), dtype=bool)
                 visible[codes] = True
-            tape = self._bare if row is BARE else self._tapes[row.interval]
+            tape = self._bare if row is BARE else self.tapes[row.interval]
             self._feeds[key] = feed(
                 tape, row, ids, names=self._names, zone=self._zone, times=self._times, visible=visible
             )
         return self._feeds[key]
 
 
-def _steps(
-    session: Session, tape: Tape, shows: Sequence[Show], players: Sequence[Player], zone: ZoneInfo
-) -> list[Step]:
+def _steps(session: Session, tapes: Sequence[Tape], players: Sequence[Player], zone: ZoneInfo) -> list[Step]:
     """Every moment at which a minute bar or a shown bar ends or a timer goes off, in order."""
     times = slot_times(session)
-    ends = set(np.flatnonzero(np.diff(tape.start)).tolist())
-    for show in shows:
-        for rows in show.feeds:
-            ends.update(np.flatnonzero(np.diff(rows.start)).tolist())
+    ends = {end for tape in tapes for end in np.flatnonzero(np.diff(tape.start)).tolist()}
     moments: dict[tuple[int, bool], dict[int, list[Callback]]] = {
         (int(times[end - 1]) + MINUTE, True): {} for end in ends
     }
