@@ -221,12 +221,22 @@ class DataSpec:
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """First and last session (both included), sessions per window, and speed (0 as fast as possible)."""
+    """First and last session (both included), sessions per window, and speed (0 as fast as possible).
 
-    start: date
-    end: date
+    `start` may be ``"-60 sessions"``, `end` ``"last"`` or ``"previous"``, until `bt.run.resolved` makes them dates.
+    """
+
+    start: date | str
+    end: date | str
     prefetch_days: int = 5
     speed: float = 0.0
+
+    @property
+    def dates(self) -> tuple[date, date]:
+        """First and last session as dates, which they are once resolved."""
+        if isinstance(self.start, str) or isinstance(self.end, str):
+            raise TypeError(f"session: start and end must be resolved first, were {self.start} and {self.end}")
+        return self.start, self.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from bt.config import FIRST, LAST, first_day, last_day
 from bt.errors import DataError, UsageError
 from bt.features import Feature
 from bt.model import DataSpec, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
 from bt.prepare import PreparedWindow, Preparer, plan
 from bt.resample import CLOSED_BY
 from bt.results import ORDER, conform, empty
-from bt.run import Range, session_range
+from bt.run import Range, check_dates, resolved, session_range
 from bt.schema import BAR_COLUMNS, MINUTE, interval_minutes
 from bt.sessions import TimeManager
 from bt.store import Store
@@ -43,7 +45,7 @@ def load_bars(
         A store, a file or a glob.
     calendar : str
     start, end : date or ISO text
-        First and last session, both included.
+        First and last session, both included; `start` may be "-60 sessions", `end` "last" or "previous".
     symbols : sequence of str, optional
         All by default.
     intervals : sequence of str
@@ -65,15 +67,16 @@ def load_bars(
     UsageError, DataError, FeatureError
         As `replay`.
     """
-    begin, finish = _day("start", start), _day("end", end)
-    spec = RunSpec(_data(bars, calendar, symbols, data), SessionSpec(begin, finish), ())
+    asked = SessionSpec(_asked("start", start), _asked("end", end))
+    spec = RunSpec(_data(bars, calendar, symbols, data), asked, ())
     declared = _declaration(intervals, features or {})
     time = TimeManager(calendar)
-    time.schedule(begin, finish)
+    check_dates(asked, time)
     store = Store.open(spec.data)
     try:
+        spec = replace(spec, session=resolved(asked, time, store))
         made_plan, ids = plan([declared], (), store.extra_columns)
-        span = session_range(time, store, begin, finish)
+        span = session_range(time, store, *spec.session.dates)
         source = Preparer(
             spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
         )
@@ -133,7 +136,8 @@ def load_quality(
     bars, calendar, symbols, **data
         As in `load_bars`.
     start, end : date or ISO text, optional
-        First and last session, both included; by default those of the store's first and last bar.
+        First and last session, both included, or words as in `load_bars`; by default those of the store's first and
+        last bar.
     intervals : sequence of str
         Such as ``["1m", "5m"]``.
     worst : int
@@ -151,16 +155,16 @@ def load_quality(
     labels = {_minutes(label): label for label in intervals}
     given = _data(bars, calendar, symbols, data)
     time = TimeManager(calendar)
-    begin, finish = (None if d is None else _day(name, d) for name, d in (("start", start), ("end", end)))
+    begin, finish = (None if d is None else _asked(name, d) for name, d in (("start", start), ("end", end)))
     if begin is not None and finish is not None:
-        time.schedule(begin, finish)  # wrong dates are told before files are read
+        check_dates(SessionSpec(begin, finish), time)  # wrong dates are told before files are read
     store = Store.open(given)
     try:
         held = _sessions_held(time, store) if begin is None or finish is None else (begin, finish)
-        spec = RunSpec(given, SessionSpec(begin or held[0], finish or held[1]), ())
-        time.schedule(spec.session.start, spec.session.end)
+        spec = RunSpec(given, resolved(SessionSpec(begin or held[0], finish or held[1]), time, store), ())
+        time.schedule(*spec.session.dates)
         made_plan, _ = plan([], [label for minutes, label in labels.items() if minutes > 1], store.extra_columns)
-        span = session_range(time, store, spec.session.start, spec.session.end)
+        span = session_range(time, store, *spec.session.dates)
         source = Preparer(
             spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
         )
@@ -250,13 +254,12 @@ def _data(
     return DataSpec(str(Path.cwd() / bars), calendar, None if symbols is None else tuple(symbols), **more)
 
 
-def _day(name: str, value: date | str) -> date:
-    if not isinstance(value, str):
-        return value
+def _asked(name: str, value: date | str) -> date | str:
     try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise UsageError(f"{name}: it must be a date such as 2024-11-25, was {value!r}; the day of a session") from None
+        return first_day(value) if name == "start" else last_day(value)
+    except ValueError as hint:
+        must = FIRST if name == "start" else LAST
+        raise UsageError(f"{name}: it must be {must}, was {value!r}; {hint}") from None
 
 
 def _minutes(interval: str) -> int:

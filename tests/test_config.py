@@ -205,11 +205,16 @@ def test_set_that_is_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "parts"),
     [
-        ("2024-11-25", '"-60 sessions"', 4, ["session.start must be a date like 2024-11-25", "was '-60 sessions'"]),
+        (
+            "2024-11-25",
+            '"-60 days"',
+            4,
+            ['session.start must be a date like 2024-11-25 or "-60 sessions", was', "'-60 days'"],
+        ),
         ("2024-11-25", "2024-11-25T10:00:00", 4, ["session.start must be a date", "leave the time of day out"]),
         ("2024-12-06", "2024-02-30", 0, ["it must be TOML"]),
         ("2024-11-25", "2025-01-01", 4, ["session.start must be on or before session.end 2024-12-06, was 2025-01-01"]),
-        ("start = 2024-11-25\n", "", 3, ["session.start must be a date like 2024-11-25, was absent"]),
+        ("start = 2024-11-25\n", "", 3, ['session.start must be a date like 2024-11-25 or "-60 sessions", was absent']),
         ("start =", "strt =", 4, ["session.strt must be a known key", "did you mean session.start?"]),
         ("[session]", "[sesion]", 3, ["sesion must be a known key", "did you mean session?"]),
         ("[session]", "[universe]\ntop = 3\n[session]", 3, ["universe must be a known key", "nearest is"]),

@@ -68,7 +68,7 @@ def test_ranges_symbols_and_progress(store: Path):
 
 
 def test_what_cannot_be_asked(store: Path, tmp_path: Path):
-    with pytest.raises(UsageError, match="start: it must be a date such as 2024-11-25, was 'soon'"):
+    with pytest.raises(UsageError, match="start: it must be a date like 2024-11-25 or .-60 sessions., was 'soon'"):
         load_quality(store, "XNYS", "soon")
     with pytest.raises(UsageError, match="each must be like 1m, 5m, 4h or 1d, was '90s'"):
         load_quality(store, "XNYS", intervals=["90s"])

@@ -46,8 +46,10 @@ Zone = Annotated[str, typer.Option("--tz", metavar="ZONE", help="Zone of times w
 Columns = Annotated[
     list[str], typer.Option("--column", metavar="OURS=THEIRS", help="Where names differ: open_time=ts. Repeatable.")
 ]
-Start = Annotated[str, typer.Option(metavar="DATE", help="First session, as 2024-11-25.")]
-End = Annotated[str, typer.Option(metavar="DATE", help="Last session, included.")]
+Start = Annotated[str, typer.Option(metavar="DATE", help='First session, as 2024-11-25 or "-60 sessions".')]
+End = Annotated[
+    str, typer.Option(metavar="DATE", help="Last session, included: a date, last (complete in the data) or previous.")
+]
 Symbols = Annotated[
     list[str],
     typer.Option("--symbols", metavar="A,B,...", help="Only these; a name in .txt is a file with one symbol a line."),

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +227,10 @@ def _strategies(root: Root, origin: Origin) -> tuple[StrategySpec, ...]:
 
 def _spec(root: Root, origin: Origin) -> RunSpec:
     """The checks that need two keys, then the RunSpec."""
-    if root.session.start > root.session.end:
-        must = f"on or before session.end {root.session.end}"
-        origin.fail(("session", "start"), must, Words(root.session.start), "both are included")
+    start, end = root.session.start, root.session.end
+    if isinstance(start, date) and isinstance(end, date) and start > end:
+        must = f"on or before session.end {end}"
+        origin.fail(("session", "start"), must, Words(start), "both are included")
     taken = {*FILE_COLUMNS, "close_time", "session", "minute", "minutes_left", "quality", "interval", "local_time"}
     for name in root.indicators:
         if not name.isidentifier() or name in taken:

@@ -9,12 +9,12 @@ import difflib
 import re
 import zoneinfo
 from collections.abc import Iterator
-from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from bt.config.days import FIRST, LAST, first_day, last_day
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 
 Parts = tuple[str, ...]
@@ -26,14 +26,6 @@ _STRATEGY_FORM = re.compile(r".+:[A-Za-z_]\w*")
 _PERIOD = re.compile(r"[1-9]\d*[dwmy]")
 
 # ------------------------------------------------------------------------------------------------------- the values
-
-
-def _date(value: object) -> object:
-    if isinstance(value, str):
-        return date.fromisoformat(value)
-    if isinstance(value, datetime):
-        raise ValueError("leave the time of day out")  # noqa: TRY004 - pydantic collects ValueErrors only
-    return value
 
 
 def _bars(value: object) -> object:
@@ -133,7 +125,8 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-_Date = Annotated[date, BeforeValidator(_date), Field(description="a date like 2024-11-25")]
+_Start = Annotated[Any, BeforeValidator(first_day), Field(description=FIRST)]
+_End = Annotated[Any, BeforeValidator(last_day), Field(description=LAST)]
 _Whole = Annotated[int, Field(ge=0, description="a whole number >= 0")]
 _One = Annotated[int, Field(ge=1, description="a whole number >= 1")]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a finite number >= 0")]
@@ -156,8 +149,8 @@ class _Data(Table):
 
 
 class _Session(Table):
-    start: _Date
-    end: _Date
+    start: _Start
+    end: _End
     prefetch_days: _One = 5
     speed: _NotNegative = 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, StrategySpe
 from bt.prepare import Preparer, indicator_features, plan
 from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
+from bt.run.dates import check_dates, resolved
 from bt.run.interrupt import interruptible
 from bt.run.result import Run
 from bt.sessions import TimeManager
@@ -37,6 +38,7 @@ def run_spec(
     progress: Progress | None = None,
     save: bool = True,
     out: Path | None = None,
+    now: datetime | None = None,
 ) -> Run:
     """Replay a specification.
 
@@ -51,6 +53,8 @@ def run_spec(
         False keeps the tables in memory.
     out : Path, optional
         The run's folder itself, instead of a new one in ``output.dir``.
+    now : datetime, optional
+        Aware; what ``session.end = "previous"`` starts from, the present by default.
 
     Raises
     ------
@@ -70,9 +74,10 @@ def run_spec(
     indicators = indicator_features(spec.indicators)
     declarations = [_declared(given, indicators) for given in spec.strategies]
     time = TimeManager(spec.data.calendar)
-    time.schedule(spec.session.start, spec.session.end)
+    check_dates(spec.session, time)
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
+        spec = replace(spec, session=resolved(spec.session, time, store, now))
         return _replay(spec, declarations, time, store, began=began, progress=progress, save=save, out=out)
     finally:
         store.close()
@@ -129,7 +134,7 @@ def _replay(
     began: float, progress: Progress | None, save: bool, out: Path | None,
 ) -> Run:  # fmt: skip
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
-    span = session_range(time, store, spec.session.start, spec.session.end)
+    span = session_range(time, store, *spec.session.dates)
     source = Preparer(spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last)
     market = Market.of(store.symbols)
     players = [

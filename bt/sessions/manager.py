@@ -164,6 +164,24 @@ class TimeManager:
             return None
         return known.session(i)
 
+    def last_ended(self, moment: datetime | int) -> Session:
+        """The last session whose close is at or before `moment` (aware, or UTC microseconds)."""
+        us = self._microseconds(moment)
+        day = instant(us).date()
+        if not self._window.earliest <= day <= self._window.latest + ONE_DAY:
+            raise CalendarError(f"{self.calendar}: instant must be within {self._bounds()}, was {instant(us)}")
+        day = min(day, self._window.latest)
+        self._cover(day, day)
+        while True:
+            known = self._all
+            i = int(np.searchsorted(known.close, us, "right")) - 1
+            if i >= 0:
+                return known.session(i)
+            if not self._grow(-1):
+                raise CalendarError(
+                    f"{self.calendar}: a session must have ended by {instant(us)}, was none; it begins with {known.names[0]}"
+                )
+
     # ------------------------------------------------------------------------------------------------ every minute
 
     def borders(self, schedule: Schedule, first: int = 0, last: int = -1) -> Int64Array:

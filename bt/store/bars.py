@@ -47,6 +47,8 @@ class Store:
         The folder for what is remembered about this store.
     volume_is_integer : bool
         Every finite volume of the store is whole: `read` gives Int64, else Float64.
+    reach : int
+        UTC microseconds of open_time of the last row of any symbol of the files, asked for or not.
     """
 
     data: DataSpec
@@ -56,6 +58,7 @@ class Store:
     spans: pl.DataFrame
     cache: Path
     volume_is_integer: bool
+    reach: int
     _ids: tuple[FileId, ...]
     _connection: Connection
     _symbol_codes: SymbolCodes | None  # None where folders name the symbol
@@ -99,6 +102,7 @@ class Store:
             spans=spans,
             cache=cache,
             volume_is_integer=bool(verdict["integral"].all()),
+            reach=int(verdict["last"].drop_nulls().cast(pl.Int64).to_numpy().max()),
             _ids=tuple(ids),
             _connection=connection,
             _symbol_codes=_symbol_codes(connection, found, symbols) if layout.symbol else None,
