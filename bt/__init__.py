@@ -26,15 +26,27 @@ if TYPE_CHECKING:
         at,
         every,
         feature,
+        highest,
+        lag,
         load_bars,
+        lowest,
+        opening_range,
+        prior,
         replay,
+        ret,
         sma,
+        so_far,
+        std,
+        sum,
         trailing,
+        vwap,
+        zscore,
     )
 
 __all__ = [
-    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at", "every",
-    "feature", "load_bars", "replay", "sma", "trailing",
+    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at",
+    "every", "feature", "highest", "lag", "load_bars", "lowest", "opening_range", "prior", "replay", "ret", "sma",
+    "so_far", "std", "sum", "trailing", "vwap", "zscore",
 ]  # fmt: skip
 
 

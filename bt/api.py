@@ -9,7 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from bt.config import from_mapping, load
-from bt.features import Feature, feature, sma, trailing
+from bt.features import (
+    Feature,
+    feature,
+    highest,
+    lag,
+    lowest,
+    opening_range,
+    prior,
+    ret,
+    sma,
+    so_far,
+    std,
+    sum,
+    trailing,
+    vwap,
+    zscore,
+)
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
 from bt.run import Run, run_spec
@@ -94,6 +110,7 @@ def _dotted(keyword: str) -> str:
 
 
 __all__ = [
-    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at", "every",
-    "feature", "load_bars", "replay", "sma", "trailing",
+    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at",
+    "every", "feature", "highest", "lag", "load_bars", "lowest", "opening_range", "prior", "replay", "ret", "sma",
+    "so_far", "std", "sum", "trailing", "vwap", "zscore",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import polars as pl
@@ -38,9 +39,21 @@ def values(
         (lambda: bt.trailing("avg", "close", "0d"), "period must be like"),
         (lambda: bt.trailing("avg", "close", "5d", at="noon"), 'at must be "session" or "minute", was \'noon\''),
         (lambda: bt.trailing("avg", "close", "5d", min_sessions=0), "min_sessions must be >= 1, was 0"),
-        (lambda: bt.trailing("avg", "close**2", "5d"), r"numbers and \+ - \* / only, was 'close\*\*2'"),
+        (lambda: bt.trailing("avg", "close**2", "5d"), r"numbers and \+ - \* / only, .*, was 'close\*\*2'"),
         (lambda: bt.trailing("avg", "vwap*2", "5d"), "an expression must use open, high, low, close, volume"),
-        (lambda: bt.trailing("avg", "close*", "5d"), "a bar column or an expression of them, was 'close\\*'"),
+        (lambda: bt.trailing("avg", "close*", "5d"), "an expression must use .* was 'close\\*'"),
+        (lambda: bt.std("close", 1), "std: n must be a whole number >= 2, was 1"),
+        (lambda: bt.lag("close", -1), "lag: n must be a whole number >= 0, was -1"),
+        (lambda: bt.highest("bid", 5), "highest: a column must be one of open, .* was 'bid'"),
+        (lambda: bt.so_far("median", "volume"), "so_far: aggregate must be one of avg, max, .* was 'median'"),
+        (lambda: bt.so_far("sum", "volume", interval="x"), "so_far: interval must be like"),
+        (lambda: bt.opening_range("range"), "opening_range: a column must be one of .* was 'range'"),
+        (lambda: bt.opening_range("high", 0), "opening_range: minutes must be a whole number >= 1, was 0"),
+        (lambda: bt.prior("close", 0), "prior: sessions must be a whole number >= 1, was 0"),
+        (lambda: bt.prior("max(high) - low"), "prior: an expression must be of minutes or of sessions, was"),
+        (lambda: bt.prior("max(high, low)"), "prior: an expression must use .* was 'max"),
+        (lambda: bt.prior("highest(high)"), "prior: an expression must use .* wrapped or not in first"),
+        (lambda: bt.trailing("avg", "max(high)", "5d", at="minute"), 'of must be values of a minute for at="minute"'),
     ],
 )
 def test_what_is_no_feature_is_named(make, message):
@@ -113,3 +126,58 @@ def test_an_expression_keeps_its_type(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0, 2.0, 1.0]))
     assert values(where, bt.feature(CLOSE.shift(1) < CLOSE, 1)) == [None, True, False]
     assert values(where, bt.feature(pl.col("volume") * 2, 0)) == [200, 200, 200]
+
+
+def test_windows_are_exact(tmp_path: Path):
+    where = store(tmp_path, bars("A", [0.1, 0.2, 0.3, 0.3, 0.3]))
+    assert values(where, bt.sum("close", 3)) == [None, None, 0.6, 0.8, 0.9]
+    assert values(where, bt.lag("close", 2)) == [None, None, 0.1, 0.2, 0.3]
+    assert values(where, bt.lag("close", 0)) == [0.1, 0.2, 0.3, 0.3, 0.3]
+    assert values(where, bt.ret("close", 2)) == [None, None, 2.0, 0.5, 0.0]
+    assert values(where, bt.std("close", 3)) == [None, None, 0.1, pytest.approx(0.1 / 3**0.5), 0.0]
+    assert values(where, bt.zscore("close", 3)) == [None, None, 1.0, pytest.approx(3**-0.5), None]
+    assert values(where, bt.highest("close", 2)) == [None, 0.2, 0.3, 0.3, 0.3]
+    assert values(where, bt.lowest("close", 4)) == [None, None, None, 0.1, 0.2]
+
+
+def test_a_spread_that_does_not_fit_is_exact_too(tmp_path: Path):
+    """Volumes of 4e9: n times their sum of squares passes 2^63, and its wrapped difference says nothing."""
+    volumes = [4_000_000_000, 1, 4_000_000_000, 3]
+    rows = [row for i, v in enumerate(volumes) for row in bars("A", [1.0], first=i, volume=v)]
+    where = store(tmp_path, rows)
+    std = values(where, bt.std("volume", 3))
+    assert std == [None, None, *(pytest.approx(statistics.stdev(volumes[i : i + 3]), rel=1e-15) for i in (0, 1))]
+
+
+def test_the_session_so_far(tmp_path: Path):
+    rows = [bars("A", [10.0, 11.0], volume=0), bars("A", [12.0, 9.0], first=2, volume=100)]
+    where = store(tmp_path, *rows, bars("A", [20.0], day=THURSDAY, volume=3))
+    assert values(where, bt.vwap()) == [None, None, 12.0, 10.5]
+    assert values(where, bt.vwap(), day=THURSDAY) == [20.0]
+    assert values(where, bt.so_far("sum", "volume")) == [0, 0, 100, 200]
+    assert values(where, bt.so_far("max", "high"), day=THURSDAY) == [20.0]
+    assert values(where, bt.so_far("avg", "close")) == [10.0, 10.5, 11.0, 10.5]
+    assert values(where, bt.so_far("sum", "close*volume")) == [0, 0, 1200, 2100]
+
+
+def test_an_opening_range_is_null_until_its_minutes_are_over(tmp_path: Path):
+    where = store(tmp_path, bars("A", [10.0, 12.0, None, 11.0, 15.0]), bars("B", [5.0, 6.0], first=3))
+    assert values(where, bt.opening_range("high", 3)) == [None, None, 12.0, 12.0]
+    assert values(where, bt.opening_range("high", 4)) == [None, None, 12.0, 12.0]
+    assert values(where, bt.opening_range("low", 2)) == [None, 10.0, 10.0, 10.0]
+    assert values(where, bt.opening_range("volume", 2)) == [None, 200, 200, 200]
+    assert values(where, bt.opening_range("close", 3), symbol="B") == [None, None]
+    assert values(where, bt.opening_range("open", 4), symbol="B") == [5.0, 5.0]
+
+
+def test_prior_sessions_are_the_calendars(tmp_path: Path):
+    first = bars("A", [(10.0, 11.0), (11.0, 9.0)])
+    where = store(tmp_path, first, bars("A", [20.0], day=THURSDAY), bars("B", [1.0], day=WEDNESDAY))
+    assert values(where, bt.prior("close", 2), day=THURSDAY) == [9.0]
+    assert values(where, bt.prior("close"), day=THURSDAY) == [None]
+    assert values(where, bt.prior("high", 2), day=THURSDAY) == [11.0]
+    assert values(where, bt.prior("volume", 2), day=THURSDAY) == [200.0]
+    assert values(where, bt.prior("close*volume", 2), day=THURSDAY) == [2000.0]
+    assert values(where, bt.prior("max(high - low)", 2), day=THURSDAY) == [2.0]
+    assert values(where, bt.prior("last(close) - first(open)", 2), day=THURSDAY) == [-1.0]
+    assert values(where, bt.trailing("sum", "mean(close)", "5d"), day=THURSDAY) == [10.0]

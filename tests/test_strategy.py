@@ -106,7 +106,10 @@ def test_a_row_type_is_a_row():
         ({"row": (Minute, Minute)}, r"row types must have different intervals, were \['1m', '1m'\]"),
         ({"signals": lambda self: {}}, "`signals` must not be there; this version does not support it"),
         ({"warm_up": "5d"}, "`warm_up` must not be there"),
-        ({"features": lambda self: {"f": 3}}, "feature 'f' must be made by bt.feature, bt.sma or bt.trailing, was 3"),
+        (
+            {"features": lambda self: {"f": 3}},
+            "feature 'f' must be made by bt.feature, bt.sma, bt.trailing and the like, was 3",
+        ),
         ({"features": lambda self: {"close": bt.sma("close", 2)}}, "feature 'close' must have a name of its own"),
         ({"features": lambda self: {"minute": bt.sma("close", 2)}}, "feature 'minute' must have a name of its own"),
     ],

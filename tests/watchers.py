@@ -82,14 +82,15 @@ intervals = st.sampled_from(("5m", "7m", "15m", "1h", "13m", "4h", "1d", "2m"))
 @st.composite
 def feature_pairs(draw: st.DrawFn, world: World) -> Made:
     """One random feature."""
-    kind = draw(st.sampled_from(("sma", "window", "session", "minute")))
+    kind = draw(st.sampled_from(("kernel", "kernel", "today", "prior", "window", "session", "minute")))
     interval = draw(st.just("1m") | intervals)
     within = draw(st.sampled_from((None, None, "session")))
-    if kind == "sma":
-        column, n = draw(st.sampled_from((*PRICES, "volume"))), draw(st.integers(1, 40))
-        size = 0.0 if exact(world, column) else 1e4
-        ours = bt.sma(column, n, interval=interval, within=within)
-        return Made(ours, o.sma(column, n, interval=interval, within=within), size)
+    if kind == "kernel":
+        return draw(kernel_pairs(world, interval, within))
+    if kind == "today":
+        return draw(today_pairs(world, interval))
+    if kind == "prior":
+        return draw(prior_pairs(world))
     if kind == "window":
         made = window_features(draw(st.integers(1, 30)), interval, within)
         return made[draw(st.sampled_from(sorted(made)))]
@@ -102,6 +103,58 @@ def feature_pairs(draw: st.DrawFn, world: World) -> Made:
     judged = product if of == "close*volume" else of
     judge = o.trailing(aggregate, judged, f"{number}{unit}", at=kind, min_sessions=least)
     return Made(ours, judge, 0.0 if sound else 1e7)
+
+
+@st.composite
+def kernel_pairs(draw: st.DrawFn, world: World, interval: str, within: Any) -> Made:
+    """A statistic of the last n bars."""
+    statistic = draw(st.sampled_from(("sma", "sum", "std", "zscore", "lag", "ret", "highest", "lowest")))
+    column, n = draw(st.sampled_from((*PRICES, "volume"))), draw(st.integers(2, 40))
+    ours = getattr(bt, statistic)(column, n, interval=interval, within=within)
+    judge = o.window(statistic, column, n, interval=interval, within=within)
+    free = statistic in ("lag", "highest", "lowest") or (exact(world, column) and statistic not in ("std", "zscore"))
+    return Made(ours, judge, 0.0 if free else 1e-3 if exact(world, column) else 1e4)
+
+
+@st.composite
+def today_pairs(draw: st.DrawFn, world: World, interval: str) -> Made:
+    """A statistic of the session so far."""
+    kind = draw(st.sampled_from(("vwap", "so_far", "expression", "opening")))
+    column = draw(st.sampled_from((*PRICES, "volume")))
+    size = 0.0 if exact(world, column) else 1e4
+    if kind == "vwap":
+        whole = exact(world, "close") and exact(world, "volume")
+        return Made(bt.vwap(interval=interval), o.vwap(interval=interval), 0.0 if whole else 1e4)
+    if kind == "opening":
+        minutes = draw(st.sampled_from((1, 5, 17, 30, 200)))
+        judge = o.opening_range(column, minutes, interval=interval)
+        return Made(bt.opening_range(column, minutes, interval=interval), judge, size if column == "volume" else 0.0)
+    aggregate = draw(st.sampled_from(("avg", "max", "min", "sum", "first", "last")))
+    if kind == "expression":
+        judge = o.so_far(aggregate, product, interval=interval)
+        return Made(bt.so_far(aggregate, "close*volume", interval=interval), judge, 1e7)
+    ours = bt.so_far(aggregate, column, interval=interval)
+    return Made(ours, o.so_far(aggregate, column, interval=interval), size if aggregate in ("avg", "sum") else 0.0)
+
+
+@st.composite
+def prior_pairs(draw: st.DrawFn, world: World) -> Made:
+    """A past session's value."""
+    back = draw(st.integers(1, 3))
+    text, judge = draw(
+        st.sampled_from(
+            (
+                *((c, o.prior(c, back)) for c in (*PRICES, "volume")),
+                ("close*volume", o.prior(product, back)),
+                ("max(high) - min(low)", o.prior(spread, back, wrapped=True)),
+            )
+        )
+    )
+    return Made(bt.prior(text, back), judge, 0.0 if text in PRICES or exact(world, text) else 1e7)
+
+
+def spread(bars: list[o.Bar]) -> float:
+    return max(b.high for b in bars) - min(b.low for b in bars)
 
 
 def product(bar: o.Bar) -> float:
@@ -141,7 +194,7 @@ def features_of(draw: st.DrawFn, made: Mapping[str, Made]) -> list[tuple[str, An
     for name, m in made.items():
         if draw(st.booleans()):
             fields.append((name, float if draw(st.integers(0, 3)) == 0 else float | None))
-            if m.ours.kind == "trailing":
+            if m.ours.kind == "trailing" and isinstance(m.judge, o.Trailing):
                 fields.append((f"{name}_sessions", int))
     return fields
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Exact, Feature, Ordered, Pieces, pieces, warm_up_of
+from bt.features import Feature, Kernels, Ordered, Pieces, Today, pieces, warm_up_of
 from bt.model import Column
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
@@ -91,6 +92,13 @@ def resampled(minutes: Minutes, intervals: Mapping[int, Sequence[str]]) -> dict[
     return plan_.finish(collect(plan_.plans))
 
 
+class Placed(NamedTuple):
+    """Rows of feature order that some rows see, and which of them see none (then `at` is 0)."""
+
+    at: IntArray
+    missing: npt.NDArray[np.bool_] | None
+
+
 class Bars:
     """One interval's bars in feature order: warm-up first, then the window's.
 
@@ -112,14 +120,17 @@ class Bars:
         wanted = session >= first
         if need.deep:
             wanted |= session == last_before(code, session, first)
-        self.ordered = Ordered(frame, code, session, wanted, scale)
-        self._exact = Exact(self.ordered)
+        slots = (np.concatenate([np.zeros(n, dtype=np.int64), x])[self._order] for x in (bars.begin, bars.end))
+        self.ordered = Ordered(frame, code, session, wanted, scale, *slots)
+        self._kernels = Kernels(self.ordered)
+        self._today = Today(self._kernels)
         self._need = need
         # where each of the window's rows went
         place = np.empty(len(code), dtype=np.int64)
         place[self._order] = np.arange(len(code))
         self._place = place[n:]
         self._columns = tuple(columns)
+        self._joins: dict[tuple[int, bool], Placed] = {}
 
     def plan(self, features: Sequence[Feature]) -> list[tuple[list[Feature], Pieces]]:
         """The expressions among `features`, those with equal warm-up together."""
@@ -128,10 +139,6 @@ class Bars:
             if feature.kind == "expression":
                 together.setdefault(warm_up_of(feature), []).append(feature)
         return [(some, pieces(self.ordered, some)) for some in together.values()]
-
-    def exact(self, feature: Feature) -> Column:
-        """A feature with an exact kernel, in feature order."""
-        return self._exact.mean(feature)
 
     def piecewise(self, feature: Feature) -> tuple[Column, list[tuple[int, int, str]]]:
         """An expression computed for each symbol and wanted session apart: values where it could be (null elsewhere), and
@@ -154,15 +161,32 @@ class Bars:
                 null[at] = False if values.null is None else values.null[piece.wanted]
         return Column(out, null), culprits
 
-    def own(self, values: Column) -> Column:
-        """Feature-order values, for the window's bars in canonical order."""
-        return _taken(values, self._place)
+    def shown(self, feature: Feature, found: Column | None, placed: Placed) -> Column:
+        """A feature at some rows: `found` in feature order, or by a kernel where it is None."""
+        if not len(self.ordered):
+            return Column(np.zeros(len(placed.at)), np.ones(len(placed.at), dtype=bool))
+        if found is not None:
+            made = _taken(found, placed.at)
+        else:
+            kernel = self._kernels if feature.kind == "window" else self._today
+            made = kernel.value(feature, placed.at)
+        if placed.missing is None:
+            return made
+        null = placed.missing if made.null is None else placed.missing | made.null
+        return Column(np.where(null, np.nan, made.values) if made.values.dtype.kind == "f" else made.values, null)
 
-    def asof(self, values: Column, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Column:
-        """Feature-order values joined as-of onto rows of another interval: the last bar known at each row's end.
+    def placed(self, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Placed:
+        """Where the rows of an interval find their values: its own bars, or the last bar known at each row's end.
 
         `within` keeps values of earlier sessions out.
         """
+        key = rows.interval, within
+        if key not in self._joins:
+            own = rows.interval == self.bars.interval
+            self._joins[key] = Placed(self._place, None) if own else self._asof(rows, groups, minutes, within=within)
+        return self._joins[key]
+
+    def _asof(self, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Placed:
         bars = self.bars
         known = np.zeros((groups, minutes + 1), dtype=np.int16)
         known[bars.group, bars.end] = 1
@@ -176,13 +200,7 @@ class Bars:
         missing = (start[rows.group] < 0) | (at < code_start[rows.code])
         if within:
             missing |= count == 0
-        if not missing.any():
-            return _taken(values, at)
-        if not len(values.values):
-            return Column(np.zeros(len(at)), missing)
-        made = _taken(values, np.where(missing, 0, at))
-        null = missing if made.null is None else missing | made.null
-        return Column(np.where(missing, np.nan, made.values) if made.values.dtype.kind == "f" else made.values, null)
+        return Placed(np.where(missing, 0, at), missing) if missing.any() else Placed(at, None)
 
     def tail(self) -> pl.DataFrame:
         """The warm-up for the next window."""

@@ -122,13 +122,11 @@ class Computer:
         most = max(s.minutes for s in minutes.sessions)
         made: dict[int, dict[str, Column]] = {i: {} for i in bars}
         for wanted in self._plan.features:
-            mine, found = over[wanted.feature.minutes], values.columns[wanted.id]
+            mine, found = over[wanted.feature.minutes], values.columns.get(wanted.id)
             within = wanted.feature.within == "session"
             for rows in wanted.on:
-                if rows == wanted.feature.minutes:
-                    made[rows][wanted.id] = mine.own(found)
-                else:
-                    made[rows][wanted.id] = mine.asof(found, bars[rows], minutes.groups, most, within=within)
+                placed = mine.placed(bars[rows], minutes.groups, most, within=within)
+                made[rows][wanted.id] = mine.shown(wanted.feature, found, placed)
         return made
 
     def _collect(
@@ -154,7 +152,4 @@ class Computer:
             for expressions, frame in zip(some, frames[len(coarse) :], strict=True):
                 for k, feature in enumerate(expressions.features):
                     values.columns[ids[id(feature)]] = expressions.pieces.place(frame[str(k)])
-        values.columns |= {
-            w.id: bars.exact(w.feature) for i, bars in over.items() for w in self._plan.on(i) if w.feature.kind == "sma"
-        }
         return ({} if resampling is None else resampling.finish(frames[: len(coarse)])), values

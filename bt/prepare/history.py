@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature
+from bt.features import Feature, is_wrapped
 from bt.indicators import MinuteWindow, SessionWindow, Trailed, first_session
 from bt.model import Schedule
 from bt.prepare.columns import Grouped, Need, grouped_minutes, resampled
@@ -44,7 +44,10 @@ PYTHON = "python-"
 
 def _daily(feature: Feature) -> pl.Expr:
     """A session's value of the quantity from its minutes."""
-    return AGGREGATION[feature.column] if feature.expr is None else feature.expr.cast(pl.Float64).sum()
+    if feature.expr is None:
+        return AGGREGATION[feature.column]
+    values = feature.expr.cast(pl.Float64)
+    return values if is_wrapped(feature.expr) else values.sum()
 
 
 class Trailing:
@@ -184,7 +187,7 @@ class Trailing:
                 found[id_] = self._minute[id_].at(minutes, feature.min_sessions)
             else:
                 window = self._daily[_name(feature)][1]
-                found[id_] = window.at(first, at, feature.aggregate, feature.min_sessions)
+                found[id_] = window.at(first, at - feature.skip, feature.aggregate, feature.min_sessions)
         for name, (_, window) in self._daily.items():
             window.forget(self._reach(name, at))
         return found

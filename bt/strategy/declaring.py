@@ -213,7 +213,7 @@ def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> d
     for key, made in own.items():
         if not isinstance(made, Feature):
             raise StrategyError(
-                f"{owner}: feature {key!r} must be made by bt.feature, bt.sma or bt.trailing, was {made!r}"
+                f"{owner}: feature {key!r} must be made by bt.feature, bt.sma, bt.trailing and the like, was {made!r}"
             )
         if key in indicators or key in TAKEN:
             raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")

@@ -6,6 +6,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `market`    Day, Bar, Parquet in, `classify` (which row belongs where, and why one is withheld), History
 * `bins`      `resample`, `quality`, `completeness`, `outages`
 * `features`  `sma`, `window_feature`, `trailing`, and how a value reaches a row (as of its close_time)
+* `vocabulary` the ready-made features over bars, the session so far and past sessions
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown
@@ -20,7 +21,7 @@ from oracle.account import UNIT, units
 from oracle.backtest import Backtest
 from oracle.bins import Bin, completeness, interval_minutes, outages, quality, quality_at, resample
 from oracle.book import Book
-from oracle.features import sma, trailing, trailing_value, window_feature
+from oracle.features import Trailing, sma, trailing, trailing_value, window_feature
 from oracle.market import (
     MINUTE,
     Bar,
@@ -37,6 +38,7 @@ from oracle.market import (
 )
 from oracle.metrics import Metrics, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+from oracle.vocabulary import opening_range, prior, so_far, vwap, window
 
 __all__ = [
     "MINUTE",
@@ -55,6 +57,7 @@ __all__ = [
     "Result",
     "RowType",
     "Strategy",
+    "Trailing",
     "bars_from_rows",
     "classify",
     "combined",
@@ -65,14 +68,19 @@ __all__ = [
     "load_parquet",
     "metrics",
     "micros",
+    "opening_range",
     "outages",
+    "prior",
     "quality",
     "quality_at",
     "regular_day",
     "resample",
     "sma",
+    "so_far",
     "trailing",
     "trailing_value",
     "units",
+    "vwap",
+    "window",
     "window_feature",
 ]

@@ -1,0 +1,280 @@
+"""Windows over whole columns of one interval's bars, evaluated at the rows asked for.
+
+Whole numbers (prices on a tick grid, whole volumes) have one cumulative sum a column, shared by every window: the sum of a
+window is the difference of two of its entries, exact even where the total wraps around. Everything else is added afresh
+for each row, oldest first, so that how the work was cut does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.exact import quotient, scaled
+from bt.features.declared import Feature, Within
+from bt.features.ordered import Ordered
+from bt.model import Column
+from bt.schema import PRICES
+
+IntArray = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_FITS = 1 << 62
+"""Whole numbers below it are surely the same after wrapping around int64."""
+
+
+class Kernels:
+    """The windowed statistics of one interval's bars.
+
+    `value` gives a feature at some rows of feature order; rows that are asked for again and again should be the same array.
+    """
+
+    def __init__(self, bars: Ordered) -> None:
+        self.bars = bars
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+        self._whole: dict[str, IntArray] = {}
+        self._sums: dict[str, IntArray] = {}
+        self._squares: dict[str, tuple[IntArray, IntArray, int]] = {}
+        self._starts: dict[Within, IntArray] = {}
+        self._depths: dict[tuple[Within, int], tuple[IntArray, IntArray]] = {}
+        scale = np.maximum(bars.scale, 1)
+        same = len(scale) > 0 and bool((scale == scale[0]).all())
+        self._same_scale = int(scale[0]) if same else None
+        self._scale = scale
+        self._rough = bool((bars.scale[bars.code] == 0).any()) if len(bars) else False
+        self._made: dict[str, Callable[[str, int, IntArray, Mask], tuple[Floats, Mask | None]]] = {
+            "sma": partial(self._sum, mean=True), "sum": partial(self._sum, mean=False), "std": self._std,
+            "zscore": self._zscore, "lag": self._lag, "ret": self._ret,
+            "highest": partial(self._extreme, pick=np.maximum), "lowest": partial(self._extreme, pick=np.minimum),
+        }  # fmt: skip
+
+    def value(self, feature: Feature, rows: IntArray) -> Column:
+        """A windowed feature at `rows` (of feature order); not known where the symbol, or session, has too few bars."""
+        back = feature.n if feature.aggregate in ("lag", "ret") else feature.n - 1
+        null = self.depth(feature.within, rows) < back
+        values, unknown = self._made[feature.aggregate](feature.column, feature.n, rows, null)
+        if unknown is not None:
+            null = null | unknown
+        return masked(values, null)
+
+    # ----------------------------------------------------------------------------------------------------- foundations
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """A bar column."""
+        if name not in self._columns:
+            self._columns[name] = self.bars.frame[name].to_numpy()
+        return self._columns[name]
+
+    def is_whole(self, name: str) -> bool:
+        """Whether the column is whole numbers, at least of the symbols on a tick grid."""
+        return name in PRICES or self.column(name).dtype.kind in "iu"
+
+    def whole(self, name: str) -> IntArray:
+        """The column as whole numbers: a price times its symbol's scale."""
+        if name not in self._whole:
+            values = self.column(name)
+            self._whole[name] = scaled(values, self.scale_of(None)) if name in PRICES else values.astype(np.int64)
+        return self._whole[name]
+
+    def totals(self, name: str) -> IntArray:
+        """Sums of the whole numbers before each row, and of all: length rows + 1."""
+        if name not in self._sums:
+            self._sums[name] = running(self.whole(name))
+        return self._sums[name]
+
+    def scale_of(self, rows: IntArray | None) -> IntArray | int:
+        """What the whole prices of rows (None: every row) were multiplied by; 1 without a tick grid."""
+        if self._same_scale is not None:
+            return self._same_scale
+        code = self.bars.code if rows is None else self.bars.code[rows]
+        return self._scale[code]
+
+    def divisor(self, name: str, rows: IntArray) -> IntArray | int:
+        """What makes the column's whole numbers its values."""
+        return self.scale_of(rows) if name in PRICES else 1
+
+    def starts(self, within: Within) -> IntArray:
+        """For each row the first row of its symbol, or session."""
+        if within not in self._starts:
+            self._starts[within] = self.bars.starts(within)
+        return self._starts[within]
+
+    def depth(self, within: Within, rows: IntArray) -> IntArray:
+        """How many earlier rows the symbol, or session, has."""
+        known = self._depths.get((within, id(rows)))
+        if known is None or known[0] is not rows:
+            known = rows, rows - self.starts(within)[rows]
+            self._depths[within, id(rows)] = known
+        return known[1]
+
+    def inexact(self, name: str, rows: IntArray, null: Mask) -> IntArray:
+        """Which of `rows` (as positions in it) must be computed in floats: those known of a symbol without a tick grid, or all
+        where the column is no whole numbers."""
+        if not self.is_whole(name):
+            return np.flatnonzero(~null)
+        if name in PRICES and self._rough:
+            return np.flatnonzero((self.bars.scale[self.bars.code[rows]] == 0) & ~null)
+        return np.zeros(0, dtype=np.int64)
+
+    # -------------------------------------------------------------------------------------------------------- windows
+
+    def _window_sum(self, name: str, n: int, rows: IntArray) -> IntArray:
+        total = self.totals(name)
+        after = rows + 1
+        return np.asarray(total[after] - total[np.maximum(after - n, 0)])
+
+    def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:
+        count = n if mean else 1
+        if self.is_whole(name):
+            made = quotient(self._window_sum(name, n, rows), self.divisor(name, rows) * count)
+        else:
+            made = np.zeros(len(rows))
+        at = self.inexact(name, rows, null)
+        if len(at):
+            made[at] = float_sum(self.column(name), n, rows[at]) / count
+        return made, None
+
+    def _spread(self, name: str, n: int, rows: IntArray, null: Mask) -> Floats:
+        """n sum(x^2) - sum(x)^2 of whole numbers, over n (n - 1): their sample variance, rounded once."""
+        one, two, most = self._centred(name)
+        after = rows + 1
+        before = np.maximum(after - n, 0)
+        first = one[after] - one[before]
+        spread = n * (two[after] - two[before]) - first * first  # exact where it fits, whatever wrapped around
+        made = quotient(np.where(null, 0, spread), n * (n - 1))
+        if n * n * most * most >= _FITS:
+            at = np.flatnonzero(~null & (n * self._bound(name, n, rows) >= _FITS))
+            values = self.whole(name)
+            for i in at.tolist():  # few: Python's whole numbers have no end
+                window = values[rows[i] - n + 1 : rows[i] + 1].tolist()
+                made[i] = (n * sum(v * v for v in window) - sum(window) ** 2) / (n * (n - 1))
+        return made
+
+    def _bound(self, name: str, n: int, rows: IntArray) -> Floats:
+        """At least the sum of squares of each row's window."""
+        total = np.concatenate([[0.0], np.cumsum(self._offsets(name).astype(np.float64) ** 2)])
+        after = rows + 1
+        return np.asarray(total[after] - total[np.maximum(after - n, 0)] + total[-1] * len(total) * 1e-15)
+
+    def _offsets(self, name: str) -> IntArray:
+        """Whole numbers as distances from their symbol's first."""
+        values = self.whole(name)
+        return np.asarray(values - values[self.starts(None)])
+
+    def _centred(self, name: str) -> tuple[IntArray, IntArray, int]:
+        if name not in self._squares:
+            offset = self._offsets(name)
+            most = int(np.abs(offset).max(initial=0))
+            self._squares[name] = running(offset), running(offset * offset), most
+        return self._squares[name]
+
+    def _std(self, name: str, n: int, rows: IntArray, null: Mask) -> tuple[Floats, None]:
+        made = np.zeros(len(rows))
+        if self.is_whole(name):
+            made = np.sqrt(self._spread(name, n, rows, null)) / self.divisor(name, rows)
+        at = self.inexact(name, rows, null)
+        if len(at):
+            made[at] = _float_spread(self.column(name), n, rows[at])[1]
+        return made, None
+
+    def _zscore(self, name: str, n: int, rows: IntArray, null: Mask) -> tuple[Floats, Mask]:
+        away, spread = np.zeros(len(rows)), np.zeros(len(rows))
+        if self.is_whole(name):
+            away = quotient(n * self.whole(name)[rows] - self._window_sum(name, n, rows), n)
+            spread = np.sqrt(self._spread(name, n, rows, null))
+        at = self.inexact(name, rows, null)
+        if len(at):
+            values = self.column(name)
+            mean, spread[at] = _float_spread(values, n, rows[at])
+            away[at] = values[rows[at]] - mean
+        flat = spread == 0
+        return np.divide(away, spread, out=np.zeros(len(rows)), where=~flat), flat
+
+    def _lag(self, name: str, n: int, rows: IntArray, _null: Mask) -> tuple[Floats, None]:
+        return self.column(name)[np.maximum(rows - n, 0)].astype(np.float64), None
+
+    def _ret(self, name: str, n: int, rows: IntArray, null: Mask) -> tuple[Floats, Mask]:
+        before = np.maximum(rows - n, 0)
+        values = self.column(name)
+        zero = values[before] == 0
+        made = np.zeros(len(rows))
+        if self.is_whole(name):
+            exact = self.whole(name)
+            made = quotient(exact[rows] - exact[before], exact[before])
+        at = self.inexact(name, rows, null | zero)
+        if len(at):
+            old = values[before[at]]
+            made[at] = (values[rows[at]] - old) / old
+        return made, zero
+
+    def _extreme(self, name: str, n: int, rows: IntArray, _null: Mask, *, pick: Any) -> tuple[Floats, None]:
+        values = self.column(name).astype(np.float64, copy=False)
+        if n * len(rows) <= 4 * len(values):
+            made = values[rows]
+            for back in range(1, n):
+                pick(made, values[np.maximum(rows - back, 0)], out=made)
+            return made, None
+        return rolling(values, n, pick)[rows], None
+
+
+def masked(values: Floats, null: Mask) -> Column:
+    """A column whose unknown values are NaN."""
+    if not null.any():
+        return Column(values)
+    values[null] = np.nan
+    return Column(values, null)
+
+
+def running(values: IntArray) -> IntArray:
+    """Sums before each entry, and of all."""
+    total = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum(values, out=total[1:])
+    return total
+
+
+def windows(values: npt.NDArray[Any], n: int, rows: IntArray) -> Iterator[npt.NDArray[Any]]:
+    """The last `n` values of each row, one step back at a time, oldest first."""
+    for back in range(n - 1, -1, -1):
+        yield values[rows - back]
+
+
+def float_sum(values: npt.NDArray[Any], n: int, rows: IntArray) -> Floats:
+    """Sum of the last `n` values of each row, added afresh for each, oldest first."""
+    out = np.zeros(len(rows))
+    for step in windows(values, n, rows):
+        out += step
+    return out
+
+
+def _float_spread(values: npt.NDArray[Any], n: int, rows: IntArray) -> tuple[Floats, Floats]:
+    """Mean and sample standard deviation of the last `n` floats of each row; equal ones have exactly 0."""
+    mean = float_sum(values, n, rows) / n
+    square, same = np.zeros(len(rows)), np.ones(len(rows), dtype=bool)
+    for step in windows(values, n, rows):
+        square += (step - mean) ** 2
+        same &= step == values[rows]
+    return mean, np.where(same, 0.0, np.sqrt(square / (n - 1)))
+
+
+def rolling(values: Floats, n: int, pick: Any) -> Floats:
+    """The extreme of the last `n` values of each row, whatever symbol they are of (of fewer in the first rows).
+
+    Blocks of n: the best from each block's begin, and to each block's end; a window is the end of one and the begin of the next.
+
+    Source: van Herk (1992), A fast algorithm for local minimum and maximum filters; Gil and Werman (1993).
+    """
+    blocks = -(-len(values) // n)
+    padded = np.full(blocks * n, values[-1] if len(values) else 0.0)
+    padded[: len(values)] = values
+    table = padded.reshape(blocks, n)
+    begin = pick.accumulate(table, axis=1).ravel()
+    end = np.ascontiguousarray(pick.accumulate(table[:, ::-1], axis=1)[:, ::-1]).ravel()
+    made = begin[: len(values)]
+    if n < len(values) + 1:
+        pick(made[n - 1 :], end[: len(values) - n + 1], out=made[n - 1 :])
+    return np.asarray(made)
