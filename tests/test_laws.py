@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -169,6 +170,47 @@ def test_a_target_never_doubles(world: World, how: Habits, execution: dict[str, 
         assert abs(fill["position_after"]) <= how.most, fill
     for position in run.positions.iter_rows(named=True):
         assert abs(position["shares"]) <= how.most, position
+
+
+class EveryMinute:
+    """Wants a random level of each symbol at each of its bars, one by one or all at once, and writes down what it wanted last."""
+
+    row = Close
+
+    def __init__(self, seed: int, *, changes: float, together: bool) -> None:
+        self.seed, self.changes, self.together = seed, changes, together
+        self.wanted: dict[str, list[tuple[Any, int]]] = {}
+
+    def on_bar(self, row: Close, book: bt.Book) -> None:
+        if not self.together:
+            book.target(row.symbol, self.level(row.symbol, book))
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        if self.together:
+            book.targets(rows, shares=[self.level(s, book) for s in rows.symbol])
+
+    def level(self, symbol: str, book: bt.Book) -> int:
+        dice = random.Random(repr((self.seed, symbol, str(book.now))))
+        before = self.wanted.setdefault(symbol, [])
+        level = dice.randint(-20, 20) if not before or dice.random() < self.changes else before[-1][1]
+        before.append((book.now, level))
+        return level
+
+
+@law(25)
+@given(worlds(sessions=3), st.integers(0, 2**32 - 1), st.sampled_from((0.0, 0.05, 0.5, 1.0)), st.booleans(), executions)
+def test_a_target_set_every_minute_never_doubles(
+    world: World, seed: int, changes: float, together: bool, execution: dict[str, Any]
+) -> None:
+    """Whatever gaps, expiries and half days there are, each fill ends at the level that was wanted last."""
+    strategy = EveryMinute(seed, changes=changes, together=together)
+    with stored(world) as folder:
+        run = replayed(world, folder, strategy, execution={**execution, "at_end": "mark"}, account={"leverage": 0.0})
+    for fill in run.fills.iter_rows(named=True):
+        wanted = [level for now, level in strategy.wanted[fill["symbol"]] if now <= fill["time"]]
+        assert fill["position_after"] == wanted[-1], fill
+    live = run.orders.filter(pl.col("status") == "open").group_by("symbol").len()
+    assert (live["len"] <= 1).all()
 
 
 # ------------------------------------------------------------------------------------------------------ time and cutting

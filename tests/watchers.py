@@ -240,15 +240,16 @@ class Habits:
     kinds: tuple[str, ...] = ("order", "target", "cancel", "exit", "exit_all")
 
 
+KINDS = ("order", "target", "cancel", "exit", "exit_all", "percent", "value", "targets")
+
+
 habits = st.builds(
     Habits,
     seed=st.integers(0, 2**32 - 1),
     busy=st.sampled_from((0.02, 0.1, 0.5, 1.0)),
     symbols=st.just(()),
     most=st.sampled_from((1, 3, 50)),
-    kinds=st.lists(
-        st.sampled_from(("order", "target", "cancel", "exit", "exit_all")), min_size=1, max_size=5, unique=True
-    ).map(tuple),
+    kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5, unique=True).map(tuple),
 )
 
 
@@ -267,9 +268,23 @@ class Dice:
     def on_bar(self, row: Any, book: Any) -> None:
         self.knows.append(
             (book.now, row.symbol, book.position(row.symbol), book.cash, book.equity, book.gross, book.net,
-             round(book.buying_power, 4), book.session_pnl, [order.id for order in book.open_orders()])
+             round(book.buying_power, 4), book.session_pnl, [order.id for order in book.open_orders()], str([book.age(s) for s in self.habits.symbols]))
         )  # fmt: skip
         self._act((row.symbol, row.close_time, type(row).__name__), book, row.symbol)
+
+    def on_minute(self, rows: Any, book: Any) -> None:
+        dice = random.Random(repr((self.habits.seed, "minute", str(book.now))))
+        if "targets" not in self.habits.kinds or dice.random() >= self.habits.busy:
+            return
+        most = self.habits.most
+        kind = dice.choice(("shares", "percent", "value"))
+        kinds = {
+            "shares": lambda: dice.randint(-most, most),
+            "percent": lambda: dice.choice((0.0, 0.1, -0.29, 0.07, dice.random())),
+            "value": lambda: dice.choice((0, 1000, -512.37, dice.random() * 3000)),
+        }
+        wanted = [math.nan if dice.random() < 0.3 else float(kinds[kind]()) for _ in rows.symbol]
+        book.targets(rows, **{kind: wanted}, others=dice.choice(("keep", "keep", "flat")), tag=dice.choice(("", "c")))
 
     def on_fill(self, fill: Any, book: Any) -> None:
         self.told.append((book.now, "fill", fill.order_id, fill.symbol, fill.shares, book.position(fill.symbol)))
@@ -293,6 +308,10 @@ class Dice:
                 book.order(symbol, shares, tif=dice.choice((None, "day", "gtc")), tag=dice.choice(("", "a")))
             case "target":
                 book.target(symbol, dice.choice((0, shares, most, -most)), tag=dice.choice(("", "b")))
+            case "percent":
+                book.target_percent(symbol, dice.choice((0, 0.1, -0.29, 0.07, 2.5, dice.random())), tag="p")
+            case "value":
+                book.target_value(symbol, dice.choice((0, 1000, -512.37, dice.random() * 3000)), tag="v")
             case "cancel" if dice.random() < 0.5:
                 book.cancel(symbol=symbol)
             case "cancel":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 
+from bt.book.levels import Levels
 from bt.book.records import IntArray, LiveOrder, Market, OrderRecord, Output, Type
 from bt.execution import Costs, to_units
 from bt.ledger import Curve, Ledger, Marks, Trade
@@ -23,8 +25,8 @@ class Account:
         Orders that fill at a bar's open, by symbol code.
     exits : dict
         Standing exit_at_close orders by code; `exit_all` is the minutes before the close of the one for every symbol.
-    level : dict
-        Symbols whose target is known to change nothing: the level that is live or held.
+    levels : Levels
+        Of each symbol the level that a target is known not to change.
     output : Output
         What the session has produced so far; `pending` is what on_order has not been told.
     """
@@ -45,7 +47,7 @@ class Account:
         self.live: dict[int, list[LiveOrder]] = {}
         self.exits: dict[int, LiveOrder] = {}
         self.exit_all: int | None = None
-        self.level: dict[str, int] = {}
+        self.levels = Levels(market.symbols)
         self.reserved = 0
         self.valued = (-1, 0, 0)
         self.decided = 0
@@ -64,6 +66,10 @@ class Account:
             net, gross = int(value.sum()), int(np.abs(value).sum())
             self.valued = (self.market.version, net, gross)
         return net, gross
+
+    def equity(self) -> int:
+        """Cash and positions, units."""
+        return self.ledger.cash + self.value()[0]
 
     def power(self) -> tuple[int, int]:
         """Buying power as a fraction: numerator in units, denominator."""
@@ -107,6 +113,31 @@ class Account:
         self.next_id += 1
         return order
 
+    def aim(self, code: int, level: int, tag: str) -> None:
+        """A target: make the orders such that the position becomes `level`, unless they are such."""
+        live = self.live.get(code, ())
+        if any(o.type == "target" and o.level == level for o in live):
+            self.levels.keep(code, level)
+            return
+        for order in tuple(live):
+            if order.type != "exit_at_close":
+                self.end(order, "cancelled", "retargeted")
+        position = self.position(code)
+        if position == level:
+            if code not in self.live:
+                self.levels.keep(code, level)
+            return
+        order = self.new(code, "target", 0, level=level, tif=self.execution.time_in_force, tag=tag)
+        self.admit(order, level - position)
+        if order in self.live.get(code, ()) and order.level == level:
+            self.levels.keep(code, level)
+
+    def refuse_target(self, code: int, reason: str, tag: str) -> None:
+        """A target whose level cannot be known: a rejected order without one; the symbol's other orders stay."""
+        order = self.new(code, "target", 0, tif=self.execution.time_in_force, tag=tag)
+        self.output.orders.append(self.recorded(order, "rejected", reason, None)._replace(level=None))
+        self.pending.append(replace(self.told(order, "rejected", reason), level=None))
+
     def gated(self, code: int) -> bool:
         """Whether quality as of now forbids entries in a symbol."""
         gate, market = self.quality, self.market
@@ -139,14 +170,14 @@ class Account:
                 order.level = 0
             else:
                 order.shares = -position
-            self.level.pop(self.market.symbols[code], None)
+            self.levels.forget(code)
             self.pending.append(self.told(order, "open", refused))
         self.reserved += order.need
         self.live.setdefault(code, []).append(order)
         if order.type != "target":
             live = self.live[code]
             if not any(o.type == "target" for o in live):
-                self.level.pop(self.market.symbols[code], None)
+                self.levels.forget(code)
 
     def told(self, order: LiveOrder, status: str, reason: str) -> Order:
         """An order as on_order and open_orders tell of it."""
@@ -175,7 +206,7 @@ class Account:
             del self.exits[code]
         self.reserved -= order.need
         order.need = 0
-        self.level.pop(self.market.symbols[code], None)
+        self.levels.forget(code)
         self.output.orders.append(self.recorded(order, status, reason, shares))
         if status != "filled":
             self.pending.append(self.told(order, status, reason))

@@ -7,12 +7,16 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bt.book.account import Account
+from bt.book.crosswise import aim_all, aligned
+from bt.book.levels import shares_worth
 from bt.book.records import FillRecord, IntArray
 from bt.errors import StrategyError
 from bt.model import UNIT, Fill, Order, instant
-from bt.strategy import Holding, nearest
+from bt.schema import MINUTE
+from bt.strategy import Holding, Rows, nearest
 
 
 class StrategyBook:
@@ -23,7 +27,7 @@ class StrategyBook:
 
     def __init__(self, account: Account, *, seed: tuple[int, ...]) -> None:
         self._account = account
-        self._market, self._ledger, self._level = account.market, account.ledger, account.level
+        self._market, self._ledger, self._level = account.market, account.ledger, account.levels.by_symbol
         self._seed = seed
         self._rngs: list[tuple[Any, np.random.Generator] | None] = [None, None]  # the session's, the row's
         self.shown: tuple[Any, IntArray] | None = None
@@ -109,6 +113,10 @@ class StrategyBook:
         last = int(self._market.last[self._code(symbol)])
         return last / UNIT if last else None
 
+    def age(self, symbol: str) -> float:
+        code = self._code(symbol)
+        return (self._market.now - int(self._market.last_end[code])) / MINUTE if self._market.last[code] else math.nan
+
     def open_orders(self, symbol: str | None = None) -> list[Order]:
         code = None if symbol is None else self._code(symbol)
         return [self._account.told(o, "open", o.reason) for o in self._account.all_live() if code in (None, o.code)]
@@ -145,24 +153,46 @@ class StrategyBook:
     def target(self, symbol: str, shares: int, tag: str = "") -> None:
         if self._level.get(symbol) == shares:
             return
-        code, level = self._code(symbol), self._whole(shares)
-        live = self._account.live.get(code, ())
-        if any(o.type == "target" and o.level == level for o in live):
-            self._level[symbol] = level
-            return
-        for order in tuple(live):
-            if order.type != "exit_at_close":
-                self._account.end(order, "cancelled", "retargeted")
-        held = self._ledger.positions.get(code)
-        position = 0 if held is None else held.shares
-        if position == level:
-            if code not in self._account.live:
-                self._level[symbol] = level
-            return
-        order = self._account.new(code, "target", 0, level=level, tif=self._account.execution.time_in_force, tag=tag)
-        self._account.admit(order, level - position)
-        if order in self._account.live.get(code, ()) and order.level == level:
-            self._level[symbol] = level
+        self._account.aim(self._code(symbol), self._whole(shares), tag)
+
+    def target_percent(self, symbol: str, fraction: float, tag: str = "") -> None:
+        self._aim_at_worth(self._code(symbol), max(self._account.equity(), 0), fraction, tag)
+
+    def target_value(self, symbol: str, money: float, tag: str = "") -> None:
+        self._aim_at_worth(self._code(symbol), UNIT, money, tag)
+
+    def _aim_at_worth(self, code: int, base: int, number: float, tag: str) -> None:
+        given: object = number
+        if not isinstance(given, int | float | np.number) or not math.isfinite(number):
+            raise StrategyError(f"strategy {self._account.name}: a target must be a finite number, was {number!r}")
+        price = int(self._market.last[code])
+        if number == 0 or base == 0:
+            self._account.aim(code, 0, tag)
+        elif price == 0:
+            self._account.refuse_target(code, "no_price", tag)
+        else:
+            self._account.aim(code, shares_worth(base, number, price), tag)
+
+    def targets(
+        self,
+        rows: Rows,
+        *,
+        shares: npt.ArrayLike | None = None,
+        percent: npt.ArrayLike | None = None,
+        value: npt.ArrayLike | None = None,
+        others: str = "keep",
+        tag: str = "",
+    ) -> None:
+        given = {k: v for k, v in (("shares", shares), ("percent", percent), ("value", value)) if v is not None}
+        if len(given) != 1 or others not in ("keep", "flat"):
+            raise StrategyError(
+                f'strategy {self._account.name}: targets takes one of shares=, percent= and value=, and others="keep" or '
+                f'"flat", was {", ".join(given) or "none"} and {others!r}'
+            )
+        ((kind, numbers),) = given.items()
+        wanted = aligned(rows, kind, numbers, self._account.name)
+        base = {"shares": None, "percent": max(self._account.equity(), 0), "value": UNIT}[kind]
+        aim_all(self._account, wanted, base, flat=others == "flat", tag=tag)
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
         if (id is None) == (symbol is None):

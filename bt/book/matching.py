@@ -64,7 +64,7 @@ def _wake_exits(account: Account, opened: int) -> None:
     for code, order in account.exits.items():
         if order.before and close - order.before * MINUTE <= opened and order not in account.live.get(code, ()):
             account.live.setdefault(code, []).append(order)
-            account.level.pop(account.market.symbols[code], None)
+            account.levels.forget(code)
 
 
 def _exit_everything(account: Account, decided: int) -> None:
@@ -95,7 +95,7 @@ def _fill(
     account.valued = (-1, 0, 0)
     account.end(order, "filled", "", shares=shares)
     if order.type == "target" and after == order.level and code not in account.live:
-        account.level[account.market.symbols[code]] = after
+        account.levels.keep(code, after)
     fill = FillRecord(order.id, code, time, slot, shares, price, reference, commission, after, stale, order.tag)
     account.output.fills.append(fill)
     return fill

@@ -149,6 +149,27 @@ class Book(Protocol):
     def target(self, symbol: str, shares: int, tag: str = "") -> None:
         """A level of signed `shares` to hold; may be set every minute and never doubles."""
 
+    def target_percent(self, symbol: str, fraction: float, tag: str = "") -> None:
+        """A level worth a fraction of equity (0.10 is 10 %) at the last close shown, cut toward zero to whole shares now."""
+
+    def target_value(self, symbol: str, money: float, tag: str = "") -> None:
+        """A level worth `money` (currency) at the last close shown, cut toward zero to whole shares now."""
+
+    def targets(
+        self,
+        rows: Rows,
+        *,
+        shares: npt.ArrayLike | None = None,
+        percent: npt.ArrayLike | None = None,
+        value: npt.ArrayLike | None = None,
+        others: str = "keep",
+        tag: str = "",
+    ) -> None:
+        """A target for each of `rows`: one of the three arrays, an entry a row; NaN is no decision.
+
+        `others` is what happens without a decision, in the rows or outside them: "keep" nothing, "flat" a target of 0.
+        """
+
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
         """Cancel one order, or all of a symbol's; whether any was live."""
 
@@ -166,6 +187,9 @@ class Book(Protocol):
 
     def price(self, symbol: str) -> float | None:
         """The last close shown, or None."""
+
+    def age(self, symbol: str) -> float:
+        """Minutes by the clock since the end of the symbol's last bar shown; NaN before its first."""
 
     def record(self, **values: float) -> None:
         """Keep named numbers with the time: the table `records`."""

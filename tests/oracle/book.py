@@ -100,6 +100,58 @@ class Book:
         self._check(order, needed)
         return order.id
 
+    def target_percent(self, symbol: str, fraction: float, tag: str = "") -> int | None:
+        """A level worth a fraction of equity; equity of 0 or less is worth no share."""
+        return self._target_worth(symbol, max(self.ledger.equity(self._present.marks), 0), fraction, tag)
+
+    def target_value(self, symbol: str, money_: float, tag: str = "") -> int | None:
+        """A level worth an amount of currency."""
+        return self._target_worth(symbol, UNIT, money_, tag)
+
+    def _target_worth(self, symbol: str, base: int, number: float, tag: str) -> int | None:
+        """`base` units x `number` at the last close shown, cut toward zero."""
+        self._known(symbol)
+        worth = base * Fraction(as_decimal(number))
+        if worth == 0:
+            return self.target(symbol, 0, tag)
+        if symbol not in self._present.marks:
+            order = self.make(symbol, "target", tif=self._tif, tag=tag)
+            self.end(order, "rejected", "no_price")
+            return order.id
+        return self.target(symbol, math.trunc(worth / self._present.marks[symbol]), tag)
+
+    def targets(
+        self,
+        rows: Any,
+        *,
+        shares: Any = None,
+        percent: Any = None,
+        value: Any = None,
+        others: str = "keep",
+        tag: str = "",
+    ) -> None:
+        """One target a row in their order; then, with others="flat", 0 for every other symbol."""
+        for i, symbol in enumerate(rows.symbol):
+            number = float(next(x for x in (shares, percent, value) if x is not None)[i])
+            if math.isnan(number):
+                if others == "flat":
+                    self.target(symbol, 0, tag)
+            elif shares is not None:
+                self.target(symbol, number, tag)
+            elif percent is not None:
+                self.target_percent(symbol, number, tag)
+            else:
+                self.target_value(symbol, number, tag)
+        if others == "flat":
+            for symbol in self._present.symbols:
+                if symbol not in rows.symbol:
+                    self.target(symbol, 0, tag)
+
+    def age(self, symbol: str) -> float:
+        """Minutes by the clock since the end of the last bar shown, NaN before the first."""
+        bar = self._present.last.get(symbol)
+        return math.nan if bar is None else (self._present.now_us - bar.end_us) / 60_000_000
+
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0, tag: str = "") -> int | None:
         """A standing order until the close. With symbol None one is made, at the time it acts, for each symbol held."""
         if symbol is None:

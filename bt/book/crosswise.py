@@ -1,0 +1,80 @@
+"""Targets of a whole cross-section in one call: levels compared as arrays, orders made only where they change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.book.account import Account
+from bt.book.levels import WHOLE, all_shares_worth
+from bt.book.records import IntArray
+from bt.errors import StrategyError
+from bt.strategy import Rows
+
+
+class Wanted(NamedTuple):
+    """What is wanted of each symbol of some rows, in their order; NaN is no decision."""
+
+    code: IntArray
+    number: npt.NDArray[np.float64]
+
+
+def aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> Wanted:
+    """`numbers`, one for each of `rows`.
+
+    Raises
+    ------
+    StrategyError
+        They are not one a row, not numbers, infinite, or for ``shares`` not whole.
+    """
+    where = f"strategy {owner}: targets, {kind}="
+    try:
+        given = np.asarray(numbers, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise StrategyError(f"{where} must be an array of numbers, was {numbers!r}") from None
+    if given.shape != (len(rows),):
+        raise StrategyError(f"{where} must have one entry a row, {len(rows)}, was of shape {given.shape}")
+    with np.errstate(invalid="ignore"):
+        wrong = np.isinf(given)
+        if kind == "shares":
+            wrong |= (given != np.rint(given)) & ~np.isnan(given) | (np.abs(given) > WHOLE)
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        must = "whole numbers; round them first" if kind == "shares" else "finite"
+        raise StrategyError(f"{where} must be {must}, was {given[at]} for {rows.symbol[at]}")
+    return Wanted(rows.code, given)
+
+
+def aim_all(account: Account, wanted: Wanted, base: int | None, *, flat: bool, tag: str) -> None:
+    """`Account.aim` symbol by symbol in the rows' order, passing over what it would not change.
+
+    `base` is None where the numbers are shares, else what they are fractions of, in units. `flat` aims at 0 wherever there is no
+    decision: in the rows at their place, then every other symbol by code.
+    """
+    code, number = wanted
+    decided = ~np.isnan(number)
+    number = np.where(decided, number, 0.0)
+    last = account.market.last[code]
+    unpriced = (last == 0) & (number != 0) if base else np.zeros(len(code), dtype=bool)
+    try:
+        level = (
+            number.astype(np.int64) if base is None else all_shares_worth(base, number, np.where(last == 0, 1, last))
+        )
+    except OverflowError as error:
+        raise StrategyError(f"strategy {account.name}: targets must fit 2^62 shares, was {error}") from None
+    changes = (decided | flat) & ((account.levels.by_code[code] != level) | unpriced)
+    at = np.flatnonzero(changes)
+    if len(at) > 1 and len(np.unique(code)) < len(code):
+        raise StrategyError(f"strategy {account.name}: targets, rows must have each symbol once")
+    for one, shares, known in zip(code[at].tolist(), level[at].tolist(), (~unpriced[at]).tolist(), strict=True):
+        if known:
+            account.aim(one, shares, tag)
+        else:
+            account.refuse_target(one, "no_price", tag)
+    if flat:
+        rest = account.levels.by_code != 0
+        rest[code] = False
+        for one in np.flatnonzero(rest).tolist():
+            account.aim(one, 0, tag)

@@ -1,0 +1,80 @@
+"""Levels: shares that a fraction of equity or an amount of money is, and what is known to change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.book.records import IntArray
+
+UNKNOWN = -(2**63)
+"""No level: the symbol has to be looked at."""
+WHOLE = 1 << 53
+"""Up to here every whole number is a double."""
+MOST = 1 << 62
+"""More shares than this are refused."""
+
+
+class Levels:
+    """The level of each symbol that a target may ask for without changing anything: it is held with no order live, or live.
+
+    Attributes
+    ----------
+    by_symbol : dict
+        Those that a target has asked for.
+    by_code : int64 array
+        All of them by code, `UNKNOWN` where orders may have to change.
+    """
+
+    __slots__ = ("_symbols", "by_code", "by_symbol")
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self._symbols = symbols
+        self.by_symbol: dict[str, int] = {}
+        self.by_code: IntArray = np.zeros(len(symbols), dtype=np.int64)
+
+    def keep(self, code: int, level: int) -> None:
+        """A target of `level` changes nothing from now on."""
+        self.by_symbol[self._symbols[code]] = level
+        self.by_code[code] = level
+
+    def forget(self, code: int) -> None:
+        """Something happened to the symbol: any target has to be looked at."""
+        self.by_symbol.pop(self._symbols[code], None)
+        self.by_code[code] = UNKNOWN
+
+
+@lru_cache(maxsize=1 << 12)
+def as_written(number: float) -> tuple[int, int]:
+    """Numerator and denominator of a number's decimals as written: 0.1 is one tenth."""
+    return Decimal(repr(float(number))).as_integer_ratio()
+
+
+def shares_worth(base: int, number: float, price: int) -> int:
+    """base x number / price, cut toward zero; `base` and `price` in units, `number` as written."""
+    up, down = as_written(number)
+    size = abs(base * up) // (down * price)
+    return size if (base > 0) == (up > 0) else -size
+
+
+def all_shares_worth(base: int, numbers: npt.NDArray[np.float64], prices: IntArray) -> IntArray:
+    """`shares_worth` of each number at its price: where a double cannot tell which whole number it is, in exact arithmetic.
+
+    Raises
+    ------
+    OverflowError
+        A number of shares does not fit.
+    """
+    worth = np.asarray(numbers * float(base) / prices)
+    if len(worth) and np.abs(worth).max() > MOST:
+        raise OverflowError(float(np.abs(worth).max()))
+    nearest = np.rint(worth)
+    doubtful = (np.abs(worth - nearest) <= np.abs(worth) * 1e-14) & (numbers != 0)
+    shares = np.trunc(worth).astype(np.int64)
+    for i in np.flatnonzero(doubtful).tolist():
+        shares[i] = shares_worth(base, float(numbers[i]), int(prices[i]))
+    return shares
