@@ -12,6 +12,7 @@ import polars as pl
 
 from bt.book import FillRecord, OrderRecord
 from bt.engine import Player, PlayerOutcome, SessionOutcome
+from bt.exact import quotient
 from bt.execution import divide_half_even
 from bt.ledger import Curve, Trade
 from bt.metrics import Metrics, MetricsAccumulator
@@ -290,7 +291,7 @@ class Recorder:
                 "gross_pnl": gross,
                 "costs": costs,
                 "net_pnl": gross - costs,
-                "return": np.divide(gross - costs, entered),
+                "return": quotient(gross - costs, entered),
                 "mae": whole(t.mae for t in trades),
                 "mfe": whole(t.mfe for t in trades),
                 "minutes_held": self._clock.between(entry, exit_),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
@@ -186,6 +188,57 @@ def test_another_level_replaces_what_is_unfilled(tmp_path: Path):
         (10, "cancelled", "retargeted"), (-4, "filled", ""), (6, "filled", ""),
     ]  # fmt: skip
     assert run.fills.select("shares", "position_after").rows() == [(-4, -4), (10, 6)]
+
+
+def test_a_fraction_or_an_amount_becomes_shares_at_the_decision(tmp_path: Path):
+    """Cut toward zero on the numbers as written, at the last close shown; the fill's price changes nothing."""
+    where = store(tmp_path, bars("A", [(1.0, 3.0), 7.0, 3.0, 3.0, 3.0]), bars("B", [None, None, 0.1, 0.1]))
+    steps = {
+        ("A", 0): lambda book: (book.target_percent("A", 0.29), book.target_value("B", 5)),
+        ("A", 1): lambda book: book.target_value("A", -100.0),
+        ("B", 2): lambda book: book.target_value("B", 0.3, tag="c"),
+    }
+    run = play(where, Script(steps), cash=3000.0)
+    assert orders(run, "symbol", "level", "shares", "status", "reason") == [
+        ("A", 290, 290, "filled", ""), ("B", None, None, "rejected", "no_price"),
+        ("A", -14, -304, "filled", ""), ("B", 3, 3, "filled", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("others", "held"), [("keep", {"A": 4, "B": 2, "C": 9}), ("flat", {"A": 4, "C": 9})])
+def test_targets_of_a_cross_section(tmp_path: Path, others: str, held: dict[str, int]):
+    where = store(tmp_path, *(bars(s, [10.0] * 6) for s in "ABC"))
+    levels = {0: [1, 2, None], 1: [1, 2, np.nan], 3: [4, np.nan, 9]}
+
+    class Section(Script):
+        def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+            if rows.minute in levels:
+                book.targets(rows, shares=levels[rows.minute], others=others if rows.minute == 3 else "keep")
+
+    run = play(where, Section())
+    assert {p["symbol"]: p["shares"] for p in run.positions.iter_rows(named=True)} == held
+    assert run.orders.height == (4 if others == "keep" else 5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"shares": [1.5, 0]}, "must be whole numbers; round them first, was 1.5 for A"),
+        ({"percent": [0.1, np.inf]}, "must be finite, was inf for B"),
+        ({"value": [1, 2, 3]}, "must have one entry a row, 2, was of shape (3,)"),
+        ({"value": "x"}, "must be an array of numbers"),
+        ({"value": [1e300, 0]}, "must fit 2^62 shares"),
+        ({}, "targets takes one of shares=, percent= and value=, and others="),
+        ({"shares": [0, 0], "others": "sell"}, "targets takes one of shares=, percent= and value=, and others="),
+    ],
+)
+def test_targets_that_are_none(tmp_path: Path, wanted: dict[str, Any], words: str):
+    class Section(Script):
+        def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+            book.targets(rows, **wanted)
+
+    with pytest.raises(StrategyRaised, match=re.escape(words)):
+        play(store(tmp_path, bars("A", [1.0]), bars("B", [1.0])), Section())
 
 
 def test_buying_power_refuses_what_opens_and_cuts_reversals(tmp_path: Path):

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bt.book.levels import UNKNOWN, Levels, all_shares_worth, shares_worth
+
+bases = st.sampled_from((10**8, 10**14, 3 * 10**13, 10**17)) | st.integers(0, 10**18)
+numbers = st.sampled_from((0.0, 0.1, 0.29, -0.07, 1.0, 25_000.0)) | st.floats(-1e4, 1e4, allow_subnormal=False)
+prices = st.sampled_from((10**8, 3 * 10**8, 10**6, 14_53000000)) | st.integers(1, 10**13)
+
+
+@given(bases, st.lists(st.tuples(numbers, prices), max_size=20))
+def test_shares_are_exact_and_cut_toward_zero(base: int, cases: list[tuple[float, int]]) -> None:
+    truth = [math.trunc(base * Fraction(Decimal(repr(n))) / p) for n, p in cases]
+    assert [shares_worth(base, n, p) for n, p in cases] == truth
+    if all(abs(t) < 1 << 61 for t in truth):
+        made = all_shares_worth(base, np.array([n for n, _ in cases]), np.array([p for _, p in cases], dtype=np.int64))
+        assert made.tolist() == truth
+
+
+def test_levels_are_told_by_symbol_and_by_code() -> None:
+    levels = Levels(["A", "B"])
+    assert levels.by_code.tolist() == [0, 0]
+    levels.keep(1, -4)
+    assert (levels.by_symbol, levels.by_code.tolist()) == ({"B": -4}, [0, -4])
+    levels.forget(1)
+    levels.forget(0)
+    assert (levels.by_symbol, levels.by_code.tolist()) == ({}, [UNKNOWN, UNKNOWN])
