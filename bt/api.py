@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from bt.config import from_mapping, load
 from bt.features import (
@@ -28,7 +31,8 @@ from bt.features import (
 )
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
-from bt.run import Run, run_spec
+from bt.results import catalog
+from bt.run import Run, open_run, run_spec
 from bt.strategy import Book, Holding, Row, Rows, Strategy, at, every
 from bt.strategy import SessionDay as Session
 
@@ -101,6 +105,38 @@ def replay(
     return run_spec(spec, progress=progress, save=save, out=folder)
 
 
+def runs(folder: str | os.PathLike[str]) -> pl.DataFrame:
+    """The finished runs in a folder, one row each, the latest first; `open_run` opens one by its ``path``.
+
+    Parameters
+    ----------
+    folder : path
+        A folder of runs, such as ``"runs/"``.
+
+    Returns
+    -------
+    DataFrame
+        when it began (Datetime us UTC), name, strategy, parameters (a JSON object, of several strategies one by name),
+        start, end (Date), sessions, net_pnl (currency), total_return, max_drawdown (fractions), sharpe (annualized),
+        trades, finish_reason, path (absolute).
+
+    Warns
+    -----
+    UserWarning
+        Folders that a run has begun and not finished, or that are damaged, are left out and named.
+
+    Raises
+    ------
+    UsageError
+        `folder` is no folder, or a run itself.
+    """
+    found = catalog(folder)
+    if found.skipped:
+        left_out = "; ".join(f"{path.name} ({reason})" for path, reason in found.skipped)
+        warnings.warn(f"{folder}: left out {left_out}", stacklevel=2)
+    return found.frame
+
+
 def _dotted(keyword: str) -> str:
     if keyword in DATA:
         return f"data.{keyword}"
@@ -110,7 +146,35 @@ def _dotted(keyword: str) -> str:
 
 
 __all__ = [
-    "Book", "Feature", "Fill", "Holding", "Order", "Row", "Rows", "Run", "RunSpec", "Session", "Strategy", "at",
-    "every", "feature", "highest", "lag", "load_bars", "lowest", "opening_range", "prior", "replay", "ret", "sma",
-    "so_far", "std", "sum", "trailing", "vwap", "zscore",
-]  # fmt: skip
+    "Book",
+    "Feature",
+    "Fill",
+    "Holding",
+    "Order",
+    "Row",
+    "Rows",
+    "Run",
+    "RunSpec",
+    "Session",
+    "Strategy",
+    "at",
+    "every",
+    "feature",
+    "highest",
+    "lag",
+    "load_bars",
+    "lowest",
+    "open_run",
+    "opening_range",
+    "prior",
+    "replay",
+    "ret",
+    "runs",
+    "sma",
+    "so_far",
+    "std",
+    "sum",
+    "trailing",
+    "vwap",
+    "zscore",
+]

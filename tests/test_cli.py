@@ -65,7 +65,7 @@ def test_help_answers_at_once(folder: Path, command: list[str]):
 def test_help_names_every_command_and_format(bt):
     answer = bt("--help")
     assert (answer.code, answer.err) == (0, "")
-    assert all(f"  {name} " in answer.out for name in ("sample", "ingest", "data", "quality", "replay"))
+    assert all(f"  {name} " in answer.out for name in ("sample", "ingest", "data", "quality", "replay", "runs"))
     told = re.sub(r"\s+", " ", bt("ingest", "--help").out)
     assert all(re.search(rf"\b{name}\b", told) for name in get_args(Format))
 
@@ -80,7 +80,7 @@ def test_later_options_are_not_accepted(bt):
     for option in ("--workers", "--html"):
         assert "No such option" in bt("replay", "run.toml", option, "2").err
     assert "No such option: --html" in bt("quality", "sample", "--html", "q.html").err
-    for command in ("sweep", "runs", "report", "diff", "audit", "batch", "live"):
+    for command in ("sweep", "report", "diff", "audit", "batch", "live"):
         assert f"No such command '{command}'" in bt(command, "x").err
 
 

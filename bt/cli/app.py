@@ -241,6 +241,23 @@ def replay(  # noqa: PLR0913 - a parameter an option
     return Job(run, as_json, quiet)
 
 
+@app.command(short_help="List the runs in a folder.")
+def runs(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs: output.dir.")],
+    everything: All = False,
+    as_json: AsJson = False,
+) -> Job:
+    """List the runs in a folder, the latest first: when, strategy, parameters, headline metrics and how they finished."""
+
+    def run(output: Output) -> int:
+        from bt.cli.catalog import show_runs
+
+        return show_runs(output, folder, everything=everything)
+
+    return Job(run, as_json)
+
+
 # ---------------------------------------------------------------------------------------------------------- running
 
 

@@ -1,11 +1,12 @@
 """What a run leaves: eleven tables, three documents, one folder that appears whole or not at all.
 
 The rooms: `tables` says what each table is, `writers` streams them to Parquet in bounded memory, `folder` makes the
-run's folder, or keeps the same in memory, and reads it back.
+run's folder, or keeps the same in memory, and reads it back; `catalog` lists the runs in a folder.
 """
 
 from __future__ import annotations
 
+from bt.results.catalog import CATALOG, Catalog, catalog
 from bt.results.folder import (
     MemoryResults,
     Results,
@@ -20,14 +21,17 @@ from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import OrdersWriter, TableWriter
 
 __all__ = [
+    "CATALOG",
     "MONEY",
     "ORDER",
     "SCHEMAS",
+    "Catalog",
     "MemoryResults",
     "OrdersWriter",
     "Results",
     "RunFolder",
     "TableWriter",
+    "catalog",
     "conform",
     "currency",
     "empty",

@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self
 
 import polars as pl
 
-from bt.errors import ResultsError, UsageError
+from bt.errors import DataError, ResultsError, UsageError
 from bt.results.tables import SCHEMAS, conform, in_order
 from bt.results.writers import TableSet
 
@@ -332,9 +332,22 @@ def open_documents(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     ------
     UsageError
         `path` is no run folder.
+    DataError
+        A document is missing or damaged.
     """
     folder = _checked(path)
-    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in DOCUMENTS}
+    return {name: _read_json(folder / f"{name}.json") for name in DOCUMENTS}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: it must be the JSON that a run leaves, was not ({cause}); replay again") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: it must be a JSON object, was {type(document).__name__}; replay again")
+    return document
 
 
 def is_run(path: Path) -> bool:

@@ -1,10 +1,12 @@
 """A run from its specification to its results.
 
-`result` is the `Run` object, `replaying` makes one, `dates` resolves its dates, `interrupt` minds Ctrl-C.
+`result` is the `Run` object, `replaying` makes one, `dates` resolves its dates, `interrupt` minds Ctrl-C,
+`opening` reads one back.
 """
 
 from bt.run.dates import check_dates, resolved
+from bt.run.opening import open_run
 from bt.run.replaying import Range, run_spec, session_range
 from bt.run.result import Run, summary_lines
 
-__all__ = ["Range", "Run", "check_dates", "resolved", "run_spec", "session_range", "summary_lines"]
+__all__ = ["Range", "Run", "check_dates", "open_run", "resolved", "run_spec", "session_range", "summary_lines"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from bt.coordinator import FinishReason
+from bt.errors import DataError
 from bt.metrics import Metrics
 
 
@@ -39,10 +40,14 @@ class Run:
     strategy_metrics: Mapping[str, Metrics]
     finish_reason: FinishReason
     stop_reason: str | None
-    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame] = field(compare=False, repr=False)
 
     def _table(self, name: str) -> pl.DataFrame:
-        table = self.tables[name]
+        table = self.tables.get(name)
+        if table is None:
+            raise DataError(
+                f"{self.path}: the table {name} must be there, was missing; the folder is damaged: replay again"
+            )
         return table.collect(engine="in-memory") if isinstance(table, pl.LazyFrame) else table
 
     @cached_property
