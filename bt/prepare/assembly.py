@@ -84,7 +84,7 @@ def prepared_session(
     """
     shown = {}
     for interval, columns in plan.shown.items():
-        over = computed.bars[interval]
+        over = computed.shown[interval]
         rows = _rows(over, number)
         named = dict.fromkeys((*columns, *(COARSE if interval > 1 else ())))
         found = {name: Column(over.frame[name].to_numpy()[rows]) for name in named}
@@ -95,23 +95,12 @@ def prepared_session(
         for wanted in plan.trailing:
             if interval in wanted.on:
                 found |= _trailing_columns(wanted, trailed[wanted.id], over.code[rows], over.end[rows])
-        shown[interval] = _at(
-            plan.ends(interval, session), PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
-        )
+        shown[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
     minutes = computed.bars[1]
     rows = _rows(minutes, number)
     traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in TRADED}
     bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
     return PreparedSession(session, bars, shown, closing)
-
-
-def _at(ends: IntArray | None, bars: PreparedBars) -> PreparedBars:
-    """The bars that end at one of the slot counts `ends`; None means all."""
-    if ends is None:
-        return bars
-    rows = np.flatnonzero(np.isin(bars.end, ends))
-    columns = {k: Column(c.values[rows], None if c.null is None else c.null[rows]) for k, c in bars.columns.items()}
-    return PreparedBars(bars.code[rows], bars.begin[rows], bars.end[rows], columns)
 
 
 def _trailing_columns(wanted: Wanted, trailed: Trailed, code: IntArray, end: IntArray) -> dict[str, Column]:

@@ -41,6 +41,29 @@ class Grouped:
     end: IntArray
     bins: Bins | None = None
     bin: IntArray | None = None
+    rows: IntArray | None = None
+    """Of bars picked from others: their rows there."""
+
+    def pick(self, rows: IntArray) -> Grouped:
+        """Some of the bars."""
+        return replace(
+            self, frame=self.frame[rows], code=self.code[rows], session=self.session[rows], group=self.group[rows],
+            begin=self.begin[rows], end=self.end[rows], bin=None if self.bin is None else self.bin[rows],
+            rows=rows if self.rows is None else self.rows[rows],
+        )  # fmt: skip
+
+
+def shown_bars(bars: Grouped, ends: Sequence[IntArray | None]) -> Grouped:
+    """The bars that end at one of the slot counts asked for in their session of the window; None asks for all."""
+    if all(e is None for e in ends):
+        return bars
+    picked = []
+    edges = np.searchsorted(bars.session, np.arange(len(ends) + 1))
+    for end, low, high in zip(ends, edges, edges[1:], strict=False):
+        asked = np.zeros(int(bars.end[low:high].max(initial=0)) + 1, dtype=bool)
+        asked[slice(None) if end is None else end[end < len(asked)]] = True
+        picked.append(low + np.flatnonzero(asked[bars.end[low:high]]))
+    return bars.pick(np.concatenate(picked))
 
 
 def grouped_minutes(minutes: Minutes) -> Grouped:
@@ -182,8 +205,10 @@ class Bars:
         """
         key = rows.interval, within
         if key not in self._joins:
-            own = rows.interval == self.bars.interval
-            self._joins[key] = Placed(self._place, None) if own else self._asof(rows, groups, minutes, within=within)
+            if rows.interval == self.bars.interval:
+                self._joins[key] = Placed(self._place if rows.rows is None else self._place[rows.rows], None)
+            else:
+                self._joins[key] = self._asof(rows, groups, minutes, within=within)
         return self._joins[key]
 
     def _asof(self, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Placed:
@@ -259,9 +284,4 @@ def _taken(values: Column, at: IntArray) -> Column:
 
 def without(bars: Grouped, drop: npt.NDArray[np.bool_]) -> Grouped:
     """The bars whose group is not marked in `drop`."""
-    keep = ~drop[bars.group]
-    return replace(
-        bars, frame=bars.frame.filter(pl.Series(keep)), code=bars.code[keep], session=bars.session[keep],
-        group=bars.group[keep], begin=bars.begin[keep], end=bars.end[keep],
-        bin=None if bars.bin is None else bars.bin[keep],
-    )  # fmt: skip
+    return bars.pick(np.flatnonzero(~drop[bars.group]))

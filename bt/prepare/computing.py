@@ -13,7 +13,7 @@ from bt.errors import DataError
 from bt.features import Feature, Pieces
 from bt.model import Column
 from bt.prepare.checks import check_feature
-from bt.prepare.columns import Bars, Grouped, Resampling, collect, grouped_minutes, without
+from bt.prepare.columns import Bars, Grouped, Resampling, collect, grouped_minutes, shown_bars, without
 from bt.prepare.plan import Plan
 from bt.prepare.window import Minutes
 
@@ -22,9 +22,11 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Computed:
-    """A window's bars by interval, the features each interval shows by column id, and the groups dropped, with why."""
+    """A window's bars by interval; those that are shown, with the features of each by column id; and the groups dropped,
+    with why."""
 
     bars: Mapping[int, Grouped]
+    shown: Mapping[int, Grouped]
     columns: Mapping[int, Mapping[str, Column]]
     failed: Mapping[int, str]
 
@@ -35,9 +37,10 @@ class Computed:
         some = next(iter(self.bars.values()))
         drop = np.zeros(max(int(some.group.max(initial=0)), *self.failed) + 1, dtype=bool)
         drop[list(self.failed)] = True
-        keep = {i: ~drop[b.group] for i, b in self.bars.items()}
+        keep = {i: ~drop[b.group] for i, b in self.shown.items()}
         columns = {i: {k: _kept(c, keep[i]) for k, c in made.items()} for i, made in self.columns.items()}
-        return Computed({i: without(b, drop) for i, b in self.bars.items()}, columns, self.failed)
+        bars, shown = ({i: without(b, drop) for i, b in some.items()} for some in (self.bars, self.shown))
+        return Computed(bars, shown, columns, self.failed)
 
 
 def _kept(values: Column, keep: npt.NDArray[np.bool_]) -> Column:
@@ -99,7 +102,8 @@ class Computer:
             values = _Values(values.columns | second.columns, values.failed | second.failed)
         over |= more
         self._tails = {i: o.tail() for i, o in over.items()}
-        return Computed(bars, self._shown(bars, over, values, minutes), values.failed)
+        shown = {i: shown_bars(bars[i], [self._plan.ends(i, s) for s in minutes.sessions]) for i in self._plan.shown}
+        return Computed(bars, shown, self._columns(shown, over, values, minutes), values.failed)
 
     def _over(self, bars: Grouped, minutes: Minutes) -> Bars:
         """One interval's bars in feature order, behind their warm-up; the features are checked the first time."""
@@ -115,17 +119,17 @@ class Computer:
                 check_feature(over, wanted, minutes.first)
         return over
 
-    def _shown(
-        self, bars: Mapping[int, Grouped], over: Mapping[int, Bars], values: _Values, minutes: Minutes
+    def _columns(
+        self, shown: Mapping[int, Grouped], over: Mapping[int, Bars], values: _Values, minutes: Minutes
     ) -> dict[int, dict[str, Column]]:
         """Each feature on the rows that show it: its own bars, or joined as-of onto others."""
         most = max(s.minutes for s in minutes.sessions)
-        made: dict[int, dict[str, Column]] = {i: {} for i in bars}
+        made: dict[int, dict[str, Column]] = {i: {} for i in shown}
         for wanted in self._plan.features:
             mine, found = over[wanted.feature.minutes], values.columns.get(wanted.id)
             within = wanted.feature.within == "session"
             for rows in wanted.on:
-                placed = mine.placed(bars[rows], minutes.groups, most, within=within)
+                placed = mine.placed(shown[rows], minutes.groups, most, within=within)
                 made[rows][wanted.id] = mine.shown(wanted.feature, found, placed)
         return made
 

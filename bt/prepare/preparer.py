@@ -137,7 +137,7 @@ class Preparer:
         with timer("quality"):
             quality = quality_frames(computed.bars, minutes)
             shown = computed.kept()
-            as_of = quality_columns(self._plan, shown.bars, minutes)
+            as_of = quality_columns(self._plan, shown.shown, minutes)
         with timer("features"):
             sessions = [
                 prepared_session(
