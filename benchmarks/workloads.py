@@ -71,8 +71,30 @@ class Trailing(Expression):
         return {"more": bt.trailing("avg", "volume", "10d", at="minute")}
 
 
+class Five(bt.Row):
+    f1: float | None
+    f2: float | None
+    f3: float | None
+    f4: float | None
+    f5: float | None
+
+
+class Timer:
+    """Five features, seen every 15 minutes."""
+
+    row = Five
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {f"f{k}": bt.sma("close", 10 * k) for k in range(1, 6)}
+
+    @bt.every("15m")
+    def look(self, rows: bt.Rows, book: bt.Book) -> None:
+        pass
+
+
 WORKLOADS: dict[str, tuple[type, dict[str, Any]]] = {
     "rows": (Rows, {}),
+    "timer": (Timer, {}),
     "cross": (Cross, {}),
     "sma": (Sma, {}),
     "intervals": (Cross, {"streams": {"intervals": ["5m", "15m", "30m", "1h", "1d"]}}),

@@ -6,6 +6,7 @@ fill; `equity_curve` and `excursions` work on whole columns at the session's end
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,20 +21,21 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The closes of a session. `rows` is (minutes, symbols): the row of each bar, -1 where there is none; `closes` the close of each
-    row in units; `prior` each symbol's last close before the session, 0 if none."""
+    """The closes of a session. `rows` is (symbols, minutes): the row of each bar, -1 where there is none, larger later; `units` gives the
+    closes of rows in units; `prior` each symbol's last close before the session, 0 if none."""
 
     rows: npt.NDArray[np.int32]
-    units: IntArray
+    units: Callable[[IntArray], IntArray]
     prior: IntArray
 
     def closes(self, codes: list[int]) -> IntArray:
         """(codes, minutes): the last close known at each minute's end, units."""
-        last = np.maximum.accumulate(self.rows[:, codes].T, axis=1)
+        last = np.maximum.accumulate(self.rows[codes], axis=1)
+        made = np.repeat(self.prior[codes][:, None], last.shape[1], axis=1)
         known = last >= 0
-        if not len(self.units):
-            return np.where(known, 0, self.prior[codes][:, None])
-        return np.where(known, self.units[last], self.prior[codes][:, None])
+        if known.any():
+            made[known] = self.units(last[known].astype(np.int64))
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,9 @@ def marks(closes: list[float | None], prior: float = 0.0) -> Marks:
     """One symbol's closes by minute (None: no bar); the second symbol never trades."""
     present = [c for c in closes if c is not None]
     number = iter(range(len(present)))
-    rows = np.array([[-1 if c is None else next(number), -1] for c in closes], dtype=np.int32)
-    return Marks(rows, np.array([round(c * UNIT) for c in present], dtype=np.int64), np.array([round(prior * UNIT), 0]))
+    rows = np.array([[-1 if c is None else next(number) for c in closes], [-1] * len(closes)], dtype=np.int32)
+    units = np.array([round(c * UNIT) for c in present], dtype=np.int64)
+    return Marks(rows, lambda some: units[some], np.array([round(prior * UNIT), 0]))
 
 
 def test_reducing_keeps_the_average_price():

@@ -18,9 +18,9 @@ ClosePrice = Callable[[int], tuple[int, int] | None]
 
 
 def match(
-    account: Account, rows: npt.NDArray[np.int32], opens: npt.NDArray[np.float64], opened: int, slot: int
+    account: Account, rows: npt.NDArray[np.int32], open_of: Callable[[int], float], opened: int, slot: int
 ) -> list[FillRecord]:
-    """Fill what meets a bar that opens at `opened` in minute `slot`; `rows` gives each symbol's bar, -1 for none.
+    """Fill what meets a bar that opens at `opened` in minute `slot`; `rows` gives each symbol's bar, -1 for none, `open_of` its open.
 
     Returns the fills in the order in which they happened; all are booked.
     """
@@ -44,7 +44,7 @@ def match(
             if order.type == "target":
                 account.end(order, "cancelled", "at_target")
             continue
-        fills.append(_fill(account, order, shares, to_units(float(opens[row])), time=opened, slot=slot))
+        fills.append(_fill(account, order, shares, to_units(open_of(row)), time=opened, slot=slot))
     return fills
 
 

@@ -104,10 +104,10 @@ class Engine:
         except StrategyRaised as error:
             self.raised = error
         played, stopped = self._played, self.stopped()
-        marks = Marks(stage.index, stage.closes, prior)
+        marks = Marks(stage.market.rows, stage.market.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
-        volume = stage.volume([f for p in self.players for f in p.account.output.fills])
-        bars = stage.tape.start[played + 1]
+        volume = stage.market.volume([f for p in self.players for f in p.account.output.fills])
+        bars = sum(stage.market.count[:played])
         return SessionOutcome(session, players, bars, self._iterations, played, stopped, volume)
 
     def stopped(self) -> str | None:
@@ -124,7 +124,7 @@ class Engine:
     def _live(self, stage: Stage, clock: Clock, *, last: bool, at_end: str) -> None:
         """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""
         session, market = stage.session, self.market
-        empty = len(stage.tape.code) == 0  # a session without any bar is not shown
+        empty = not any(stage.market.count)  # a session without any bar is not shown
         for player in self.players:
             if not empty:
                 self._call(player, "on_session_start", hours(session))
@@ -142,7 +142,7 @@ class Engine:
         """Step through the session's moments, as far as the run goes."""
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
-        start, books = stage.tape.start, [p.book for p in self.players]
+        count, books = stage.market.count, [p.book for p in self.players]
         known = 0  # minutes whose closes the market has
         for step in stage.steps:
             end = self._played = step.end
@@ -153,7 +153,7 @@ class Engine:
                 if stop.is_set():
                     break
                 continue
-            if waiting and step.minute and start[end] < start[end + 1]:
+            if waiting and step.minute and count[end - 1]:
                 self._advance(stage, known, end - 1)
                 known = end - 1
                 self._match(stage, clock, end)
@@ -171,28 +171,24 @@ class Engine:
         self._advance(stage, known, self._played)
 
     def _match(self, stage: Stage, clock: Clock, end: int) -> None:
-        opened = stage.times[end - 1]
+        opened = int(stage.market.times[end - 1])
         clock.advance(opened)
         self.market.now, self.market.elapsed = opened, end - 1
         for player in self.players:
             account = player.account
             if account.waiting:
-                fills = match(account, stage.index[end - 1], stage.opens, opened, end - 1)
+                fills = match(account, stage.market.rows[:, end - 1], stage.market.open_of, opened, end - 1)
                 account.decide_at(opened + MINUTE)
                 self._tell_fills(player, fills)
 
     def _advance(self, stage: Stage, known: int, end: int) -> None:
         """The closes of the minutes after the `known`-th, up to the `end`-th, become the last ones known."""
         market = self.market
-        a, b = stage.tape.start[known + 1], stage.tape.start[end + 1]
-        if a < b:
-            here = stage.tape.code[a:b]
-            market.last[here] = stage.closes[a:b]  # a symbol's rows are in time order: its last one stays
-            market.last_end[here] = stage.ends[a:b]
-            if end - known == 1:
-                market.seen[here] += 1
-            else:
-                market.seen += np.bincount(here, minlength=len(market.seen))
+        if known < end and any(stage.market.count[known:end]):
+            code, rows, count = stage.market.between(known, end)
+            market.last[code] = stage.market.closes(rows)
+            market.last_end[code] = stage.market.ends(rows)
+            market.seen[code] += count
             market.version += 1
 
     def _show(self, player: Player, show: Show, step: Step, timers: Sequence[Callback]) -> None:
@@ -227,14 +223,14 @@ class Engine:
         for player in self.players:
             account = player.account
             account.decide_at(stage.session.close)
-            self._tell_fills(player, close_exits(account, stage.close_price))
+            self._tell_fills(player, close_exits(account, stage.market.close_price))
             account.expire()
             self._tell(player)
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
                 account.expire()
             if last and at_end == "close":
-                self._tell_fills(player, close_all(account, stage.close_price))
+                self._tell_fills(player, close_all(account, stage.market.close_price))
             self._tell(player)
             account.expire()  # day orders given on being told of it come after the close too; they are told next
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bt.book import FillRecord
 from bt.engine.players import Player
 from bt.execution import to_units, units
-from bt.model import PreparedSession, Session, slot_times
+from bt.model import PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE
 from bt.section import CrossFeed
@@ -54,56 +54,93 @@ class Show:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One session's bars, set up for the minute loop.
+class Market:
+    """Every minute bar of a session as fills and marks need it, in canonical order (symbol, slot).
 
-    `tape` holds every minute bar, `index` (minutes, symbols) the row of each in it, -1 where there is none.
+    `rows` (symbols, minutes) holds the bar of each symbol and minute, -1 where there is none: a symbol's later bars have
+    larger numbers. `count` is how many bars end with each minute.
     """
 
     session: Session
-    times: list[int]
-    tape: Tape
+    bars: PreparedBars
+    times: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
+    count: list[int]
+    closing: Mapping[int, float]
+
+    @staticmethod
+    def of(prepared: PreparedSession, symbols: int) -> Market:
+        """The bars of a prepared session."""
+        session, bars = prepared.session, prepared.minutes
+        rows = np.full(symbols * session.minutes, -1, dtype=np.int32)
+        rows[bars.code * np.int64(session.minutes) + bars.begin] = np.arange(len(bars.code), dtype=np.int32)
+        count = np.bincount(bars.begin, minlength=session.minutes).tolist()
+        return Market(
+            session, bars, slot_times(session), rows.reshape(symbols, session.minutes), count, prepared.closing
+        )
+
+    def between(
+        self, known: int, end: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had."""
+        block = self.rows[:, known:end]
+        if end - known == 1:
+            block = block[:, 0]
+            code = np.flatnonzero(block >= 0)
+            return code, block[code].astype(np.int64), np.ones(len(code), dtype=np.int64)
+        last = block.max(axis=1)
+        code = np.flatnonzero(last >= 0)
+        return code, last[code].astype(np.int64), np.count_nonzero(block[code] >= 0, axis=1)
+
+    def open_of(self, row: int) -> float:
+        """The open of a bar."""
+        return float(self.bars.columns["open"].values[row])
+
+    def closes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The closes of some bars, units."""
+        return units(self.bars.columns["close"].values[rows])
+
+    def ends(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The ends of some bars, UTC microseconds."""
+        return np.asarray(self.times[self.bars.begin[rows]] + MINUTE)
+
+    def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
+        """The volume of each bar at whose open there was a fill, by (slot, code)."""
+        at = sorted({(f.slot, f.code) for f in fills if f.time != self.session.close})
+        values = self.bars.columns["volume"].values
+        return {(slot, code): float(values[self.rows[code, slot]]) for slot, code in at}
+
+    def close_price(self, code: int) -> tuple[int, int] | None:
+        """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
+        row = int(self.rows[code].max(initial=-1))
+        if row < 0:
+            return None
+        if code in self.closing:
+            return to_units(self.closing[code]), 0
+        one = np.array([row])
+        return int(self.closes(one)[0]), (self.session.close - int(self.ends(one)[0])) // MINUTE
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One session, set up for the minute loop."""
+
+    session: Session
+    market: Market
     steps: list[Step]
-    opens: npt.NDArray[np.float64]
-    closes: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int32]
     shows: Sequence[Show]
-    closing: dict[int, float]
 
     @staticmethod
     def of(
         prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo
     ) -> Stage:
-        """Sort every interval into playback order and make the feeds."""
-        session = prepared.session
-        times = slot_times(session)
-        tape = Tape.of(session, prepared.minutes)
-        index = np.full((session.minutes, len(names)), -1, dtype=np.int32)
-        index[tape.begin, tape.code] = np.arange(len(tape.code), dtype=np.int32)
-        showing = _Showing(prepared, names, zone, times, tape)
+        """Sort every interval that is shown into playback order and make the feeds."""
+        market = Market.of(prepared, len(names))
+        showing = _Showing(prepared, names, zone, market)
         shows = [showing.to(player) for player in players]
-        return Stage(
-            session, times.tolist(), tape, _steps(session, [tape, *showing.tapes.values()], players, zone), tape.take("open").values,
-            units(tape.take("close").values), times[tape.begin] + MINUTE, index, shows, dict(prepared.closing),
-        )  # fmt: skip
-
-    def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
-        """The volume of each bar at whose open there was a fill, by (slot, code)."""
-        at = sorted({(f.slot, f.code) for f in fills if f.time != self.session.close})
-        values = self.tape.columns["volume"].values
-        return {key: float(values[self.tape.order[self.index[key]]]) for key in at}
-
-    def close_price(self, code: int) -> tuple[int, int] | None:
-        """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
-        present = np.flatnonzero(self.index[:, code] >= 0)
-        if not len(present):
-            return None
-        if code in self.closing:
-            return to_units(self.closing[code]), 0
-        slot = int(present[-1])
-        stale = (self.session.close - self.times[slot] - MINUTE) // MINUTE
-        return int(self.closes[self.index[slot, code]]), int(stale)
+        ends = {end + 1 for end, count in enumerate(market.count) if count}
+        ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
+        return Stage(prepared.session, market, _steps(prepared.session, ends, players, zone), shows)
 
 
 BARE = RowType(object, 1, "1m", ())
@@ -114,12 +151,12 @@ class _Showing:
     """Makes what strategies are shown; what is equal for two of them is made once."""
 
     def __init__(
-        self, prepared: PreparedSession, names: npt.NDArray[np.object_], zone: ZoneInfo, times: npt.NDArray[np.int64], tape: Tape
-    ) -> None:  # fmt: skip
+        self, prepared: PreparedSession, names: npt.NDArray[np.object_], zone: ZoneInfo, market: Market
+    ) -> None:
         self._members = prepared.members
         self.tapes = {interval: Tape.of(prepared.session, bars) for interval, bars in prepared.shown.items()}
-        self._bare = tape
-        self._names, self._zone, self._times = names, zone, times
+        self._session, self._minutes = prepared.session, prepared.minutes
+        self._names, self._zone, self._times = names, zone, market.times
         self._feeds: dict[Any, Feed] = {}
         self._cross: dict[Any, CrossFeed] = {}
 
@@ -146,17 +183,16 @@ class _Showing:
             if len(codes) < len(self._names):
                 visible = np.zeros(len(self._names), dtype=bool)
                 visible[codes] = True
-            tape = self._bare if row is BARE else self.tapes[row.interval]
+            tape = Tape.of(self._session, self._minutes) if row is BARE else self.tapes[row.interval]
             self._feeds[key] = feed(
                 tape, row, ids, names=self._names, zone=self._zone, times=self._times, visible=visible
             )
         return self._feeds[key]
 
 
-def _steps(session: Session, tapes: Sequence[Tape], players: Sequence[Player], zone: ZoneInfo) -> list[Step]:
-    """Every moment at which a minute bar or a shown bar ends or a timer goes off, in order."""
+def _steps(session: Session, ends: set[int], players: Sequence[Player], zone: ZoneInfo) -> list[Step]:
+    """Every moment at which a bar ends (`ends` minutes are over) or a timer goes off, in order."""
     times = slot_times(session)
-    ends = {end for tape in tapes for end in np.flatnonzero(np.diff(tape.start)).tolist()}
     moments: dict[tuple[int, bool], dict[int, list[Callback]]] = {
         (int(times[end - 1]) + MINUTE, True): {} for end in ends
     }
