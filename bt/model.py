@@ -89,6 +89,9 @@ class PreparedSession:
         A symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
     members : array or None
         Codes of the session's universe, sorted; None when every symbol is a member.
+    usual : int32 array (minutes, symbols) or None
+        Twice the minutes that each symbol usually has by the end of each minute, 0 where not known (`bt.completeness`); None
+        where nothing asks for completeness.
     """
 
     session: Session
@@ -96,6 +99,7 @@ class PreparedSession:
     shown: Mapping[int, PreparedBars]
     closing: Mapping[int, float] = field(default_factory=dict)
     members: Int64Array | None = None
+    usual: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -252,9 +256,11 @@ class IndicatorSpec:
 
 @dataclass(frozen=True, slots=True)
 class QualitySpec:
-    """Entries are refused while quality as of now is below `minimum` percent, once `after_minutes` have passed."""
+    """Entries are refused while quality (or completeness) as of now is below `minimum` percent, once `after_minutes` have
+    passed."""
 
     minimum: float = 0.0
+    gate: Literal["quality", "completeness"] = "quality"
     after_minutes: int = 30
 
 

@@ -78,8 +78,9 @@ def load_bars(
         made_plan, ids = plan([declared], (), store.extra_columns)
         span = session_range(time, store, *spec.session.dates)
         source = Preparer(
-            spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
-        )
+            spec, replace(made_plan, judged=False),
+            store=store, time=time, schedule=span.schedule, first=span.first, last=span.last,
+        )  # fmt: skip
         source.start()
         found: dict[str, list[pl.DataFrame]] = {label: [] for label in intervals}
         for window in source.windows():

@@ -14,7 +14,7 @@ import pytest
 
 from bt.config import from_mapping, load, parse_set, spec_hash, to_dict
 from bt.errors import ConfigError
-from bt.model import ExecutionSpec, IndicatorSpec, RunSpec
+from bt.model import ExecutionSpec, IndicatorSpec, QualitySpec, RunSpec
 
 SMALL = """\
 [data]
@@ -103,6 +103,7 @@ def test_every_key_of_this_issue(folder: Path) -> None:
         min_sessions = 3
         [quality]
         minimum = 90
+        gate = "completeness"
         after_minutes = 0
         [execution]
         fill = "next_open"
@@ -132,6 +133,7 @@ def test_every_key_of_this_issue(folder: Path) -> None:
     assert spec.intervals == ("5m", "1h", "1d")
     assert spec.indicators == {"adv": IndicatorSpec("avg", "close*volume", "2w", "minute", 3)}
     assert [(s.name, s.cash, s.params) for s in spec.strategies] == [("a", 5000.0, {"fast": 2}), ("b", None, {})]
+    assert spec.quality == QualitySpec(90.0, "completeness", 0)
     assert spec.strategies[1].use == "package.module:Other"
     assert spec.output_dir == str(folder.parent / "out")
     assert isinstance(spec.session.speed, float)
@@ -237,7 +239,13 @@ def test_set_that_is_none(text: str) -> None:
             4,
             ["quality.minimum must be a percentage from 0 to 100"],
         ),
-        ("[session]", '[quality]\ngate = "completeness"\n[session]', 4, ["quality.gate must be a known key"]),
+        ("[session]", '[quality]\ngates = "completeness"\n[session]', 4, ["quality.gates must be a known key"]),
+        (
+            "[session]",
+            '[quality]\ngate = "coverage"\n[session]',
+            4,
+            ["quality.gate must be 'quality' or 'completeness', was 'coverage'"],
+        ),
         ("[session]", "[run]\ntolerate_failed = 2\n[session]", 4, ["run.tolerate_failed must be a fraction"]),
         ("[session]", "[run]\nseed = -1\n[session]", 4, ["run.seed must be a whole number >= 0"]),
         ("[session]", "[run]\nname = 3\n[session]", 4, ["run.name must be text, was 3; write it in quotes"]),

@@ -139,12 +139,16 @@ class Account:
         self.pending.append(replace(self.told(order, "rejected", reason), level=None))
 
     def gated(self, code: int) -> bool:
-        """Whether quality as of now forbids entries in a symbol."""
+        """Whether quality or completeness as of now forbids entries in a symbol; what is not known forbids nothing."""
         gate, market = self.quality, self.market
         if gate.minimum <= 0 or market.elapsed == 0 or market.elapsed < gate.after_minutes:
             return False
         present = int(market.seen[code] - market.seen_at_open[code])
-        return 100.0 * present / market.elapsed < gate.minimum
+        if gate.gate == "quality":
+            return 100.0 * present / market.elapsed < gate.minimum
+        assert market.usual is not None
+        twice = int(market.usual[market.elapsed - 1, code])
+        return twice > 0 and 200.0 * present / twice < gate.minimum
 
     def admit(self, order: LiveOrder, change: int) -> None:
         """Check an order that would change the position by `change`, and make it live, cut or rejected."""
@@ -155,7 +159,7 @@ class Account:
         opening = abs(after) if crosses else max(0, abs(after) - abs(position))
         refused = ""
         if opening and self.gated(code):
-            refused = "quality"
+            refused = self.quality.gate
         elif opening and self.leverage[0]:
             order.need = opening * int(self.market.last[code])
             up, down = self.power()

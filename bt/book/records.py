@@ -20,6 +20,7 @@ class Market:
 
     `last` is each symbol's last close shown in units (0: none yet), `last_end` the end of that bar
     (UTC us), `seen` counts its bars shown since the start of the run, `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
+    `usual` is the session's, as `PreparedSession` has it.
     """
 
     symbols: tuple[str, ...]
@@ -33,6 +34,7 @@ class Market:
     now: int = 0
     elapsed: int = 0
     version: int = 0
+    usual: npt.NDArray[np.int32] | None = None
 
     @staticmethod
     def of(symbols: tuple[str, ...]) -> Market:

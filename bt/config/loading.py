@@ -30,6 +30,8 @@ from bt.model import (
 NOT_KEYS = frozenset({"BT_CACHE"})
 """``BT_`` variables that are no configuration."""
 
+_ROW_FIELDS = ("close_time", "session", "minute", "minutes_left", "quality", "completeness", "interval", "local_time")
+
 
 def _absolute(parts: Parts, value: str, base: Path) -> str:
     """One path made absolute; words that are no path stay."""
@@ -231,7 +233,7 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
     if isinstance(start, date) and isinstance(end, date) and start > end:
         must = f"on or before session.end {end}"
         origin.fail(("session", "start"), must, Words(start), "both are included")
-    taken = {*FILE_COLUMNS, "close_time", "session", "minute", "minutes_left", "quality", "interval", "local_time"}
+    taken = {*FILE_COLUMNS, *_ROW_FIELDS}
     for name in root.indicators:
         if not name.isidentifier() or name in taken:
             origin.fail(("indicators", name), "named as a new field of a row", name, "letters, digits and _ only")

@@ -169,6 +169,7 @@ class _Indicator(Table):
 
 class _Quality(Table):
     minimum: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, description="a percentage from 0 to 100")] = 0.0
+    gate: Literal["quality", "completeness"] = "quality"
     after_minutes: _Whole = 30
 
 

@@ -93,7 +93,7 @@ class Engine:
         session, market = prepared.session, self.market
         clock = Clock(session.open, session.close)
         market.session, market.number, market.now, market.elapsed = session, number, session.open, 0
-        market.seen_at_open = market.seen.copy()
+        market.seen_at_open, market.usual = market.seen.copy(), prepared.usual
         prior = market.last.copy()
         for player in self.players:
             player.account.begin()

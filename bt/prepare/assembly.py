@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bt.completeness import completeness
 from bt.indicators import Trailed
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.columns import Grouped
 from bt.prepare.computing import Computed
 from bt.prepare.plan import TRADED, Plan, Wanted
+from bt.prepare.presence import Usual
 from bt.prepare.window import Minutes
 from bt.quality import Grid, quality
 from bt.schema import MINUTE
@@ -37,9 +39,17 @@ def _grid(sessions: Sequence[Session], over: Grouped) -> Grid:
     return Grid(times, times + MINUTE, np.ones(len(times), dtype=np.int64), offset)
 
 
-def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes) -> list[pl.DataFrame]:
-    """Quality of every symbol and interval (in minutes), a frame per session of the window; see `bt.quality.quality`."""
+def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes, usual: Sequence[Usual]) -> list[pl.DataFrame]:
+    """Quality of every symbol and interval (in minutes), a frame per session of the window; see `bt.quality.quality`.
+
+    Completeness is of the minutes, whatever the interval; `usual` is what it is measured against, by session.
+    """
     frames = []
+    present = np.bincount(minutes.group, minlength=minutes.groups)
+    whole = completeness(present, np.concatenate([u.whole for u in usual]))
+    values = pl.Series("completeness", whole.values)
+    if whole.null is not None:
+        values = values.to_frame().select(pl.when(pl.Series(~whole.null)).then("completeness")).to_series()
     for interval, over in bars.items():
         grid = _grid(minutes.sessions, over)
         session, code, unit = over.session, over.code, over.begin
@@ -49,21 +59,20 @@ def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes) -> list[pl.Dat
             whole = over.frame["n_obs"].to_numpy() == over.bins.expected[over.bin]
             session, code, unit = session[whole], code[whole], over.bin[whole]
         made = quality(session, code, unit, minutes.symbols, grid)
-        frames.append(made.with_columns(pl.lit(interval, dtype=pl.Int64).alias("interval")))
+        frames.append(made.with_columns(pl.lit(interval, dtype=pl.Int64).alias("interval"), values))
     per = minutes.symbols
     return [pl.concat([f.slice(i * per, per) for f in frames]).drop("session") for i in range(len(minutes.sessions))]
 
 
-def quality_columns(plan: Plan, bars: Mapping[int, Grouped], minutes: Minutes) -> dict[int, Column]:
-    """Quality as of each row's end, for the intervals that show it."""
+def present_so_far(plan: Plan, bars: Mapping[int, Grouped], minutes: Minutes) -> dict[int, IntArray]:
+    """The symbol's minutes of the session up to each row's end, for the intervals that show quality or completeness."""
     made = {}
     stride = max(s.minutes for s in minutes.sessions) + 1
     key = minutes.group * stride + minutes.slot
-    for interval in plan.quality_on:
+    for interval in plan.quality_on | plan.completeness_on:
         over = bars[interval]
         first = np.searchsorted(key, over.group * stride)
-        present = np.searchsorted(key, over.group * stride + over.end) - first
-        made[interval] = Column(np.divide(100.0 * present, over.end))
+        made[interval] = np.searchsorted(key, over.group * stride + over.end) - first
     return made
 
 
@@ -73,15 +82,17 @@ def prepared_session(
     session: Session,
     number: int,
     *,
-    as_of: Mapping[int, Column],
+    present: Mapping[int, IntArray],
+    usual: Usual | None,
     trailed: Mapping[str, Trailed],
     closing: Mapping[int, float],
 ) -> PreparedSession:
     """The window's session `number`: its minute bars, and the bars of every interval shown, with their columns.
 
-    `as_of` is quality by interval for the whole window, `trailed` the indicators of this session, `closing` the price of
-    each symbol's row stamped at the close.
+    `present` is `present_so_far` of the whole window, `usual` and `trailed` the past minutes and indicators of this session,
+    `closing` the price of each symbol's row stamped at the close.
     """
+    by_minute = None if usual is None else usual.by_minute
     shown = {}
     for interval, columns in plan.shown.items():
         over = computed.shown[interval]
@@ -90,8 +101,11 @@ def prepared_session(
         found = {name: Column(over.frame[name].to_numpy()[rows]) for name in named}
         for id_, values in computed.columns[interval].items():
             found[id_] = Column(values.values[rows], None if values.null is None else values.null[rows])
-        if interval in as_of:
-            found["quality"] = Column(as_of[interval].values[rows])
+        if interval in plan.quality_on:
+            found["quality"] = Column(np.divide(100.0 * present[interval][rows], over.end[rows]))
+        if interval in plan.completeness_on and by_minute is not None:
+            twice = by_minute[over.end[rows] - 1, over.code[rows]]
+            found["completeness"] = completeness(present[interval][rows], twice)
         for wanted in plan.trailing:
             if interval in wanted.on:
                 found |= _trailing_columns(wanted, trailed[wanted.id], over.code[rows], over.end[rows])
@@ -100,7 +114,7 @@ def prepared_session(
     rows = _rows(minutes, number)
     traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in TRADED}
     bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
-    return PreparedSession(session, bars, shown, closing)
+    return PreparedSession(session, bars, shown, closing, usual=by_minute)
 
 
 def _trailing_columns(wanted: Wanted, trailed: Trailed, code: IntArray, end: IntArray) -> dict[str, Column]:

@@ -35,6 +35,7 @@ class Plan:
 
     `read` are the bar columns to load. `features` are over bars, `trailing` over past sessions. `shown` are the intervals
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
+    `judged` says whether the quality of sessions is asked for.
     `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     """
 
@@ -44,7 +45,9 @@ class Plan:
     shown: Mapping[int, tuple[str, ...]]
     intervals: Mapping[int, tuple[str, ...]]
     quality_on: frozenset[int]
+    completeness_on: frozenset[int] = frozenset()
     labels: Mapping[int, str] = field(default_factory=dict)
+    judged: bool = True
     timers: Mapping[int, tuple[Timer, ...]] = field(default_factory=dict)
     zone: str = "UTC"
 
@@ -100,7 +103,8 @@ def plan(
         A row type shows a column that the data lacks or that coarser bars do not have.
     """
     made: dict[object, Wanted] = {}
-    read, quality_on = set(TRADED), set()
+    read = set(TRADED)
+    showing: dict[str, set[int]] = {"quality": set(), "completeness": set()}
     shown: dict[int, set[str]] = {}
     labels = {interval_minutes(s): s for s in streams}
     ids: list[list[dict[str, str]]] = []
@@ -110,8 +114,9 @@ def plan(
             labels[row.interval] = row.label
             columns = shown.setdefault(row.interval, set())
             ids[-1].append(_row(declared, row, made, columns, available))
-            if any(f.source == "quality" for f in row.fields):
-                quality_on.add(row.interval)
+            for item in row.fields:
+                if item.source in showing:
+                    showing[item.source].add(row.interval)
     wanted = list(made.values())
     intervals: dict[int, set[str]] = {interval_minutes(s): set() for s in streams}
     for interval, columns in shown.items():
@@ -130,7 +135,8 @@ def plan(
         trailing=tuple(w for w in wanted if w.feature.kind == "trailing"),
         shown={k: _ordered(v) for k, v in shown.items()},
         intervals=coarse,
-        quality_on=frozenset(quality_on),
+        quality_on=frozenset(showing["quality"]),
+        completeness_on=frozenset(showing["completeness"]),
         labels=labels,
         timers=_timers(declarations),
         zone=zone,
@@ -187,6 +193,6 @@ def _row(
             id_ = f"f{len(made)}" if known is None else known.id
             made[feature.key] = Wanted(id_, feature, on)
             found[item.name] = id_ if name == item.name else f"{id_}_sessions"
-        elif item.source in ("coarse", "quality"):
+        elif item.source in ("coarse", "quality", "completeness"):
             found[item.name] = item.name
     return found

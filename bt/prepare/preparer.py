@@ -13,11 +13,12 @@ import polars as pl
 
 from bt.guards import report
 from bt.model import PreparedSession, RunSpec, Schedule
-from bt.prepare.assembly import prepared_session, quality_columns, quality_frames
+from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import Plan
+from bt.prepare.presence import MinutePresence, Presence, SessionPresence
 from bt.prepare.window import Loaded, Loader
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
@@ -77,17 +78,31 @@ class Preparer:
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
         read = plan.read
         self._loader = Loader(store, time, schedule, read)
+        cache = DailyCache(store, time.identity)
+        self._presence = self._presences(cache)
         self._trailing = Trailing(
             {w.id: w.feature for w in plan.trailing},
             store=store,
             loader=self._loader,
             schedule=schedule,
             scale=self._scale,
-            cache=DailyCache(store, time.identity),
+            cache=cache,
             chunk=spec.session.prefetch_days,
         )
         self._computer = Computer(plan, self._scale, {}, isolate=True)
         self.history_seconds: dict[str, float] = {}
+
+    def _presences(self, cache: DailyCache) -> Presence | None:
+        """Past minutes one by one only where rows or a gate ask for completeness; none where nobody does."""
+        symbols, chunk, gate = len(self._store.symbols), self._spec.session.prefetch_days, self._spec.quality
+        if self._plan.completeness_on or (gate.gate == "completeness" and gate.minimum > 0):
+            return MinutePresence(symbols, loader=self._loader, chunk=chunk)
+        if not self._plan.judged:
+            return None
+        return SessionPresence(
+            self._schedule, symbols,
+            loader=self._loader, cache=cache, first=self._first, last=self._last, chunk=chunk,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Bring history up to the first session's open: trailing windows, then warm-up bars."""
@@ -98,6 +113,9 @@ class Preparer:
             check_stamps(few, self._spec.data.bars)
         with timer("indicators"):
             self._trailing.start(self._first)
+        with timer("quality"):
+            if self._presence is not None:
+                self._presence.start(self._first)
         with timer("history_load"):
             if self._plan.features:
                 tails = warm_up(self._plan, self._loader, self._store, self._schedule, self._first)
@@ -135,14 +153,15 @@ class Preparer:
             trailed = self._trailing.add(minutes)
         numbers = range(len(minutes.sessions))
         with timer("quality"):
-            quality = quality_frames(computed.bars, minutes)
+            usual = None if self._presence is None else self._presence.add(minutes)
+            quality = quality_frames(computed.bars, minutes, usual) if self._plan.judged and usual else []
             shown = computed.kept()
-            as_of = quality_columns(self._plan, shown.shown, minutes)
+            present = present_so_far(self._plan, shown.shown, minutes)
         with timer("features"):
             sessions = [
                 prepared_session(
                     self._plan, shown, minutes.sessions[i], i,
-                    as_of=as_of, trailed=trailed[i], closing=self._closing(loaded, i),
+                    present=present, usual=usual[i] if usual else None, trailed=trailed[i], closing=self._closing(loaded, i),
                 )
                 for i in numbers
             ]  # fmt: skip

@@ -47,7 +47,7 @@ SCHEMAS: dict[str, pl.Schema] = {
         },
         "quality": {
             "session": pl.Date(), "symbol": _TEXT, "interval": _TEXT, "present": _WHOLE, "expected": _WHOLE,
-            "quality": _NUMBER, "longest_gap_start": TIME, "longest_gap_minutes": _WHOLE, "gaps": GAPS,
+            "quality": _NUMBER, "completeness": _NUMBER, "longest_gap_start": TIME, "longest_gap_minutes": _WHOLE, "gaps": GAPS,
         },
         "guards": {
             "session": pl.Date(), "symbol": _TEXT, "reason": _TEXT, "rows": _WHOLE, "first_time": TIME,

@@ -44,6 +44,7 @@ TAKEN = frozenset(
         *COARSE_ONLY,
         "symbol",
         "quality",
+        "completeness",
         "code",
         "fresh",
         "position",
@@ -64,7 +65,7 @@ class RowField:
     """One field of a row type: where it comes from and what it becomes."""
 
     name: str
-    source: Literal["symbol", "constant", "bar", "coarse", "quality", "feature"]
+    source: Literal["symbol", "constant", "bar", "coarse", "quality", "completeness", "feature"]
     type: str
     optional: bool
 
@@ -167,14 +168,23 @@ def _read_field(name: str, hint: Any, interval: int, features: Mapping[str, Feat
         source, allowed = "constant", CONSTANTS[name]
     elif name in (*BAR_COLUMNS, *OPTIONAL_COLUMNS):
         source = "bar"
-    elif name == "quality":
-        source, allowed = "quality", ("float",)
+    elif name in ("quality", "completeness"):
+        source, allowed = name, ("float",)
     elif name in COARSE_ONLY:
         if interval == 1:
             raise StrategyError(f'{at} needs a coarser bar; set interval = "5m" (or another) on the class')
         source, allowed = "coarse", ("str",) if name == "closed_by" else ("int",)
     else:
-        known = ["symbol", *CONSTANTS, *BAR_COLUMNS, *OPTIONAL_COLUMNS, "quality", *COARSE_ONLY, *features]
+        known = [
+            "symbol",
+            *CONSTANTS,
+            *BAR_COLUMNS,
+            *OPTIONAL_COLUMNS,
+            "quality",
+            "completeness",
+            *COARSE_ONLY,
+            *features,
+        ]
         hint_text = nearest(name, known) or "declare it in features() or [indicators]"
         raise StrategyError(f"{at} must be a bar column, a feature or an indicator; {hint_text}")
     if kind not in allowed:

@@ -57,7 +57,7 @@ class Backtest:
         self.zone = ZoneInfo(zone)
         self.strategies = list(strategies)
         names = {s for by_symbol in found.accepted.values() for s in by_symbol} | {r[1] for r in found.rows}
-        self.present = Present(sorted(symbols if symbols is not None else names))
+        self.present = Present(sorted(symbols if symbols is not None else names), history=self.history)
         self.books = [
             Book(
                 s.name,
@@ -66,6 +66,7 @@ class Backtest:
                 tif=self.execution.time_in_force,
                 leverage=account.leverage,
                 minimum=gate.minimum,
+                gate=gate.gate,
                 after_minutes=gate.after_minutes,
             )
             for s in self.strategies

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from oracle.account import UNIT, Ledger, Order, money, whole
+from oracle.bins import completeness
 from oracle.features import as_decimal
-from oracle.market import Bar, Day, instant
+from oracle.market import Bar, Day, History, instant
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Present:
     today: dict[str, Bar] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     pool: frozenset[str] = frozenset()
+    history: History | None = None
 
     def __post_init__(self) -> None:
         self.pool = frozenset(self.symbols)
@@ -37,6 +39,14 @@ class Present:
     def quality(self, symbol: str) -> Fraction:
         """Percent of the minutes closed so far in which the symbol has a bar; 100 before the first has closed."""
         return Fraction(100 * self.rows.get(symbol, 0), self.elapsed) if self.elapsed else Fraction(100)
+
+    def completeness(self, symbol: str) -> float | None:
+        """Percent of what the symbol usually has of the minutes closed so far; None where that cannot be said."""
+        assert self.day is not None
+        assert self.history is not None
+        if not self.elapsed:
+            return None
+        return completeness(self.history.days, self.history.bars, symbol, self.day.name, self.elapsed - 1)
 
 
 class Book:
@@ -51,6 +61,7 @@ class Book:
         tif: str,
         leverage: float,
         minimum: float,
+        gate: str,
         after_minutes: int,
     ) -> None:
         self.strategy = strategy
@@ -68,6 +79,7 @@ class Book:
         self._tif = tif
         self._leverage = Fraction(as_decimal(leverage))
         self._minimum = Fraction(as_decimal(minimum))
+        self._gate = gate
         self._after_minutes = after_minutes
 
     # --------------------------------------------------------------------------------------------------------- orders
@@ -213,7 +225,7 @@ class Book:
         need = opening * self._present.marks.get(order.symbol, 0)
         refusal = ""
         if opening > 0 and self._gated(order.symbol):
-            refusal = "quality"
+            refusal = self._gate
         elif opening > 0 and self._leverage > 0 and need > self._buying_power():
             refusal = "buying_power"
         if refusal and not reverses:
@@ -230,8 +242,12 @@ class Book:
             order.reserved = need
 
     def _gated(self, symbol: str) -> bool:
-        judged = self._present.elapsed >= self._after_minutes
-        return judged and self._present.quality(symbol) < self._minimum
+        if self._minimum == 0 or self._present.elapsed < self._after_minutes:
+            return False
+        if self._gate == "quality":
+            return self._present.quality(symbol) < self._minimum
+        percent = self._present.completeness(symbol)
+        return percent is not None and percent < float(self._minimum)
 
     def end(self, order: Order, status: str, reason: str) -> None:
         order.end(status, reason)

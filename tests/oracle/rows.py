@@ -51,6 +51,8 @@ def own_field(row_type: RowType, name: str, bar: Bar | Bin, present: Present, *,
             value = len(day.minutes) - 1 - minute
         case "quality":
             value = float(present.quality(bar.symbol))
+        case "completeness":
+            value = present.completeness(bar.symbol)
         case "interval":
             value = row_type.interval
         case "local_time":

@@ -38,6 +38,7 @@ class Gate:
 
     minimum: float = 0.0
     after_minutes: int = 30
+    gate: str = "quality"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""Outages: stretches in which nearly every liquid symbol lacks its bars. Hindsight: they are reported and gate nothing."""
+
+from __future__ import annotations
+
+import polars as pl
+
+ACTIVE = 90
+"""A symbol is active if its median quality, over the sessions in which it has rows, is at least this."""
+
+MINUTES = 5
+"""So many minutes in a row make an outage."""
+
+LACKING, OF = 7, 10
+"""Each of them is lacking in seven of ten active symbols that have rows in the session."""
+
+_TIME = pl.Datetime("us", "UTC")
+SCHEMA = pl.Schema(
+    {
+        "session": pl.Date(), "start": _TIME, "end": _TIME, "minutes": pl.Int64(), "symbols": pl.Int64(),
+        "lacking": pl.Float64(), "whole_session": pl.Boolean(),
+    }
+)  # fmt: skip
+
+
+def outages(table: pl.DataFrame) -> pl.DataFrame:
+    """The outages in some sessions of a calendar, all of them in a row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns session, symbol, present, expected, quality and gaps of the table ``quality``, of 1m bars alone. Of symbols that
+        are not active gaps may be null.
+
+    Returns
+    -------
+    DataFrame
+        session, start and end (half-open), minutes, symbols (active ones with rows in the session; in a whole session
+        without rows the active ones), lacking (mean share of them that lack a minute), whole_session. Sorted by start.
+
+    Notes
+    -----
+    A session in which no active symbol has a row is an outage only between two that have one. No outage runs through a
+    break.
+    """
+    mine = table.filter(pl.col("symbol").is_in(active(table).implode()))
+    if mine.is_empty():
+        return SCHEMA.to_frame()
+    found = [frame.select(SCHEMA.names()).cast(SCHEMA) for frame in (_dark(mine), _whole(mine))]
+    return pl.concat(found).sort("start")
+
+
+def active(table: pl.DataFrame) -> pl.Series:
+    """The active symbols of a table as `outages` takes it."""
+    with_rows = table.filter(pl.col("present") > 0).sort("symbol", "quality")
+    n = pl.len()
+    middle = pl.col("quality").get((n - 1) // 2) + pl.col("quality").get(n // 2)  # twice the median
+    return with_rows.group_by("symbol").agg(middle).filter(pl.col("quality") >= 2 * ACTIVE)["symbol"]
+
+
+def _dark(table: pl.DataFrame) -> pl.DataFrame:
+    """Runs of minutes that most symbols with rows lack."""
+    here = table.filter(pl.col("present") > 0)
+    symbols = here.group_by("session").agg(pl.len().cast(pl.Int64).alias("symbols"))
+    gaps = here.select("session", "gaps").explode("gaps").drop_nulls("gaps").unnest("gaps")
+    steps = [gaps.select("session", pl.col(edge).alias("start"), pl.lit(by).alias("step")) for edge, by in _EDGES]
+    # between two edges the number of symbols that lack the minute is the same
+    spans = (
+        pl.concat(steps)
+        .group_by("session", "start")
+        .agg(pl.col("step").sum())
+        .sort("session", "start")
+        .with_columns(pl.col("step").cum_sum().over("session"), pl.col("start").shift(-1).over("session").alias("end"))
+        .drop_nulls("end")
+        .join(symbols, on="session", maintain_order="left")
+        .with_columns(
+            (OF * pl.col("step") >= LACKING * pl.col("symbols")).alias("dark"),
+            (pl.col("end") - pl.col("start")).dt.total_minutes().alias("minutes"),
+        )
+        .with_columns(pl.struct("session", "dark").rle_id().alias("run"))
+    )
+    runs = spans.filter("dark").group_by("session", "run", "symbols").agg(
+        pl.col("start").min(),
+        pl.col("end").max(),
+        pl.col("minutes").sum(),
+        (pl.col("step") * pl.col("minutes")).sum().alias("without"),
+    )  # fmt: skip
+    share = pl.col("without") / (pl.col("symbols") * pl.col("minutes"))
+    return runs.filter(pl.col("minutes") >= MINUTES).with_columns(
+        share.alias("lacking"), pl.lit(value=False).alias("whole_session")
+    )
+
+
+_EDGES = (("start", 1), ("end", -1))
+
+
+def _whole(table: pl.DataFrame) -> pl.DataFrame:
+    """Sessions in which no symbol has a row, between two in which one has."""
+    sessions = table.group_by("session").agg(
+        (pl.col("present") > 0).any().alias("alive"),
+        pl.col("gaps").list.first().struct.field("start").min().alias("start"),
+        pl.col("gaps").list.last().struct.field("end").max().alias("end"),
+        pl.col("expected").max().alias("minutes"),
+        pl.len().cast(pl.Int64).alias("symbols"),
+    )  # fmt: skip
+    alive = sessions.filter("alive")["session"]
+    silent = sessions.filter(~pl.col("alive"), pl.col("session").is_between(alive.min(), alive.max()))
+    return silent.with_columns(pl.lit(1.0).alias("lacking"), pl.lit(value=True).alias("whole_session"))
