@@ -118,7 +118,7 @@ def child(case: str, bars: str, start: str, end: str) -> None:
     stages.time("indicators", preparer.Trailing, "start")
     stages.time("indicators", preparer.Trailing, "add")
     stages.time("quality", preparer, "quality_frames")
-    stages.time("quality", preparer, "quality_columns")
+    stages.time("quality", preparer, "present_so_far")
     stages.time("assembly", preparer, "prepared_session")
     stages.time("replay", Engine, "play")
     for owner, name in ((Recorder, "session"), (Recorder, "finish"), (RunFolder, "finish")):

@@ -15,14 +15,14 @@ from bt.features.declared import AGGREGATES, Feature
 from bt.features.expressions import bar_expression, built, is_wrapped, parsed
 from bt.features.intraday import opening_range, so_far, vwap
 from bt.features.kernels import Kernels
-from bt.features.ordered import Ordered
+from bt.features.ordered import Ordered, Runs, ranges
 from bt.features.past import prior, trailing
 from bt.features.pieces import Pieces, column, pieces, warm_up_of
 from bt.features.today import Today
 from bt.features.windowed import highest, lag, lowest, ret, sma, std, sum, zscore
 
 __all__ = [
-    "AGGREGATES", "Feature", "Kernels", "Ordered", "Pieces", "Today", "bar_expression", "built", "column", "feature",
-    "highest", "is_wrapped", "lag", "lowest", "opening_range", "parsed", "pieces", "prior", "ret", "sma", "so_far", "std",
+    "AGGREGATES", "Feature", "Kernels", "Ordered", "Pieces", "Runs", "Today", "bar_expression", "built", "column", "feature",
+    "highest", "is_wrapped", "lag", "lowest", "opening_range", "parsed", "pieces", "prior", "ranges", "ret", "sma", "so_far", "std",
     "sum", "trailing", "vwap", "warm_up_of", "zscore",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ import polars as pl
 
 from bt.errors import FeatureError
 from bt.features.declared import Feature
-from bt.features.ordered import Ordered
+from bt.features.ordered import Ordered, ranges
 from bt.model import Column
 
 IntArray = npt.NDArray[np.int64]
@@ -64,10 +64,8 @@ def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pi
     """The plan of some expressions with the same warm-up. `factor` widens it: the start-up check uses 1 and 2."""
     start, first, stop = _edges(bars, features[0], factor)
     length = stop - start
-    total = int(length.sum())
-    offset = np.cumsum(length) - length
     piece = np.repeat(np.arange(len(start)), length)
-    rows = np.arange(total) - np.repeat(offset - start, length)
+    rows = ranges(start, stop)
     keep = rows >= np.repeat(first, length)
     columns = tuple(dict.fromkeys(c for f in features for c in f.inputs()))
     frame = bars.frame.select(columns)[rows].with_columns(pl.Series("__piece", piece))
@@ -77,15 +75,12 @@ def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pi
 
 def _edges(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:
     """Rows of every piece: its warm-up is [start, first), its session [first, stop)."""
-    first = bars.by_session
-    stop = np.append(first[1:], len(bars)).astype(np.int64) if len(first) else first
-    asked = bars.wanted[first]
-    first, stop = first[asked], stop[asked]
-    code = bars.code[first]
+    runs = bars.runs
+    first, stop, code, session = (x[bars.chosen] for x in (runs.start, runs.stop(len(bars)), runs.code, runs.session))
     if feature.sessions:
-        span = int(bars.session.max(initial=0)) + 1
-        earliest = np.maximum(bars.session[first] - feature.sessions * factor, 0)
-        start = np.searchsorted(bars.code * span + bars.session, code * span + earliest)
+        span = int(runs.session.max(initial=0)) + 1
+        earliest = np.maximum(session - feature.sessions * factor, 0)
+        start = runs.start[np.searchsorted(runs.code * span + runs.session, code * span + earliest)]
     elif feature.within == "session":
         start = first
     else:

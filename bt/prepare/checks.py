@@ -71,7 +71,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     first = int(upcoming.min())  # the first session with a bar
     today = bars.session == first
     source = f"feature {feature.expr}"
-    bars = replace(bars, wanted=today)
+    bars = replace(bars, chosen=bars.runs.session == first)
     try:
         whole = evaluate(bars, feature)
         double = evaluate(bars, feature, factor=2)

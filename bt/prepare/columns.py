@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Kernels, Ordered, Pieces, Today, pieces, warm_up_of
+from bt.features import Feature, Kernels, Ordered, Pieces, Runs, Today, pieces, ranges, warm_up_of
 from bt.model import Column
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
@@ -133,25 +133,37 @@ class Bars:
         self, bars: Grouped, tail: pl.DataFrame, first: int, *, scale: IntArray, need: Need, columns: Sequence[str]
     ) -> None:
         self.bars = bars
-        n = tail.height
-        code = np.concatenate([tail["code"].to_numpy().astype(np.int64), bars.code])
-        self._order = np.argsort(code.astype(np.uint16), kind="stable")  # uint16: a radix sort
-        session = np.concatenate([tail["session"].to_numpy().astype(np.int64), bars.session + first])
+        n, total = tail.height, tail.height + len(bars.code)
+        before = Runs.of(tail["code"].to_numpy().astype(np.int64), tail["session"].to_numpy().astype(np.int64))
+        today = Runs.of(bars.code, bars.session)
+        source = Runs(
+            *(
+                np.concatenate(pair)
+                for pair in zip(before, (today.start + n, today.code, today.session + first), strict=True)
+            )
+        )
+        # runs are sorted by symbol and session, not their rows: whole runs change places
+        moved = np.lexsort((source.session, source.code))
+        start, stop = source.start[moved], source.stop(total)[moved]
+        there = np.cumsum(stop - start) - (stop - start)
+        order = ranges(start, stop)
+        runs = Runs(there, source.code[moved], source.session[moved])
         own = bars.frame.select(columns)
-        frame = (pl.concat([tail.select(columns), own]) if n else own)[self._order]
-        code, session = code[self._order], session[self._order]
-        wanted = session >= first
+        frame = (pl.concat([tail.select(columns), own]) if n else own)[order]
+        chosen = runs.session >= first
         if need.deep:
-            wanted |= session == last_before(code, session, first)
-        slots = (np.concatenate([np.zeros(n, dtype=np.int64), x])[self._order] for x in (bars.begin, bars.end))
-        self.ordered = Ordered(frame, code, session, wanted, scale, *slots)
+            chosen |= runs.session == last_before(runs, first)
+        none = np.zeros(n, dtype=np.int64)
+        slots = np.concatenate([none, bars.begin]), np.concatenate([none, bars.end])
+        self.ordered = Ordered(frame, runs, chosen, scale, slots, order)
         self._kernels = Kernels(self.ordered)
         self._today = Today(self._kernels)
         self._need = need
         # where each of the window's rows went
-        place = np.empty(len(code), dtype=np.int64)
-        place[self._order] = np.arange(len(code))
-        self._place = place[n:]
+        went = np.empty(len(moved), dtype=np.int64)
+        went[moved] = there
+        own_runs = slice(len(before.start), None)
+        self._place = ranges(went[own_runs], went[own_runs] + (source.stop(total) - source.start)[own_runs])
         self._columns = tuple(columns)
         self._joins: dict[tuple[int, bool], Placed] = {}
 
@@ -172,7 +184,8 @@ class Bars:
             mine = bars.code == code
             for session in np.unique(bars.session[mine & bars.wanted]).tolist():
                 rows = mine & (bars.session <= session)
-                piece = replace(bars.only(rows), wanted=(bars.session == session)[rows])
+                piece = bars.only(rows)
+                piece = replace(piece, chosen=piece.runs.session == session)
                 try:
                     values = evaluate(piece, feature)
                 except Exception as error:  # noqa: BLE001 - told in the results as the reason the symbol was dropped
@@ -229,12 +242,11 @@ class Bars:
 
     def tail(self) -> pl.DataFrame:
         """The warm-up for the next window."""
-        code, session = self.ordered.code, self.ordered.session
-        kept = self._need.keep(code, session, int(session.max(initial=0)) + 1)
-        return (
-            self.ordered.frame.select(self._columns)
-            .with_columns(pl.Series("code", code), pl.Series("session", session))
-            .filter(pl.Series(kept))
+        bars = self.ordered
+        upcoming = int(bars.runs.session.max(initial=0)) + 1
+        kept = self._need.keep(bars.runs, len(bars), upcoming)
+        return bars.frame.select(self._columns)[kept].with_columns(
+            pl.Series("code", bars.code[kept]), pl.Series("session", bars.session[kept])
         )
 
 
@@ -244,12 +256,16 @@ def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> Column:
     return plan_.place(collect([plan_.lazy])[0]["0"])
 
 
-def last_before(code: IntArray, session: IntArray, first: int) -> IntArray:
-    """For each row (sorted by code, session) its symbol's last session before `first`, -1 if none."""
-    before = np.flatnonzero(session < first)
-    last = np.full(int(code.max(initial=0)) + 1, -1, dtype=np.int64)
-    last[code[before]] = session[before]  # sorted: the last one stays
-    return last[code]
+def last_before(runs: Runs, first: int) -> IntArray:
+    """For each run (sorted by symbol, session) its symbol's last session before `first`, -1 if none."""
+    before = np.flatnonzero(runs.session < first)
+    last = np.full(int(runs.code.max(initial=0)) + 1, -1, dtype=np.int64)
+    last[runs.code[before]] = runs.session[before]  # sorted: the last one stays
+    return last[runs.code]
+
+
+SESSIONS = 1 << 40
+"""More than a schedule has."""
 
 
 @dataclass(frozen=True)
@@ -261,16 +277,21 @@ class Need:
     sessions: int
     deep: bool
 
-    def keep(self, code: IntArray, session: IntArray, upcoming: int) -> npt.NDArray[np.bool_]:
-        """Which rows (sorted by code, session) are warm-up for session number `upcoming`."""
-        n = np.arange(len(code))
-        stop = np.searchsorted(code, code, side="right")
-        reference = np.full(len(code), upcoming, dtype=np.int64)
+    def keep(self, runs: Runs, total: int, upcoming: int) -> IntArray:
+        """Which of `total` rows (in feature order) are warm-up for session number `upcoming`: the last ones of each symbol."""
+        symbol = runs.by_symbol
+        first, end = runs.start[symbol], np.append(runs.start[symbol][1:], total)[: len(symbol)]
+        edge = np.append(runs.start, total)
+        key = runs.code * (SESSIONS + 1) + runs.session
+        reference = np.full(len(symbol), upcoming, dtype=np.int64)
+        stop = end
         if self.deep:
-            reference = last_before(code, session, upcoming)
-            span = int(session.max(initial=0)) + 2
-            stop = np.searchsorted(code * span + session, code * span + reference)
-        return np.asarray((n >= stop - self.bars) | (session >= reference - self.sessions))
+            reference = last_before(runs, upcoming)[symbol]
+            stop = edge[np.searchsorted(key, runs.code[symbol] * (SESSIONS + 1) + reference)]
+        since = np.clip(reference - self.sessions, 0, SESSIONS)
+        whole = edge[np.searchsorted(key, runs.code[symbol] * (SESSIONS + 1) + since)]
+        start = np.maximum(np.minimum(stop - self.bars, whole), first)
+        return ranges(np.minimum(start, end), end)
 
     def twice(self) -> Need:
         """What the start-up check needs."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, is_wrapped
+from bt.features import Feature, Runs, is_wrapped
 from bt.indicators import MinuteWindow, SessionWindow, Trailed, first_session
 from bt.model import Schedule
 from bt.prepare.columns import Grouped, Need, grouped_minutes, resampled
@@ -285,4 +285,5 @@ def _trimmed(pieces: Sequence[pl.DataFrame], need: Need, at: int, columns: Seque
     frame = pl.concat(pieces)
     order = np.argsort(frame["code"].to_numpy().astype(np.uint16), kind="stable")
     frame = frame[order]
-    return frame.filter(pl.Series(need.keep(frame["code"].to_numpy(), frame["session"].to_numpy(), at)))
+    runs = Runs.of(frame["code"].to_numpy(), frame["session"].to_numpy())
+    return frame[need.keep(runs, frame.height, at)]
