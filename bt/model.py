@@ -267,12 +267,14 @@ class QualitySpec:
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
     """One strategy: a name, where its class is (``file.py:Class`` or ``package.module:Class``) or the class or
-    instance itself (`use`), its constructor parameters and its starting cash (currency; None takes the account's)."""
+    instance itself (`use`), its constructor parameters, its starting cash (currency; None takes the account's) and the
+    absolute paths of the files it reads, whose content is part of what it is."""
 
     name: str
     use: Any
     params: Mapping[str, Any] = field(default_factory=dict)
     cash: float | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

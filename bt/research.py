@@ -23,7 +23,7 @@ from bt.run import Range, check_dates, resolved, session_range
 from bt.schema import BAR_COLUMNS, MINUTE, interval_minutes
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, RowField, RowType
+from bt.strategy import Declaration, RowField, RowType, Source
 
 
 def load_bars(
@@ -285,7 +285,7 @@ def _declaration(intervals: Sequence[str], features: Mapping[str, Feature]) -> D
                 fields.append(RowField(f"{name}_sessions", "feature", "int", optional=True))
         rows.append(RowType(object, interval, label, tuple(fields)))
     rows.sort(key=lambda r: r.interval)
-    return Declaration("load_bars", None, tuple(rows), features, frozenset(), "", "")
+    return Declaration("load_bars", None, tuple(rows), features, frozenset(), Source(""))
 
 
 def _frame(session: Session, bars: PreparedBars, ids: Mapping[str, str], symbols: Sequence[str]) -> pl.DataFrame:

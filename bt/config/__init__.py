@@ -16,9 +16,9 @@ tells a RunSpec in JSON and hashes it.
 from __future__ import annotations
 
 from bt.config.days import FIRST, LAST, first_day, last_day, sessions_back
-from bt.config.identity import spec_hash, to_dict
+from bt.config.identity import Identity, spec_hash, to_dict
 from bt.config.loading import from_mapping, load, parse_set, parse_value
 
 __all__ = [
-    "FIRST", "LAST", "first_day", "from_mapping", "last_day", "load", "parse_set", "parse_value", "sessions_back", "spec_hash", "to_dict",
+    "FIRST", "LAST", "Identity", "first_day", "from_mapping", "last_day", "load", "parse_set", "parse_value", "sessions_back", "spec_hash", "to_dict",
 ]  # fmt: skip

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import math
-import os
-from collections.abc import Mapping
-from datetime import date, time
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from bt.model import RunSpec, StrategySpec
+from bt.strategy import Source, files_hash, qualified, told
 
 WITHOUT_EFFECT = (
     ("output", "dir"),
@@ -26,64 +21,63 @@ WITHOUT_EFFECT = (
 """Keys that change no result: the spec hash leaves them out."""
 
 
-def _qualified(thing: object) -> str:
-    kind = thing if isinstance(thing, type) else type(thing)
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _jsonable(value: Any) -> Any:  # noqa: PLR0911 - one return a type
-    """`value` in JSON's types, the same in every process: an object without a plain form becomes its class's name."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, np.generic):
-        return _jsonable(value.item())
-    if isinstance(value, np.ndarray):
-        return {"array": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest(), "shape": list(value.shape)}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    if isinstance(value, set | frozenset):
-        return sorted((_jsonable(v) for v in value), key=repr)
-    return os.fspath(value) if isinstance(value, Path) else _qualified(value)
-
-
 def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": spec.name, "use": spec.use, "params": _jsonable(spec.params), "cash": spec.cash}
-    if not isinstance(spec.use, str):
-        told["use"] = _qualified(spec.use)
-        if not isinstance(spec.use, type):  # an instance was made by its caller: its attributes are its parameters
-            told["params"] = _jsonable(getattr(spec.use, "__dict__", {}))
-    return told
+    use, params = spec.use, told(spec.params)
+    if not isinstance(use, str):
+        if not isinstance(use, type):  # an instance was made by its caller: its attributes are its parameters
+            params = told(getattr(use, "__dict__", {}))
+        use = qualified(use)
+    return {"name": spec.name, "use": use, "params": params, "files": list(spec.files), "cash": spec.cash}
 
 
 def to_dict(spec: RunSpec) -> dict[str, Any]:
     """The run as JSON-able tables named as in a configuration, for manifest.json."""
-    data = _jsonable(spec.data)
+    data = told(spec.data)
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
-        "session": _jsonable(spec.session),
+        "session": told(spec.session),
         "streams": {"intervals": list(spec.intervals)},
-        "indicators": _jsonable(spec.indicators),
-        "quality": _jsonable(spec.quality),
+        "indicators": told(spec.indicators),
+        "quality": told(spec.quality),
         "strategies": [_strategy_dict(s) for s in spec.strategies],
-        "execution": _jsonable(spec.execution),
-        "account": _jsonable(spec.account),
-        "run": _jsonable(spec.run),
+        "execution": told(spec.execution),
+        "account": told(spec.account),
+        "run": told(spec.run),
         "engine": {"threads": spec.threads},
         "output": {"dir": spec.output_dir},
     }
 
 
-def spec_hash(spec: RunSpec) -> str:
-    """SHA-256 in hex of all that may change a result: `to_dict` without the keys in `WITHOUT_EFFECT`."""
-    told = to_dict(spec)
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a run is known by, as it was before the first minute: a strategy's attributes change while it plays.
+
+    `spec` is `to_dict`, `code` each strategy's code hash (its files included), `hash` the `spec_hash` of both.
+    """
+
+    spec: Mapping[str, Any]
+    code: Mapping[str, str]
+    hash: str
+
+    @classmethod
+    def of(cls, spec: RunSpec, sources: Iterable[Source]) -> Identity:
+        """Of a specification with resolved dates and its strategies' code, in their order."""
+        pairs = zip(spec.strategies, sources, strict=True)
+        code = {given.name: files_hash(source.hash, given.files) for given, source in pairs}
+        return cls(to_dict(spec), code, spec_hash(spec, code))
+
+
+def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None) -> str:
+    """SHA-256 in hex of all that may change a result: `to_dict` without the keys in `WITHOUT_EFFECT`.
+
+    With `code`, the hash of each strategy's code by its name (`bt.strategy.Source.hash`, files included), that stands
+    for where the code and its files lie.
+    """
+    whole = to_dict(spec)
     for table, key in WITHOUT_EFFECT:
-        del told[table][key]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        del whole[table][key]
+    if code is not None:
+        for strategy in whole["strategies"]:
+            del strategy["files"]
+            strategy |= {"use": strategy["use"].rpartition(":")[2], "code": code[strategy["name"]]}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

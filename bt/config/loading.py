@@ -51,6 +51,10 @@ def _locate(node: Any, parts: Parts, base: Path) -> Any:
         return {str(k): _locate(v, pattern((*parts, str(k))), base) for k, v in node.items()}
     if parts == ("strategies",) and isinstance(node, list | tuple):
         return [_locate(entry, ("strategies", "*"), base) for entry in node]
+    if parts[-1:] == ("files",) and parts in PATHS:  # a list, the only one of paths
+        files = node if isinstance(node, list | tuple) else []
+        located = [_absolute(parts, os.fspath(p), base) if isinstance(p, str | os.PathLike) else p for p in files]
+        return located or node
     if parts in PATHS and isinstance(node, str | os.PathLike):
         return _absolute(parts, os.fspath(node), base)
     return node
@@ -214,7 +218,8 @@ def _strategies(root: Root, origin: Origin) -> tuple[StrategySpec, ...]:
     if root.strategy is not None and root.strategies is not None:
         origin.fail(("strategies",), "absent beside [strategy]", Words("given"), "keep one of the two")
     if root.strategy is not None:
-        return (StrategySpec(_strategy_name(None, root.strategy.use), root.strategy.use, root.strategy.params),)
+        one = root.strategy
+        return (StrategySpec(_strategy_name(None, one.use), one.use, one.params, files=one.files),)
     if not root.strategies:
         origin.fail(("strategy", "use"), KEYS["strategy", "use"], Words("absent"), "a run needs a strategy")
     made: dict[str, StrategySpec] = {}
@@ -223,7 +228,7 @@ def _strategies(root: Root, origin: Origin) -> tuple[StrategySpec, ...]:
         if name in made:
             hint = "give each of [[strategies]] a name" if "name" not in entry.model_fields_set else "rename one"
             origin.fail(("strategies", str(i), "name"), "used once", name, hint)
-        made[name] = StrategySpec(name, entry.use, entry.params, entry.cash)
+        made[name] = StrategySpec(name, entry.use, entry.params, entry.cash, entry.files)
     return tuple(made.values())
 
 

@@ -6,6 +6,7 @@ A field's description ends the sentence "<key> must be ...". A validator's Value
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import zoneinfo
 from collections.abc import Iterator
@@ -107,6 +108,16 @@ def _use(value: object) -> object:
     return value
 
 
+def _files(value: object) -> object:
+    """Paths of files that are there."""
+    if not isinstance(value, list | tuple) or not all(isinstance(path, str | os.PathLike) for path in value):
+        raise ValueError('write a list of paths, such as ["model.json"]')
+    for path in value:
+        if not Path(path).is_file():
+            raise ValueError(f"there is no file {path}")
+    return tuple(os.fspath(path) for path in value)
+
+
 def _matching(pattern: re.Pattern[str]) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, str) and not pattern.fullmatch(value):
@@ -178,6 +189,7 @@ class StrategyTable(Table):
 
     use: _Use
     params: _Params = {}
+    files: Annotated[tuple[str, ...], BeforeValidator(_files), Field(description="a list of files that are there")] = ()
 
 
 class NamedStrategy(StrategyTable):
@@ -258,4 +270,5 @@ def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Par
 
 KEYS: dict[Parts, str] = dict(known_keys(Root))
 PATHS = {("data", "bars"), ("data", "symbols"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
+          ("strategy", "files"), ("strategies", "*", "files"),
           ("output", "dir")}  # fmt: skip

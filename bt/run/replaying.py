@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from bt.book import Account, Market, StrategyBook
-from bt.config import spec_hash, to_dict
+from bt.config import Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
 from bt.errors import BtError, DataError, StrategyError
@@ -143,8 +143,8 @@ def _replay(
     ]
     pace = Pace(spec.session.speed)
     engine = Engine(market, players, ZoneInfo(time.zone), pace=pace, isolate=spec.run.on_strategy_error == "isolate")
-    digest = spec_hash(spec)
-    results = RunFolder.create(Path(spec.output_dir), spec_hash=digest, out=out) if save else MemoryResults()
+    identity = Identity.of(spec, [declared.source for declared in declarations])
+    results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
     try:
         recorder = Recorder(
             results, players, store.symbols,
@@ -161,7 +161,7 @@ def _replay(
                 reason = coordinator.run()
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
-            run = _finish(_Played(spec, digest, store, results, recorder, coordinator, players, began), reason)
+            run = _finish(_Played(spec, identity, store, results, recorder, coordinator, players, began), reason)
     except BaseException:
         results.discard()
         raise
@@ -186,7 +186,7 @@ class _Played:
     """A run that has been played, before its results are closed. `began` is the wall clock at its start."""
 
     spec: RunSpec
-    digest: str
+    identity: Identity
     store: Store
     results: RunFolder | MemoryResults
     recorder: Recorder
@@ -197,7 +197,7 @@ class _Played:
 
 def _finish(played: _Played, reason: FinishReason) -> Run:
     spec, store, results, players = played.spec, played.store, played.results, played.players
-    digest, recorder, coordinator = played.digest, played.recorder, played.coordinator
+    identity, recorder, coordinator = played.identity, played.recorder, played.coordinator
     metrics, own = recorder.finish()
     totals, timings = recorder.totals, coordinator.timings
     seconds = wall.perf_counter() - played.began
@@ -242,11 +242,12 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
     }
     documents = {
         "manifest": manifest(
-            to_dict(spec), spec_hash=digest,
-            strategy_hashes={p.declaration.name: p.declaration.source_hash for p in players},
+            identity.spec, spec_hash=identity.hash,
+            strategy_hashes=identity.code,
             data_fingerprint=store.fingerprint, finish_reason=reason, stop_reason=coordinator.stop_reason,
             streams=coordinator.markings, symbols=len(store.symbols), strategy_failed=summary["strategies_failed"],
-            strategy_sources={p.declaration.name: p.declaration.source for p in players},
+            strategy_sources={p.declaration.name: p.declaration.source.text for p in players},
+            strategy_modules={p.declaration.name: dict(p.declaration.source.modules) for p in players},
         ),
         "metrics": {
             "summary": {k: v for k, v in summary.items() if k != "run"}, "account": metrics.to_dict(),

@@ -3,7 +3,9 @@
 1. `interface` is what users write against: `Row`, `Book`, `Rows`;
 2. `loading` makes an instance of where the class is and its parameters;
 3. `timers` are methods called by the exchange's clock;
-4. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
+4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `values` its
+   parameters, each with what it is known by;
+5. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
 from bt.strategy.declaring import (
@@ -16,11 +18,13 @@ from bt.strategy.declaring import (
     read_row,
 )
 from bt.strategy.interface import Book, Holding, Row, Rows, SessionDay, Strategy, hours
-from bt.strategy.loading import build, load_class, nearest, source_of
+from bt.strategy.loading import build, load_class, nearest
+from bt.strategy.sources import Source, files_hash, source_of
 from bt.strategy.timers import Timer, at, ends_a_minute, every, slots_ended
+from bt.strategy.values import qualified, told
 
 __all__ = [
-    "CALLBACKS", "CONSTANTS", "Book", "Declaration", "Holding", "Row", "RowField", "RowType", "Rows", "SessionDay",
-    "Strategy", "Timer", "at", "build", "declare", "ends_a_minute", "every", "hours", "load_class", "nearest", "read_row",
-    "slots_ended", "source_of",
+    "CALLBACKS", "CONSTANTS", "Book", "Declaration", "Holding", "Row", "RowField", "RowType", "Rows", "SessionDay", "Source",
+    "Strategy", "Timer", "at", "build", "declare", "ends_a_minute", "every", "files_hash", "hours", "load_class", "nearest", "qualified", "read_row",
+    "slots_ended", "source_of", "told",
 ]  # fmt: skip

@@ -15,7 +15,8 @@ import msgspec
 from bt.errors import StrategyError
 from bt.features import Feature
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
-from bt.strategy.loading import nearest, source_of
+from bt.strategy.loading import nearest
+from bt.strategy.sources import Source, source_of
 from bt.strategy.timers import Timer, timers_of
 
 CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
@@ -89,8 +90,7 @@ class Declaration:
     rows: tuple[RowType, ...]
     features: Mapping[str, Feature]
     callbacks: frozenset[str]
-    source: str
-    source_hash: str
+    source: Source
     timers: tuple[Timer, ...] = ()
 
     @property
@@ -262,5 +262,4 @@ def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Decl
         raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")
     used = {f.name.removesuffix("_sessions") for r in rows for f in r.fields} | {f.name for r in rows for f in r.fields}
     wanted = {key: made for key, made in features.items() if key in used}
-    text, digest = source_of(type(instance))
-    return Declaration(name, instance, rows, wanted, callbacks, text, digest, timers_of(type(instance)))
+    return Declaration(name, instance, rows, wanted, callbacks, source_of(type(instance)), timers_of(type(instance)))

@@ -25,16 +25,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def source_of(cls: type) -> tuple[str, str]:
-    """The source of the module a class comes from (of the class alone where there is no file), and its SHA-256."""
-    try:
-        path = inspect.getsourcefile(cls)
-        text = Path(path).read_text() if path and Path(path).is_file() else inspect.getsource(cls)
-    except (OSError, TypeError):
-        text = f"{cls.__module__}.{cls.__qualname__}"
-    return text, hashlib.sha256(text.encode()).hexdigest()
-
-
 def load_class(use: str) -> type:
     """The class of ``path/file.py:Class`` or ``package.module:Class``."""
     place, _, name = use.rpartition(":")

@@ -1,0 +1,206 @@
+"""What a strategy's code is: its source, the local modules it imports, and one hash of both.
+
+A local module is one whose file lies in the strategy's folder or package, or in the working directory, and belongs to
+no installed distribution. Imports are read off the source, those inside functions too, from module to module; a module
+that is imported by a computed name is not seen (name it in `files`). A class without a file, of a notebook's cell or a
+prompt, is `bt.strategy.interactive`'s.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from bt.errors import StrategyError
+from bt.strategy.interactive import gather
+
+OWN = "bt"
+"""This package, whose version is in every manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A strategy's code.
+
+    Attributes
+    ----------
+    text : str
+        The source of its module; of a class without a file, its definition and those it uses.
+    modules : mapping
+        The local modules it imports, by name, with the SHA-256 of their content.
+    hash : str
+        SHA-256 in hex of the text and the modules' names and content; where they lie does not matter.
+    """
+
+    text: str
+    modules: Mapping[str, str] = field(default_factory=dict)
+    hash: str = ""
+
+
+def source_of(cls: type) -> Source:
+    """The code of the strategy class `cls`."""
+    file = file_of(cls)
+    if file is not None:
+        text = file.read_text(encoding="utf-8", errors="replace")
+        return _made(text, _imported(file, text, _package(cls, file)))
+    found = gather(cls)
+    here = Path.cwd()
+    modules: dict[str, Path] = {}
+    for name in sorted(found.modules):
+        modules |= _reached(name, here)
+    return _made(found.text, modules, found.values)
+
+
+def files_hash(source_hash: str, files: Iterable[str]) -> str:
+    """The hash of a strategy's code and of the content of its `files`, in the order in which they are named.
+
+    Raises
+    ------
+    StrategyError
+        A file cannot be read.
+    """
+    contents = [_digest_of(Path(file)) for file in files]
+    return _hash([source_hash, contents]) if contents else source_hash
+
+
+def file_of(cls: type) -> Path | None:
+    """The file in which a class is written, None where it is in none."""
+    module = sys.modules.get(cls.__module__)
+    names = [getattr(module, "__file__", None), *(code.co_filename for code in _codes(cls))]
+    for name in names:
+        if name and Path(name).is_file():
+            return Path(name).resolve()
+    return None
+
+
+def _codes(cls: type) -> Iterator[types.CodeType]:
+    for value in vars(cls).values():
+        function = getattr(value, "__func__", value)
+        if isinstance(function, types.FunctionType) and function.__module__ == cls.__module__:
+            yield function.__code__
+
+
+def _made(text: str, modules: Mapping[str, Path], values: Mapping[str, str] | None = None) -> Source:
+    contents = {name: _digest_of(path) for name, path in sorted(modules.items())}
+    own = hashlib.sha256(text.encode()).hexdigest()
+    return Source(text, contents, _hash([own, contents, values or {}]) if contents or values else own)
+
+
+def _hash(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StrategyError(f"{path}: file of a strategy must be readable, was not: {error.strerror}") from error
+
+
+# ------------------------------------------------------------------------------------------------------ local modules
+
+
+def _package(cls: type, file: Path) -> str:
+    """The package that relative imports of a class's module start from."""
+    module = sys.modules.get(cls.__module__)
+    if module is not None and getattr(module, "__file__", None) == str(file):
+        return module.__package__ or ""
+    return cls.__module__.rpartition(".")[0]
+
+
+def _home(file: Path) -> Path:
+    """The folder of a file, or of the outermost package it is in."""
+    home = file.parent
+    while (home / "__init__.py").is_file() and (home.parent / "__init__.py").is_file():
+        home = home.parent
+    return home
+
+
+def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
+    """The local modules that a file imports, directly or through others, by name."""
+    home = _home(file)
+    found: dict[str, Path] = {}
+    waiting = [(text, package)]
+    while waiting:
+        code, base = waiting.pop()
+        for name in _named(code, base):
+            path = None if name in found else _local(name, home, file.parent)
+            if path is None or path == file:
+                continue
+            found[name] = path
+            if path.suffix == ".py":
+                inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
+                waiting.append((path.read_text(encoding="utf-8", errors="replace"), inner))
+    return found
+
+
+def _reached(name: str, home: Path) -> dict[str, Path]:
+    """The local module `name` and those it imports."""
+    path = _local(name, home, home)
+    if path is None:
+        return {}
+    inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    text = path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".py" else ""
+    return {name: path, **_imported(path, text, inner)}
+
+
+@lru_cache(maxsize=256)
+def _named(text: str, package: str) -> tuple[str, ...]:
+    """Every module that a source names in an import, with the packages around it."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return ()
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    whole: dict[str, None] = {}
+    for name in names:
+        parts = name.strip(".").split(".")
+        whole |= {".".join(parts[:n]): None for n in range(1, len(parts) + 1)}
+    return tuple(name for name in whole if name and name.partition(".")[0] != OWN)
+
+
+def _local(name: str, home: Path, beside: Path) -> Path | None:
+    """The file of the module `name` if it is local: what an import would find, without importing it."""
+    loaded = sys.modules.get(name)
+    origin = _found(name, [str(beside), *sys.path]) if loaded is None else getattr(loaded, "__file__", None)
+    if not origin or not Path(origin).is_file():
+        return None
+    path = Path(origin).resolve()
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    library = Path(sysconfig.get_path("stdlib")).resolve() in path.parents
+    near = any(folder in path.parents for folder in (home.resolve(), Path.cwd().resolve()))
+    return path if near and not installed and not library else None
+
+
+def _found(name: str, places: list[str]) -> str | None:
+    """The file that an import of `name` would load, looked for in `places`."""
+    origin = None
+    parts = name.split(".")
+    for n in range(1, len(parts) + 1):
+        try:
+            spec = PathFinder.find_spec(".".join(parts[:n]), places)
+        except (ImportError, ValueError):
+            return None
+        if spec is None:
+            return None
+        origin = spec.origin if spec.has_location else None
+        places = list(spec.submodule_search_locations or [])
+    return origin

@@ -1,0 +1,268 @@
+"""What a run is known by: its strategy's source, the local modules it imports, its files, its parameters by value."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from small import Bar, bars, store
+
+import bt
+from bt.config import from_mapping
+from bt.errors import ConfigError
+from bt.results import open_documents
+from bt.strategy import load_class, source_of, told
+
+STRATEGY = """\
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import bt
+import helper
+from pack import deep
+from pack.inner import LEVEL
+
+if TYPE_CHECKING:
+    import only_types
+
+
+class Minute(bt.Row):
+    symbol: str
+    close: float
+
+
+class Uses:
+    row = Minute
+
+    def __init__(self, model: str = "") -> None:
+        self.shares = json.loads(Path(model).read_text())["shares"] if model else 1
+
+    def on_bar(self, row, book):
+        book.target(row.symbol, self.shares + helper.MORE)
+
+    def inspect(self):
+        import late
+
+        return late.MORE
+"""
+HELPERS = {
+    "helper.py": "import second\nMORE = second.ONE\n",
+    "second.py": "ONE = 1\n",
+    "late.py": "MORE = 0\n",
+    "only_types.py": "",
+    "unused.py": "",
+    "pack/__init__.py": "",
+    "pack/deep.py": "from . import sibling\nfrom .inner import LEVEL\n",
+    "pack/sibling.py": "",
+    "pack/inner.py": "LEVEL = 2\n",
+    "pack/unused.py": "",
+}
+IMPORTED = {"helper", "second", "late", "only_types", "pack", "pack.deep", "pack.sibling", "pack.inner"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the strategy, what it imports and a model, and a store."""
+    folder = tmp_path / "place"
+    (folder / "pack").mkdir(parents=True)
+    (folder / "uses.py").write_text(STRATEGY)
+    for name, text in HELPERS.items():
+        (folder / name).write_text(text)
+    (folder / "model.json").write_text('{"shares": 3}')
+    store(folder, bars("A", [1.0, 2.0, 3.0]))
+    (folder / "run.toml").write_text(
+        '[data]\nbars = "bars"\n[session]\nstart = 2024-01-02\nend = 2024-01-02\n[strategy]\nuse = "uses.py:Uses"\n'
+        'files = ["model.json"]\n[output]\ndir = "runs"\n'
+    )
+    return folder
+
+
+def known(place: Path) -> dict[str, object]:
+    """What a run of the place is known by."""
+    run = bt.replay(place / "run.toml", set={"strategy.params.model": str(place / "model.json")}, out=place / "out")
+    manifest = open_documents(run.path)["manifest"]
+    shutil.rmtree(run.path)
+    return manifest
+
+
+def test_local_modules_are_found_from_import_to_import(place: Path):
+    source = source_of(load_class(f"{place}/uses.py:Uses"))
+    assert set(source.modules) == IMPORTED
+    assert source.text == STRATEGY
+
+
+def test_installed_modules_are_not_local(place: Path, monkeypatch: pytest.MonkeyPatch):
+    installed = place / "env" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "vendor.py").write_text("")
+    (place / "uses.py").write_text("import vendor, json\n" + STRATEGY)
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.chdir(place)
+    assert set(source_of(load_class("uses.py:Uses")).modules) == IMPORTED
+
+
+def test_a_module_of_the_working_folder_is_local(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "mine_alone.py").write_text("")
+    (place / "uses.py").write_text("import mine_alone\n" + STRATEGY)
+    monkeypatch.syspath_prepend(str(work))
+    assert "mine_alone" not in source_of(load_class(f"{place}/uses.py:Uses")).modules
+    monkeypatch.chdir(work)
+    assert "mine_alone" in source_of(load_class(f"{place}/uses.py:Uses")).modules
+
+
+def test_modules_of_the_strategys_package_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    inner = tmp_path / "owned_pack" / "strategies"
+    inner.mkdir(parents=True)
+    for file in (inner.parent / "__init__.py", inner / "__init__.py", inner.parent / "maths.py", inner / "base.py"):
+        file.write_text("")
+    (inner / "one.py").write_text("from ..maths import *\nfrom . import base\n\n\nclass One:\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = source_of(load_class("owned_pack.strategies.one:One"))
+    assert set(source.modules) == {
+        "owned_pack", "owned_pack.strategies", "owned_pack.maths", "owned_pack.strategies.base"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", ["uses.py", "helper.py", "second.py", "late.py", "pack/sibling.py", "model.json"])
+def test_a_change_anywhere_changes_the_identity(place: Path, changed: str):
+    before = known(place)
+    assert before == known(place)
+    file = place / changed
+    file.write_text(file.read_text() + ("\n# changed\n" if file.suffix == ".py" else "\n"))
+    after = known(place)
+    assert after["spec_hash"] != before["spec_hash"]
+    assert after["strategy_hashes"] != before["strategy_hashes"]
+    assert after["spec"] == before["spec"]
+
+
+def test_what_is_not_imported_changes_nothing(place: Path):
+    before = known(place)
+    (place / "unused.py").write_text("X = 1")
+    (place / "pack" / "unused.py").write_text("X = 1")
+    assert known(place) == before
+
+
+def test_the_same_content_elsewhere_is_the_same_code(place: Path, tmp_path: Path):
+    moved = shutil.copytree(place, tmp_path / "moved")
+    assert known(moved)["strategy_hashes"] == known(place)["strategy_hashes"]
+    (moved / "model.json").rename(moved / "other.json")
+    toml = (moved / "run.toml").read_text()
+    (moved / "run.toml").write_text(toml.replace("model.json", "other.json"))
+    shutil.copy(place / "model.json", moved / "model.json")  # what its parameter names
+    assert known(moved)["strategy_hashes"] == known(place)["strategy_hashes"]
+
+
+def test_where_code_and_files_lie_is_no_part_of_the_hash(place: Path, tmp_path: Path):
+    # the same data and parameters; the strategy and its model are copies
+    moved = shutil.copytree(place, tmp_path / "moved")
+    given = {"bars": place / "bars", "start": "2024-01-02", "end": "2024-01-02", "output": {"dir": tmp_path / "runs"}}
+    one, other = (
+        open_documents(
+            bt.replay(**given, strategies=[{"use": f"{at}/uses.py:Uses", "files": [at / "model.json"]}]).path
+        )
+        for at in (place, moved)
+    )
+    assert one["manifest"]["spec_hash"] == other["manifest"]["spec_hash"]
+
+
+def test_the_manifest_names_what_was_hashed(place: Path):
+    told_ = known(place)
+    assert set(told_["strategy_modules"]["Uses"]) == IMPORTED
+    assert told_["strategy_sources"]["Uses"] == STRATEGY
+    assert told_["spec"]["strategies"][0]["files"] == [str(place / "model.json")]
+
+
+@pytest.mark.parametrize("table", ["strategy", "strategies"])
+def test_files_are_relative_to_the_configuration_and_must_be_there(place: Path, table: str):
+    def made(files: object):
+        entry = {"use": "uses.py:Uses", "files": files}
+        tables = {"data": {"bars": "bars"}, "session": {"start": "2024-01-02", "end": "2024-01-02"}}
+        return from_mapping({**tables, table: entry if table == "strategy" else [entry]}, base=place, source="run.toml")
+
+    assert made(["model.json"]).strategies[0].files == (str(place / "model.json"),)
+    with pytest.raises(
+        ConfigError,
+        match=rf"{table}.*files must be a list of files that are there, was .*; there is no file {place}/gone.bin",
+    ):
+        made(["gone.bin"])
+    with pytest.raises(
+        ConfigError, match="files must be a list of files that are there, was 'model.json'; write a list of paths"
+    ):
+        made("model.json")
+
+
+# -------------------------------------------------------------------------------------------------- parameters by value
+
+
+class Slope:
+    def __init__(self, weights: object) -> None:
+        self.weights = weights
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+
+def rule(x):
+    return x > 1
+
+
+def other_rule(x):
+    return x > 2
+
+
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (Slope([1.0, 2.0]), Slope([1.0, 2.0]), Slope([1.0, 2.5])),
+        (Slope(Slope(1)), Slope(Slope(1)), Slope(Slope(2))),
+        (Slotted(1), Slotted(1), Slotted(2)),
+        (np.arange(3), np.arange(3), np.arange(4)),
+        (np.array(["a", None], object), np.array(["a", None], object), np.array(["a", "b"], object)),
+        (pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [2]})),
+        (pl.Series([1]), pl.Series([1]), pl.Series([2])),
+        (rule, rule, other_rule),
+        ({1, 2}, {2, 1}, {1, 3}),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_objects_are_told_by_value(one, same, other):
+    assert told(one) == told(same) != told(other)
+    json.dumps(told(one))
+
+
+def test_an_object_that_holds_itself_is_told():
+    ring = Slope(None)
+    ring.weights = [ring]
+    json.dumps(told(ring))
+
+
+class Counts:
+    """Its attributes change while it plays."""
+
+    row = Bar
+
+    def __init__(self, shares: int) -> None:
+        self.shares, self.seen = shares, 0
+
+    def on_bar(self, row: Bar, book: bt.Book) -> None:
+        self.seen += 1
+
+
+def test_an_instance_is_known_by_what_it_was_before_the_run(place: Path):
+    played = Counts(5)
+    run = bt.replay(bars=place / "bars", strategy=played, start="2024-01-02", end="2024-01-02", out=place / "out")
+    assert played.seen == 3
+    assert open_documents(run.path)["manifest"]["spec"]["strategies"][0]["params"] == {"shares": 5, "seen": 0}
