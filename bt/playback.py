@@ -48,6 +48,17 @@ class Tape:
             session, order, bars.code[order].astype(np.int64), bars.begin[order].astype(np.int64), start, bars.columns
         )
 
+    def at(self, ends: IntArray) -> Tape:
+        """Only the rows that end at one of the slot counts `ends`."""
+        count = np.diff(self.start)
+        keep = np.zeros(len(count), dtype=bool)
+        keep[ends] = True
+        if not count[~keep].any():
+            return self
+        rows = np.repeat(keep, count)
+        start = [0, *np.cumsum(count * keep).tolist()]
+        return Tape(self.session, self.order[rows], self.code[rows], self.begin[rows], start, self.columns)
+
     def take(self, name: str) -> Column:
         """A column in playback order."""
         column = self.columns[name]
@@ -92,7 +103,7 @@ class Feed:
         for number, item in enumerate(self.row.fields):
             array = self.arrays.get(number)
             if array is None:
-                sources.append(repeat(constant(item, self, begin, end)))
+                sources.append(repeat(constant(item, self, begin, end, self.close_time(end))))
             else:
                 made = iter(array[a:b].tolist())
                 progress = progress if progress is not None else made
@@ -108,8 +119,8 @@ class Feed:
         return int(self.times[end - 1]) + MINUTE if end else self.session.open
 
 
-def constant(item: RowField, feed: Feed, begin: int, end: int) -> Any:
-    """The value of a field that is the same for every bar shown at one moment."""
+def constant(item: RowField, feed: Feed, begin: int, end: int, now: int) -> Any:
+    """The value of a field that is the same for every bar shown at the moment `now`, UTC microseconds."""
     if item.name == "session":
         return feed.session.name
     if item.name == "minute":
@@ -118,7 +129,7 @@ def constant(item: RowField, feed: Feed, begin: int, end: int) -> Any:
         return feed.session.minutes - end
     if item.name == "interval":
         return feed.row.label
-    us = int(feed.times[begin]) if item.name == "open_time" else feed.close_time(end)
+    us = int(feed.times[begin]) if item.name == "open_time" else now
     if item.type == "int":
         return us
     moment = EPOCH + timedelta(microseconds=us)

@@ -132,7 +132,8 @@ class CrossFeed:
             has = np.zeros(n, dtype=bool)
             has[here] = True
         begin = int(self.feed.begin[a]) if b > a else max(end - 1, 0)
-        constants = {f.name: constant(f, self.feed, begin, end) for f in self.feed.row.fields if f.source == "constant"}
+        fields = [f for f in self.feed.row.fields if f.source == "constant"]
+        constants = {f.name: constant(f, self.feed, begin, end, now) for f in fields}
         return MinuteRows(
             self.symbols, self.codes, fresh=has, position=position[self.codes], block=block, fields=self.fields,
             constants=constants, now=now, ends=ends[self.codes],

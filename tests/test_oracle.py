@@ -761,12 +761,15 @@ def test_the_cross_section():
 
     play([session], bars, Across(), rows=(o.RowType(("symbol", "close")),))
     first, second = seen
-    assert first.symbol == ["A", "C"]
+    assert first.symbol == ("A", "C")
     assert (first.fresh, second.fresh) == ([True, True], [False, True])
     assert first.close == [10.0, 10.0]
     assert math.isnan(second.close[0])
     assert second.close[1] == 12.0
     assert (first.position, second.position) == ([0, 0], [0, 2])
+    assert (first.age, second.age) == ([0, 0], [2, 0])
+    assert second.take(second.fresh).symbol == second.take([1]).symbol == ("C",)
+    assert second.take([1, 0]).matrix("close", "age")[0] == [12.0, 0.0]
 
 
 def test_strategies_take_turns_with_their_own_ledgers():

@@ -17,7 +17,7 @@ from bt.model import PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE
 from bt.section import CrossFeed
-from bt.strategy import RowType, ends_a_minute, slots_ended
+from bt.strategy import Declaration, RowType, ends_a_minute, slots_ended
 
 Callback = Callable[[Any, Any], Any]
 
@@ -167,8 +167,10 @@ class _Showing:
             return Show((), None, None, None, ())
         codes = player.visible(self._members)
         pairs = list(zip(declared.rows, player.ids, strict=False)) or [(BARE, {})]
-        keys = [(row.cls, row.interval, tuple(sorted(ids.items())), codes.tobytes()) for row, ids in pairs]
-        feeds = [self._feed(key, row, ids, codes) for key, (row, ids) in zip(keys, pairs, strict=True)]
+        ends = self._ends(declared) if declared.timers_alone else None
+        timed = None if ends is None else ends.tobytes()
+        keys = [(row.cls, row.interval, tuple(sorted(ids.items())), codes.tobytes(), timed) for row, ids in pairs]
+        feeds = [self._feed(key, row, ids, codes, ends) for key, (row, ids) in zip(keys, pairs, strict=True)]
         cross = None
         if "on_minute" in declared.callbacks or declared.timers:
             cross = self._cross.get(keys[0])
@@ -177,13 +179,27 @@ class _Showing:
         on_bar, on_minute = (getattr(instance, n, None) for n in ("on_bar", "on_minute"))
         return Show(feeds, cross, on_bar, on_minute, [w for f in feeds for w in f.withheld])
 
-    def _feed(self, key: Any, row: RowType, ids: dict[str, str], codes: npt.NDArray[np.int64]) -> Feed:
+    def _ends(self, declared: Declaration) -> npt.NDArray[np.int64]:
+        """The slot counts at which its timers go off as a minute ends: a strategy with timers alone has rows only there."""
+        moments = {us for timer in declared.timers for us in timer.instants(self._session, self._zone)}
+        ends = {slots_ended(self._session, us) for us in moments if ends_a_minute(self._session, us)}
+        return np.array(sorted(ends), dtype=np.int64)
+
+    def _feed(
+        self,
+        key: Any,
+        row: RowType,
+        ids: dict[str, str],
+        codes: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64] | None,
+    ) -> Feed:
         if key not in self._feeds:
             visible = None
             if len(codes) < len(self._names):
                 visible = np.zeros(len(self._names), dtype=bool)
                 visible[codes] = True
             tape = Tape.of(self._session, self._minutes) if row is BARE else self.tapes[row.interval]
+            tape = tape if ends is None else tape.at(ends)
             self._feeds[key] = feed(
                 tape, row, ids, names=self._names, zone=self._zone, times=self._times, visible=visible
             )
@@ -199,8 +215,9 @@ def _steps(session: Session, ends: set[int], players: Sequence[Player], zone: Zo
     for number, player in enumerate(players):
         for timer in player.declaration.timers:
             for us in timer.instants(session, zone):
-                at = moments.setdefault((us, ends_a_minute(session, us)), {})
-                at.setdefault(number, []).append(getattr(player.instance, timer.method))
+                due = moments.setdefault((us, ends_a_minute(session, us)), {}).setdefault(number, [])
+                if (method := getattr(player.instance, timer.method)) not in due:  # once, however many timers go off
+                    due.append(method)
     return [
         Step(us, slots_ended(session, us), minute, timers)
         for (us, minute), timers in sorted(moments.items(), key=lambda m: m[0])

@@ -9,7 +9,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `vocabulary` the ready-made features over bars, the session so far and past sessions
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `book`      what a strategy may ask for and when it is refused
-* `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown
+* `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
 * `backtest`  the minute: match, move time, show, collect; the session's end
 * `metrics`   returns, drawdown, Sharpe, trade statistics
 
@@ -38,6 +38,7 @@ from oracle.market import (
 )
 from oracle.metrics import Metrics, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+from oracle.timers import Timer
 from oracle.vocabulary import opening_range, prior, so_far, vwap, window
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Result",
     "RowType",
     "Strategy",
+    "Timer",
     "Trailing",
     "bars_from_rows",
     "classify",

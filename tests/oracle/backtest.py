@@ -17,8 +17,8 @@ from oracle.account import Order, commission_of, fill_price, priced, units
 from oracle.bins import Bin, interval_minutes, resample
 from oracle.book import Book, Present
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
-from oracle.rows import cross_section, row_values
-from oracle.settings import Account, Execution, Gate, Result, Strategy
+from oracle.rows import CrossSection, cross_section, row_values
+from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 
 
 class Backtest:
@@ -118,13 +118,17 @@ class Backtest:
         for symbol in sorted(self.bars[day.name]):
             for bar in self.bars[day.name][symbol]:
                 opening[bar.time_us][symbol] = bar
-        ending = self._bins(day)
+        ending, due = self._bins(day), self._due(day)
+        stepped = {r.interval for s in self.strategies if not s.timers_alone for r in s.rows}
+        ends = {t + MINUTE for t in day.minutes}
         for m, t in enumerate(day.minutes):
+            if t in due and t not in ends and now.stopped is None:
+                self._before_a_minute(m, t, due[t])
             if now.stopped is not None:
                 break
-            ends_now = ending.get(t + MINUTE, {})
-            if t in opening or ends_now:
-                self._minute(m, t, opening.get(t, {}), ends_now)
+            ends_now, timers = ending.get(t + MINUTE, {}), due.get(t + MINUTE, {})
+            if t in opening or stepped & ends_now.keys() or timers:
+                self._minute(m, t, opening.get(t, {}), ends_now, timers)
             if m + 1 == len(day.minutes) and now.stopped is None:
                 self._close(day, last=last)
             self._mark(day, t + MINUTE)
@@ -156,7 +160,29 @@ class Backtest:
                     ending[found.end_us][interval].append(found)
         return ending
 
-    def _minute(self, m: int, t: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]]) -> None:
+    def _due(self, day: Day) -> dict[int, dict[str, list[str]]]:
+        """The methods that timers call in a day: by moment, then by strategy, in their order."""
+        due: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for strategy in self.strategies:
+            for timer in strategy.timers:
+                for t in timer.instants(day, self.zone):
+                    if timer.method not in due[t][strategy.name]:
+                        due[t][strategy.name].append(timer.method)
+        return due
+
+    def _before_a_minute(self, m: int, t: int, timers: dict[str, list[str]]) -> None:
+        """Timers at the open, or when a break is over: no minute ends there, and nobody has a bar."""
+        self.result.iterations += 1
+        now = self.present
+        now.now_us = now.decided_us = t
+        now.elapsed = m
+        for strategy, book in self.each():
+            self._call_timers(strategy, book, {}, timers)
+            self._tell_orders(strategy, book)
+
+    def _minute(
+        self, m: int, t: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]], timers: dict[str, list[str]]
+    ) -> None:
         self.result.iterations += 1
         self.present.now_us = t
         self.present.elapsed = m
@@ -165,7 +191,9 @@ class Backtest:
                 self._match(strategy, book, t, bars)
         self._move(m, t, bars)
         for strategy, book in self.each():
-            self._show(strategy, book, m, bars, ends_now)
+            if not strategy.timers_alone or strategy.name in timers:
+                self._show(strategy, book, m, bars, ends_now, timers)
+            self._tell_orders(strategy, book)
 
     def _match(self, strategy: Strategy, book: Book, t: int, bars: dict[str, Bar]) -> None:
         """Fill every live order whose symbol has a bar that opens now: exits first, then by id; then tell."""
@@ -244,13 +272,18 @@ class Backtest:
                 held.sample(now.marks[symbol])
 
     def _show(
-        self, strategy: Strategy, book: Book, m: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]]
+        self,
+        strategy: Strategy,
+        book: Book,
+        m: int,
+        bars: dict[str, Bar],
+        ends_now: dict[str, list[Bin]],
+        timers: dict[str, list[str]],
     ) -> None:
-        """`on_bar` for minute rows by symbol, then coarser rows that end now, finest first; then `on_minute`."""
+        """`on_bar` for minute rows by symbol, then coarser rows that end now, finest first; then `on_minute`; then timers."""
         on_bar = getattr(strategy.object, "on_bar", None)
         finest: dict[str, dict[str, Any]] | None = None
-        row_types = sorted(strategy.rows, key=lambda r: interval_minutes(r.interval))
-        for row_type in row_types:
+        for row_type in by_interval(strategy):
             shown: dict[str, dict[str, Any]] = {}
             found = list(bars.values()) if row_type.interval == "1m" else ends_now.get(row_type.interval, [])
             for bar in found:
@@ -264,9 +297,21 @@ class Backtest:
                     on_bar(row_type.make(**values), book)
             finest = shown if finest is None else finest
         if finest and hasattr(strategy.object, "on_minute"):
-            rows = cross_section(row_types[0], finest, book, self.present.symbols)
-            strategy.object.on_minute(rows, book)
-        self._tell_orders(strategy, book)
+            strategy.object.on_minute(self._across(strategy, book, finest), book)
+        if not strategy.rows:
+            finest = {symbol: {} for symbol in bars}
+        self._call_timers(strategy, book, finest or {}, timers)
+
+    def _call_timers(
+        self, strategy: Strategy, book: Book, shown: dict[str, dict[str, Any]], timers: dict[str, list[str]]
+    ) -> None:
+        for method in timers.get(strategy.name, ()):
+            getattr(strategy.object, method)(self._across(strategy, book, shown), book)
+
+    def _across(self, strategy: Strategy, book: Book, shown: dict[str, dict[str, Any]]) -> CrossSection:
+        """The cross-section of the finest row type, made afresh for each callback; without one, of who has a bar."""
+        row_type = next(iter(by_interval(strategy)), RowType(()))
+        return cross_section(row_type, shown, book, self.present, zone=self.zone, column=strategy.column)
 
     # ---------------------------------------------------------------------------------------------------- the close
 
@@ -403,6 +448,11 @@ class Backtest:
         result.trades.sort(key=lambda r: (r["exit_time"], turn[r["strategy"]], r["symbol"], r["entry_time"]))
         result.records.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
         result.log.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
+
+
+def by_interval(strategy: Strategy) -> list[RowType]:
+    """Its row types, finest first."""
+    return sorted(strategy.rows, key=lambda r: interval_minutes(r.interval))
 
 
 def quantity(order: Order, book: Book) -> int:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from oracle.features import Feature
+from oracle.timers import Timer
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,20 @@ class RowType:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A strategy's name, the object with the callbacks, its row types, and its cash (None: the account's)."""
+    """A strategy's name, the object with the callbacks, its row types, its cash (None: the account's) and its timers, in the
+    order in which they are called. `column` makes of a list what the cross-section holds, such as an array."""
 
     name: str
     object: Any
     rows: Sequence[RowType] = ()
     cash: float | None = None
+    timers: Sequence[Timer] = ()
+    column: Callable[[list[Any]], Any] = list
+
+    @property
+    def timers_alone(self) -> bool:
+        """Whether it is shown rows at its timers only."""
+        return bool(self.timers) and not (hasattr(self.object, "on_bar") or hasattr(self.object, "on_minute"))
 
 
 @dataclass
