@@ -14,6 +14,14 @@ LACKING, OF = 7, 10
 """Each of them is lacking in seven of ten active symbols that have rows in the session."""
 
 _TIME = pl.Datetime("us", "UTC")
+NEEDED = pl.Schema(
+    {
+        "session": pl.Date(), "symbol": pl.String(), "present": pl.Int64(), "expected": pl.Int64(),
+        "quality": pl.Float64(), "gaps": pl.List(pl.Struct({"start": _TIME, "end": _TIME, "minutes": pl.Int64()})),
+    }
+)  # fmt: skip
+"""Columns of the quality table that are looked at."""
+
 SCHEMA = pl.Schema(
     {
         "session": pl.Date(), "start": _TIME, "end": _TIME, "minutes": pl.Int64(), "symbols": pl.Int64(),
@@ -28,8 +36,8 @@ def outages(table: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Columns session, symbol, present, expected, quality and gaps of the table ``quality``, of 1m bars alone. Of symbols that
-        are not active gaps may be null.
+        Columns session, symbol, present, expected, quality and gaps of the table ``quality``, of 1m bars alone. Rows of
+        symbols that are not active may be left out.
 
     Returns
     -------
@@ -55,6 +63,39 @@ def active(table: pl.DataFrame) -> pl.Series:
     n = pl.len()
     middle = pl.col("quality").get((n - 1) // 2) + pl.col("quality").get(n // 2)  # twice the median
     return with_rows.group_by("symbol").agg(middle).filter(pl.col("quality") >= 2 * ACTIVE)["symbol"]
+
+
+class Watch:
+    """The rows `outages` needs, kept while sessions come one by one; a symbol that can no longer be active is let go.
+
+    Gaps of thin symbols are by far the largest part of a quality table, and none of them matters here.
+
+    Parameters
+    ----------
+    sessions : int
+        How many will come.
+    """
+
+    def __init__(self, sessions: int) -> None:
+        self._left = sessions
+        self._kept = [NEEDED.to_frame()]
+        self._tally = pl.DataFrame(schema={"symbol": pl.String, "ahead": pl.Int64})
+
+    def add(self, table: pl.DataFrame) -> None:
+        """One session's rows, as `outages` takes them."""
+        self._left -= 1
+        self._kept.append(table.select(NEEDED.names()))
+        vote = pl.when(pl.col("quality") >= ACTIVE).then(1).otherwise(-1).cast(pl.Int64).alias("ahead")
+        votes = table.filter(pl.col("present") > 0).select("symbol", vote)
+        self._tally = pl.concat([self._tally, votes]).group_by("symbol").agg(pl.col("ahead").sum())
+        # a median needs half of the sessions at least
+        lost = self._tally.filter(pl.col("ahead") < -self._left)["symbol"]
+        if len(lost):
+            self._kept = [pl.concat(self._kept).filter(~pl.col("symbol").is_in(lost.implode()))]
+
+    def outages(self) -> pl.DataFrame:
+        """The outages of the sessions that came."""
+        return outages(pl.concat(self._kept))
 
 
 def _dark(table: pl.DataFrame) -> pl.DataFrame:

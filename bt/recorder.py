@@ -43,6 +43,8 @@ class Totals:
     failed: dict[str, str] = field(default_factory=dict)
     quality_sum: float = 0.0
     quality_count: int = 0
+    completeness_sum: float = 0.0
+    completeness_count: int = 0
     open_positions: int = 0
     open_orders: int = 0
 
@@ -191,6 +193,9 @@ class Recorder:
         minute = quality.filter(pl.col("interval") == 1)
         self.totals.quality_sum += float(np.add.reduce(minute["quality"].to_numpy()))
         self.totals.quality_count += minute.height
+        known = minute["completeness"].drop_nulls().to_numpy()
+        self.totals.completeness_sum += float(np.add.reduce(known))
+        self.totals.completeness_count += len(known)
         labels = pl.Series("interval", [self._labels.get(i, f"{i}m") for i in quality["interval"].to_list()])
         frame = quality.with_columns(pl.lit(name).alias("session"), self._named(quality["code"]), labels)
         self._results.append("quality", frame)

@@ -16,6 +16,7 @@ from bt.config import FIRST, LAST, first_day, last_day
 from bt.errors import DataError, UsageError
 from bt.features import Feature
 from bt.model import DataSpec, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
+from bt.outages import Watch
 from bt.prepare import PreparedWindow, Preparer, plan
 from bt.resample import CLOSED_BY
 from bt.results import ORDER, conform, empty
@@ -103,6 +104,9 @@ class Quality(NamedTuple):
     worst : DataFrame
         The longest gaps: session (Date), symbol, interval, start and end (Datetime us UTC), minutes; longest first, then
         by session and symbol. A session without any row of the symbol (or complete bin) is not among them.
+    outages : DataFrame
+        Stretches that nearly all liquid symbols lack, in hindsight (`bt.outages.outages`): session, start and end (Datetime us
+        UTC), minutes, symbols, lacking, whole_session.
     guards : DataFrame
         Rows that the guards withhold: symbol, reason, rows, sorted by symbol and reason.
     sessions : list of Session
@@ -111,6 +115,7 @@ class Quality(NamedTuple):
 
     table: pl.DataFrame
     worst: pl.DataFrame
+    outages: pl.DataFrame
     guards: pl.DataFrame
     sessions: list[Session]
 
@@ -183,15 +188,17 @@ def _judged(
     names = pl.Series(symbols, dtype=pl.String)
     tables, sessions = [_NO_QUALITY if gap_lists else _NO_QUALITY.drop("gaps")], []
     gaps, guards, done = _NO_GAPS, [_NO_GUARDS], 0
+    watch = Watch(span.last - span.first + 1)
     for window in source.windows():
         for session, quality, guard in _by_session(window):
-            asked = quality.filter(pl.col("interval").is_in(list(labels)))
-            named = asked.with_columns(
+            named = quality.with_columns(
                 pl.lit(session.name).alias("session"),
-                names.gather(asked["code"]).alias("symbol"),
-                pl.col("interval").replace_strict(labels, return_dtype=pl.String),
+                names.gather(quality["code"]).alias("symbol"),
+                pl.col("interval").replace_strict({1: "1m", **labels}, return_dtype=pl.String),
             )
-            table = conform("quality", named)
+            named = conform("quality", named)
+            watch.add(named.filter(pl.col("interval") == "1m"))
+            table = named.filter(pl.col("interval").is_in(list(labels.values())))
             gaps = _longest(pl.concat([gaps, _gaps(table)]), worst)
             tables.append(table if gap_lists else table.drop("gaps"))
             guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
@@ -203,6 +210,7 @@ def _judged(
     return Quality(
         pl.concat(tables).sort(ORDER["quality"], maintain_order=True),
         gaps,
+        watch.outages(),
         guards[0].sort("symbol", "reason"),
         sessions,
     )

@@ -1,4 +1,4 @@
-"""`bt quality`: how complete symbols and sessions are, and where the longest gaps lie."""
+"""`bt quality`: how complete symbols and sessions are, where the longest gaps lie, and when the whole market was gone."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def show_quality(output: Output, asked: Asked, *, interval: str, everything: boo
         "sessions": len(quality.sessions),
         "symbols": len(by_symbol),
         "quality": table["quality"].mean(),
+        "completeness": table["completeness"].mean(),
         "withheld": dict(quality.guards.group_by("reason").agg(pl.col("rows").sum()).sort("reason").iter_rows()),
     }
     if output.as_json:
         output.json({
             **summary, "by_symbol": by_symbol, "by_session": by_session.to_dicts(),
-            "worst_gaps": quality.worst.to_dicts(), "table": table.to_dicts(),
+            "worst_gaps": quality.worst.to_dicts(), "outages": quality.outages.to_dicts(), "table": table.to_dicts(),
         })  # fmt: skip
         return DONE
     zone = ZoneInfo(TimeManager(asked.data().calendar).zone)
@@ -52,15 +53,17 @@ def show_quality(output: Output, asked: Asked, *, interval: str, everything: boo
     else:
         _all_symbols(output, by_symbol, by_session, quality.sessions, everything=everything)
     _worst(output, quality.worst, zone)
+    _outages(output, quality.outages, zone, everything=everything)
     return DONE
 
 
 def _by_symbol(table: pl.DataFrame) -> pl.DataFrame:
-    """One row a symbol, the least complete first: mean and lowest quality, full and empty sessions, missing units."""
+    """One row a symbol, the least complete first: mean and lowest quality, mean completeness, full and empty sessions, missing units."""
     return (
         table.group_by("symbol")
         .agg(
             pl.col("quality").mean().alias("quality"),
+            pl.col("completeness").mean(),
             pl.col("quality").min().alias("lowest"),
             pl.col("session").sort_by("quality", "session").first().alias("lowest_session"),
             (pl.col("present") == pl.col("expected")).sum().alias("full_sessions"),
@@ -94,9 +97,15 @@ def _tell_quality(output: Output, summary: Mapping[str, Any]) -> None:
         ("symbols", f"{summary['symbols']:,}"),
         ("quality", f"{summary['quality']:.2f} % of expected {unit}, mean over symbols and sessions"),
     ]
+    if summary["completeness"] is not None:
+        lines.append(("complete", f"{summary['completeness']:.2f} % of the minutes that symbols usually have"))
     if summary["withheld"]:
         lines.append(("withheld", counts(summary["withheld"].items())))
     facts(output, lines)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _minutes(value: int | None) -> str:
@@ -107,9 +116,9 @@ def _all_symbols(
     output: Output, by_symbol: Sequence[Mapping[str, Any]], by_session: pl.DataFrame, sessions: Sequence[Session], *,
     everything: bool,
 ) -> None:  # fmt: skip
-    heads = ("symbol", "mean %", "lowest %", "on", "full", "empty", "missing", "longest gap")
+    heads = ("symbol", "mean %", "complete %", "lowest %", "on", "full", "empty", "missing", "longest gap")
     rows = [
-        (s["symbol"], f"{s['quality']:.2f}", f"{s['lowest']:.2f}", f"{s['lowest_session']}", f"{s['full_sessions']:,}",
+        (s["symbol"], f"{s['quality']:.2f}", _percent(s["completeness"]), f"{s['lowest']:.2f}", f"{s['lowest_session']}", f"{s['full_sessions']:,}",
          f"{s['empty_sessions']:,}", f"{s['missing']:,}", _minutes(s["longest_gap_minutes"]))
         for s in by_symbol
     ]  # fmt: skip
@@ -131,11 +140,11 @@ def _all_symbols(
 def _one_symbol(output: Output, table: pl.DataFrame, zone: ZoneInfo, *, everything: bool) -> None:
     """Every session of the only symbol."""
     rows = [
-        (f"{r['session']}", f"{r['present']:,}", f"{r['expected']:,}", f"{r['quality']:.2f}",
+        (f"{r['session']}", f"{r['present']:,}", f"{r['expected']:,}", f"{r['quality']:.2f}", _percent(r["completeness"]),
          _minutes(r["longest_gap_minutes"]), _clock(r["longest_gap_start"], zone))
         for r in table.to_dicts()
     ]  # fmt: skip
-    heads = ("session", "present", "expected", "quality %", "longest gap", "from")
+    heads = ("session", "present", "expected", "quality %", "complete %", "longest gap", "from")
     listing(output, f"{table['symbol'][0]} by session (times of {zone.key}):", heads, rows, everything=everything)
 
 
@@ -149,6 +158,20 @@ def _worst(output: Output, worst: pl.DataFrame, zone: ZoneInfo) -> None:
     ]
     heads = ("symbol", "session", "from", "to", "minutes")
     listing(output, f"Longest gaps inside sessions (times of {zone.key}):", heads, rows, left=2, everything=True)
+
+
+def _outages(output: Output, outages: pl.DataFrame, zone: ZoneInfo, *, everything: bool) -> None:
+    """Nothing is said of a store without any."""
+    if outages.is_empty():
+        return
+    rows = [
+        (f"{r['session']}", _clock(r["start"], zone), _clock(r["end"], zone), f"{r['minutes']:,}", f"{r['lacking']:.0%}",
+         f"{r['symbols']:,}", "whole session" if r["whole_session"] else "")
+        for r in outages.to_dicts()
+    ]  # fmt: skip
+    title = f"Outages, when most liquid symbols lack bars (times of {zone.key}):"
+    heads = ("session", "from", "to", "minutes", "lacking", "of symbols", "")
+    listing(output, title, heads, rows, everything=everything)
 
 
 def _clock(time: datetime | None, zone: ZoneInfo) -> str:

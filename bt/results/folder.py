@@ -39,6 +39,9 @@ class Results(Protocol):
     def end_session(self, session: date) -> None:
         """Every row of `session` has been appended."""
 
+    def complete(self) -> Mapping[str, pl.LazyFrame]:
+        """No row comes any more: every table, to be read before the run's documents are written."""
+
     def finish(
         self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]
     ) -> Path | None:
@@ -72,13 +75,18 @@ class MemoryResults:
     def end_session(self, session: date) -> None:
         """As `Results.end_session`: nothing to do, `finish` sorts."""
 
+    def complete(self) -> Mapping[str, pl.LazyFrame]:
+        """As `Results.complete`."""
+        for table, frames in self._frames.items():
+            self.tables[table] = in_order(table, frames)
+        self._frames = {}
+        return {table: frame.lazy() for table, frame in self.tables.items()}
+
     def finish(
         self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]
     ) -> Path | None:
         """As `Results.finish`."""
-        for table, frames in self._frames.items():
-            self.tables[table] = in_order(table, frames)
-        self._frames = {}
+        self.complete()
         self.documents = {"manifest": dict(manifest), "metrics": dict(metrics), "timings": dict(timings)}
         return None
 
@@ -103,7 +111,7 @@ class RunFolder:
         self.path = path
         self._partial = partial
         self._chosen = chosen  # by the user: then the name cannot give way
-        self._over = False
+        self._over = self._closed = False
         with self._whole():
             self._tables = TableSet(partial)
 
@@ -152,6 +160,14 @@ class RunFolder:
         with self._whole():
             self._tables.end_session(session)
 
+    def complete(self) -> Mapping[str, pl.LazyFrame]:
+        """As `Results.complete`."""
+        with self._whole():
+            if not self._closed:
+                self._tables.close()
+                self._closed = True
+        return _tables_in(self._partial)
+
     def finish(self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]) -> Path:
         """Write the three documents, make everything durable and show the folder under its final name.
 
@@ -162,8 +178,8 @@ class RunFolder:
         Path
             The run folder.
         """
+        self.complete()
         with self._whole():
-            self._tables.close()
             for name, document in zip(DOCUMENTS, (manifest, metrics, timings), strict=True):
                 _write_json(self._partial / f"{name}.json", document)
             _sync_folder(self._partial)
@@ -321,6 +337,10 @@ def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
         `path` is no run folder.
     """
     folder = _checked(path)
+    return _tables_in(folder)
+
+
+def _tables_in(folder: Path) -> dict[str, pl.LazyFrame]:
     files = {table: folder / f"{table}.parquet" for table in SCHEMAS}
     return {table: pl.scan_parquet(file, glob=False) for table, file in files.items() if file.is_file()}
 

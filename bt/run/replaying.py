@@ -25,7 +25,7 @@ from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.dates import check_dates, resolved
 from bt.run.interrupt import interruptible
-from bt.run.result import Run
+from bt.run.result import Run, outages_in
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, build, declare
@@ -199,6 +199,7 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
     spec, store, results, players = played.spec, played.store, played.results, played.players
     identity, recorder, coordinator = played.identity, played.recorder, played.coordinator
     metrics, own = recorder.finish()
+    outages = outages_in(results.complete()["quality"])
     totals, timings = recorder.totals, coordinator.timings
     seconds = wall.perf_counter() - played.began
     failed = dict(totals.failed)
@@ -230,6 +231,8 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "max_drawdown": metrics.max_drawdown,
         "sharpe": metrics.sharpe,
         "quality": totals.quality_sum / totals.quality_count if totals.quality_count else None,
+        "completeness": totals.completeness_sum / totals.completeness_count if totals.completeness_count else None,
+        "outages": outages.height,
         "guards": dict(sorted(totals.guards.items())),
         "failed": failed,
         "strategies_failed": {p.declaration.name: p.failed for p in players if p.failed},
@@ -252,6 +255,9 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "metrics": {
             "summary": {k: v for k, v in summary.items() if k != "run"}, "account": metrics.to_dict(),
             "strategies": {name: m.to_dict() for name, m in own.items()},
+            "outages": outages.with_columns(
+                pl.col("session").dt.to_string("iso"), pl.col("start", "end").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+            ).to_dicts(),
         },
         "timings": {**clock, "finished": datetime.now(UTC).isoformat(), "sessions": timings.sessions},
     }  # fmt: skip

@@ -14,6 +14,7 @@ import polars as pl
 from bt.coordinator import FinishReason
 from bt.errors import DataError
 from bt.metrics import Metrics
+from bt.outages import active, outages
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class Run:
         return self._table("quality")
 
     @cached_property
+    def outages(self) -> pl.DataFrame:
+        """Stretches that nearly all liquid symbols lack, in hindsight: session, start, end, minutes, symbols, lacking,
+        whole_session.
+        """
+        return outages_in(self._table("quality").lazy())
+
+    @cached_property
     def guards(self) -> pl.DataFrame:
         """Rows withheld, by session, symbol and reason."""
         return self._table("guards")
@@ -126,6 +134,13 @@ class Run:
         return f"<table>{rows}</table>"
 
 
+def outages_in(quality: pl.LazyFrame) -> pl.DataFrame:
+    """The outages in a table of quality; of symbols that are not active no gap is read."""
+    minutes = quality.filter(pl.col("interval") == "1m")
+    liquid = active(minutes.select("symbol", "present", "quality").collect(engine="in-memory"))
+    return outages(minutes.filter(pl.col("symbol").is_in(liquid.implode())).collect(engine="in-memory"))
+
+
 def _attributed(trades: pl.DataFrame, key: str) -> pl.DataFrame:
     return (
         trades.group_by("strategy", key)
@@ -155,6 +170,10 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("costs", f"commission {money(summary['commission'])}, slippage {money(summary['slippage'])}" + ("" if summary["costs_assumed"] else "  WARNING: none were assumed (execution.slippage_bps, commission_per_share)")),
         ("quality", f"{summary['quality']:.2f} % of expected minutes, mean over symbols and sessions" if summary["quality"] is not None else "no session"),
     ]  # fmt: skip
+    if summary.get("completeness") is not None:
+        lines.append(("completeness", f"{summary['completeness']:.2f} % of the minutes that symbols usually have"))
+    if summary.get("outages"):
+        lines.append(("outages", f"{summary['outages']:,}: run.outages lists them; most liquid symbols lack bars then"))
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if summary["guards"]:
