@@ -207,14 +207,29 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryBars:
+    """Bars as a table, known by the digest of its content. Made by `bt.store.in_memory`."""
+
+    digest: str
+    frame: pl.DataFrame = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return IN_MEMORY
+
+
+IN_MEMORY = "bars in memory"
+"""What stands for a path where there is no file."""
+
+
+@dataclass(frozen=True, slots=True)
 class DataSpec:
     """Where the bars are and what their columns mean.
 
-    `bars` is an absolute folder, file or glob. `columns` maps our names to the files' names where they differ.
+    `bars` is an absolute folder, file or glob, or the bars themselves. `columns` maps our names to the files' names where they differ.
     `symbols` None means all. `timezone` is the zone of naive timestamps, "" refuses them.
     """
 
-    bars: str
+    bars: str | MemoryBars
     calendar: str
     symbols: tuple[str, ...] | None = None
     stamp: Literal["start", "end"] = "start"

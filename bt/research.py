@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from bt.config import FIRST, LAST, first_day, last_day
 from bt.errors import DataError, UsageError
 from bt.features import Feature
-from bt.model import DataSpec, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
+from bt.model import DataSpec, MemoryBars, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
 from bt.outages import Watch
 from bt.prepare import PreparedWindow, Preparer, plan
 from bt.resample import CLOSED_BY
@@ -23,12 +24,15 @@ from bt.results import ORDER, conform, empty
 from bt.run import Range, check_dates, resolved, session_range
 from bt.schema import BAR_COLUMNS, MINUTE, interval_minutes
 from bt.sessions import TimeManager
-from bt.store import Store
+from bt.store import Store, in_memory
 from bt.strategy import Declaration, RowField, RowType, Source
+
+Bars: TypeAlias = str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | pa.Table | MemoryBars
+"""Where bars are: a path, or the bars themselves."""
 
 
 def load_bars(
-    bars: str | os.PathLike[str],
+    bars: Bars,
     calendar: str,
     start: date | str,
     end: date | str,
@@ -42,8 +46,8 @@ def load_bars(
 
     Parameters
     ----------
-    bars : path
-        A store, a file or a glob.
+    bars : path or table
+        A store, a file or a glob; or the bars themselves, a Polars DataFrame or LazyFrame or an Arrow table.
     calendar : str
     start, end : date or ISO text
         First and last session, both included; `start` may be "-60 sessions", `end` "last" or "previous".
@@ -121,7 +125,7 @@ class Quality(NamedTuple):
 
 
 def load_quality(
-    bars: str | os.PathLike[str],
+    bars: Bars,
     calendar: str,
     start: date | str | None = None,
     end: date | str | None = None,
@@ -257,10 +261,15 @@ def _sessions_held(time: TimeManager, store: Store) -> tuple[date, date]:
     return held[0], held[-1]
 
 
-def _data(
-    bars: str | os.PathLike[str], calendar: str, symbols: Sequence[str] | None, more: Mapping[str, Any]
-) -> DataSpec:
-    return DataSpec(str(Path.cwd() / bars), calendar, None if symbols is None else tuple(symbols), **more)
+def _data(bars: Bars, calendar: str, symbols: Sequence[str] | None, more: Mapping[str, Any]) -> DataSpec:
+    if isinstance(bars, str | os.PathLike):
+        given: str | MemoryBars = str(Path.cwd() / bars)
+    else:
+        try:
+            given = bars if isinstance(bars, MemoryBars) else in_memory(bars)
+        except TypeError as error:
+            raise UsageError(f"bars: they must be a path, a Polars or an Arrow table, were not: {error}") from None
+    return DataSpec(given, calendar, None if symbols is None else tuple(symbols), **more)
 
 
 def _asked(name: str, value: date | str) -> date | str:

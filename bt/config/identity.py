@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bt.model import RunSpec, StrategySpec
@@ -32,7 +32,8 @@ def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
 
 def to_dict(spec: RunSpec) -> dict[str, Any]:
     """The run as JSON-able tables named as in a configuration, for manifest.json."""
-    data = told(spec.data)
+    bars = spec.data.bars
+    data = told(replace(spec.data, bars=bars if isinstance(bars, str) else f"memory:{bars.digest}"))
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
         "session": told(spec.session),

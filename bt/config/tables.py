@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bt.config.days import FIRST, LAST, first_day, last_day
+from bt.model import MemoryBars
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
+from bt.store import in_memory
 
 Parts = tuple[str, ...]
 
@@ -30,9 +32,19 @@ _PERIOD = re.compile(r"[1-9]\d*[dwmy]")
 
 
 def _bars(value: object) -> object:
-    if isinstance(value, str) and "://" in value:
-        raise ValueError("copy it to this machine first")
-    return value
+    """A path, or in Python a table."""
+    if isinstance(value, str):
+        if "://" in value:
+            raise ValueError("copy it to this machine first")
+        if not value:
+            raise ValueError
+        return value
+    if value is None or isinstance(value, bool | int | float | list | dict):
+        raise ValueError
+    try:
+        return value if isinstance(value, MemoryBars) else in_memory(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _symbols(value: object) -> object:
@@ -148,7 +160,7 @@ _Params = Annotated[dict[str, Any], Field(description="a table of constructor pa
 
 
 class _Data(Table):
-    bars: Annotated[str, BeforeValidator(_bars), Field(min_length=1, description="a local store folder, file or glob")]
+    bars: Annotated[Any, BeforeValidator(_bars), Field(description="a local store folder, file or glob, or in Python a Polars or Arrow table")]  # fmt: skip
     calendar: Annotated[str, Field(min_length=1, description="a calendar's name such as XNYS, or a Parquet file")] = (
         "XNYS"
     )

@@ -110,7 +110,7 @@ class Preparer:
         with timer("load"):
             opening = Loader(self._store, self._time, self._schedule, ())
             few = opening.window(self._first, min(self._first + PROOF_SESSIONS - 1, self._last))
-            check_stamps(few, self._spec.data.bars)
+            check_stamps(few, str(self._spec.data.bars))
         with timer("indicators"):
             self._trailing.start(self._first)
         with timer("quality"):
@@ -171,7 +171,7 @@ class Preparer:
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
             {(g // minutes.symbols, g % minutes.symbols): why for g, why in computed.failed.items()},
-            faults(loaded, self._spec.data.bars, self._store.symbols),
+            faults(loaded, str(self._spec.data.bars), self._store.symbols),
             timer.seconds,
         )
 

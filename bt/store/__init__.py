@@ -2,6 +2,7 @@
 
 ::
 
+    memory       bars handed over as a table instead of files
     files        which files, who they are (content hashes), where the cache folder is
     footers      every file's columns and types, all faults at once     -> Layout
     reading      the DuckDB connection and the SQL
@@ -13,5 +14,6 @@
 
 from bt.store.aggregates import DailyCache
 from bt.store.bars import Store
+from bt.store.memory import in_memory
 
-__all__ = ["DailyCache", "Store"]
+__all__ = ["DailyCache", "Store", "in_memory"]

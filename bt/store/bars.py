@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from bt.errors import DataError, UsageError
-from bt.model import DataSpec
+from bt.model import IN_MEMORY, DataSpec, MemoryBars
 from bt.store.checks import ROW_FAULTS, verdicts
 from bt.store.codes import UNWANTED, SymbolCodes
-from bt.store.files import FileId, cache_folder, find, identify
-from bt.store.footers import Layout, hive_symbol, layout_of
+from bt.store.files import FileId, cache_folder, find, identify, memory_cache, memory_id
+from bt.store.footers import Layout, hive_symbol, layout_of, layout_of_schemas
 from bt.store.reading import Connection, quoted, read_sql, start_stamped
 
 _EXACT = 2.0**51
@@ -81,13 +81,18 @@ class Store:
         DataError
             No file matches, the files have faults (all are listed), or the store has no bar.
         """
-        root, paths = find(data.bars)
-        layout = layout_of(data, paths)
-        cache = cache_folder(root)
-        ids = identify(paths, cache)
+        if isinstance(data.bars, MemoryBars):
+            table = data.bars.frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            layout = layout_of_schemas(data, {IN_MEMORY: table.schema})
+            cache, ids, paths = memory_cache(), [memory_id(data.bars)], [IN_MEMORY]
+        else:
+            root, paths = find(data.bars)
+            layout, table = layout_of(data, paths), None
+            cache = cache_folder(root)
+            ids = identify(paths, cache)
         folders = [None if layout.symbol else hive_symbol(path) for path in paths]
         contents = [i.hash if symbol is None else f"{i.hash}|{symbol}" for i, symbol in zip(ids, folders, strict=True)]
-        connection = Connection(threads)
+        connection = Connection(threads, table)
         verdict = verdicts(
             connection, layout, list(zip(contents, paths, folders, strict=True)), cache=cache, progress=progress
         )
@@ -246,6 +251,7 @@ class Store:
             bounds=bounds,
             symbols=[self.symbols[code] for code in codes or ()],
             integer_volume=self.volume_is_integer,
+            source=self._connection.source,
         )
 
     def _wanted(self, symbols: Sequence[str] | None) -> list[int] | None:
@@ -291,7 +297,7 @@ class Store:
 
     def _code(self, symbol: str) -> int:
         if symbol not in self._codes:
-            raise _unknown("symbols", self.data.bars, symbol, self.symbols)
+            raise _unknown("symbols", str(self.data.bars), symbol, self.symbols)
         return self._codes[symbol]
 
 
@@ -312,7 +318,7 @@ def _found_symbols(data: DataSpec, verdict: pl.DataFrame) -> list[str]:
 def _chosen_symbols(data: DataSpec, found: Sequence[str]) -> tuple[str, ...]:
     chosen = found if data.symbols is None else sorted(set(data.symbols))
     for symbol in sorted(set(chosen).difference(found)):
-        raise _unknown("data.symbols", data.bars, symbol, found)
+        raise _unknown("data.symbols", str(data.bars), symbol, found)
     if not 0 < len(chosen) < UNWANTED:
         raise UsageError(f"data.symbols: must be 1 to {UNWANTED - 1} symbols, was {len(chosen)}; choose others")
     return tuple(chosen)

@@ -90,7 +90,7 @@ def examine(connection: Connection, layout: Layout, path: str, *, symbol: str | 
     name = f"b.{quoted(layout.symbol)}" if layout.symbol else "NULL::VARCHAR"
     integer = pa.types.is_integer(layout.types["volume"])
     values = [f"{column_sql(layout, c, integer_volume=integer)} AS {c}" for c in BAR_COLUMNS]
-    source = "FROM read_parquet($files, hive_partitioning = false) b"
+    source = f"FROM {connection.source} b"
     sql = f"SELECT {name} AS symbol, b.{quoted(layout.time)} AS time, {', '.join(values)} {source}"
     tally = _Tally()
     for batch in connection.batches(sql, [path], _BATCH):

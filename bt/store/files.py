@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from bt.errors import DataError
+from bt.model import IN_MEMORY, MemoryBars
 
 CACHE_FOLDER = ".bt"
 """Name of the cache folder beside the bars. Hidden, so that no store lists it."""
@@ -45,6 +46,8 @@ class FileId:
 
     def check_unchanged(self) -> None:
         """Raise DataError if the file vanished, or its size, time or inode is no longer what it was."""
+        if self.path == IN_MEMORY:  # frames do not change
+            return
         try:
             now = Path(self.path).stat()
         except OSError as error:
@@ -56,6 +59,16 @@ class FileId:
                 f"{self.path}: file must not change while a run reads it, was {self.size} bytes and is {now.st_size}; "
                 f"start again once it is written"
             )
+
+
+def memory_cache() -> Path:
+    """The folder for what is remembered about bars in memory, by their content."""
+    return user_cache() / "stores" / "memory"
+
+
+def memory_id(bars: MemoryBars) -> FileId:
+    """The identity of bars in memory."""
+    return FileId(IN_MEMORY, bars.digest, int(bars.frame.estimated_size()), 0, 0)
 
 
 def find(bars: str) -> tuple[Path, list[str]]:

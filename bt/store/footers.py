@@ -72,7 +72,13 @@ def hive_symbol(path: str) -> str | None:
 
 
 def layout_of(data: DataSpec, paths: Sequence[str]) -> Layout:
-    """The layout all files share.
+    """The layout that the files at `paths` share. Raises as `layout_of_schemas`."""
+    with ThreadPoolExecutor(min(8, len(paths))) as pool:
+        return layout_of_schemas(data, dict(zip(paths, pool.map(_read_schema, paths), strict=True)))
+
+
+def layout_of_schemas(data: DataSpec, read: Mapping[str, pa.Schema | str]) -> Layout:
+    """The layout that files of these Arrow schemas share; a text is what is wrong with a file.
 
     Raises
     ------
@@ -89,8 +95,6 @@ def layout_of(data: DataSpec, paths: Sequence[str]) -> Layout:
             raise ConfigError(
                 f"data.timezone: must be an IANA zone, was {data.timezone!r}; for example America/New_York"
             ) from error
-    with ThreadPoolExecutor(min(8, len(paths))) as pool:
-        read = dict(zip(paths, pool.map(_read_schema, paths), strict=True))
     faults = [f"{path}: {found}" for path, found in read.items() if isinstance(found, str)]
     schemas = {path: found for path, found in read.items() if isinstance(found, pa.Schema)}
     time = symbol = None

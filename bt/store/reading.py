@@ -29,6 +29,9 @@ from bt.store.footers import Layout
 MEMORY_LIMIT = "512MB"
 """What DuckDB may hold at once; a result handed over is not part of it."""
 
+FILES, TABLE = "read_parquet($files, hive_partitioning = false)", "bars_in_memory"
+"""What a query reads from: files, or a table registered under this name."""
+
 _FEW = 16
 """Up to so many symbols are looked for by DuckDB, which takes about 1 ns a row for each; more are sifted afterwards."""
 
@@ -43,9 +46,18 @@ class Connection:
     ----------
     threads : int
         0 means every core this process may use.
+    table : Table, optional
+        What is read instead of files.
+
+    Attributes
+    ----------
+    source : str
+        What queries select from: `FILES` or `TABLE`.
     """
 
-    def __init__(self, threads: int = 0) -> None:
+    def __init__(self, threads: int = 0, table: pa.Table | None = None) -> None:
+        self._table = table
+        self.source = FILES if table is None else TABLE
         if threads == 0:
             threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._duckdb = duckdb.connect(
@@ -80,28 +92,34 @@ class Connection:
         DataError
             DuckDB could not read a file; it names the file.
         """
-        with _translated(self, sql, files), self._duckdb.cursor() as cursor:
-            table = cursor.sql(sql, params=_parameters(files)).to_arrow_table()
+        with _translated(self, sql, files), self._cursor() as cursor:
+            table = cursor.sql(sql, params=self._parameters(files)).to_arrow_table()
         return cast("pl.DataFrame", pl.from_arrow(table, rechunk=False))
 
     def batches(self, sql: str, files: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """The result of `sql` in batches of about `rows` rows, read as they are taken. Raises DataError."""
-        with _translated(self, sql, files), self._duckdb.cursor() as cursor:
-            yield from cursor.sql(sql, params=_parameters(files)).to_arrow_reader(rows)
+        with _translated(self, sql, files), self._cursor() as cursor:
+            yield from cursor.sql(sql, params=self._parameters(files)).to_arrow_reader(rows)
 
     def explain(self, sql: str, files: Sequence[str]) -> str:
         """What DuckDB did for `sql`: files and row groups read, filters and projections pushed down."""
-        with _translated(self, sql, files), self._duckdb.cursor() as cursor:
-            return str(cursor.sql(sql, params=_parameters(files)).explain("analyze"))
+        with _translated(self, sql, files), self._cursor() as cursor:
+            return str(cursor.sql(sql, params=self._parameters(files)).explain("analyze"))
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._duckdb.cursor()
+        if self._table is not None:  # a cursor does not see what others have registered
+            cursor.register(TABLE, self._table)
+        return cursor
+
+    def _parameters(self, files: Sequence[str]) -> dict[str, Any]:
+        # a listed path is a pattern too
+        escaped = ["".join(f"[{c}]" if c in "[*?" else c for c in path) for path in files]
+        return {"files": escaped} if self._table is None else {}
 
     def close(self) -> None:
         """Release the database; reading afterwards is an error."""
         self._duckdb.close()
-
-
-def _parameters(files: Sequence[str]) -> dict[str, Any]:
-    # a listed path is a pattern too
-    return {"files": ["".join(f"[{c}]" if c in "[*?" else c for c in path) for path in files]}
 
 
 @contextmanager
@@ -167,6 +185,7 @@ def read_sql(
     bounds: tuple[int, int],
     symbols: Sequence[str],
     integer_volume: bool,
+    source: str = FILES,
 ) -> str:
     """The query for one window: ``code`` (the SQL `code`), ``time`` as the files spell it and `columns`, in file order.
 
@@ -185,7 +204,7 @@ def read_sql(
             f" AND {name} IN ({', '.join(texts[:-2])})" if few else f" AND {name} BETWEEN {texts[-2]} AND {texts[-1]}"
         )
     # nothing in it is a user's text but names, which are quoted
-    return f"SELECT {', '.join(chosen)} FROM read_parquet($files, hive_partitioning = false) b WHERE {where}"  # noqa: S608
+    return f"SELECT {', '.join(chosen)} FROM {source} b WHERE {where}"  # noqa: S608
 
 
 def _bounds(layout: Layout, start: int, end: int) -> tuple[str, str]:

@@ -1,0 +1,62 @@
+"""Bars that are handed over as a table instead of files: known by their content, checked and read as one file is."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from bt.errors import DataError
+from bt.model import MemoryBars
+
+
+def in_memory(table: Any) -> MemoryBars:
+    """A Polars DataFrame or LazyFrame or an Arrow table as bars; equal rows in the same order are the same bars.
+
+    Raises
+    ------
+    TypeError
+        It is none of them; the text is a hint.
+    DataError
+        A lazy frame cannot be collected, or Polars has no such types.
+    """
+    try:
+        if isinstance(table, pl.LazyFrame):
+            table = table.collect(engine="in-memory")
+        elif isinstance(table, pa.Table | pa.RecordBatch):
+            table = pl.DataFrame(table)
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"data.bars: the table must be readable by Polars, was refused: {error}") from error
+    if not isinstance(table, pl.DataFrame):
+        hint = "; convert it with polars.from_pandas" if type(table).__module__.startswith("pandas") else ""
+        raise TypeError(f"it is a {type(table).__module__}.{type(table).__qualname__}{hint}")
+    frame = table.with_columns(
+        pl.col(pl.Categorical, pl.Enum).cast(pl.String),
+        *(pl.col(name).dt.cast_time_unit("us") for name, kind in table.schema.items() if isinstance(kind, pl.Datetime)),
+    ).rechunk()
+    return MemoryBars(_digest(frame), frame)
+
+
+def _digest(frame: pl.DataFrame) -> str:
+    """Hex digest of names, types and values in their order; how the frame lies in memory does not matter."""
+    digest = hashlib.blake2b(digest_size=20)
+    for column in frame.get_columns():
+        digest.update(f"{column.name}\n{column.dtype}\n{len(column)}\n".encode())
+        digest.update(column.is_null().to_numpy().tobytes())
+        digest.update(_content(column))
+    return digest.hexdigest()
+
+
+def _content(column: pl.Series) -> bytes:
+    kind = column.dtype
+    if kind == pl.String:
+        texts = column.drop_nulls().unique().sort()
+        codes = column.cast(pl.Enum(texts)).to_physical().cast(pl.UInt32).fill_null(0)
+        return "\0".join(texts).encode() + b"\0" + codes.to_numpy().tobytes()
+    if kind == pl.Boolean:
+        return column.fill_null(False).to_numpy().tobytes()
+    if kind.is_integer() or kind.is_float() or kind.is_temporal():
+        return column.to_physical().fill_null(0).to_numpy().tobytes()
+    return repr(column.to_list()).encode()  # decimals; what else there is can be no bar's column
