@@ -191,7 +191,8 @@ class Ledger:
             held.commission += commission
         self.shares[code] = after
         if held is not None:
-            span = self._span[code] = Span(held, code, moment.slot, held.shares, held.cost, held.realized)
+            begin = moment.slot + moment.at_close  # a minute's close comes before what fills at it
+            span = self._span[code] = Span(held, code, begin, held.shares, held.cost, held.realized)
             self.spans.append(span)
         return after
 

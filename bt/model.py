@@ -296,7 +296,7 @@ class StrategySpec:
 class ExecutionSpec:
     """How orders become fills. Slippage in basis points of the reference price, commission in currency a share."""
 
-    fill: Literal["next_open"] = "next_open"
+    fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     time_in_force: Literal["day", "gtc"] = "day"
     slippage_bps: float = 0.0
     commission_per_share: float = 0.0

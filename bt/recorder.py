@@ -243,12 +243,11 @@ class Recorder:
     def _fills(
         self, name: str, day: Session, fills: Sequence[FillRecord], volume: Mapping[tuple[int, int], float]
     ) -> pl.DataFrame:
-        session, close = day.name, day.close
+        session = day.name
         columns = _columns(FillRecord._fields, fills)
         shares, price, reference = (
             np.array(c, dtype=np.int64) for c in (columns["shares"], columns["price"], columns["reference"])
         )
-        at_close = [f.time == close for f in fills]
         return pl.DataFrame(
             {
                 "order_id": pl.Series(columns["order_id"], dtype=pl.Int64),
@@ -264,7 +263,7 @@ class Recorder:
                 "commission": pl.Series(columns["commission"], dtype=pl.Int64),
                 "position_after": pl.Series(columns["position_after"], dtype=pl.Int64),
                 "bar_share": pl.Series(
-                    [None if shut else _share(f, volume) for f, shut in zip(fills, at_close, strict=True)],
+                    [_share(f, volume) for f in fills],
                     dtype=pl.Float64,
                 ),
                 "stale_minutes": pl.Series(columns["stale_minutes"], dtype=pl.Int64),
@@ -339,8 +338,8 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str,
 
 
 def _share(fill: FillRecord, volume: Mapping[tuple[int, int], float]) -> float | None:
-    """The fill's share of its bar's volume; None for a fill at the close or a bar without volume."""
-    traded = volume.get((fill.slot, fill.code), 0.0)
+    """The fill's share of its bar's volume; None for an exit at the session's close or a bar without volume."""
+    traded = volume.get((fill.bar, fill.code), 0.0)
     return abs(fill.shares) / traded if traded > 0 else None
 
 

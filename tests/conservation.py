@@ -244,17 +244,28 @@ class Audit:
         """A fill is inside a segment at the open of a bar that is there, or at the close; its price is the rule's."""
         session = tape.session
         assert fill.shares != 0, f"{fill}: no shares"
-        if fill.time == session.close:
+        rule = account.spec.execution.fill if account.spec is not None else "next_open"
+        if fill.bar < 0:
+            assert fill.time == session.close, f"{fill}: only an exit at the close is of no bar"
             closes = [int(tape.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])]
             if fill.code in tape.closing:
                 closes.append(in_units(tape.closing[fill.code]))
             assert fill.reference in closes, f"{fill}: a fill at the close has one of {closes}"
-        else:
+        elif rule == "next_open":
             inside = any(a <= fill.time < b for a, b in session.segments)
             assert inside, f"{fill}: outside every segment of {session.name}"
             assert tape.times[fill.slot] == fill.time, f"{fill}: minute {fill.slot} opens at {tape.times[fill.slot]}"
             opened = tape.opens_at(fill.code, fill.slot)
             assert opened == fill.reference, f"{fill}: the bar that opens then has {opened}"
+        else:
+            ended = tape.times[fill.bar] + MINUTE
+            last = int(tape.marks(fill.code, 0, session.minutes)[fill.bar])
+            assert tape.opens_at(fill.code, fill.bar) is not None, f"{fill}: no bar in minute {fill.bar}"
+            assert last == fill.reference, f"{fill}: the bar of minute {fill.bar} closed at {last}"
+            assert fill.time == ended if rule == "next_close" else fill.time >= ended, f"{fill}: that was at {ended}"
+            assert fill.stale_minutes == (fill.time - ended) // MINUTE, f"{fill}: minutes since {ended}"
+            later = tape.marks(fill.code, 0, session.minutes)[fill.bar : fill.slot]
+            assert (later == last).all(), f"{fill}: a later bar was shown"
         if account.spec is not None:
             rule = account.spec.execution
             slip = exact(rule.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)

@@ -24,7 +24,7 @@ import bt
 from bt.results import MONEY, ORDER, SCHEMAS, MemoryResults
 from bt.sessions import TimeManager
 
-EXECUTION = ("time_in_force", "slippage_bps", "commission_per_share", "close_price", "at_end")
+EXECUTION = ("fill", "time_in_force", "slippage_bps", "commission_per_share", "close_price", "at_end")
 
 
 @dataclass(frozen=True)

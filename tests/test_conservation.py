@@ -95,7 +95,7 @@ def fill_at_the_close_instead(outcome: SessionOutcome) -> SessionOutcome:
 
 def outside_the_session(outcome: SessionOutcome) -> SessionOutcome:
     fills = outcome.players[0].output.fills
-    fills[-1] = fills[-1]._replace(time=outcome.session.close + 60_000_000)
+    fills[-1] = fills[-1]._replace(time=outcome.session.close + 60_000_000, bar=0)
     return outcome
 
 

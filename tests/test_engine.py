@@ -68,6 +68,43 @@ def test_an_order_fills_at_the_open_of_the_symbols_next_bar(tmp_path: Path):
     assert run.equity["cash"].to_list()[:3] == [1e6, 1e6, 1e6 - 12.03]
 
 
+@pytest.mark.parametrize(
+    ("rule", "fills"),
+    [
+        ("next_open", [("A", at(2), 4.0, 0, 0.03), ("B", at(3), 7.0, 0, 0.01)]),
+        ("next_close", [("A", at(3), 8.0, 0, 0.03), ("B", at(4), 9.0, 0, 0.01)]),
+        ("same_close", [("A", at(1), 2.0, 0, 0.03), ("B", at(3), 1.0, 2, 0.01)]),
+    ],
+)
+def test_where_an_order_fills(tmp_path: Path, rule: str, fills: list[Any]):
+    """A's order is given on its first bar, B's on A's third minute, when B's own last bar is two minutes old."""
+    where = store(tmp_path, bars("A", [(1.0, 2.0), None, (4.0, 8.0)]), bars("B", [1.0, None, None, (7.0, 9.0)]))
+    steps = {("A", 0): lambda book: book.order("A", 3), ("A", 2): lambda book: book.order("B", 1)}
+    run = play(where, Script(steps), execution={"fill": rule})
+    assert run.fills.select("symbol", "time", "price", "stale_minutes", "bar_share").rows() == fills
+
+
+def test_the_same_close_waits_for_a_first_bar_and_for_the_next_moment(tmp_path: Path):
+    """What is ordered before the session's first bar fills at that bar's close; what on_fill orders, one moment later."""
+    where = store(tmp_path, bars("A", [1.0]), bars("A", [(5.0, 6.0), 7.0], day=WEDNESDAY))
+
+    class Starts(Script):
+        def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
+            if session == date(2024, 1, 3):
+                book.order("A", 1)
+
+        def on_fill(self, fill: bt.Fill, book: bt.Book) -> None:
+            assert book.price("A") == fill.price
+            if fill.shares == 1:
+                book.order("A", 2)
+
+    run = play(where, Starts(), end=WEDNESDAY, execution={"fill": "same_close"})
+    assert run.fills.select("time", "price", "shares").rows() == [
+        (at(1, WEDNESDAY), 6.0, 1),
+        (at(2, WEDNESDAY), 7.0, 2),
+    ]
+
+
 def test_exits_fill_before_entries(tmp_path: Path):
     """The sale of A, given last, makes room in cash terms first."""
     where = store(tmp_path, bars("A", [10.0] * 4), bars("B", [10.0] * 4))

@@ -8,9 +8,9 @@
 
 from bt.book.account import Account
 from bt.book.book import StrategyBook
-from bt.book.matching import close_all, close_exits, match
+from bt.book.matching import Quotes, close_all, close_exits, match
 from bt.book.records import FillRecord, Market, OrderRecord, Output
 
 __all__ = [
-    "Account", "FillRecord", "Market", "OrderRecord", "Output", "StrategyBook", "close_all", "close_exits", "match",
+    "Account", "FillRecord", "Market", "OrderRecord", "Output", "Quotes", "StrategyBook", "close_all", "close_exits", "match",
 ]  # fmt: skip

@@ -10,8 +10,9 @@ from fractions import Fraction
 import numpy as np
 
 from bt.book.levels import Levels
+from bt.book.purse import AccountPurse, Purse, SymbolPurse
 from bt.book.records import IntArray, LiveOrder, Market, OrderRecord, Output, Type
-from bt.execution import Costs, to_units
+from bt.execution import Costs, fits, to_units
 from bt.ledger import Curve, Ledger, Marks, Trade
 from bt.model import AccountSpec, ExecutionSpec, Order, QualitySpec, instant
 
@@ -29,26 +30,45 @@ class Account:
         Of each symbol the level that a target is known not to change.
     output : Output
         What the session has produced so far; `pending` is what on_order has not been told.
+    purse : Purse
+        Whose money its orders may use: its own, that of several accounts, or with `by_symbol` (units of starting cash) each
+        symbol's.
     """
 
     def __init__(
-        self, name: str, market: Market, execution: ExecutionSpec, account: AccountSpec, quality: QualitySpec
+        self,
+        name: str,
+        market: Market,
+        execution: ExecutionSpec,
+        account: AccountSpec,
+        quality: QualitySpec,
+        *,
+        purse: AccountPurse | None = None,
+        by_symbol: int | None = None,
     ) -> None:
         self.name = name
         self.market = market
         self.execution = execution
         self.costs = Costs.of(execution)
-        self.ledger = Ledger(len(market.symbols), to_units(account.cash))
+        start = to_units(account.cash) if by_symbol is None else fits(by_symbol * len(market.symbols))
+        self.ledger = Ledger(len(market.symbols), start)
         leverage = Fraction(Decimal(repr(float(account.leverage))))
         self.leverage = (leverage.numerator, leverage.denominator)
         self.quality = quality
         self.start_cash = self.equity_at_open = self.ledger.cash
-        self.next_id = self.first_id = 1
+        self.next_id = 1
+        self.orders_given = 0
+        self.ids: dict[int, int] | None = None if by_symbol is None else {}
         self.live: dict[int, list[LiveOrder]] = {}
         self.exits: dict[int, LiveOrder] = {}
         self.exit_all: int | None = None
         self.levels = Levels(market.symbols)
-        self.reserved = 0
+        self.purse: Purse
+        if by_symbol is None:
+            self.purse = AccountPurse() if purse is None else purse
+            self.purse.members.append(self)
+        else:
+            self.purse = SymbolPurse(self, by_symbol)
         self.valued = (-1, 0, 0)
         self.decided = 0
         self.pending: list[Order] = []
@@ -67,15 +87,15 @@ class Account:
             self.valued = (self.market.version, net, gross)
         return net, gross
 
-    def equity(self) -> int:
-        """Cash and positions, units."""
-        return self.ledger.cash + self.value()[0]
+    def equity(self, code: int) -> int:
+        """Cash and positions of its purse in units; of `code`, where every symbol has its own."""
+        return self.purse.cash(code) + self.purse.value(code)[0]
 
-    def power(self) -> tuple[int, int]:
+    def power(self, code: int) -> tuple[int, int]:
         """Buying power as a fraction: numerator in units, denominator."""
         up, down = self.leverage
-        net, gross = self.value()
-        return (self.ledger.cash + net) * up - (gross + self.reserved) * down, down
+        net, gross = self.purse.value(code)
+        return (self.purse.cash(code) + net) * up - (gross + self.purse.reserved(code)) * down, down
 
     def position(self, code: int) -> int:
         """Signed shares held."""
@@ -99,19 +119,21 @@ class Account:
 
     def all_live(self) -> list[LiveOrder]:
         """Every live order, standing exits included, by id."""
-        live = {o.id: o for orders in self.live.values() for o in orders}
-        live |= {o.id: o for o in self.exits.values()}
+        live = {(o.id, o.code): o for orders in self.live.values() for o in orders}
+        live |= {(o.id, o.code): o for o in self.exits.values()}
         return [live[k] for k in sorted(live)]
 
     def new(
         self, code: int, type_: Type, shares: int, *, tif: str, level: int = 0, tag: str = "", before: int = 0
     ) -> LiveOrder:
         """The next order of this account; it is not live yet."""
-        order = LiveOrder(
-            self.next_id, code, type_, shares, level, tif, self.decided, self.market.number, tag, before=before
-        )
-        self.next_id += 1
-        return order
+        if self.ids is None:
+            number = self.next_id
+            self.next_id += 1
+        else:
+            number = self.ids[code] = self.ids.get(code, 0) + 1
+        self.orders_given += 1
+        return LiveOrder(number, code, type_, shares, level, tif, self.decided, self.market.number, tag, before=before)
 
     def aim(self, code: int, level: int, tag: str) -> None:
         """A target: make the orders such that the position becomes `level`, unless they are such."""
@@ -162,7 +184,7 @@ class Account:
             refused = self.quality.gate
         elif opening and self.leverage[0]:
             order.need = opening * int(self.market.last[code])
-            up, down = self.power()
+            up, down = self.power(code)
             if order.need * down > up:
                 refused, order.need = "buying_power", 0
         if refused:
@@ -176,7 +198,8 @@ class Account:
                 order.shares = -position
             self.levels.forget(code)
             self.pending.append(self.told(order, "open", refused))
-        self.reserved += order.need
+        if order.need:
+            self.purse.reserve(code, order.need)
         self.live.setdefault(code, []).append(order)
         if order.type != "target":
             live = self.live[code]
@@ -208,8 +231,9 @@ class Account:
                 del self.live[code]
         if self.exits.get(code) is order:
             del self.exits[code]
-        self.reserved -= order.need
-        order.need = 0
+        if order.need:
+            self.purse.reserve(code, -order.need)
+            order.need = 0
         self.levels.forget(code)
         self.output.orders.append(self.recorded(order, status, reason, shares))
         if status != "filled":
@@ -229,10 +253,11 @@ class Account:
 
     def begin(self) -> None:
         """A session starts: its clock stands at the open."""
+        self.purse.begin()
         self.ledger.begin()
         self.equity_at_open = self.ledger.cash + self.value()[0]
         self.decided = self.market.now
-        self.first_id = self.next_id
+        self.orders_given = 0
         self.output = Output()
 
     @property
@@ -248,11 +273,6 @@ class Account:
     def decide_at(self, us: int) -> None:
         """Orders given from now on count as decided at `us`."""
         self.decided = us
-
-    @property
-    def orders_given(self) -> int:
-        """Orders given in this session, refused ones included."""
-        return self.next_id - self.first_id
 
     def events(self) -> Iterator[Order]:
         """What on_order has not been told yet."""

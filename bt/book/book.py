@@ -22,15 +22,20 @@ from bt.strategy import Holding, Rows, nearest
 class StrategyBook:
     """The `Book` of one strategy. See `bt.strategy.Book` for what its methods mean.
 
-    `shown` is (iterator of the rows being shown, their codes) while on_bar runs, kept by the engine.
+    `shown` is (iterator of the rows being shown, their codes) while on_bar runs, and `about` the code of the fill or order being told,
+    both kept by the engine. The book of an `independent` strategy knows the symbol of that row, fill or order alone.
     """
 
-    def __init__(self, account: Account, *, seed: tuple[int, ...]) -> None:
-        self._account = account
-        self._market, self._ledger, self._level = account.market, account.ledger, account.levels.by_symbol
+    def __init__(self, account: Account, *, seed: tuple[int, ...], independent: bool = False) -> None:
+        self._account, self._independent = account, independent
+        self._market, self._ledger = account.market, account.ledger
+        # an independent strategy may not even ask for what changes nothing in another symbol
+        self._level = {} if independent else account.levels.by_symbol
         self._seed = seed
-        self._rngs: list[tuple[Any, np.random.Generator] | None] = [None, None]  # the session's, the row's
+        self._rngs: dict[tuple[int, ...], np.random.Generator] = {}  # the session's and this minute's
+        self._rngs_of: tuple[int, ...] = ()
         self.shown: tuple[Any, IntArray] | None = None
+        self.about: int | None = None
         self.stop_reason: str | None = None
 
     @property
@@ -48,35 +53,41 @@ class StrategyBook:
 
     @property
     def cash(self) -> float:
-        return self._ledger.cash / UNIT
+        return self._account.purse.cash(self._own()) / UNIT
 
     @property
     def equity(self) -> float:
-        return (self._ledger.cash + self._account.value()[0]) / UNIT
+        return self._account.equity(self._own()) / UNIT
 
     @property
     def gross(self) -> float:
-        return self._account.value()[1] / UNIT
+        return self._account.purse.value(self._own())[1] / UNIT
 
     @property
     def net(self) -> float:
-        return self._account.value()[0] / UNIT
+        return self._account.purse.value(self._own())[0] / UNIT
 
     @property
     def session_pnl(self) -> float:
-        return (self._ledger.cash + self._account.value()[0] - self._account.equity_at_open) / UNIT
+        own = self._own()
+        return (self._account.equity(own) - self._account.purse.at_open(own)) / UNIT
 
     @property
     def buying_power(self) -> float:
+        own = self._own()
         if self._account.leverage[0] == 0:
             return math.inf
-        up, down = self._account.power()
+        up, down = self._account.power(own)
         return up / (down * UNIT)
 
     @property
     def holdings(self) -> dict[str, Holding]:
         symbols = self._market.symbols
-        return {symbols[code]: self._holding(code) for code in sorted(self._ledger.positions)}
+        held = sorted(self._ledger.positions)
+        if self._independent:
+            own = self._own()
+            held = [code for code in held if code == own]
+        return {symbols[code]: self._holding(code) for code in held}
 
     def _holding(self, code: int) -> Holding:
         held = self._ledger.positions[code]
@@ -99,6 +110,23 @@ class StrategyBook:
         if code is None:
             hint = nearest(symbol, self._market.symbols) or "it is not among the run's symbols"
             raise StrategyError(f"strategy {self._account.name}: symbol must be known, was {symbol!r}; {hint}")
+        if self._independent and code != self._own():
+            raise StrategyError(
+                f"strategy {self._account.name}: an independent strategy's book knows the symbol of its row, fill or order "
+                f"alone, was asked for {symbol!r}; leave `independent` out to see several"
+            )
+        return code
+
+    def _own(self) -> int:
+        """The code of the only symbol that an independent strategy's book knows now; of others it means nothing."""
+        if not self._independent:
+            return -1
+        code = self.current_code
+        if code is None:
+            raise StrategyError(
+                f"strategy {self._account.name}: an independent strategy's book knows a symbol in on_bar, on_fill and on_order "
+                "only; use it there, or leave `independent` out"
+            )
         return code
 
     def position(self, symbol: str) -> int:
@@ -118,24 +146,29 @@ class StrategyBook:
         return (self._market.now - int(self._market.last_end[code])) / MINUTE if self._market.last[code] else math.nan
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
-        code = None if symbol is None else self._code(symbol)
+        code = self._one_or_all(symbol)
         return [self._account.told(o, "open", o.reason) for o in self._account.all_live() if code in (None, o.code)]
+
+    def _one_or_all(self, symbol: str | None) -> int | None:
+        """A symbol's code, None for every symbol that the book knows, if those are more than one."""
+        if symbol is not None:
+            return self._code(symbol)
+        return self._own() if self._independent else None
 
     @property
     def rng(self) -> np.random.Generator:
         market = self._market
         assert market.session is not None
         day = (*self._seed, market.session.name.toordinal())
-        if (code := self.current_code) is None:
-            return self._generator(day)
-        return self._generator((*day, *market.symbols[code].encode(), market.elapsed))
-
-    def _generator(self, key: tuple[int, ...]) -> np.random.Generator:
-        """One generator a key: the session's lasts for the session, a row's for that row."""
-        kept = self._rngs[self.shown is not None]
-        if kept is None or kept[0] != key:
-            kept = self._rngs[self.shown is not None] = (key, np.random.default_rng(key))
-        return kept[1]
+        minute = (*day, market.elapsed)
+        if self._rngs_of != minute:  # a minute never comes back
+            self._rngs_of = minute
+            self._rngs = {key: made for key, made in self._rngs.items() if key == day}
+        code = self.current_code
+        key = day if code is None else (*day, *market.symbols[code].encode(), market.elapsed)
+        if key not in self._rngs:
+            self._rngs[key] = np.random.default_rng(key)
+        return self._rngs[key]
 
     def order(self, symbol: str, shares: int, *, tif: str | None = None, tag: str = "") -> int:
         code = self._code(symbol)
@@ -156,7 +189,8 @@ class StrategyBook:
         self._account.aim(self._code(symbol), self._whole(shares), tag)
 
     def target_percent(self, symbol: str, fraction: float, tag: str = "") -> None:
-        self._aim_at_worth(self._code(symbol), max(self._account.equity(), 0), fraction, tag)
+        code = self._code(symbol)
+        self._aim_at_worth(code, max(self._account.equity(code), 0), fraction, tag)
 
     def target_value(self, symbol: str, money: float, tag: str = "") -> None:
         self._aim_at_worth(self._code(symbol), UNIT, money, tag)
@@ -183,6 +217,7 @@ class StrategyBook:
         others: str = "keep",
         tag: str = "",
     ) -> None:
+        own = self._own()
         given = {k: v for k, v in (("shares", shares), ("percent", percent), ("value", value)) if v is not None}
         if len(given) != 1 or others not in ("keep", "flat"):
             raise StrategyError(
@@ -191,14 +226,14 @@ class StrategyBook:
             )
         ((kind, numbers),) = given.items()
         wanted = aligned(rows, kind, numbers, self._account.name)
-        base = {"shares": None, "percent": max(self._account.equity(), 0), "value": UNIT}[kind]
+        base = {"shares": None, "percent": max(self._account.equity(own), 0), "value": UNIT}[kind]
         aim_all(self._account, wanted, base, flat=others == "flat", tag=tag)
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
         if (id is None) == (symbol is None):
             raise StrategyError(f"strategy {self._account.name}: cancel takes an order id or symbol=, one of them")
-        code = None if symbol is None else self._code(symbol)
-        found = [o for o in self._account.all_live() if o.id == id or (code is not None and o.code == code)]
+        code = self._one_or_all(symbol)
+        found = [o for o in self._account.all_live() if id in (None, o.id) and code in (None, o.code)]
         for order in found:
             self._account.end(order, "cancelled", "cancelled")
         return bool(found)
@@ -209,11 +244,11 @@ class StrategyBook:
             raise StrategyError(
                 f"strategy {self._account.name}: minutes_before must be a whole number >= 0, was {minutes_before!r}"
             )
-        if symbol is None:
+        code = self._one_or_all(symbol)
+        if code is None:
             if self._account.exit_all is None:
                 self._account.exit_all = minutes_before
             return
-        code = self._code(symbol)
         if code not in self._account.exits:
             self._account.exits[code] = self._account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
 
@@ -226,6 +261,11 @@ class StrategyBook:
         self._account.output.log.append((self._market.now, str(message), text))
 
     def stop(self, reason: str) -> None:
+        if self._independent:
+            raise StrategyError(
+                f"strategy {self._account.name}: stop must not be called by an independent strategy: it would end the other "
+                "symbols' runs; leave `independent` out"
+            )
         if self.stop_reason is None:
             self.stop_reason = str(reason)
 
@@ -240,9 +280,12 @@ class StrategyBook:
 
     @property
     def current_code(self) -> int | None:
-        """The symbol whose row is being shown, read off how far the rows' iterator has come; None outside on_bar."""
+        """The symbol whose row is being shown, read off how far the rows' iterator has come; None outside on_bar.
+
+        Of an independent strategy also the symbol of the fill or order being told.
+        """
         if self.shown is None:
-            return None
+            return self.about if self._independent else None
         progress, codes = self.shown
         return int(codes[len(codes) - progress.__length_hint__() - 1])
 

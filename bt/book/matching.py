@@ -1,15 +1,13 @@
-"""Orders meet prices: at a bar's open, and at the close. The rules are docs/decisions/0002."""
+"""Orders meet prices: at a bar's open or close, and at the session's close. The rules are docs/decisions/0002."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 
 from bt.book.account import Account
 from bt.book.records import FillRecord, LiveOrder
-from bt.execution import to_units
 from bt.ledger import Moment
 from bt.schema import MINUTE
 
@@ -17,34 +15,56 @@ ClosePrice = Callable[[int], tuple[int, int] | None]
 """A symbol's (price in units, minutes stale) at the close; None without a bar in the session."""
 
 
-def match(
-    account: Account, rows: npt.NDArray[np.int32], open_of: Callable[[int], float], opened: int, slot: int
-) -> list[FillRecord]:
-    """Fill what meets a bar that opens at `opened` in minute `slot`; `rows` gives each symbol's bar, -1 for none, `open_of` its open.
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """What a moment offers to live orders.
 
-    Returns the fills in the order in which they happened; all are booked.
+    Attributes
+    ----------
+    price : callable
+        A symbol's price in units; None where it has none now.
+    bar : callable
+        The minute of session of the bar that the price is of.
+    time, due : int
+        When fills happen, and until when an exit_at_close(minutes_before=n) must be due; UTC microseconds.
+    slot : int
+        The minute of session that the fills belong to, at its open or (`at_close`) at its end.
     """
-    _wake_exits(account, opened)
+
+    price: Callable[[int], int | None]
+    bar: Callable[[int], int]
+    time: int
+    due: int
+    slot: int
+    at_close: bool = False
+
+
+def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]:
+    """Fill what finds a price: over all accounts exits first, then by account and order id.
+
+    Returns each account's fills in the order in which they happened; all are booked.
+    """
     met = []
-    for code, orders in account.live.items():
-        row = int(rows[code])
-        if row < 0:
-            continue
-        position = account.position(code)
-        for order in orders:
-            enters = _quantity(order, position) * position >= 0
-            met.append((enters, order.id, row, order))
-    if not met:
-        return []
-    met.sort(key=lambda m: m[:2])
-    fills = []
-    for _, _, row, order in met:
-        shares = _quantity(order, account.position(order.code))
+    for number, account in enumerate(accounts):
+        _wake_exits(account, quotes.due)
+        for code, orders in account.live.items():
+            price = quotes.price(code)
+            if price is None:
+                continue
+            position = account.position(code)
+            for order in orders:
+                enters = _quantity(order, position) * position >= 0
+                met.append((enters, number, order.id, code, price, order))
+    met.sort(key=itemgetter(0, 1, 2, 3))
+    fills: list[list[FillRecord]] = [[] for _ in accounts]
+    for _, number, _, code, price, order in met:
+        account = accounts[number]
+        shares = _quantity(order, account.position(code))
         if shares == 0:
             if order.type == "target":
                 account.end(order, "cancelled", "at_target")
             continue
-        fills.append(_fill(account, order, shares, to_units(open_of(row)), time=opened, slot=slot))
+        fills[number].append(_fill(account, order, shares, price, quotes))
     return fills
 
 
@@ -54,15 +74,15 @@ def _quantity(order: LiveOrder, position: int) -> int:
     return order.level - position if order.type == "target" else -position
 
 
-def _wake_exits(account: Account, opened: int) -> None:
+def _wake_exits(account: Account, due: int) -> None:
     """exit_at_close(minutes_before=n) is a live market order from close - n on."""
     assert account.market.session is not None
     close = account.market.session.close
-    if account.exit_all and close - account.exit_all * MINUTE <= opened:
+    if account.exit_all and close - account.exit_all * MINUTE <= due:
         _exit_everything(account, close - account.exit_all * MINUTE)
         account.exit_all = 0  # what is held again at the close is closed there
     for code, order in account.exits.items():
-        if order.before and close - order.before * MINUTE <= opened and order not in account.live.get(code, ()):
+        if order.before and close - order.before * MINUTE <= due and order not in account.live.get(code, ()):
             account.live.setdefault(code, []).append(order)
             account.levels.forget(code)
 
@@ -76,29 +96,35 @@ def _exit_everything(account: Account, decided: int) -> None:
                 made.decided = decided
 
 
-def _fill(
-    account: Account,
-    order: LiveOrder,
-    shares: int,
-    reference: int,
-    *,
-    time: int,
-    slot: int,
-    stale: int = 0,
-    at_close: bool = False,
-) -> FillRecord:
-    code = order.code
+def _fill(account: Account, order: LiveOrder, shares: int, reference: int, quotes: Quotes) -> FillRecord:
+    code, market = order.code, account.market
     price = account.costs.price(reference, shares)
     commission = account.costs.commission(shares)
-    moment = Moment(time, slot, int(account.market.seen[code]), at_close)
+    moment = Moment(quotes.time, quotes.slot, int(market.seen[code]), quotes.at_close)
     after = account.ledger.book_fill(code, shares, price, commission, moment, reason=order.type, tag=order.tag)
     account.valued = (-1, 0, 0)
     account.end(order, "filled", "", shares=shares)
     if order.type == "target" and after == order.level and code not in account.live:
         account.levels.keep(code, after)
-    fill = FillRecord(order.id, code, time, slot, shares, price, reference, commission, after, stale, order.tag)
+    bar = quotes.bar(code)
+    stale = 0 if bar == quotes.slot else (quotes.time - int(market.last_end[code])) // MINUTE
+    fill = FillRecord(
+        order.id, code, quotes.time, quotes.slot, shares, price, reference, commission, after, stale, order.tag, bar
+    )
     account.output.fills.append(fill)
     return fill
+
+
+def _exit(account: Account, order: LiveOrder, price: int, stale: int) -> FillRecord:
+    """An exit at the session's close; no bar is behind it that one could have a share of."""
+    session = account.market.session
+    assert session is not None
+    slot = session.minutes - 1
+    quotes = Quotes(lambda _: price, lambda _: slot, session.close, session.close, slot, at_close=True)
+    shares = -account.ledger.positions[order.code].shares
+    made = _fill(account, order, shares, price, quotes)._replace(stale_minutes=stale, bar=-1)
+    account.output.fills[-1] = made
+    return made
 
 
 def close_exits(account: Account, price: ClosePrice) -> list[FillRecord]:
@@ -107,32 +133,19 @@ def close_exits(account: Account, price: ClosePrice) -> list[FillRecord]:
     assert session is not None
     _exit_everything(account, session.close)
     fills = []
-    for order in sorted(account.exits.values(), key=lambda o: o.id):
+    for order in sorted(account.exits.values(), key=lambda o: (o.id, o.code)):
         code = order.code
         for other in tuple(account.live.get(code, ())):
             if other is not order:
                 account.end(other, "cancelled", "exit_at_close")
-        held = account.ledger.positions.get(code)
-        if held is None:
+        if code not in account.ledger.positions:
             account.end(order, "cancelled", "flat")
             continue
         found = price(code)
         if found is None:
             account.end(order, "expired", "no_bar")
             continue
-        reference, stale = found
-        fills.append(
-            _fill(
-                account,
-                order,
-                -held.shares,
-                reference,
-                time=session.close,
-                slot=session.minutes - 1,
-                stale=stale,
-                at_close=True,
-            )
-        )
+        fills.append(_exit(account, order, *found))
     return fills
 
 
@@ -146,11 +159,5 @@ def close_all(account: Account, price: ClosePrice) -> list[FillRecord]:
             account.end(other, "cancelled", "exit_at_close")
         order = account.new(code, "exit_at_close", 0, tif="day", tag="at_end")
         old = (session.close - int(account.market.last_end[code])) // MINUTE
-        reference, stale = price(code) or (int(account.market.last[code]), old)
-        fills.append(
-            _fill(account,
-                order, -account.ledger.positions[code].shares, reference,
-                time=session.close, slot=session.minutes - 1, stale=stale, at_close=True,
-            )
-        )  # fmt: skip
+        fills.append(_exit(account, order, *(price(code) or (int(account.market.last[code]), old))))
     return fills

@@ -79,7 +79,8 @@ class OrderRecord(NamedTuple):
 
 
 class FillRecord(NamedTuple):
-    """A fill; money in units of 1e-8, time in us, `slot` the minute of session."""
+    """A fill; money in units of 1e-8, time in us, `slot` the minute of session, `bar` the one of the bar that gave the price, -1
+    for an exit at the session's close."""
 
     order_id: int
     code: int
@@ -92,6 +93,7 @@ class FillRecord(NamedTuple):
     position_after: int
     stale_minutes: int
     tag: str
+    bar: int = -1
 
 
 @dataclass(slots=True)

@@ -212,7 +212,7 @@ class NamedStrategy(StrategyTable):
 
 
 class _Execution(Table):
-    fill: Literal["next_open"] = "next_open"
+    fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     time_in_force: Literal["day", "gtc"] = "day"
     slippage_bps: Annotated[float, Field(ge=0, lt=10_000, allow_inf_nan=False, description="a number >= 0 and < 10000")] = 0.0  # fmt: skip
     commission_per_share: _NotNegative = 0.0

@@ -3,9 +3,9 @@
 For every minute of a session with a bar, every end of a coarser bin that a strategy asked for and every timer:
 
 1. orders given earlier are matched against the bars that open in the minute, and fills are told (`_match`);
-2. the clock moves to the minute's end, and the closes become the last ones known (`_advance`);
+2. the clock moves to the minute's end, and the closes become the last ones known (`_advance`); with `next_close` (1) is done now;
 3. rows are shown: minute rows in symbol order, then coarser ones, then the cross-section, then timers go off (`_show`);
-4. what strategies order then is live from the next minute; refusals are told (`_tell`).
+4. what strategies order then is live from the next minute; refusals are told (`_tell`). With `same_close` it fills now.
 
 Minutes in which no order waits and nobody is shown anything are passed over together (`_advance` takes several).
 
@@ -23,8 +23,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from bt.book import FillRecord, Market, close_all, close_exits, match
+from bt.book import FillRecord, Market, Quotes, close_all, close_exits, match
 from bt.engine.players import Player, PlayerOutcome
+from bt.engine.quoting import at_closes, at_last_closes, at_opens
 from bt.engine.stage import Callback, Show, Stage, Step
 from bt.errors import BtError, StrategyError, StrategyRaised
 from bt.ledger import Curve, Marks
@@ -87,6 +88,8 @@ class Engine:
         self._played = self._iterations = 0
         self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
+        self._fill = players[0].account.execution.fill if players else "next_open"
+        self._groups = _by_purse(players)
 
     def play(self, prepared: PreparedSession, number: int, *, last: bool, at_end: str) -> SessionOutcome:
         """One session from its open to its close (or to where the run is stopped). `last` is the run's last session."""
@@ -147,39 +150,50 @@ class Engine:
         for step in stage.steps:
             end = self._played = step.end
             self._iterations += 1
-            waiting = any(p.account.waiting for p in self.players)
+            waiting = any(p.account.waiting or p.account.has_events for p in self.players)
             shown = step.timers or any(s.at(end) for s in stage.shows)
             if not (waiting or shown or speed > 0):
                 if stop.is_set():
                     break
                 continue
-            if waiting and step.minute and count[end - 1]:
+            meets = waiting and step.minute and count[end - 1] > 0
+            if meets and self._fill == "next_open":
                 self._advance(stage, known, end - 1)
                 known = end - 1
-                self._match(stage, clock, end)
+                self._match_opens(stage, clock, end)
             clock.advance(step.time)
             self.market.now, self.market.elapsed = step.time, end
             self._advance(stage, known, end)
             known = end
+            if meets and self._fill == "next_close":
+                self._match(at_closes(stage.market, end), step.time)
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
                 if not player.failed:
                     self._show(player, stage.shows[number], step, step.timers.get(number, ()))
+            if self._fill == "same_close":
+                self._match(at_last_closes(self.market, end, minute=step.minute), step.time)
             if stop.is_set() or any(b.stop_reason is not None for b in books):
                 break
         self._advance(stage, known, self._played)
 
-    def _match(self, stage: Stage, clock: Clock, end: int) -> None:
+    def _match_opens(self, stage: Stage, clock: Clock, end: int) -> None:
         opened = int(stage.market.times[end - 1])
         clock.advance(opened)
         self.market.now, self.market.elapsed = opened, end - 1
-        for player in self.players:
-            account = player.account
-            if account.waiting:
-                fills = match(account, stage.market.rows[:, end - 1], stage.market.open_of, opened, end - 1)
-                account.decide_at(opened + MINUTE)
-                self._tell_fills(player, fills)
+        self._match(at_opens(stage.market, end), opened + MINUTE)
+
+    def _match(self, quotes: Quotes, decided: int) -> None:
+        """Fill what finds a price, purse by purse, and tell it; orders given meanwhile count as decided at `decided`."""
+        for group in self._groups:
+            accounts = [p.account for p in group]
+            if any(a.waiting for a in accounts):
+                fills = match(accounts, quotes)
+                for account in accounts:
+                    account.decide_at(decided)
+                for player, own in zip(group, fills, strict=True):
+                    self._tell_fills(player, own)
 
     def _advance(self, stage: Stage, known: int, end: int) -> None:
         """The closes of the minutes after the `known`-th, up to the `end`-th, become the last ones known."""
@@ -220,31 +234,42 @@ class Engine:
         return show.cross.rows(step.end, step.time, player.account.shares, self.market.last_end, fresh=step.minute)
 
     def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
-        for player in self.players:
-            account = player.account
-            account.decide_at(stage.session.close)
-            self._tell_fills(player, close_exits(account, stage.market.close_price))
-            account.expire()
+        """Each step of the close is done for every strategy before the next one: they may share their money."""
+        players, price = self.players, stage.market.close_price
+        for player in players:
+            player.account.decide_at(stage.session.close)
+        exits = [close_exits(p.account, price) for p in players]
+        for player, fills in zip(players, exits, strict=True):
+            self._tell_fills(player, fills)
+        for player in players:
+            player.account.expire()
             self._tell(player)
+        for player in players:
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
-                account.expire()
-            if last and at_end == "close":
-                self._tell_fills(player, close_all(account, stage.market.close_price))
+                player.account.expire()
+        if last and at_end == "close":
+            for player, fills in zip(players, [close_all(p.account, price) for p in players], strict=True):
+                self._tell_fills(player, fills)
+        for player in players:
             self._tell(player)
-            account.expire()  # day orders given on being told of it come after the close too; they are told next
+            player.account.expire()  # day orders given on being told of it come after the close too; they are told next
 
     # ------------------------------------------------------------------------------------------------------- callbacks
 
     def _tell(self, player: Player) -> None:
         """Tell a strategy of the orders that ended since it was last told; what that causes is told next time."""
         for order in player.account.events():
+            player.book.about = self.market.index[order.symbol]
             self._call(player, "on_order", order)
+        player.book.about = None
 
     def _tell_fills(self, player: Player, fills: Sequence[FillRecord]) -> None:
         if player.has("on_fill"):
             for fill in fills:
+                player.book.about = fill.code
                 self._call(player, "on_fill", player.book.told_fill(fill))
+            player.book.about = None
 
     def _call(self, player: Player, callback: str, value: Any) -> None:
         if player.has(callback):
@@ -280,6 +305,14 @@ class Engine:
             Withheld(w.field, w.code[w.begin < played], w.begin[w.begin < played]) for w in stage.shows[number].withheld
         ]
         return PlayerOutcome(player.account.output, curve, trades, player.account.held(), withheld)
+
+
+def _by_purse(players: Sequence[Player]) -> list[list[Player]]:
+    """Players in their order, those that share their money together."""
+    groups: dict[int, list[Player]] = {}
+    for player in players:
+        groups.setdefault(id(player.account.purse), []).append(player)
+    return list(groups.values())
 
 
 def _check_whole(progress: Any, rows_feed: Feed) -> None:

@@ -96,6 +96,10 @@ class Market:
         """The open of a bar."""
         return float(self.bars.columns["open"].values[row])
 
+    def close_of(self, row: int) -> float:
+        """The close of a bar."""
+        return float(self.bars.columns["close"].values[row])
+
     def closes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The closes of some bars, units."""
         return units(self.bars.columns["close"].values[rows])
@@ -105,8 +109,8 @@ class Market:
         return np.asarray(self.times[self.bars.begin[rows]] + MINUTE)
 
     def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
-        """The volume of each bar at whose open there was a fill, by (slot, code)."""
-        at = sorted({(f.slot, f.code) for f in fills if f.time != self.session.close})
+        """The volume of each bar that gave a fill its price, by (slot, code)."""
+        at = sorted({(f.bar, f.code) for f in fills if f.bar >= 0})
         values = self.bars.columns["volume"].values
         return {(slot, code): float(values[self.rows[code, slot]]) for slot, code in at}
 

@@ -141,7 +141,7 @@ class Book(Protocol):
 
     @property
     def rng(self) -> np.random.Generator:
-        """A generator seeded from the run's seed, the strategy, the session (in on_bar also symbol and minute)."""
+        """A generator seeded from the run's seed, the strategy, the session (in on_bar also symbol and minute, then it lasts for the minute)."""
 
     def order(self, symbol: str, shares: int, *, tif: str | None = None, tag: str = "") -> int:
         """A market order for signed `shares`; its id. `tif` is "day" or "gtc", default the configuration's."""

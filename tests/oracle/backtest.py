@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from oracle.account import Order, commission_of, fill_price, priced, units
@@ -19,6 +19,22 @@ from oracle.book import Book, Present
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
 from oracle.rows import CrossSection, cross_section, row_values
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+
+
+class Offer(NamedTuple):
+    """A price that an order may fill at, the bar it is of, and how many minutes ago that bar ended."""
+
+    price: float
+    bar: Bar
+    stale: int
+
+
+def starting_cash(account: Account, own: float | None, number: int, strategies: int) -> int:
+    """A strategy's cash in units; of a shared account an equal part, the first ones one unit more where it does not go up."""
+    if not account.shared:
+        return units(account.cash if own is None else own)
+    whole = units(account.cash)
+    return whole // strategies + (number < whole % strategies)
 
 
 class Backtest:
@@ -61,7 +77,7 @@ class Backtest:
         self.books = [
             Book(
                 s.name,
-                units(account.cash if s.cash is None else s.cash),
+                starting_cash(account, s.cash, i, len(self.strategies)),
                 self.present,
                 tif=self.execution.time_in_force,
                 leverage=account.leverage,
@@ -69,8 +85,11 @@ class Backtest:
                 gate=gate.gate,
                 after_minutes=gate.after_minutes,
             )
-            for s in self.strategies
+            for i, s in enumerate(self.strategies)
         ]
+        if account.shared:
+            for book in self.books:
+                book.purse = self.books
         minutes = [t for d in days for t in d.minutes]
         for book in self.books:
             book.ledger.minutes = minutes
@@ -129,6 +148,8 @@ class Backtest:
             ends_now, timers = ending.get(t + MINUTE, {}), due.get(t + MINUTE, {})
             if t in opening or stepped & ends_now.keys() or timers:
                 self._minute(m, t, opening.get(t, {}), ends_now, timers)
+            else:
+                self._sample()
             if m + 1 == len(day.minutes) and now.stopped is None:
                 self._close(day, last=last)
             self._mark(day, t + MINUTE)
@@ -179,6 +200,8 @@ class Backtest:
         for strategy, book in self.each():
             self._call_timers(strategy, book, {}, timers)
             self._tell_orders(strategy, book)
+        if self.execution.fill == "same_close":
+            self._match_last_closes()
 
     def _minute(
         self, m: int, t: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]], timers: dict[str, list[str]]
@@ -186,41 +209,58 @@ class Backtest:
         self.result.iterations += 1
         self.present.now_us = t
         self.present.elapsed = m
-        if bars:
-            for strategy, book in self.each():
-                self._match(strategy, book, t, bars)
+        fill = self.execution.fill
+        if bars and fill == "next_open":
+            self._match(t, t, {s: Offer(bar.open, bar, 0) for s, bar in bars.items()})
         self._move(m, t, bars)
+        if bars and fill == "next_close":
+            self._match(t, t + MINUTE, {s: Offer(bar.close, bar, 0) for s, bar in bars.items()})
         for strategy, book in self.each():
             if not strategy.timers_alone or strategy.name in timers:
                 self._show(strategy, book, m, bars, ends_now, timers)
             self._tell_orders(strategy, book)
+        if fill == "same_close":
+            self._match_last_closes()
 
-    def _match(self, strategy: Strategy, book: Book, t: int, bars: dict[str, Bar]) -> None:
-        """Fill every live order whose symbol has a bar that opens now: exits first, then by id; then tell."""
+    def _match_last_closes(self) -> None:
+        """fill = "same_close": the last close of each symbol in this session, now."""
+        now = self.present.now_us
+        offers = {s: Offer(bar.close, bar, (now - bar.end_us) // MINUTE) for s, bar in self.present.today.items()}
+        self._match(now, now, offers)
+
+    def _match(self, due: int, t: int, offers: dict[str, Offer]) -> None:
+        """Fill every live order whose symbol has an offer, at `t`: exits first, then by id; over all strategies where they
+        share their money. Orders decided after `due` wait. Then tell."""
+        purses = [self.each()] if any(len(b.purse) > 1 for b in self.books) else [[one] for one in self.each()]
+        for purse in purses:
+            ready = [(i, book, order) for i, (_, book) in enumerate(purse) for order in self._ready(book, due, offers)]
+            ready.sort(key=lambda r: (quantity(r[2], r[1]) * r[1].position(r[2].symbol) >= 0, r[0], r[2].id))
+            for _, book, order in ready:
+                shares = quantity(order, book)
+                price, bar, stale = offers[order.symbol]
+                if shares != 0:
+                    self._fill(book, order, shares, price, t, bar, stale=stale)
+                elif order.type == "target":
+                    book.end(order, "cancelled", "at_target")
+            self.present.decided_us = max(t, due + (MINUTE if self.execution.fill == "next_open" else 0))
+            for strategy, book in purse:
+                self._tell_fills(strategy, book)
+
+    def _ready(self, book: Book, due: int, offers: dict[str, Offer]) -> list[Order]:
+        """A book's live orders that may fill now."""
         day = self.present.day
         assert day is not None
-        if book.close_all and t >= day.close - book.close_all * MINUTE:
+        if book.close_all and due >= day.close - book.close_all * MINUTE:
             self._close_held(book, day.close - book.close_all * MINUTE)
             book.close_all = 0
         ready = []
         for order in book.live.values():
-            if order.symbol not in bars or order.decided_us > t:
+            if order.symbol not in offers or order.decided_us > due:
                 continue
-            if order.type == "exit_at_close" and not (
-                order.minutes_before > 0 and t >= day.close - order.minutes_before * MINUTE
-            ):
-                continue
-            ready.append(order)
-        ready.sort(key=lambda o: (quantity(o, book) * book.position(o.symbol) >= 0, o.id))
-        for order in ready:
-            shares = quantity(order, book)
-            bar = bars[order.symbol]
-            if shares != 0:
-                self._fill(book, order, shares, bar.open, t, bar, stale=0)
-            elif order.type == "target":
-                book.end(order, "cancelled", "at_target")
-        self.present.decided_us = t + MINUTE
-        self._tell_fills(strategy, book)
+            acts = order.minutes_before > 0 and due >= day.close - order.minutes_before * MINUTE
+            if order.type != "exit_at_close" or acts:
+                ready.append(order)
+        return ready
 
     def _fill(
         self, book: Book, order: Order, shares: int, price: float, time_us: int, bar: Bar | None, *, stale: int
@@ -269,7 +309,13 @@ class Backtest:
         for book in self.books:
             for symbol, held in book.ledger.positions.items():
                 held.bars_held += symbol in bars
-                held.sample(now.marks[symbol])
+        self._sample()
+
+    def _sample(self) -> None:
+        """A minute has closed: what is held then is worth so much."""
+        for book in self.books:
+            for symbol, held in book.ledger.positions.items():
+                held.sample(self.present.marks[symbol])
 
     def _show(
         self,
@@ -321,11 +367,12 @@ class Backtest:
         now = self.present
         now.now_us = now.decided_us = day.close
         now.elapsed = len(day.minutes)
-        for strategy, book in self.each():
+        for _, book in self.each():
             if book.close_all is not None:
                 self._close_held(book, day.close)
             for order in [o for o in book.open_orders() if o.type == "exit_at_close"]:
                 self._exit(book, order, day, ending=False)
+        for strategy, book in self.each():
             self._tell_fills(strategy, book)
         for strategy, book in self.each():
             self._expire(book)
@@ -346,11 +393,13 @@ class Backtest:
 
     def _end_run(self, day: Day) -> None:
         """at_end = "close": every position is closed as exit_at_close would."""
-        for strategy, book in self.each():
+        for _, book in self.each():
             for symbol in sorted(book.ledger.positions):
                 order = book.make(symbol, "exit_at_close", tif="day", tag="at_end")
                 self._exit(book, order, day, ending=True)
+        for strategy, book in self.each():
             self._tell_fills(strategy, book)
+        for strategy, book in self.each():
             self._tell_orders(strategy, book)
 
     def _held(self, day: Day) -> None:

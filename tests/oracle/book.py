@@ -74,6 +74,7 @@ class Book:
         self.log_rows: list[dict[str, Any]] = []
         self.close_all: int | None = None
         self.session_start = cash
+        self.purse: list[Book] = [self]
         self.trading = True
         self._present = present
         self._tif = tif
@@ -114,7 +115,7 @@ class Book:
 
     def target_percent(self, symbol: str, fraction: float, tag: str = "") -> int | None:
         """A level worth a fraction of equity; equity of 0 or less is worth no share."""
-        return self._target_worth(symbol, max(self.ledger.equity(self._present.marks), 0), fraction, tag)
+        return self._target_worth(symbol, max(self._equity(), 0), fraction, tag)
 
     def target_value(self, symbol: str, money_: float, tag: str = "") -> int | None:
         """A level worth an amount of currency."""
@@ -309,9 +310,15 @@ class Book:
         return math.nan if bar is None else float(bar.close)
 
     def _buying_power(self) -> Fraction:
-        marks = self._present.marks
-        reserved = sum(o.reserved for o in self.live.values())
-        return self._leverage * self.ledger.equity(marks) - self.ledger.gross(marks) - reserved
+        reserved = sum(o.reserved for book in self.purse for o in book.live.values())
+        return self._leverage * self._equity() - self._gross() - reserved
+
+    def _equity(self) -> int:
+        """What the purse is worth: this book's money, or that of all who share it."""
+        return sum(book.ledger.equity(self._present.marks) for book in self.purse)
+
+    def _gross(self) -> int:
+        return sum(book.ledger.gross(self._present.marks) for book in self.purse)
 
     @property
     def buying_power(self) -> float:
@@ -319,24 +326,24 @@ class Book:
 
     @property
     def cash(self) -> float:
-        return money(self.ledger.cash)
+        return money(sum(book.ledger.cash for book in self.purse))
 
     @property
     def equity(self) -> float:
-        return money(self.ledger.equity(self._present.marks))
+        return money(self._equity())
 
     @property
     def gross(self) -> float:
-        return money(self.ledger.gross(self._present.marks))
+        return money(self._gross())
 
     @property
     def net(self) -> float:
-        return money(self.ledger.net(self._present.marks))
+        return money(sum(book.ledger.net(self._present.marks) for book in self.purse))
 
     @property
     def session_pnl(self) -> float:
         """Equity now less equity at the end of the session before."""
-        return money(self.ledger.equity(self._present.marks) - self.session_start)
+        return money(self._equity() - sum(book.session_start for book in self.purse))
 
     # ------------------------------------------------------------------------------------------------- clock and notes
 

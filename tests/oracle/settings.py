@@ -18,6 +18,7 @@ from oracle.timers import Timer
 class Execution:
     """The [execution] table."""
 
+    fill: str = "next_open"
     time_in_force: str = "day"
     slippage_bps: float = 0.0
     commission_per_share: float = 0.0
@@ -31,6 +32,7 @@ class Account:
 
     cash: float = 1_000_000.0
     leverage: float = 1.0
+    shared: bool = False
 
 
 @dataclass(frozen=True)
