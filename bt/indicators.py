@@ -227,3 +227,64 @@ class MinuteWindow:
                     square[at] += (values - mean[at]) ** 2
                 return np.sqrt(square / (used - 1)), used
         return total, used
+
+
+class CumulativeWindow:
+    """The mean over the last sessions of what had been added up to each minute of session: of a session's running volume.
+
+    A session counts for the symbols that have any bar in it, at the minutes it has. Whole numbers are kept as the change of
+    sum and count from minute to minute, so that sessions enter and leave exactly; floats are added afresh, oldest first.
+    """
+
+    def __init__(self, symbols: int, *, exact: bool) -> None:
+        self._symbols = symbols
+        self._exact = exact
+        self._days: deque[tuple[int, IntArray, Array, int]] = deque()
+        self._sum: IntArray = np.zeros((0, symbols), dtype=np.int64)
+        self._count: IntArray = np.zeros((0, symbols), dtype=np.int64)
+
+    def add(self, session: int, slot: IntArray, code: IntArray, values: Array, minutes: int) -> None:
+        """The values of a session of so many `minutes`, one for each of its bars, sorted by (code, slot)."""
+        at = slot * self._symbols + code
+        self._days.append((session, at, values, minutes))
+        if self._exact:
+            if minutes >= len(self._sum):
+                more = np.zeros((minutes + 1 - len(self._sum), self._symbols), dtype=np.int64)
+                self._sum, self._count = np.concatenate([self._sum, more]), np.concatenate([self._count, more])
+            self._enter(at, values, minutes, 1)
+
+    def _enter(self, at: IntArray, values: Array, minutes: int, sign: int) -> None:
+        whole = values.astype(np.int64) * sign
+        self._sum.reshape(-1)[at] += whole
+        code = at % self._symbols
+        total = np.zeros(self._symbols, dtype=np.int64)
+        np.add.at(total, code, whole)
+        self._sum[minutes] -= total
+        present = np.bincount(code, minlength=self._symbols) > 0
+        self._count[0] += sign * present
+        self._count[minutes] -= sign * present
+
+    def forget(self, before: int) -> None:
+        """Drop sessions numbered below `before`."""
+        while self._days and self._days[0][0] < before:
+            _, at, values, minutes = self._days.popleft()
+            if self._exact:
+                self._enter(at, values, minutes, -1)
+
+    def at(self, minutes: int, min_sessions: int) -> Trailed:
+        """The mean at each of the first `minutes` slots: arrays of shape (minutes, symbols)."""
+        if self._exact:
+            pad = np.zeros((max(minutes - len(self._sum), 0), self._symbols), dtype=np.int64)
+            total = np.cumsum(np.concatenate([self._sum[:minutes], pad]), axis=0)
+            count = np.cumsum(np.concatenate([self._count[:minutes], pad]), axis=0)
+            return _masked(_divided(total, count, np.ones(1, dtype=np.int64)), count, "avg", min_sessions)
+        rough, used = np.zeros((minutes, self._symbols)), np.zeros((minutes, self._symbols), dtype=np.int64)
+        for _, at, values, length in self._days:
+            day = np.zeros((length, self._symbols))
+            day.reshape(-1)[at] = values
+            present = np.zeros(self._symbols, dtype=bool)
+            present[at % self._symbols] = True
+            rough[:length] += np.cumsum(day, axis=0)[:minutes]
+            used[:length] += present
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _masked(rough / used, used, "avg", min_sessions)

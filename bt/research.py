@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from bt.config import FIRST, LAST, first_day, last_day
 from bt.errors import DataError, UsageError
-from bt.features import Feature
+from bt.features import Feature, linked
 from bt.model import DataSpec, MemoryBars, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
 from bt.outages import Watch
 from bt.prepare import PreparedWindow, Preparer, plan
@@ -74,7 +74,7 @@ def load_bars(
     """
     asked = SessionSpec(_asked("start", start), _asked("end", end))
     spec = RunSpec(_data(bars, calendar, symbols, data), asked, ())
-    declared = _declaration(intervals, features or {})
+    declared = _declaration(intervals, linked(features or {}, "load_bars"))
     time = TimeManager(calendar)
     check_dates(asked, time)
     store = Store.open(spec.data)

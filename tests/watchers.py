@@ -82,7 +82,9 @@ intervals = st.sampled_from(("5m", "7m", "15m", "1h", "13m", "4h", "1d", "2m"))
 @st.composite
 def feature_pairs(draw: st.DrawFn, world: World) -> Made:
     """One random feature."""
-    kind = draw(st.sampled_from(("kernel", "kernel", "today", "prior", "window", "session", "minute")))
+    kind = draw(
+        st.sampled_from(("kernel", "today", "prior", "window", "session", "minute", "of", "cross", "volume", "score"))
+    )
     interval = draw(st.just("1m") | intervals)
     within = draw(st.sampled_from((None, None, "session")))
     if kind == "kernel":
@@ -91,6 +93,8 @@ def feature_pairs(draw: st.DrawFn, world: World) -> Made:
         return draw(today_pairs(world, interval))
     if kind == "prior":
         return draw(prior_pairs(world))
+    if kind in ("of", "cross", "volume", "score"):
+        return draw(derived_pairs(world, kind, interval))
     if kind == "window":
         made = window_features(draw(st.integers(1, 30)), interval, within)
         return made[draw(st.sampled_from(sorted(made)))]
@@ -150,7 +154,41 @@ def prior_pairs(draw: st.DrawFn, world: World) -> Made:
             )
         )
     )
-    return Made(bt.prior(text, back), judge, 0.0 if text in PRICES or exact(world, text) else 1e7)
+    return Made(
+        bt.prior(text, back), judge, 0.0 if text in PRICES or (text == "volume" and world.whole_volume) else 1e7
+    )
+
+
+@st.composite
+def derived_pairs(draw: st.DrawFn, world: World, kind: str, interval: str) -> Made:
+    """A feature of other features, or of the session's volume."""
+    if kind == "volume":
+        period, least = f"{draw(st.integers(1, 6))}{draw(st.sampled_from('ddw'))}", draw(st.integers(1, 2))
+        ours = bt.relative_volume(period, min_sessions=least)
+        judge: Any = o.relative_volume(period, min_sessions=least)
+        if draw(st.integers(0, 2)) == 0:
+            symbol = draw(st.sampled_from(world.symbols))
+            ours, judge = bt.of(symbol, ours), o.of(symbol, judge)
+        return Made(ours, judge, 0.0 if world.whole_volume else 1.0)
+    over_bars = kernel_pairs(world, interval, draw(st.sampled_from((None, "session")))) | today_pairs(world, interval)
+    if kind == "of":
+        inner, symbol = draw(over_bars | prior_pairs(world)), draw(st.sampled_from(world.symbols))
+        within: Any = draw(st.sampled_from((None, "session")))
+        return Made(bt.of(symbol, inner.ours, within=within), o.of(symbol, inner.judge, within=within), inner.size)
+    if kind == "score":
+        inner, other = draw(over_bars), draw(over_bars | derived_pairs(world, "of", interval))
+        ours, judge = (
+            bt.score(model, [inner.ours, other.ours]),
+            o.score(lambda a, b: 2 * a - b, [inner.judge, other.judge]),
+        )
+        return Made(ours, judge, 3 * (inner.size + other.size))
+    inner = draw(over_bars.filter(lambda m: m.size == 0))
+    statistic = draw(st.sampled_from(("rank", "zscore", "demean")))
+    return Made(getattr(bt, f"cross_{statistic}")(inner.ours), o.cross(statistic, inner.judge))
+
+
+def model(table: Any) -> Any:
+    return 2 * table[:, 0] - table[:, 1]
 
 
 def spread(bars: list[o.Bar]) -> float:
@@ -219,7 +257,8 @@ def features_judged(row: type, made: Mapping[str, Made]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in row.__annotations__:
         if name in made:
-            found[name] = made[name].judge
+            judge = made[name].judge
+            found[name] = judge.on(getattr(row, "interval", "1m")) if hasattr(judge, "on") else judge
         elif name.endswith("_sessions") and name.removesuffix("_sessions") in made:
             j = made[name.removesuffix("_sessions")].judge
             found[name] = o.trailing(j.aggregate, j.of, j.period, at=j.at, min_sessions=j.min_sessions, used=True)

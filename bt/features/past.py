@@ -1,4 +1,4 @@
-"""Features of past sessions: trailing prior relative_volume. The current session is never in them."""
+"""Features of past sessions: trailing prior, and relative_volume of the current one by them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from bt.errors import StrategyError
 from bt.features.declared import AGGREGATES, Feature, checked
 from bt.features.declared import whole as whole_number
 from bt.features.expressions import is_wrapped, quantity
+from bt.features.intraday import so_far
+from bt.features.windowed import lag
 
 
 def trailing(
@@ -78,3 +80,29 @@ def prior(of: str | pl.Expr, sessions: int = 1) -> Feature:
     column, expr = quantity(of, "prior")
     made = Feature("trailing", column=column, expr=expr, aggregate="last", period=f"{back}d", skip=back - 1)
     return checked(made, "prior")
+
+
+def relative_volume(period: str, cumulative: bool = True, *, min_sessions: int = 1) -> Feature:  # noqa: FBT001, FBT002
+    """The session's volume up to this minute by what it usually is up to this minute of session; 1 is usual.
+
+    Parameters
+    ----------
+    period : str
+        As in `trailing`: "10d" past sessions, "3m" calendar months; the current one excluded.
+    cumulative : bool
+        True: the volume so far, this minute's included, by the mean of that of the period's sessions in which the symbol has
+        any bar and which are not over by this minute (half days contribute the minutes they have). False: this minute's volume
+        by its mean over the sessions that have this minute; for 1-minute rows.
+    min_sessions : int
+        Fewer sessions give null.
+
+    Null while the mean is 0 or unknown. The mean of whole volumes is exact and rounded once, the ratio once more.
+
+    Source: relative volume at time, https://chartschool.stockcharts.com/table-of-contents/technical-indicators-and-overlays/technical-indicators/relative-volume-rvol
+    """
+    check_period(period, "relative_volume")
+    least = whole_number(min_sessions, "relative_volume", "min_sessions", 1)
+    at: Literal["cumulative", "minute"] = "cumulative" if cumulative else "minute"
+    now = so_far("sum", "volume") if cumulative else lag("volume", 0, within="session")
+    usual = Feature("trailing", column="volume", aggregate="avg", period=period, at=at, min_sessions=least)
+    return Feature("ratio", at=at, inputs_=(now, usual))

@@ -9,11 +9,10 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.completeness import completeness
-from bt.indicators import Trailed
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.columns import Grouped
 from bt.prepare.computing import Computed
-from bt.prepare.plan import TRADED, Plan, Wanted
+from bt.prepare.plan import TRADED, Plan
 from bt.prepare.presence import Usual
 from bt.prepare.window import Minutes
 from bt.quality import Grid, quality
@@ -84,13 +83,12 @@ def prepared_session(
     *,
     present: Mapping[int, IntArray],
     usual: Usual | None,
-    trailed: Mapping[str, Trailed],
     closing: Mapping[int, float],
 ) -> PreparedSession:
     """The window's session `number`: its minute bars, and the bars of every interval shown, with their columns.
 
-    `present` is `present_so_far` of the whole window, `usual` and `trailed` the past minutes and indicators of this session,
-    `closing` the price of each symbol's row stamped at the close.
+    `present` is `present_so_far` of the whole window, `usual` the past minutes of this session's symbols, `closing` the price
+    of each symbol's row stamped at the close.
     """
     by_minute = None if usual is None else usual.by_minute
     shown = {}
@@ -106,22 +104,9 @@ def prepared_session(
         if interval in plan.completeness_on and by_minute is not None:
             twice = by_minute[over.end[rows] - 1, over.code[rows]]
             found["completeness"] = completeness(present[interval][rows], twice)
-        for wanted in plan.trailing:
-            if interval in wanted.on:
-                found |= _trailing_columns(wanted, trailed[wanted.id], over.code[rows], over.end[rows])
         shown[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
     minutes = computed.bars[1]
     rows = _rows(minutes, number)
     traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in TRADED}
     bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
     return PreparedSession(session, bars, shown, closing, usual=by_minute)
-
-
-def _trailing_columns(wanted: Wanted, trailed: Trailed, code: IntArray, end: IntArray) -> dict[str, Column]:
-    """An indicator and its sessions used, on rows of `code` that end at slot count `end`."""
-    at = (end - 1, code) if wanted.feature.at == "minute" else (code,)
-    null = trailed.null[at]
-    return {
-        wanted.id: Column(trailed.values[at], null if null.any() else None),
-        f"{wanted.id}_sessions": Column(trailed.used[at]),
-    }

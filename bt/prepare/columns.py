@@ -151,8 +151,8 @@ class Bars:
         own = bars.frame.select(columns)
         frame = (pl.concat([tail.select(columns), own]) if n else own)[order]
         chosen = runs.session >= first
-        if need.deep:
-            chosen |= runs.session == last_before(runs, first)
+        if need.deep or need.codes:
+            chosen |= (runs.session == last_before(runs, first)) & need.is_deep(runs.code)
         none = np.zeros(n, dtype=np.int64)
         slots = np.concatenate([none, bars.begin]), np.concatenate([none, bars.end])
         self.ordered = Ordered(frame, runs, chosen, scale, slots, order)
@@ -165,7 +165,8 @@ class Bars:
         own_runs = slice(len(before.start), None)
         self._place = ranges(went[own_runs], went[own_runs] + (source.stop(total) - source.start)[own_runs])
         self._columns = tuple(columns)
-        self._joins: dict[tuple[int, bool], Placed] = {}
+        self._joins: dict[tuple[int, bool, int], Placed] = {}
+        self._first = first
 
     def plan(self, features: Sequence[Feature]) -> list[tuple[list[Feature], Pieces]]:
         """The expressions among `features`, those with equal warm-up together."""
@@ -216,12 +217,31 @@ class Bars:
 
         `within` keeps values of earlier sessions out.
         """
-        key = rows.interval, within
+        key = rows.interval, within, -1
         if key not in self._joins:
             if rows.interval == self.bars.interval:
                 self._joins[key] = Placed(self._place if rows.rows is None else self._place[rows.rows], None)
             else:
                 self._joins[key] = self._asof(rows, groups, minutes, within=within)
+        return self._joins[key]
+
+    def placed_of(self, code: int, rows: Grouped, shape: tuple[int, int], *, within: bool) -> Placed:
+        """Where rows of any interval find the value of the symbol `code`: its last bar known at each row's end.
+
+        `shape` is the number of the window's sessions and the most minutes of one.
+        """
+        key = rows.interval, within, code
+        if key not in self._joins:
+            bars, mine = self.bars, self.bars.code == code
+            known = np.zeros((shape[0], shape[1] + 1), dtype=np.int64)
+            known[bars.session[mine], bars.end[mine]] = 1
+            count = np.cumsum(known, axis=1)[rows.session, rows.end]
+            runs, edge = self.ordered.runs, np.append(self.ordered.runs.start, len(self.ordered))
+            first, last = np.searchsorted(runs.code, [code, code + 1])
+            begin = first + np.searchsorted(runs.session[first:last], self._first + np.arange(shape[0]))
+            low, at = edge[first], edge[begin][rows.session] + count - 1
+            missing = (at < low) | (count == 0 if within else False)
+            self._joins[key] = Placed(np.where(missing, 0, at), missing if missing.any() else None)
         return self._joins[key]
 
     def _asof(self, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Placed:
@@ -270,32 +290,44 @@ SESSIONS = 1 << 40
 
 @dataclass(frozen=True)
 class Need:
-    """How much warm-up one interval's features need: bars of the symbol, whole sessions. `deep`: their values are joined
-    as-of onto finer rows, so the last value of the session before is needed too, with its own warm-up."""
+    """How much warm-up one interval's features need: bars of the symbol, whole sessions.
+
+    `deep`: their values are joined as-of onto finer rows, so the last value of the session before is needed too, with its own
+    warm-up; `codes` are the symbols of which that is so when not of all.
+    """
 
     bars: int
     sessions: int
     deep: bool
+    codes: tuple[int, ...] = ()
+
+    def is_deep(self, code: IntArray) -> npt.NDArray[np.bool_]:
+        """Of which symbols the last value of the session before is needed."""
+        if self.deep or not self.codes:
+            return np.full(len(code), self.deep)
+        return np.isin(code, self.codes)
 
     def keep(self, runs: Runs, total: int, upcoming: int) -> IntArray:
         """Which of `total` rows (in feature order) are warm-up for session number `upcoming`: the last ones of each symbol."""
         symbol = runs.by_symbol
+        code = runs.code[symbol]
         first, end = runs.start[symbol], np.append(runs.start[symbol][1:], total)[: len(symbol)]
         edge = np.append(runs.start, total)
         key = runs.code * (SESSIONS + 1) + runs.session
         reference = np.full(len(symbol), upcoming, dtype=np.int64)
         stop = end
-        if self.deep:
-            reference = last_before(runs, upcoming)[symbol]
-            stop = edge[np.searchsorted(key, runs.code[symbol] * (SESSIONS + 1) + reference)]
+        if self.deep or self.codes:
+            deep = self.is_deep(code)
+            reference = np.where(deep, last_before(runs, upcoming)[symbol], reference)
+            stop = np.where(deep, edge[np.searchsorted(key, code * (SESSIONS + 1) + reference)], end)
         since = np.clip(reference - self.sessions, 0, SESSIONS)
-        whole = edge[np.searchsorted(key, runs.code[symbol] * (SESSIONS + 1) + since)]
+        whole = edge[np.searchsorted(key, code * (SESSIONS + 1) + since)]
         start = np.maximum(np.minimum(stop - self.bars, whole), first)
         return ranges(np.minimum(start, end), end)
 
     def twice(self) -> Need:
         """What the start-up check needs."""
-        return Need(2 * self.bars, 2 * self.sessions, self.deep)
+        return replace(self, bars=2 * self.bars, sessions=2 * self.sessions)
 
 
 def _taken(values: Column, at: IntArray) -> Column:

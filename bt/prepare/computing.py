@@ -76,14 +76,25 @@ class Computer:
 
     Parameters
     ----------
+    codes : mapping of str to int
+        Each symbol's.
     tails : mapping
         Warm-up bars before the first window, by interval (see `bt.prepare.history.warm_up`).
     isolate : bool
         A feature that raises drops the symbols and sessions it raises for; otherwise DataError.
     """
 
-    def __init__(self, plan: Plan, scale: IntArray, tails: Mapping[int, pl.DataFrame], *, isolate: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        scale: IntArray,
+        tails: Mapping[int, pl.DataFrame],
+        *,
+        codes: Mapping[str, int],
+        isolate: bool,
+    ) -> None:
         self._plan = plan
+        self._codes = codes
         self._scale = scale
         self._tails = dict(tails)
         self._isolate = isolate
@@ -109,7 +120,7 @@ class Computer:
         """One interval's bars in feature order, behind their warm-up; the features are checked the first time."""
         interval = bars.interval
         tail = self._tails.get(interval, pl.DataFrame(schema={"code": pl.Int64, "session": pl.Int64}))
-        need, columns = self._plan.need(interval), self._plan.inputs(interval)
+        need, columns = self._plan.need(interval, self._codes), self._plan.inputs(interval)
         if interval in self._unchecked:
             need = need.twice()  # the check wants more, and may have to wait for the first session with bars
         over = Bars(bars, tail, minutes.first, scale=self._scale, need=need, columns=columns)
@@ -131,6 +142,14 @@ class Computer:
             for rows in wanted.on:
                 placed = mine.placed(shown[rows], minutes.groups, most, within=within)
                 made[rows][wanted.id] = mine.shown(wanted.feature, found, placed)
+        for wanted in self._plan.derived:
+            if wanted.feature.kind == "of" and wanted.feature.needs[0].kind != "trailing":
+                inner, code = wanted.feature.needs[0], self._codes[wanted.feature.symbol]
+                mine, found = over[inner.minutes], values.columns.get(self._plan.ids[inner.key])
+                within = "session" in (inner.within, wanted.feature.within)
+                for rows in wanted.on:
+                    placed = mine.placed_of(code, shown[rows], (len(minutes.sessions), most), within=within)
+                    made[rows][wanted.id] = mine.shown(inner, found, placed)
         return made
 
     def _collect(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.features import Feature, Runs, is_wrapped
-from bt.indicators import MinuteWindow, SessionWindow, Trailed, first_session
+from bt.indicators import CumulativeWindow, MinuteWindow, SessionWindow, Trailed, first_session
 from bt.model import Schedule
 from bt.prepare.columns import Grouped, Need, grouped_minutes, resampled
 from bt.prepare.plan import Plan
@@ -79,14 +79,16 @@ class Trailing:
         self._cache = cache
         self._chunk = chunk
         self._daily: dict[str, tuple[Feature, SessionWindow]] = {}
-        self._minute: dict[str, MinuteWindow] = {}
+        self._minute: dict[str, MinuteWindow | CumulativeWindow] = {}
         for id_, feature in features.items():
             whole = np.ones(n, dtype=np.int64)
             if feature.column in PRICES:
                 whole = scale
             elif feature.expr is not None or not store.volume_is_integer:
                 whole = np.zeros(n, dtype=np.int64)
-            if feature.at == "minute":
+            if feature.at == "cumulative":
+                self._minute[id_] = CumulativeWindow(n, exact=store.volume_is_integer)
+            elif feature.at == "minute":
                 self._minute[id_] = MinuteWindow(n, whole, feature.aggregate)
             elif _name(feature) not in self._daily:
                 self._daily[_name(feature)] = (feature, SessionWindow(n, whole))
@@ -182,7 +184,7 @@ class Trailing:
         found: dict[str, Trailed] = {}
         for id_, feature in self._features.items():
             first = self._first(feature, at)
-            if feature.at == "minute":
+            if feature.at != "session":
                 self._minute[id_].forget(first)
                 found[id_] = self._minute[id_].at(minutes, feature.min_sessions)
             else:
@@ -200,7 +202,11 @@ class Trailing:
             values = (
                 part[feature.column] if feature.expr is None else part.select(feature.expr.cast(pl.Float64)).to_series()
             )
-            window.add(minutes.first + number, minutes.slot[rows], minutes.code[rows], values.to_numpy())
+            at = minutes.slot[rows], minutes.code[rows]
+            if isinstance(window, CumulativeWindow):
+                window.add(minutes.first + number, *at, values.to_numpy(), minutes.sessions[number].minutes)
+            else:
+                window.add(minutes.first + number, *at, values.to_numpy())
 
 
 def _runs(numbers: Sequence[int], most: int) -> list[tuple[int, int]]:
@@ -224,7 +230,8 @@ def warm_up(plan: Plan, loader: Loader, store: Store, schedule: Schedule, at: in
     Each frame has code, session (number in the schedule) and the columns the features read, sorted by (code, time).
     """
     intervals = sorted({w.feature.minutes for w in plan.features})
-    needs = {i: plan.need(i).twice() for i in intervals}
+    codes = {s: k for k, s in enumerate(store.symbols)}
+    needs = {i: plan.need(i, codes).twice() for i in intervals}
     pieces: dict[int, list[pl.DataFrame]] = {i: [] for i in intervals}
     columns = tuple(dict.fromkeys(c for i in intervals for c in plan.inputs(i))) or ("close",)
     begins = np.array([store.first[s] for s in store.symbols], dtype=np.int64)
@@ -270,10 +277,9 @@ def _satisfied(
             own = np.bincount(code[session == latest[code]], minlength=symbols)
             last_count = np.where(latest >= 0, own, last_count)
             last = np.maximum(last, latest)
-        if need.deep:
-            enough &= (last >= 0) & (total - last_count >= need.bars) & (low <= last - need.sessions)
-        else:
-            enough &= (total >= need.bars) & (low <= at - need.sessions)
+        deep = need.is_deep(np.arange(symbols))
+        behind = (last >= 0) & (total - last_count >= need.bars) & (low <= last - need.sessions)
+        enough &= np.where(deep, behind, (total >= need.bars) & (low <= at - need.sessions))
     return enough
 
 

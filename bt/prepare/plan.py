@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from bt.errors import StrategyError
-from bt.features import Feature, trailing
+from bt.features import OVER_BARS, Feature, trailing
 from bt.model import IndicatorSpec, Session
 from bt.prepare.columns import Need
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
@@ -22,18 +23,20 @@ TRADED = ("open", "close", "volume")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column to make: its id, the feature, and the intervals (in minutes) of the row types that show it."""
+    """A column to make: its id, the feature, the intervals (in minutes) of the rows that need it, and a name it was given."""
 
     id: str
     feature: Feature
     on: tuple[int, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that is computed for a window, and nothing else.
 
-    `read` are the bar columns to load. `features` are over bars, `trailing` over past sessions. `shown` are the intervals
+    `read` are the bar columns to load. `features` are over bars, `trailing` over past sessions, `derived` over other features,
+    each after what it is made from; `ids` has the column of each by its feature's key. `shown` are the intervals
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
     `judged` says whether the quality of sessions is asked for.
     `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
@@ -46,6 +49,8 @@ class Plan:
     intervals: Mapping[int, tuple[str, ...]]
     quality_on: frozenset[int]
     completeness_on: frozenset[int] = frozenset()
+    derived: tuple[Wanted, ...] = ()
+    ids: Mapping[object, str] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     judged: bool = True
     timers: Mapping[int, tuple[Timer, ...]] = field(default_factory=dict)
@@ -60,6 +65,11 @@ class Plan:
         times = {t for timer in timers for t in timer.instants(session, zone) if ends_a_minute(session, t)}
         return np.array(sorted(slots_ended(session, t) for t in times), dtype=np.int64)
 
+    @property
+    def also_read(self) -> tuple[str, ...]:
+        """Symbols that features of others look at, sorted: they are read whatever the universe holds."""
+        return tuple(sorted({w.feature.symbol for w in self.derived if w.feature.kind == "of"}))
+
     def on(self, interval: int) -> tuple[Wanted, ...]:
         """The features over bars of `interval`."""
         return tuple(w for w in self.features if w.feature.minutes == interval)
@@ -68,14 +78,26 @@ class Plan:
         """Bar columns that features over bars of `interval` read."""
         return _ordered({c for w in self.on(interval) for c in w.feature.inputs()})
 
-    def need(self, interval: int) -> Need:
-        """The warm-up of the features over bars of `interval`."""
+    def need(self, interval: int, codes: Mapping[str, int]) -> Need:
+        """The warm-up of the features over bars of `interval`; `codes` are those of the symbols."""
         over = self.on(interval)
+        deep = any(rows % interval for w in over for rows in w.on)  # such a row may end before the session's first bin
+        others = {
+            w.feature.symbol for w in self.derived if w.feature.kind == "of" and self._crosses(w.feature, interval)
+        }
         return Need(
             max((w.feature.bars for w in over), default=0),
             max((w.feature.sessions for w in over), default=0),
-            any(rows % interval for w in over for rows in w.on),  # such a row may end before the session's first bin
+            deep,
+            () if deep else tuple(sorted(codes[s] for s in others)),
         )
+
+    @staticmethod
+    def _crosses(other: Feature, interval: int) -> bool:
+        """Whether another symbol's feature is over bars of `interval` and known from one session to the next."""
+        inner = other.needs[0]
+        over_bars = inner.kind != "trailing" and inner.minutes == interval
+        return over_bars and other.within is None and inner.within is None
 
 
 def indicator_features(specs: Mapping[str, IndicatorSpec]) -> dict[str, Feature]:
@@ -123,7 +145,7 @@ def plan(
         intervals.setdefault(interval, set()).update(columns)
     for w in wanted:
         read.update(w.feature.inputs())
-        if w.feature.kind != "trailing":
+        if w.feature.kind in OVER_BARS and w.feature.kind != "trailing":
             intervals.setdefault(w.feature.minutes, set()).update(w.feature.inputs())
             labels[w.feature.minutes] = w.feature.interval
     for columns in intervals.values():
@@ -131,8 +153,10 @@ def plan(
     coarse = {k: _ordered(v) for k, v in sorted(intervals.items()) if k != 1}
     return Plan(
         read=_ordered(read),
-        features=tuple(w for w in wanted if w.feature.kind != "trailing"),
+        features=tuple(w for w in wanted if w.feature.kind in OVER_BARS and w.feature.kind != "trailing"),
         trailing=tuple(w for w in wanted if w.feature.kind == "trailing"),
+        derived=tuple(w for w in wanted if w.feature.kind not in OVER_BARS),
+        ids={key: w.id for key, w in made.items()},
         shown={k: _ordered(v) for k, v in shown.items()},
         intervals=coarse,
         quality_on=frozenset(showing["quality"]),
@@ -154,7 +178,26 @@ def _timers(declarations: Sequence[Declaration]) -> dict[int, tuple[Timer, ...]]
     return found
 
 
-def _check_inputs(strategy: str, name: str, feature: Feature, available: Sequence[str]) -> None:
+def _want(
+    made: dict[object, Wanted], feature: Feature, on: tuple[int, ...], name: str, check: Callable[[Feature], None]
+) -> str:
+    """The column id of a feature on some intervals; what it is made from is wanted there too, before it."""
+    for inner in feature.needs:
+        _want(made, inner, () if feature.kind == "of" else on, name, check)
+    check(feature)
+    known = made.get(feature.key)
+    id_ = f"f{len(made)}" if known is None else known.id
+    every = tuple(dict.fromkeys((*(known.on if known else ()), *on)))
+    made[feature.key] = Wanted(id_, feature, every, known.name if known else name)
+    return id_
+
+
+def _check_inputs(strategy: str, name: str, available: Sequence[str], on: int, feature: Feature) -> None:
+    if feature.kind == "ratio" and feature.at == "minute" and on != 1:
+        raise StrategyError(
+            f"strategy {strategy}: feature {name!r} must be on 1-minute rows, was on coarser ones; "
+            "use relative_volume(..., cumulative=True) there"
+        )
     for column in feature.inputs():
         if column in OPTIONAL_COLUMNS and column not in available:
             raise StrategyError(
@@ -187,11 +230,8 @@ def _row(
                 raise StrategyError(
                     f"strategy {declared.name}: field {item.name!r} needs a trailing indicator {name!r}"
                 )
-            _check_inputs(declared.name, name, feature, available)
-            known = made.get(feature.key)
-            on = (row.interval,) if known is None else tuple({*known.on, row.interval})
-            id_ = f"f{len(made)}" if known is None else known.id
-            made[feature.key] = Wanted(id_, feature, on)
+            check = partial(_check_inputs, declared.name, name, available, row.interval)
+            id_ = _want(made, feature, (row.interval,), name, check)
             found[item.name] = id_ if name == item.name else f"{id_}_sessions"
         elif item.source in ("coarse", "quality", "completeness"):
             found[item.name] = item.name

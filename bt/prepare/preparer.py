@@ -14,8 +14,9 @@ import polars as pl
 from bt.guards import report
 from bt.model import PreparedSession, RunSpec, Schedule
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
-from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
+from bt.prepare.checks import PROOF_SESSIONS, check_stamps, check_symbols, faults
 from bt.prepare.computing import Computer
+from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
@@ -89,7 +90,12 @@ class Preparer:
             cache=cache,
             chunk=spec.session.prefetch_days,
         )
-        self._computer = Computer(plan, self._scale, {}, isolate=True)
+        codes = {s: i for i, s in enumerate(store.symbols)}
+        check_symbols(plan.also_read, codes, str(spec.data.bars))
+        isolate = spec.run.on_data_error == "isolate"
+        self._codes, self._isolate = codes, isolate
+        self._computer = Computer(plan, self._scale, {}, codes=codes, isolate=isolate)
+        self._deriver = Deriver(plan, codes, isolate=isolate)
         self.history_seconds: dict[str, float] = {}
 
     def _presences(self, cache: DailyCache) -> Presence | None:
@@ -119,8 +125,7 @@ class Preparer:
         with timer("history_load"):
             if self._plan.features:
                 tails = warm_up(self._plan, self._loader, self._store, self._schedule, self._first)
-                isolate = self._spec.run.on_data_error == "isolate"
-                self._computer = Computer(self._plan, self._scale, tails, isolate=isolate)
+                self._computer = Computer(self._plan, self._scale, tails, codes=self._codes, isolate=self._isolate)
         self.history_seconds = timer.seconds
 
     def windows(self) -> Iterator[PreparedWindow]:
@@ -152,16 +157,19 @@ class Preparer:
         with timer("indicators"):
             trailed = self._trailing.add(minutes)
         numbers = range(len(minutes.sessions))
+        with timer("features"):
+            kept = self._deriver.window(computed.kept(), trailed)
+            failed = {**computed.failed, **kept.failed}
+            shown = kept.kept()
         with timer("quality"):
             usual = None if self._presence is None else self._presence.add(minutes)
             quality = quality_frames(computed.bars, minutes, usual) if self._plan.judged and usual else []
-            shown = computed.kept()
             present = present_so_far(self._plan, shown.shown, minutes)
         with timer("features"):
             sessions = [
                 prepared_session(
                     self._plan, shown, minutes.sessions[i], i,
-                    present=present, usual=usual[i] if usual else None, trailed=trailed[i], closing=self._closing(loaded, i),
+                    present=present, usual=usual[i] if usual else None, closing=self._closing(loaded, i),
                 )
                 for i in numbers
             ]  # fmt: skip
@@ -170,7 +178,7 @@ class Preparer:
             sessions,
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
-            {(g // minutes.symbols, g % minutes.symbols): why for g, why in computed.failed.items()},
+            {(g // minutes.symbols, g % minutes.symbols): why for g, why in failed.items()},
             faults(loaded, str(self._spec.data.bars), self._store.symbols),
             timer.seconds,
         )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from bt.errors import StrategyError
-from bt.features import Feature
+from bt.features import Feature, linked
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.strategy.loading import nearest
 from bt.strategy.sources import Source, source_of
@@ -256,7 +256,7 @@ def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Decl
     """
     owner = f"strategy {name} ({type(instance).__name__})"
     callbacks = _callbacks(instance, owner)
-    features = {**indicators, **_features(instance, owner, indicators)}
+    features = linked({**indicators, **_features(instance, owner, indicators)}, owner)
     rows = _rows(instance, owner, features)
     if not rows and {"on_bar", "on_minute"} & callbacks:
         raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")

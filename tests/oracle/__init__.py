@@ -6,7 +6,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `market`    Day, Bar, Parquet in, `classify` (which row belongs where, and why one is withheld), History
 * `bins`      `resample`, `quality`, `completeness`, `outages`
 * `features`  `sma`, `window_feature`, `trailing`, and how a value reaches a row (as of its close_time)
-* `vocabulary` the ready-made features over bars, the session so far and past sessions
+* `derived`   features of other features; `vocabulary` the ready-made features over bars, the session so far and past sessions
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
@@ -21,6 +21,7 @@ from oracle.account import UNIT, units
 from oracle.backtest import Backtest
 from oracle.bins import Bin, completeness, interval_minutes, outages, quality, quality_at, resample
 from oracle.book import Book
+from oracle.derived import cross, of, relative_volume, score
 from oracle.features import Trailing, sma, trailing, trailing_value, window_feature
 from oracle.market import (
     MINUTE,
@@ -64,19 +65,23 @@ __all__ = [
     "classify",
     "combined",
     "completeness",
+    "cross",
     "days_from_rows",
     "instant",
     "interval_minutes",
     "load_parquet",
     "metrics",
     "micros",
+    "of",
     "opening_range",
     "outages",
     "prior",
     "quality",
     "quality_at",
     "regular_day",
+    "relative_volume",
     "resample",
+    "score",
     "sma",
     "so_far",
     "trailing",

@@ -1,0 +1,93 @@
+"""Scores of a model: its inputs gathered for each symbol and session, and a check that it judges row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.errors import BtError, DataError, FeatureError
+from bt.features.declared import Predict
+from bt.model import Column
+from bt.prepare.universal import known
+
+IntArray = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Scorer:
+    """Scores windows in order; each model is checked on the first rows it gets."""
+
+    def __init__(self, *, isolate: bool) -> None:
+        self._isolate = isolate
+        self._checked: set[str] = set()
+
+    def column(
+        self, name: str, predict: Predict, inputs: Sequence[Column], group: IntArray
+    ) -> tuple[Column, dict[int, str]]:
+        """The score of every row whose inputs are all known, and the groups it raised for, with why.
+
+        `group` numbers the symbol and session of each row; rows of one are together.
+        """
+        there = np.logical_and.reduce([known(c) for c in inputs])
+        rows = np.flatnonzero(there)
+        table = np.stack([c.values[rows].astype(np.float64) for c in inputs], axis=1)
+        starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
+        values = np.full(len(there), np.nan)
+        failed: dict[int, str] = {}
+        for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True) if len(rows) else ():
+            try:
+                if name not in self._checked:
+                    check_rowwise(name, predict, table[low:high])
+                    self._checked.add(name)
+                values[rows[low:high]] = called(name, predict, table[low:high])
+            except BtError:
+                raise
+            except Exception as error:
+                if not self._isolate:
+                    raise DataError(f"score {name!r}: predict must not raise, but did: {error!r}") from error
+                failed[int(group[rows[low]])] = f"score {name!r}: {type(error).__name__}: {error}".splitlines()[0]
+        null = np.isnan(values)
+        return Column(values, null if null.any() else None), failed
+
+
+def called(name: str, predict: Predict, table: Floats) -> Floats:
+    """`predict` of a copy of the rows: one float each."""
+    found = np.asarray(predict(np.array(table)), dtype=np.float64)
+    if found.shape not in ((len(table),), (len(table), 1)):
+        raise FeatureError(
+            f"score {name!r}: predict must give one number a row, was shape {found.shape} for {len(table)} rows"
+        )
+    return found.reshape(-1)
+
+
+SAMPLE = 4
+"""Rows of the first symbol and session that are scored again."""
+
+NOISE_ROWS = 8
+"""So many rows more are around them."""
+
+
+def check_rowwise(name: str, predict: Predict, table: Floats) -> None:
+    """Score a seeded sample of rows again among noise.
+
+    Raises
+    ------
+    FeatureError
+        A score depends on the rows beside it.
+    """
+    rng = np.random.default_rng(0)
+    n = len(table) + NOISE_ROWS
+    kept = rng.choice(len(table), min(SAMPLE, len(table)), replace=False)
+    places = 1 + rng.choice(n - 1, len(kept), replace=False)  # never first: something that looks back sees noise
+    noise = rng.normal(table.mean(axis=0), table.std(axis=0) + np.abs(table.mean(axis=0)) + 1.0, (n, table.shape[1]))
+    noise[places] = table[kept]
+    alone, among = called(name, predict, table)[kept], called(name, predict, noise)[places]
+    apart = ~np.isclose(alone, among, rtol=1e-9, atol=0.0, equal_nan=True)
+    if apart.any():
+        i = int(np.flatnonzero(apart)[0])
+        raise FeatureError(
+            f"score {name!r}: predict must judge each row by itself, but the score of a row changed from {alone[i]} to "
+            f"{among[i]} when the rows beside it were replaced; take out what looks across rows (a mean, a rank, a fit)"
+        )
