@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from bt.config import from_mapping, load
+from bt.config import asked
 from bt.features import (
     Feature,
     cross_demean,
@@ -35,15 +34,12 @@ from bt.features import (
     vwap,
     zscore,
 )
-from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
+from bt.model import Fill, Order, Progress, RunSpec
 from bt.research import load_bars
 from bt.results import catalog
 from bt.run import Run, open_run, run_spec
 from bt.strategy import Book, Holding, Row, Rows, Strategy, at, every
 from bt.strategy import SessionDay as Session
-
-DATA = ("bars", "calendar", "symbols", "stamp", "timezone", "price_decimals", "columns")
-SESSION = ("start", "end", "prefetch_days", "speed")
 
 
 def replay(
@@ -61,18 +57,20 @@ def replay(
     Parameters
     ----------
     source : path or RunSpec, optional
-        A TOML file or a specification; without it, keywords: the keys of [data] and [session], ``cash``, ``seed`` and ``name``;
-        other tables as dicts (``execution={"slippage_bps": 2}``).
-    strategy : class, instance, or "file.py:Class"
-        With keywords; with a file it replaces the file's.
+        A TOML file, which keywords change, or a specification, which stands alone.
+    strategy : class, instance, "file.py:Class", or the table [strategy] as a dict
+        What is replayed; beside a file it stands for the file's.
     set : mapping
-        Any dotted key: ``{"execution.slippage_bps": 2}``.
+        Any dotted key: ``{"execution.slippage_bps": 2, "strategy.params.fast": 5}``.
     save : bool
         False keeps the results in memory and writes nothing.
     out : path, optional
         The run's folder itself.
     progress : callable, optional
         Called after each session as ``progress(sessions_done, sessions_total, bars_done)``.
+    **keywords
+        The keys of [data] (``bars`` may be a Polars or Arrow table) and [session], ``cash``, ``seed`` and ``name``; the
+        other tables as dicts: ``execution={"slippage_bps": 2}``. Paths are relative to the working folder.
 
     Returns
     -------
@@ -81,34 +79,10 @@ def replay(
     Raises
     ------
     BtError
-        See `bt.errors`; `ConfigError` for an unknown keyword.
+        See `bt.errors`; `ConfigError` for an unknown keyword, or a key that is given twice.
     """
-    folder = None if out is None else Path(out)
-    if isinstance(source, RunSpec):
-        return run_spec(source, progress=progress, save=save, out=folder)
-    given = dict(set or {})
-    if source is not None:
-        given |= {_dotted(k): v for k, v in keywords.items()}
-        spec = load(source, overrides=given)
-        if strategy is not None:
-            name = (
-                strategy.rpartition(":")[2]
-                if isinstance(strategy, str)
-                else getattr(strategy, "__name__", type(strategy).__name__)
-            )
-            spec = replace(spec, strategies=(StrategySpec(name, strategy),))
-        return run_spec(spec, progress=progress, save=save, out=folder)
-    tables: dict[str, Any] = {}
-    for key, value in keywords.items():
-        parts = _dotted(key).split(".")
-        if len(parts) == 1:
-            tables[key] = {**tables.get(key, {}), **value} if isinstance(value, Mapping) else value
-        else:
-            tables.setdefault(parts[0], {})[parts[1]] = value
-    if strategy is not None:
-        tables.setdefault("strategy", {})["use"] = strategy
-    spec = from_mapping(tables, base=Path.cwd(), source="replay", overrides=given, override_source="set")
-    return run_spec(spec, progress=progress, save=save, out=folder)
+    spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
+    return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
 
 
 def runs(folder: str | os.PathLike[str]) -> pl.DataFrame:
@@ -141,14 +115,6 @@ def runs(folder: str | os.PathLike[str]) -> pl.DataFrame:
         left_out = "; ".join(f"{path.name} ({reason})" for path, reason in found.skipped)
         warnings.warn(f"{folder}: left out {left_out}", stacklevel=2)
     return found.frame
-
-
-def _dotted(keyword: str) -> str:
-    if keyword in DATA:
-        return f"data.{keyword}"
-    if keyword in SESSION:
-        return f"session.{keyword}"
-    return {"cash": "account.cash", "seed": "run.seed", "name": "run.name"}.get(keyword, keyword)
 
 
 __all__ = [

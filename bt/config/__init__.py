@@ -9,16 +9,18 @@ Relative paths (data.bars, a data.symbols file, a data.calendar file, the strate
 output.dir are relative to the configuration file's folder; those given by a flag, ``--set`` or the environment are
 relative to the working directory.
 
-The rooms: `tables` says what each key must be, `days` how sessions are asked for, `problems` words what is wrong, `loading` reads and merges, `identity`
-tells a RunSpec in JSON and hashes it.
+The rooms: `tables` says what each key must be, `days` how sessions are asked for, `problems` words what is wrong,
+`loading` reads and merges, `keywords` takes what `bt.replay` is given, `identity` tells a RunSpec in JSON and hashes it.
 """
 
 from __future__ import annotations
 
 from bt.config.days import FIRST, LAST, first_day, last_day, sessions_back
 from bt.config.identity import Identity, spec_hash, to_dict
+from bt.config.keywords import asked
 from bt.config.loading import from_mapping, load, parse_set, parse_value
 
 __all__ = [
-    "FIRST", "LAST", "Identity", "first_day", "from_mapping", "last_day", "load", "parse_set", "parse_value", "sessions_back", "spec_hash", "to_dict",
+    "FIRST", "LAST", "Identity", "asked", "first_day", "from_mapping", "last_day", "load", "parse_set", "parse_value",
+    "sessions_back", "spec_hash", "to_dict",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,8 @@ def load(
     *,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    override_source: str = "command line",
+    without: Sequence[str] = (),
 ) -> RunSpec:
     """The run that a TOML file describes, with all paths and dates absolute.
 
@@ -142,6 +144,10 @@ def load(
         Dotted key to value, from flags and ``--set``; it beats everything.
     environ : mapping, optional
         Variables to read ``BT_`` names from; ``os.environ`` by default.
+    override_source : str
+        Begins every error message about `overrides`.
+    without : sequence of str
+        Tables of the file that do not count.
 
     Raises
     ------
@@ -158,7 +164,11 @@ def load(
         raise ConfigError(f"{file}: it must be TOML in UTF-8, was not: {error}") from error
     variables = os.environ if environ is None else environ
     base = Path(os.path.normpath(Path.cwd() / file)).parent
-    return from_mapping(tables, base=base, source=str(file), overrides=overrides, environ=variables, text=text)
+    kept = {name: table for name, table in tables.items() if name not in without}
+    return from_mapping(
+        kept, base=base, source=str(file), overrides=overrides, environ=variables, text=text,
+        override_source=override_source,
+    )  # fmt: skip
 
 
 def from_mapping(
