@@ -19,19 +19,23 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGE = 256 * 1024 * 1024
+_HEAP = 64 * 1024 * 1024
+"""Size of the heaps from which glibc serves threads other than the first. It gives an empty one back, unless that would leave less
+than the top pad."""
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks up to 256 MB; whether it was told. Elsewhere nothing is done."""
+    """Tell glibc to keep freed blocks up to 256 MB, and the heaps of other threads; whether it was told. Elsewhere nothing is done."""
     if not sys.platform.startswith("linux"):
         return False
     try:
         tell = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return bool(tell(_M_MMAP_THRESHOLD, _LARGE)) and bool(tell(_M_TRIM_THRESHOLD, 2 * _LARGE))
+    told = ((_M_TOP_PAD, _HEAP), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, 2 * _LARGE))
+    return all(bool(tell(option, size)) for option, size in told)
 
 
 @contextlib.contextmanager

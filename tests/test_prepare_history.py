@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,6 +11,9 @@ import polars as pl
 import pytest
 
 import bt
+from bt.features import Kernels, Ordered
+from bt.model import PreparedSession
+from bt.prepare.window import Minutes
 from bt.sessions import TimeManager
 from bt.store import Store
 
@@ -91,3 +95,37 @@ def test_values_are_those_of_the_period(store: Path) -> None:
     inside = [p for name, p in prices.items() if name >= since]
     assert average(store, period="3w") == sum(inside) / len(inside)
     assert average(store, period="1y") == sum(prices.values()) / len(prices)
+
+
+class Means(bt.Row):
+    close: float
+    mean: float | None
+    spread: float | None
+    day: float | None
+
+
+class Watches:
+    row = Means
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {
+            "mean": bt.sma("close", 3),
+            "spread": bt.feature(pl.col("high") - pl.col("low"), 0),
+            "day": bt.trailing("avg", "close", "5d"),
+        }
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None: ...
+
+
+def test_a_window_is_freed_without_the_garbage_collector(store: Path):
+    """A cycle around a window's columns would keep them until the collector comes, which it hardly does while a run lasts."""
+    gc.collect()
+    gc.disable()
+    try:
+        bt.replay(bars=store, calendar="XNYS", strategy=Watches(), start="2024-01-08", end="2024-03-28", save=False)
+        left = [
+            type(o).__name__ for o in gc.get_objects() if isinstance(o, Ordered | Kernels | Minutes | PreparedSession)
+        ]
+    finally:
+        gc.enable()
+    assert left == []

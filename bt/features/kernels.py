@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,17 +47,12 @@ class Kernels:
         self._same_scale = int(scale[0]) if same else None
         self._scale = scale
         self._rough = bool((bars.scale[bars.code] == 0).any()) if len(bars) else False
-        self._made: dict[str, Callable[[str, int, IntArray, Mask], tuple[Floats, Mask | None]]] = {
-            "sma": partial(self._sum, mean=True), "sum": partial(self._sum, mean=False), "std": self._std,
-            "zscore": self._zscore, "lag": self._lag, "ret": self._ret,
-            "highest": partial(self._extreme, pick=np.maximum), "lowest": partial(self._extreme, pick=np.minimum),
-        }  # fmt: skip
 
     def value(self, feature: Feature, rows: IntArray) -> Column:
         """A windowed feature at `rows` (of feature order); not known where the symbol, or session, has too few bars."""
         back = feature.n if feature.aggregate in ("lag", "ret") else feature.n - 1
         null = self.depth(feature.within, rows) < back
-        values, unknown = self._made[feature.aggregate](feature.column, feature.n, rows, null)
+        values, unknown = self._MADE[feature.aggregate](self, feature.column, feature.n, rows, null)
         if unknown is not None:
             null = null | unknown
         return masked(values, null)
@@ -220,6 +215,12 @@ class Kernels:
                 pick(made, values[np.maximum(rows - back, 0)], out=made)
             return made, None
         return rolling(values, n, pick)[rows], None
+
+    # Not kept by an instance: bound to it, they would be a cycle, and its columns would stay in memory.
+    _MADE: ClassVar[dict[str, Callable[[Kernels, str, int, IntArray, Mask], tuple[Floats, Mask | None]]]] = {
+        "sma": partial(_sum, mean=True), "sum": partial(_sum, mean=False), "std": _std, "zscore": _zscore, "lag": _lag,
+        "ret": _ret, "highest": partial(_extreme, pick=np.maximum), "lowest": partial(_extreme, pick=np.minimum),
+    }  # fmt: skip
 
 
 def masked(values: Floats, null: Mask) -> Column:

@@ -24,6 +24,10 @@ from bt.prepare.window import Loaded, Loader
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
 
+WINDOW_ROWS = 2_000_000
+"""A window of many more rows is slower, not faster: its columns leave the processor's cache and its blocks the allocator's
+(docs/decisions/0006)."""
+
 
 @dataclass(frozen=True)
 class PreparedWindow:
@@ -130,7 +134,7 @@ class Preparer:
 
     def windows(self) -> Iterator[PreparedWindow]:
         """Every window in order. One more is prepared ahead, on a thread of its own."""
-        days = self._spec.session.prefetch_days
+        days = self._days()
         edges = [(a, min(a + days - 1, self._last)) for a in range(self._first, self._last + 1, days)]
         with ThreadPoolExecutor(1, "bt-prefetch") as pool:
             waiting: list[Future[PreparedWindow]] = [pool.submit(self._window, *edges[0])] if edges else []
@@ -144,6 +148,11 @@ class Preparer:
             finally:
                 for future in waiting:
                     future.cancel()
+
+    def _days(self) -> int:
+        """Sessions of a window: what the run asks for, or as many as hold some two million rows."""
+        rows = self._store.rows / max(len(self._schedule), 1)
+        return max(1, min(self._spec.session.prefetch_days, int(WINDOW_ROWS / max(rows, 1))))
 
     # ------------------------------------------------------------------------------------------------------ one window
 
