@@ -5,9 +5,11 @@
 3. `timers` are methods called by the exchange's clock;
 4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `values` its
    parameters, each with what it is known by;
-5. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
+5. `carrying` takes a strategy to another process;
+6. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
+from bt.strategy.carrying import dumps, pack, unpack
 from bt.strategy.declaring import (
     CALLBACKS,
     CONSTANTS,
@@ -24,7 +26,34 @@ from bt.strategy.timers import Timer, at, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
 
 __all__ = [
-    "CALLBACKS", "CONSTANTS", "Book", "Declaration", "Holding", "Row", "RowField", "RowType", "Rows", "SessionDay", "Source",
-    "Strategy", "Timer", "at", "build", "declare", "ends_a_minute", "every", "files_hash", "hours", "load_class", "nearest", "qualified", "read_row",
-    "slots_ended", "source_of", "told",
-]  # fmt: skip
+    "CALLBACKS",
+    "CONSTANTS",
+    "Book",
+    "Declaration",
+    "Holding",
+    "Row",
+    "RowField",
+    "RowType",
+    "Rows",
+    "SessionDay",
+    "Source",
+    "Strategy",
+    "Timer",
+    "at",
+    "build",
+    "declare",
+    "dumps",
+    "ends_a_minute",
+    "every",
+    "files_hash",
+    "hours",
+    "load_class",
+    "nearest",
+    "pack",
+    "qualified",
+    "read_row",
+    "slots_ended",
+    "source_of",
+    "told",
+    "unpack",
+]

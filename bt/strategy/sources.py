@@ -20,6 +20,7 @@ from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bt.errors import StrategyError
 from bt.strategy.interactive import gather
@@ -47,8 +48,14 @@ class Source:
     hash: str = ""
 
 
+CARRIED: WeakKeyDictionary[type, Source] = WeakKeyDictionary()
+"""The code of classes that came from another process, as it was known there."""
+
+
 def source_of(cls: type) -> Source:
     """The code of the strategy class `cls`."""
+    if cls in CARRIED:
+        return CARRIED[cls]
     file = file_of(cls)
     if file is not None:
         text = file.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,161 @@
+"""Strategies carried to another process: by value where it could not import them.
+
+What is defined in a notebook's cell, at a prompt, in a script or in a file that was loaded by its path travels with its
+code, and with everything of its module that the code names. cloudpickle does that but for two things done here: row
+types, whose slots it cannot rebuild, and annotations written as text, which mean nothing where their names are unknown.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import cloudpickle
+import msgspec
+
+from bt.errors import StrategyError
+from bt.model import StrategySpec
+from bt.strategy.sources import CARRIED, source_of
+
+LOADED = "bt_strategy_"
+"""Names of modules that were loaded from a strategy's file begin with it."""
+
+CONFIG = (
+    "frozen",
+    "eq",
+    "order",
+    "gc",
+    "array_like",
+    "omit_defaults",
+    "forbid_unknown_fields",
+    "weakref",
+    "cache_hash",
+)
+"""What a row type's struct options are."""
+
+
+def pack(spec: StrategySpec) -> bytes:
+    """A strategy as bytes, from which `unpack` makes it in any process that has bt.
+
+    Raises
+    ------
+    StrategyError
+        Something that it holds cannot be pickled.
+    """
+    source = (
+        None if isinstance(spec.use, str) else source_of(spec.use if isinstance(spec.use, type) else type(spec.use))
+    )
+    return dumps((spec, source), f"strategy {spec.name}")
+
+
+def unpack(data: bytes) -> StrategySpec:
+    """What `pack` was given. The bytes run code: take them from `pack` alone."""
+    spec: StrategySpec
+    spec, source = pickle.loads(data)  # noqa: S301 - our own
+    if source is not None:
+        CARRIED[spec.use if isinstance(spec.use, type) else type(spec.use)] = source
+    return spec
+
+
+def dumps(thing: Any, owner: str) -> bytes:
+    """`thing` pickled, by value where another process could not import what it is made of; ``pickle.loads`` undoes it.
+
+    Raises
+    ------
+    StrategyError
+        It cannot be pickled; `owner` begins the message.
+    """
+    loaded = [module for name, module in list(sys.modules.items()) if name.startswith(LOADED)]
+    for module in loaded:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        buffer = io.BytesIO()
+        _Pickler(buffer).dump(thing)
+        return buffer.getvalue()
+    except Exception as error:
+        raise StrategyError(
+            f"{owner}: it must pickle, was stopped by {type(error).__name__}: {error}; keep open files, locks, "
+            f"connections and generators out of its attributes and parameters"
+        ) from error
+    finally:
+        for module in loaded:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        if reduced is NotImplemented:  # by reference
+            return reduced
+        if isinstance(obj, type) and issubclass(obj, msgspec.Struct):
+            return _remade, _parts(obj)
+        if isinstance(obj, type | types.FunctionType):
+            return _with_hints(obj, reduced)
+        return reduced
+
+
+def _with_hints(thing: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What cloudpickle makes of a class or function, with the types that its annotations mean instead of their text."""
+    own = vars(thing).get("__annotations__", {}) if isinstance(thing, type) else thing.__annotations__
+    if not any(isinstance(hint, str | typing.ForwardRef) for hint in own.values()):
+        return reduced
+    try:
+        hints = typing.get_type_hints(thing, include_extras=True)
+    except (NameError, AttributeError, TypeError):
+        return reduced  # they mean nothing here either
+    # the state is (the class's own dict, more) or (a function's dict, its slots)
+    state = [dict(part) if isinstance(part, Mapping) else part for part in reduced[2]]
+    for part in state:
+        if isinstance(part, dict) and "__annotations__" in part:
+            part["__annotations__"] = {name: hints[name] for name in own if name in hints}
+    return (*reduced[:2], tuple(state), *reduced[3:])
+
+
+def _parts(cls: type[msgspec.Struct]) -> tuple[dict[str, Any]]:
+    """What a row type is made of, its own bases that travel too folded into it."""
+    travelling = [kind for kind in cls.__mro__ if kind.__module__ == cls.__module__]
+    base = next(kind for kind in cls.__mro__ if kind not in travelling)
+    own = {name for kind in travelling for name in vars(kind).get("__annotations__", {})}
+    known = msgspec.structs.fields(cls)
+    fields = [
+        _field(info) for info in known if info.name in own or info.name not in getattr(base, "__struct_fields__", ())
+    ]
+    hidden = {info.name for info in known}
+    namespace: dict[str, Any] = {"__doc__": cls.__doc__}
+    for kind in reversed(travelling):
+        namespace |= {
+            name: value
+            for name, value in vars(kind).items()
+            if name not in hidden and not name.startswith("__") and not isinstance(value, types.MemberDescriptorType)
+        }
+    options = {name: getattr(cls.__struct_config__, name) for name in CONFIG}
+    return (
+        {
+            "name": cls.__name__,
+            "fields": fields,
+            "bases": (base,),
+            "module": cls.__module__,
+            "namespace": namespace,
+            **options,
+        },
+    )
+
+
+def _field(info: msgspec.structs.FieldInfo) -> tuple[str, Any, dict[str, Any]]:
+    """A field's name, type and default, which msgspec's own objects for it could not carry."""
+    if info.default is not msgspec.NODEFAULT:
+        return info.name, info.type, {"default": info.default}
+    if info.default_factory is not msgspec.NODEFAULT:
+        return info.name, info.type, {"default_factory": info.default_factory}
+    return info.name, info.type, {}
+
+
+def _remade(parts: dict[str, Any]) -> type[msgspec.Struct]:
+    """The row type again."""
+    fields = [(name, kind, msgspec.field(**default)) for name, kind, default in parts["fields"]]
+    return msgspec.defstruct(**{**parts, "fields": fields})
