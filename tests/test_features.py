@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import statistics
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from small import THURSDAY, TUESDAY, WEDNESDAY, Price, bars, store
 
 import bt
-from bt.errors import StrategyError
+from bt.errors import FeatureError, StrategyError
 
 CLOSE = pl.col("close")
 
@@ -54,6 +55,8 @@ def values(
         (lambda: bt.prior("max(high, low)"), "prior: an expression must use .* was 'max"),
         (lambda: bt.prior("highest(high)"), "prior: an expression must use .* wrapped or not in first"),
         (lambda: bt.trailing("avg", "max(high)", "5d", at="minute"), 'of must be values of a minute for at="minute"'),
+        (lambda: bt.ema("close", 0), "ema: n must be a whole number >= 1, was 0"),
+        (lambda: bt.rsi("volume"), "rsi: column must be one of open, high, low, close, was 'volume'"),
     ],
 )
 def test_what_is_no_feature_is_named(make, message):
@@ -181,3 +184,58 @@ def test_prior_sessions_are_the_calendars(tmp_path: Path):
     assert values(where, bt.prior("max(high - low)", 2), day=THURSDAY) == [2.0]
     assert values(where, bt.prior("last(close) - first(open)", 2), day=THURSDAY) == [-1.0]
     assert values(where, bt.trailing("sum", "mean(close)", "5d"), day=THURSDAY) == [10.0]
+
+
+def test_recursive_features_from_paper(tmp_path: Path):
+    """Of two: the mean of the first two, then two thirds (ema) or half (Wilder) of the way to each."""
+    prices = [1.0, 2.0, 3.0, 3.0, 0.0 + 2.0]
+    where = store(tmp_path, bars("A", prices))
+    approx = pytest.approx
+    assert values(where, bt.ema("close", 2)) == [None, 1.5, 2.5, approx(17 / 6), approx(2.5 - 2 / 9)]
+    assert values(where, bt.atr(2)) == [None, 0.5, 0.75, 0.375, 0.6875]
+    assert values(where, bt.rsi("close", 2)) == [None, None, 100.0, 100.0, approx(100 * 0.25 / 0.75)]
+    assert values(where, bt.rsi("close", 1)) == [None, 100.0, 100.0, None, 0.0]
+
+
+@pytest.mark.parametrize(
+    "prices", [[5.0] * 390, [5.0 + (i < 9) for i in range(390)], [1.0 + i % 7 for i in range(390)]]
+)
+def test_recursive_features_pass_the_check_however_the_symbol_trades(tmp_path: Path, prices: list[Price]):
+    """A symbol that stands still forgets what came before, whether or not it lies in the lookback."""
+    days = (TUESDAY, WEDNESDAY, THURSDAY, "2024-01-05", "2024-01-08")
+    moving: list[Price] = [10.0 + i % 3 for i in range(390)]
+    where = store(tmp_path, bars("A", moving, volume=10**9), *(bars("A", prices, day=d, volume=0) for d in days[1:]))
+    features = {"r": bt.rsi(), "a": bt.atr(), "e": bt.ema("close", 20), "v": bt.ema("volume", 20)}
+    for n, feature in features.items():
+        found = bt.load_bars(where, "XNYS", days[3], days[4], features={n: feature})["1m"]
+        assert found.height == 780
+
+
+def test_ta_libraries_are_expressions(tmp_path: Path):
+    """An expression plug-in of a TA library, against our own and against its definition."""
+    ta = pytest.importorskip("polars_talib", reason="pip install polars-talib")
+    prices: list[Price] = [100 + (13 * i % 29) / 10 for i in range(300)]
+    where = store(tmp_path, bars("A", prices), bars("B", prices[::-1]), bars("A", prices[40:], day=WEDNESDAY))
+    high, low, close = pl.col("high"), pl.col("low"), pl.col("close")
+    pairs = {
+        "ema": (bt.ema("close", 20), bt.feature(ta.ema(close, 20), lookback=480)),
+        "rsi": (bt.rsi("close", 14), bt.feature(ta.rsi(close, 14), lookback=640)),
+        "atr": (bt.atr(14), bt.feature(ta.atr(high, low, close, 14), lookback=640)),
+        "sma": (bt.sma("close", 10), bt.feature(ta.sma(close, 10), lookback=9)),
+        "within": (bt.ema("close", 5, within="session"), bt.feature(ta.ema(close, 5), lookback=0, within="session")),
+    }
+    for name, (own, theirs) in pairs.items():
+        for day in (TUESDAY, WEDNESDAY):
+            mine, other = values(where, own, day=day), values(where, theirs, day=day)
+            known = [(a, b) for a, b in zip(mine, other, strict=True) if None not in (a, b) and not math.isnan(b)]
+            assert len(known) > 200
+            start = 0 if name != "atr" or day == WEDNESDAY else 250  # its first true range is of the second bar
+            assert [a for a, _ in known[start:]] == pytest.approx([b for _, b in known[start:]], rel=1e-7)
+
+
+def test_a_ta_library_with_too_short_a_lookback_is_refused(tmp_path: Path):
+    ta = pytest.importorskip("polars_talib", reason="pip install polars-talib")
+    prices: list[Price] = [100 + (13 * i % 29) / 10 for i in range(300)]
+    where = store(tmp_path, bars("A", prices), bars("A", prices, day=WEDNESDAY))
+    with pytest.raises(FeatureError, match="lookback must cover what it reads, was 20"):
+        values(where, bt.feature(ta.ema(pl.col("close"), 20), lookback=20), day=WEDNESDAY)

@@ -83,18 +83,21 @@ intervals = st.sampled_from(("5m", "7m", "15m", "1h", "13m", "4h", "1d", "2m"))
 def feature_pairs(draw: st.DrawFn, world: World) -> Made:
     """One random feature."""
     kind = draw(
-        st.sampled_from(("kernel", "today", "prior", "window", "session", "minute", "of", "cross", "volume", "score"))
+        st.sampled_from(
+            ("kernel", "recursive", "today", "prior", "window", "session", "minute", "of", "cross", "volume", "score")
+        )
     )
     interval = draw(st.just("1m") | intervals)
     within = draw(st.sampled_from((None, None, "session")))
-    if kind == "kernel":
-        return draw(kernel_pairs(world, interval, within))
-    if kind == "today":
-        return draw(today_pairs(world, interval))
-    if kind == "prior":
-        return draw(prior_pairs(world))
-    if kind in ("of", "cross", "volume", "score"):
-        return draw(derived_pairs(world, kind, interval))
+    drawn = {
+        "kernel": lambda: kernel_pairs(world, interval, within),
+        "recursive": lambda: recursive_pairs(interval, within),
+        "today": lambda: today_pairs(world, interval),
+        "prior": lambda: prior_pairs(world),
+        **{k: lambda k=k: derived_pairs(world, k, interval) for k in ("of", "cross", "volume", "score")},
+    }
+    if kind in drawn:
+        return draw(drawn[kind]())
     if kind == "window":
         made = window_features(draw(st.integers(1, 30)), interval, within)
         return made[draw(st.sampled_from(sorted(made)))]
@@ -118,6 +121,15 @@ def kernel_pairs(draw: st.DrawFn, world: World, interval: str, within: Any) -> M
     judge = o.window(statistic, column, n, interval=interval, within=within)
     free = statistic in ("lag", "highest", "lowest") or (exact(world, column) and statistic not in ("std", "zscore"))
     return Made(ours, judge, 0.0 if free else 1e-3 if exact(world, column) else 1e4)
+
+
+@st.composite
+def recursive_pairs(draw: st.DrawFn, interval: str, within: Any) -> Made:
+    """A feature of all bars before."""
+    kind, n = draw(st.sampled_from(("ema", "atr", "rsi"))), draw(st.integers(1, 12))
+    given = {"ema": ((draw(st.sampled_from((*PRICES, "volume"))), n)), "atr": (n,), "rsi": ("close", n)}[kind]
+    ours, judge = (getattr(of, kind)(*given, interval=interval, within=within) for of in (bt, o))
+    return Made(ours, judge, 100.0)
 
 
 @st.composite

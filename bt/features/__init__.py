@@ -21,6 +21,7 @@ from bt.features.linking import OVER_BARS, linked
 from bt.features.ordered import Ordered, Runs, ranges
 from bt.features.past import prior, relative_volume, trailing
 from bt.features.pieces import Pieces, column, pieces, warm_up_of
+from bt.features.recursive import atr, ema, rsi
 from bt.features.scoring import score
 from bt.features.today import Today
 from bt.features.windowed import highest, lag, lowest, ret, sma, std, sum, zscore
@@ -34,12 +35,14 @@ __all__ = [
     "Pieces",
     "Runs",
     "Today",
+    "atr",
     "bar_expression",
     "built",
     "column",
     "cross_demean",
     "cross_rank",
     "cross_zscore",
+    "ema",
     "feature",
     "highest",
     "is_wrapped",
@@ -54,6 +57,7 @@ __all__ = [
     "ranges",
     "relative_volume",
     "ret",
+    "rsi",
     "score",
     "sma",
     "so_far",

@@ -40,7 +40,7 @@ from oracle.market import (
 from oracle.metrics import Metrics, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 from oracle.timers import Timer
-from oracle.vocabulary import opening_range, prior, so_far, vwap, window
+from oracle.vocabulary import atr, ema, opening_range, prior, rsi, so_far, vwap, window
 
 __all__ = [
     "MINUTE",
@@ -61,12 +61,14 @@ __all__ = [
     "Strategy",
     "Timer",
     "Trailing",
+    "atr",
     "bars_from_rows",
     "classify",
     "combined",
     "completeness",
     "cross",
     "days_from_rows",
+    "ema",
     "instant",
     "interval_minutes",
     "load_parquet",
@@ -81,6 +83,7 @@ __all__ = [
     "regular_day",
     "relative_volume",
     "resample",
+    "rsi",
     "score",
     "sma",
     "so_far",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from oracle.features import BarFeature, Value, daily, exact, of_bar, past_days
@@ -153,3 +154,61 @@ class Prior:
 
 def prior(of: Any, sessions: int = 1, *, wrapped: bool = False) -> Prior:
     return Prior(of, sessions, wrapped)
+
+
+# ----------------------------------------------------------------------------------------------------------- recursive
+
+
+def smoothed(values: Sequence[float], n: int, weight: float) -> list[Value]:
+    """The mean of the first n values at the n-th, then e += weight (x - e)."""
+    found: list[Value] = []
+    for i, x in enumerate(values):
+        last = found[-1] if found else None
+        if last is not None:
+            found.append(last + weight * (x - last))
+        else:
+            found.append(math.fsum(values[:n]) / n if i == n - 1 else None)
+    return found
+
+
+def faded(value: Value, nothing: float) -> Value:
+    """0 for what is less than nothing."""
+    return value if value is None or value >= nothing else 0.0
+
+
+def ema(column: str, n: int, *, interval: str = "1m", within: str | None = None) -> BarFeature:
+    def values(bars: list[Any]) -> list[Value]:
+        smooth = smoothed([float(getattr(b, column)) for b in bars], n, 2 / (n + 1))
+        return [faded(v, 1e-8) for v in smooth] if column == "volume" else smooth
+
+    return BarFeature(interval, within, values)
+
+
+def atr(n: int = 14, *, interval: str = "1m", within: str | None = None) -> BarFeature:
+    def values(bars: list[Any]) -> list[Value]:
+        reach = [
+            max(b.high - b.low, abs(b.high - last), abs(b.low - last))
+            for b, last in zip(bars, [b.close for b in bars[:1]] + [b.close for b in bars], strict=False)
+        ]
+        if bars:
+            reach[0] = bars[0].high - bars[0].low
+        return [faded(v, 1e-8 * b.close) for v, b in zip(smoothed(reach, n, 1 / n), bars, strict=True)]
+
+    return BarFeature(interval, within, values)
+
+
+def rsi(column: str = "close", n: int = 14, *, interval: str = "1m", within: str | None = None) -> BarFeature:
+    def values(bars: list[Any]) -> list[Value]:
+        prices = [getattr(b, column) for b in bars]
+        changes = [b - a for a, b in pairwise(prices)]
+        ups, downs = (
+            smoothed([max(c, 0.0) for c in changes], n, 1 / n),
+            smoothed([max(-c, 0.0) for c in changes], n, 1 / n),
+        )
+        found: list[Value] = [None] * min(len(bars), 1)
+        for up, down, price in zip(ups, downs, prices[1:], strict=True):
+            u, d = faded(up, 1e-8 * price), faded(down, 1e-8 * price)
+            found.append(None if u is None or d is None or u + d == 0 else 100 * u / (u + d))
+        return found
+
+    return BarFeature(interval, within, values)
