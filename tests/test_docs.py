@@ -38,8 +38,9 @@ def commands(page: str) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder with a copy of the sample in data/, as in a checkout."""
-    shutil.copytree(ROOT / "data", tmp_path / "data", ignore=shutil.ignore_patterns("runs"))
+    """A folder with copies of data/ and examples/, as in a checkout."""
+    for folder in ("data", "examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("runs"))
     return tmp_path
 
 

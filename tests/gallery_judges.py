@@ -1,0 +1,227 @@
+"""The gallery's strategies again, independently: signals from raw bars in plain Python, orders through the oracle's book.
+
+Nothing here uses a feature of bt or of the oracle. Prices and volumes are whole numbers of 1e-8 and are divided once, so a value
+that bt has exactly is had exactly here too; the others are as near as floats are. A judge is shown raw rows only, and keeps its own
+record of every bar: those of earlier sessions are told it before a session starts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import oracle as o
+
+SCALE = 10**8
+
+
+@lru_cache(maxsize=1 << 20)
+def whole(value: float) -> int:
+    """A price or a volume in units of 1e-8, from its decimals as written."""
+    return int(Decimal(repr(value)).scaleb(8))
+
+
+RAW = o.RowType(("symbol", "minute", "minutes_left", "open", "high", "low", "close", "volume"))
+
+
+@dataclass
+class Past:
+    """The raw bars of every day, as classified, and the days in order."""
+
+    days: Sequence[o.Day]
+    bars: Mapping[date, Mapping[str, Sequence[o.Bar]]]
+
+    def before(self, session: date) -> list[o.Day]:
+        return [d for d in self.days if d.name < session]
+
+
+class Judge:
+    """Keeps every bar it is told: `today` by symbol, and what `told` makes of them."""
+
+    timers: tuple[o.Timer, ...] = ()
+
+    def __init__(self, past: Past) -> None:
+        self.past = past
+        self.known: set[date] = set()
+        self.session: Any = None
+        self.today: dict[str, list[o.Bar]] = {}
+        self.minutes = 0
+
+    def on_session_start(self, session: date, book: Any) -> None:
+        for day in self.past.before(session):
+            if day.name not in self.known:
+                self.begin(day)
+                for _, symbol, bar in sorted(
+                    (b.time_us, s, b) for s, bars in self.past.bars[day.name].items() for b in bars
+                ):
+                    self.note(symbol, day.minute_of[bar.time_us], bar)
+        self.begin(next(d for d in self.past.days if d.name == session))
+        self.start(book)
+
+    def begin(self, day: o.Day) -> None:
+        self.known.add(day.name)
+        self.session, self.today, self.minutes = day, {}, len(day.minutes)
+
+    def on_bar(self, row: Any, book: Any) -> None:
+        self.note(row.symbol, row.minute, row)
+        self.decide(row, book)
+
+    def note(self, symbol: str, minute: int, bar: Any) -> None:
+        self.today.setdefault(symbol, []).append(bar)
+
+    def start(self, book: Any) -> None: ...
+    def decide(self, row: Any, book: Any) -> None: ...
+
+
+# --------------------------------------------------------------------------------------------------------- rows style
+
+
+class OpeningRange(Judge):
+    """The extremes of minutes 0 to 29; the first close beyond them, from the 30th minute on, up to half an hour before the end."""
+
+    def __init__(self, past: Past, *, minutes: int = 30, value: float = 10_000.0) -> None:
+        super().__init__(past)
+        self.first, self.value = minutes, value
+        self.range: dict[str, tuple[float, float]] = {}
+        self.gone: set[str] = set()
+
+    def begin(self, day: o.Day) -> None:
+        super().begin(day)
+        self.range, self.gone = {}, set()
+
+    def note(self, symbol: str, minute: int, bar: Any) -> None:
+        if minute < self.first:
+            high, low = self.range.get(symbol, (bar.high, bar.low))
+            self.range[symbol] = max(high, bar.high), min(low, bar.low)
+
+    def start(self, book: Any) -> None:
+        book.exit_at_close()
+
+    def decide(self, row: Any, book: Any) -> None:
+        if row.symbol not in self.range or row.minute + 1 < self.first or row.symbol in self.gone:
+            return
+        high, low = self.range[row.symbol]
+        if row.minutes_left < 30 or low <= row.close <= high:
+            return
+        self.gone.add(row.symbol)
+        book.target_value(row.symbol, self.value if row.close > high else -self.value, tag="breakout")
+
+
+class OvernightGap(Judge):
+    """Daily values of the calendar's session before, from its bars; nothing is known where it has none."""
+
+    def __init__(self, past: Past, *, gap: float = 0.005, value: float = 10_000.0, minutes: int = 15) -> None:
+        super().__init__(past)
+        self.gap, self.value, self.first = gap, value, minutes
+        self.yesterday: dict[str, tuple[float, float]] = {}
+
+    def start(self, book: Any) -> None:
+        bars = self.past.bars[self.past.before(self.session.name)[-1].name]
+        self.yesterday = {s: (mine[-1].close, max(b.high for b in mine)) for s, mine in bars.items()}
+
+    def decide(self, row: Any, book: Any) -> None:
+        if row.symbol not in self.yesterday:
+            return
+        (close, high), opened = self.yesterday[row.symbol], self.today[row.symbol][0].open
+        if row.close <= close:
+            book.target(row.symbol, 0, tag="closed")
+        elif (
+            row.minute < self.first
+            and opened > high
+            and opened > close * (1 + self.gap)
+            and book.position(row.symbol) == 0
+        ):
+            book.target_value(row.symbol, -self.value, tag="gap")
+            book.exit_at_close(row.symbol)
+
+
+class VwapDeviation(Judge):
+    """VWAP from whole sums of the session; means of the closes of quarter hours that are over by the clock."""
+
+    def __init__(self, past: Past, *, below: float = 0.002, value: float = 10_000.0) -> None:
+        super().__init__(past)
+        self.below, self.value = below, value
+        self.sums: dict[str, tuple[int, int]] = {}
+        self.closes: dict[str, list[int]] = defaultdict(list)
+        self.open_bin: dict[str, tuple[int, int]] = {}
+
+    def begin(self, day: o.Day) -> None:
+        for symbol in list(self.open_bin):
+            self.finish(symbol)
+        super().begin(day)
+        self.sums = {}
+
+    def finish(self, symbol: str) -> None:
+        self.closes[symbol].append(self.open_bin.pop(symbol)[1])
+
+    def note(self, symbol: str, minute: int, bar: Any) -> None:
+        money, volume = self.sums.get(symbol, (0, 0))
+        prices = whole(bar.high) + whole(bar.low) + whole(bar.close)
+        self.sums[symbol] = money + prices * whole(bar.volume), volume + whole(bar.volume)
+        if symbol in self.open_bin and self.open_bin[symbol][0] != minute // 15:
+            self.finish(symbol)
+        self.open_bin[symbol] = minute // 15, whole(bar.close)
+        if minute + 1 == min(15 * (minute // 15 + 1), self.minutes):
+            self.finish(symbol)
+
+    def start(self, book: Any) -> None:
+        book.exit_at_close()
+
+    def decide(self, row: Any, book: Any) -> None:
+        money, volume = self.sums[row.symbol]
+        closes = self.closes[row.symbol]
+        if volume == 0 or len(closes) < 26:
+            return
+        fair = money / (3 * SCALE * volume)
+        if row.close >= fair:
+            book.target(row.symbol, 0, tag="at the vwap")
+            return
+        rising = sum(closes[-4:]) * 26 > sum(closes[-26:]) * 4
+        weak = row.close < fair * (1 - self.below)
+        if weak and rising and row.minutes_left >= 30 and book.position(row.symbol) == 0:
+            book.target_value(row.symbol, self.value, tag="below")
+
+
+# ------------------------------------------------------------------------------------------------ cross-section style
+
+
+class MeanReversion(Judge):
+    """Returns of the session's last 15 bars, standardized over the symbols that have a bar now."""
+
+    timers = (o.Timer("rebalance", every="15m", start="open+30m", end="close-5m"), o.Timer("flatten", at="close-5m"))
+
+    def __init__(self, past: Past, *, bars: int = 15, gross: float = 0.9, most: float = 3.0) -> None:
+        super().__init__(past)
+        self.bars, self.gross, self.most = bars, gross, most
+
+    def rebalance(self, rows: Any, book: Any) -> None:
+        moves = {}
+        for symbol, fresh in zip(rows.symbol, rows.fresh, strict=True):
+            bars = self.today.get(symbol, ())
+            if fresh and len(bars) > self.bars:
+                now, then = whole(bars[-1].close), whole(bars[-1 - self.bars].close)
+                moves[symbol] = (now - then) / then
+        scores = {s: max(-self.most, min(self.most, z)) for s, z in standardized(moves).items()}
+        mean = math.fsum(scores.values()) / len(scores) if scores else 0.0
+        weights = [mean - scores[s] if s in scores else 0.0 for s in rows.symbol]
+        total = math.fsum(map(abs, weights))
+        book.targets(rows, percent=[self.gross * w / total if total else 0.0 for w in weights])
+
+    def flatten(self, rows: Any, book: Any) -> None:
+        book.targets(rows, shares=[0] * len(rows))
+
+
+def standardized(values: Mapping[str, float]) -> dict[str, float]:
+    """Distance from the mean in standard deviations of the whole population; nothing where all are equal."""
+    n = len(values)
+    mean = math.fsum(values.values()) / n if n else 0.0
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values.values()) / n) if n else 0.0
+    if len(set(values.values())) < 2:
+        return {}
+    return {s: (v - mean) / deviation for s, v in values.items()}

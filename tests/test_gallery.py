@@ -1,0 +1,200 @@
+"""The gallery: each strategy equals an independent version of itself, fill by fill; and its files are fit to be copied."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import random
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import gallery_judges as judges
+import oracle as o
+import pytest
+from judge import Entry, Market, Ours, assert_same_table, ours
+
+import bt
+from benchmarks.peers_data import write
+from bt.results import ORDER
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def load(name: str) -> Any:
+    """An example as a module."""
+    if str(EXAMPLES) not in sys.path:
+        sys.path.append(str(EXAMPLES))
+    return importlib.import_module(name)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A gallery strategy: where it is, its judge, and parameters for both (`judged`: the judge alone)."""
+
+    file: str
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+    judged: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self) -> Any:
+        return getattr(load(self.file), self.name)(**self.given)
+
+    def judge(self, past: judges.Past) -> judges.Judge:
+        made: judges.Judge = getattr(judges, self.name)(past, **{**self.given, **self.judged})
+        return made
+
+
+def both(market: Market, case: Case, **tables: Any) -> tuple[Ours, o.Result]:
+    """The run of the strategy, and of its judge."""
+    mine = ours(market, [Entry("s", case.make)], **tables)
+    account = tables.get("account", {})
+    judge = case.judge(judges.Past(market.days[1:-1], market.classified.accepted))
+    backtest = o.Backtest(
+        market.days[1:-1],
+        (),
+        [o.Strategy("s", judge, [judges.RAW], timers=judge.timers)],
+        zone=market.zone,
+        start=market.start,
+        end=market.end,
+        symbols=market.symbols or sorted({b.symbol for b in market.bars}),
+        execution=o.Execution(**tables.get("execution", {})),
+        account=o.Account(account.get("cash", 1_000_000.0), account.get("leverage", 1.0)),
+        classified=market.classified,
+    )
+    return mine, backtest.run()
+
+
+COSTS = {"commission_per_share": 0.0035, "slippage_bps": 0.5}
+
+
+def assert_equal(market: Market, case: Case, least: int, **tables: Any) -> Ours:
+    """Every fill, order, trade, position and minute of equity; at least `least` fills, so that it is not about nothing."""
+    mine, judged = both(market, case, execution=COSTS, **tables)
+    for table in ("fills", "orders", "trades", "equity", "positions"):
+        rows = sorted(getattr(judged, table), key=lambda r, t=table: tuple(r[k] for k in ORDER[t]))
+        assert_same_table(table, mine.units[table], getattr(mine.run, table), rows)
+    assert mine.run.fills.height >= least
+    return mine
+
+
+# ------------------------------------------------------------------------------------------------------------ markets
+
+
+def etf(shared_data: Path, some: int | None) -> Market:
+    """ETFs of a month: all of them, or the 20 with the most bars and `some` others, drawn by a seed."""
+    folder = shared_data / "us-etf-universe-2019-12"
+    bars: dict[str, int] = {}
+    with (folder / "coverage.csv").open() as file:
+        for row in csv.DictReader(file):
+            bars[row["symbol"]] = bars.get(row["symbol"], 0) + int(row["bars"])
+    order = sorted(bars, key=lambda s: (-bars[s], s))
+    chosen = order if some is None else order[:20] + random.Random(22).sample(order[20:], some)
+    return Market(sorted(folder.glob("*.parquet")), "XNYS", date(2020, 1, 2), date(2020, 1, 17), tuple(sorted(chosen)))
+
+
+@pytest.fixture(scope="module")
+def some_etfs(shared_data: Path) -> Market:
+    return etf(shared_data, 20)
+
+
+@pytest.fixture(scope="module")
+def all_etfs(shared_data: Path) -> Market:
+    return etf(shared_data, None)
+
+
+def made_up(folder: Path, symbols: int, count: int, *, start: int, stop: int) -> Market:
+    """A size of the benchmarks' market, of which the sessions number `start` to before `stop` are played."""
+    write(folder, (symbols, count))
+    files = sorted(folder.glob("*.parquet"))
+    names = [date.fromisoformat(f.stem) for f in files]
+    return Market(files[:stop], "XNYS", names[start], names[stop - 1])
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """Six symbols, 40 sessions; the last fifteen are played."""
+    return made_up(tmp_path_factory.mktemp("several"), 6, 40, start=25, stop=40)
+
+
+@pytest.fixture(scope="module")
+def quarter(tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """The beginning of size S: one symbol."""
+    return made_up(tmp_path_factory.mktemp("one"), 1, 252, start=2, stop=45)
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """Size S."""
+    return made_up(tmp_path_factory.mktemp("year"), 1, 252, start=2, stop=252)
+
+
+# -------------------------------------------------------------------------------------------------------------- equal
+
+RANGE = Case("opening_range", "OpeningRange")
+GAP = Case("overnight_gap", "OvernightGap", {"gap": 0.0005})
+VWAP = Case("vwap_deviation", "VwapDeviation", {"below": 0.001})
+REVERSION = Case("mean_reversion", "MeanReversion")
+
+
+def named(*cases: Case) -> list[Any]:
+    return [pytest.param(case, id=case.file) for case in cases]
+
+
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
+def test_some_etfs(some_etfs: Market, case: Case) -> None:
+    assert_equal(some_etfs, case, 100)
+
+
+@pytest.mark.slow  # minutes each: `just equality-full`
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
+def test_all_etfs(all_etfs: Market, case: Case) -> None:
+    assert len(all_etfs.symbols or ()) == 956
+    assert_equal(all_etfs, case, 1000)
+
+
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP))
+def test_a_while_of_one_symbol(quarter: Market, case: Case) -> None:
+    assert_equal(quarter, case, 2 if case is GAP else 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP))
+def test_a_year_of_one_symbol(year: Market, case: Case) -> None:
+    assert_equal(year, case, 40)
+
+
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
+def test_several_symbols(several: Market, case: Case) -> None:
+    assert_equal(several, case, 15)
+
+
+# ---------------------------------------------------------------------------------------------------------- the files
+
+FILES = sorted(p for p in EXAMPLES.glob("*.py") if not p.stem.endswith("_train"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_it_is_short(file: Path) -> None:
+    """Less than 40 lines of code, docstrings and blank lines apart."""
+    code = re.sub(r'^ *"""(?s:.*?)"""\n', "", file.read_text(), flags=re.MULTILINE)
+    assert len([line for line in code.splitlines() if line.strip()]) < 40
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_its_configuration_runs_on_the_sample(file: Path) -> None:
+    run = bt.replay(file.with_suffix(".toml"), save=False)
+    assert run.finish_reason == "end_date"
+    assert run.fills.height > 0
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_its_code_is_on_the_page(file: Path) -> None:
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    assert f"```python\n{file.read_text()}```\n" in page
+    assert f"(../examples/{file.name})" in page
