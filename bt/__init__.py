@@ -114,14 +114,16 @@ def _warn_of_namesake() -> None:
 _warn_of_namesake()
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from bt import api  # heavy: only when something of it is used
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one of these
 
-        value = getattr(api, name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'bt' has no attribute {name!r}; it has {', '.join(__all__)}")
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            from bt import api  # heavy: only when something of it is used
+
+            value = getattr(api, name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'bt' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
