@@ -229,7 +229,12 @@ def test_set_that_is_none(text: str) -> None:
         ("[session]", "[account]\ncash = true\n[session]", 4, ["account.cash must be a finite number > 0, was True"]),
         ("[session]", "[account]\ncash_per_symbol = 1\n[session]", 4, ["account.cash_per_symbol must be a known key"]),
         ("[session]", "[account]\nleverage = -0.1\n[session]", 4, ["account.leverage must be a finite number >= 0"]),
-        ("[session]", '[execution]\nfill = "next_close"\n[session]', 4, ["execution.fill must be 'next_open'"]),
+        (
+            "[session]",
+            '[execution]\nfill = "this_open"\n[session]',
+            4,
+            ["execution.fill must be 'next_open' or 'next_close' or 'same_close'"],
+        ),
         ("[session]", "[execution]\nslippage_bps = nan\n[session]", 4, ["execution.slippage_bps must be", "was nan"]),
         ("[session]", "[execution]\ncommission_per_share = -1\n[session]", 4, ["commission_per_share must be"]),
         ("[session]", '[execution]\ntime_in_force = "ioc"\n[session]', 4, ["must be 'day' or 'gtc', was 'ioc'"]),
