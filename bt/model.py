@@ -208,7 +208,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBars:
-    """Bars (or an outside table) in memory, known by the digest of their content. Made by `bt.store.in_memory`."""
+    """Bars as a table, known by the digest of its content. Made by `bt.store.in_memory`."""
 
     digest: str
     frame: pl.DataFrame = field(compare=False, repr=False)
@@ -280,16 +280,6 @@ class QualitySpec:
 
 
 @dataclass(frozen=True, slots=True)
-class TableSpec:
-    """An outside table: an absolute Parquet file or the rows themselves, its column of symbols (None: every row is about the
-    whole market), and the column that says when each row became known."""
-
-    path: str | MemoryBars
-    known_at: str
-    by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class StrategySpec:
     """One strategy: a name, where its class is (``file.py:Class`` or ``package.module:Class``) or the class or
     instance itself (`use`), its constructor parameters, its starting cash (currency; None takes the account's) and the
@@ -316,10 +306,15 @@ class ExecutionSpec:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """Starting cash in currency, and leverage of buying power (0 never refuses for money)."""
+    """Starting cash in currency, and leverage of buying power (0 never refuses for money).
+
+    `cash_per_symbol` is that of each symbol of an independent strategy, 0 an equal part; `shared` gives all strategies one cash.
+    """
 
     cash: float = 1_000_000.0
     leverage: float = 1.0
+    cash_per_symbol: float = 0.0
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,11 +338,11 @@ class RunSpec:
     intervals: tuple[str, ...] = ()
     indicators: Mapping[str, IndicatorSpec] = field(default_factory=dict)
     quality: QualitySpec = field(default_factory=QualitySpec)
-    tables: Mapping[str, TableSpec] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     account: AccountSpec = field(default_factory=AccountSpec)
     run: RunOptions = field(default_factory=RunOptions)
     threads: int = 0
+    workers: int = 1
     output_dir: str = "runs/"
     source: str = "keywords"
 

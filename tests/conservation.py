@@ -53,7 +53,7 @@ class Books:
     cash: int
     start: int
     lots: dict[int, Lot] = field(default_factory=dict)
-    filled: set[int] = field(default_factory=set)
+    filled: set[tuple[int, int]] = field(default_factory=set)
     net_of_trades: int = 0
     curve: list[Any] = field(default_factory=list)
     fills: int = 0
@@ -230,14 +230,17 @@ class Audit:
     @staticmethod
     def _orders(books: Books, own: PlayerOutcome) -> None:
         """An order fills once, after it was decided."""
-        done = {o.id: o for o in own.output.orders if o.status == "filled"}
+        done = {(o.code, o.id): o for o in own.output.orders if o.status == "filled"}
         times = [f.time for f in own.output.fills]
         assert times == sorted(times), "fills must come in time order"
-        assert sorted(f.order_id for f in own.output.fills) == sorted(done), "every fill is one filled order, and back"
+        assert sorted((f.code, f.order_id) for f in own.output.fills) == sorted(done), (
+            "every fill is one filled order, and back"
+        )
         for fill in own.output.fills:
-            assert fill.order_id not in books.filled, f"order {fill.order_id} filled twice"
-            assert done[fill.order_id].decided <= fill.time, f"{fill} before its order was decided"
-            books.filled.add(fill.order_id)
+            order = (fill.code, fill.order_id)
+            assert order not in books.filled, f"order {fill.order_id} filled twice"
+            assert done[order].decided <= fill.time, f"{fill} before its order was decided"
+            books.filled.add(order)
 
     @staticmethod
     def _fill(account: Account, books: Books, tape: Tape, fill: FillRecord) -> None:
@@ -332,8 +335,13 @@ class Audit:
         assert fills.height == sum(b.fills for b in account.books), "fills are missing"
         assert trades.height == sum(b.trades for b in account.books), "trades are missing"
         assert run.orders.filter(status="filled").height == fills.height, "filled orders are not the fills"
-        ids = run.orders.select("strategy", "id")
-        assert ids.n_unique() == ids.height, "an order has two rows"
+        for player in account.engine.players:
+            mine = run.orders.filter(strategy=player.declaration.name)
+            ids = mine.select("symbol", "id") if player.declaration.independent else mine.select("id")
+            assert ids.n_unique() == ids.height, "an order has two rows"
+        if account.spec is not None and account.spec.account.shared:
+            begun = sum(b.start for b in account.books)
+            assert begun == in_units(account.spec.account.cash), f"the strategies' shares of the cash add up to {begun}"
         earned = sum(
             b.cash + sum(lot.shares * int(account.marks[c]) for c, lot in b.lots.items()) - b.start
             for b in account.books

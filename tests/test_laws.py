@@ -24,6 +24,7 @@ from watchers import (
     ORDERS,
     POSITIONS,
     TRADES,
+    Alone,
     Dice,
     Habits,
     Trader,
@@ -43,6 +44,7 @@ from worlds import World, stored, worlds
 import bt
 from bt.errors import ClockError
 from bt.model import Clock
+from bt.results import ORDER
 
 THOROUGHNESS = float(os.environ.get("BT_PROPS", "1"))
 """How many times more examples than in the default run; ``just props`` sets 40."""
@@ -172,6 +174,99 @@ def test_a_target_never_doubles(world: World, how: Habits, execution: dict[str, 
         assert abs(fill["position_after"]) <= how.most, fill
     for position in run.positions.iter_rows(named=True):
         assert abs(position["shares"]) <= how.most, position
+
+
+@law(25)
+@given(worlds(sessions=3), st.lists(habits, min_size=2, max_size=3), executions, accounts, gates)
+def test_strategies_that_share_their_cash_are_those_of_the_oracle(
+    world: World,
+    hows: list[Habits],
+    execution: dict[str, Any],
+    account: dict[str, Any],
+    gate: dict[str, Any],
+) -> None:
+    """In configured order, which is not that of their names."""
+    hows = [replace(how, symbols=tuple(world.symbols)) for how in hows]
+    ours, theirs = ([Dice(how, (Close,)) for how in hows] for _ in range(2))
+    entries = [{"name": name, "use": one} for name, one in zip("bca", ours, strict=False)]
+    account = {**account, "shared": True}
+    tables = {"execution": execution, "account": account, "quality": gate}
+    with stored(world) as folder:
+        run = replayed(world, folder, None, strategies=entries, **tables)
+    result = judged(
+        world, *[o.Strategy(name, one, [o.RowType.of(Close)]) for name, one in zip("bca", theirs, strict=False)],
+        execution=o.Execution(**execution), account=o.Account(**account), gate=o.Gate(**gate),
+    )  # fmt: skip
+    for own, other in zip(ours, theirs, strict=True):
+        assert own.knows == other.knows
+        assert Counter(map(repr, own.told)) == Counter(map(repr, other.told))
+    for name, columns in (
+        ("fills", FILLS),
+        ("orders", ORDERS),
+        ("trades", TRADES),
+        ("positions", POSITIONS),
+        ("equity", EQUITY),
+    ):
+        rows = sorted(getattr(result, name), key=lambda r, t=name: tuple(r[k] for k in ORDER[t]))
+        assert_same_table(run, name, rows, ("strategy", *columns))
+    whole = run.equity.group_by("session", "time").agg(pl.col("cash").sum())
+    assert (whole["cash"] <= 2**53).all()
+    assert run.summary["equity_start"] == account["cash"]
+
+
+@law(25)
+@given(worlds(sessions=3), habits, row_types, executions, accounts, gates, st.sampled_from((0.0, 700.0, 1e5)))
+def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
+    world: World,
+    how: Habits,
+    rows: tuple[type, ...],
+    execution: dict[str, Any],
+    account: dict[str, Any],
+    gate: dict[str, Any],
+    each: float,
+) -> None:
+    """One run over all symbols is the oracle's runs over one symbol each, put together; and so are our own."""
+    ours, theirs = Alone(how, rows), {s: Alone(how, rows) for s in world.symbols}
+    tables = {"execution": execution, "quality": gate}
+    part = o.units(account["cash"]) // len(world.symbols) / o.UNIT
+    with stored(world) as folder:
+        run = replayed(world, folder, ours, account={**account, "cash_per_symbol": each}, **tables)
+        apart = {s: Alone(how, rows) for s in world.symbols}
+        runs = [
+            replayed(
+                world, folder, apart[s], symbols=[s], account={**account, "cash_per_symbol": each or part}, **tables
+            )
+            for s in world.symbols
+            if any(
+                world.schedule.open[world.start] <= r.time_us < world.schedule.close[world.last]
+                for r in world.rows
+                if r.symbol == s
+            )
+        ]
+    result = o.play_apart(
+        world.symbols, lambda s: o.Strategy("strategy", theirs[s], [o.RowType.of(r) for r in rows]), o.Account(**account), each,
+        days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
+        execution=o.Execution(**execution), gate=o.Gate(**gate),
+    )  # fmt: skip
+    for symbol in world.symbols:
+        assert [k for k in ours.knows if k[1] == symbol] == theirs[symbol].knows
+        told = [t for t in ours.told if t[3] == symbol]
+        assert Counter(map(repr, told)) == Counter(map(repr, theirs[symbol].told))
+    for name, columns in (
+        ("fills", FILLS),
+        ("orders", ORDERS),
+        ("trades", TRADES),
+        ("positions", POSITIONS),
+        ("equity", EQUITY),
+    ):
+        assert_same_table(run, name, getattr(result, name), columns)
+    assert run.finish_reason == result.finish_reason
+    if all(r.by_session.height == run.by_session.height for r in runs):  # the data of each symbol ends with the whole's
+        for name in ("fills", "orders", "trades", "positions"):
+            together = pl.concat([getattr(r, name) for r in runs]).sort(ORDER[name], maintain_order=True)
+            assert_frame_equal(together, getattr(run, name), check_exact=True)
+        for one in apart.values():
+            assert all(ours.draws[k] == d for k, d in one.draws.items())
 
 
 class EveryMinute:

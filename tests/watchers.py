@@ -305,54 +305,41 @@ habits = st.builds(
 
 
 @dataclass
-class Dice:
-    """Trades at random, the same in both engines, and writes down what it knows."""
+class Lone:
+    """Trades at random, the same in both engines, and writes down what it knows: of one symbol at a time, unless its habits say
+    more."""
 
     habits: Habits
     row: tuple[type, ...]
     told: list[tuple[Any, ...]] = field(default_factory=list)
     knows: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def on_session_start(self, session: date, book: Any) -> None:
-        self._act(("start", session), book, None)
-
     def on_bar(self, row: Any, book: Any) -> None:
+        symbols = self.habits.symbols or (row.symbol,)
         self.knows.append(
             (book.now, row.symbol, book.position(row.symbol), book.cash, book.equity, book.gross, book.net,
-             round(book.buying_power, 4), book.session_pnl, [order.id for order in book.open_orders()], str([book.age(s) for s in self.habits.symbols]))
+             round(book.buying_power, 4), book.session_pnl, [order.id for order in book.open_orders()], str([book.age(s) for s in symbols]),
+             [(s, h.shares, h.value) for s, h in book.holdings.items()])
         )  # fmt: skip
         self._act((row.symbol, row.close_time, type(row).__name__), book, row.symbol)
 
-    def on_minute(self, rows: Any, book: Any) -> None:
-        dice = random.Random(repr((self.habits.seed, "minute", str(book.now))))
-        if "targets" not in self.habits.kinds or dice.random() >= self.habits.busy:
-            return
-        most = self.habits.most
-        kind = dice.choice(("shares", "percent", "value"))
-        kinds = {
-            "shares": lambda: dice.randint(-most, most),
-            "percent": lambda: dice.choice((0.0, 0.1, -0.29, 0.07, dice.random())),
-            "value": lambda: dice.choice((0, 1000, -512.37, dice.random() * 3000)),
-        }
-        wanted = [math.nan if dice.random() < 0.3 else float(kinds[kind]()) for _ in rows.symbol]
-        book.targets(rows, **{kind: wanted}, others=dice.choice(("keep", "keep", "flat")), tag=dice.choice(("", "c")))
-
     def on_fill(self, fill: Any, book: Any) -> None:
-        self.told.append((book.now, "fill", fill.order_id, fill.symbol, fill.shares, book.position(fill.symbol)))
-        self._act(("fill", fill.order_id, fill.shares), book, fill.symbol, rarer=5)
+        self.told.append(
+            (book.now, "fill", fill.order_id, fill.symbol, fill.shares, book.position(fill.symbol), book.cash)
+        )
+        self._act(("fill", fill.symbol, fill.order_id, fill.shares), book, fill.symbol, rarer=5)
 
     def on_order(self, order: Any, book: Any) -> None:
         self.told.append((book.now, "order", order.id, order.symbol, order.status, order.reason))
-
-    def on_session_end(self, session: date, book: Any) -> None:
-        self._act(("end", session), book, None)
+        if order.status != "open":
+            self._act(("order", order.symbol, order.id, order.status), book, order.symbol, rarer=5)
 
     def _act(self, moment: tuple[Any, ...], book: Any, symbol: str | None, *, rarer: float = 1) -> None:
         dice = random.Random(repr((self.habits.seed, *map(str, moment))))
         if dice.random() * rarer >= self.habits.busy:
             return
         if symbol is None or dice.random() < 0.1:
-            symbol = dice.choice(self.habits.symbols)
+            symbol = dice.choice(self.habits.symbols or (symbol,))
         shares, most = dice.randint(-self.habits.most, self.habits.most), self.habits.most
         match dice.choice(self.habits.kinds):
             case "order":
@@ -371,6 +358,45 @@ class Dice:
                 book.exit_at_close(symbol, minutes_before=dice.choice((0, 0, 1, 7)))
             case "exit_all":
                 book.exit_at_close(minutes_before=dice.choice((0, 0, 1, 7)))
+
+
+class Dice(Lone):
+    """The same with every symbol at every moment."""
+
+    def on_session_start(self, session: date, book: Any) -> None:
+        self._act(("start", session), book, None)
+
+    def on_minute(self, rows: Any, book: Any) -> None:
+        dice = random.Random(repr((self.habits.seed, "minute", str(book.now))))
+        if "targets" not in self.habits.kinds or dice.random() >= self.habits.busy:
+            return
+        most = self.habits.most
+        kind = dice.choice(("shares", "percent", "value"))
+        kinds = {
+            "shares": lambda: dice.randint(-most, most),
+            "percent": lambda: dice.choice((0.0, 0.1, -0.29, 0.07, dice.random())),
+            "value": lambda: dice.choice((0, 1000, -512.37, dice.random() * 3000)),
+        }
+        wanted = [math.nan if dice.random() < 0.3 else float(kinds[kind]()) for _ in rows.symbol]
+        book.targets(rows, **{kind: wanted}, others=dice.choice(("keep", "keep", "flat")), tag=dice.choice(("", "c")))
+
+    def on_session_end(self, session: date, book: Any) -> None:
+        self._act(("end", session), book, None)
+
+
+class Alone(Lone):
+    """The same as an independent strategy; `draws` are random numbers."""
+
+    independent = True
+
+    def __init__(self, habits: Habits, row: tuple[type, ...]) -> None:
+        super().__init__(habits, row)
+        self.draws: dict[tuple[Any, ...], list[float]] = {}
+
+    def on_bar(self, row: Any, book: Any) -> None:
+        if hasattr(book, "rng"):
+            self.draws.setdefault((row.symbol, row.close_time, type(row).__name__), []).append(book.rng.random())
+        super().on_bar(row, book)
 
 
 class Trader(Watcher):
@@ -408,10 +434,10 @@ def replayed(world: World, folder: Path, strategy: Any, **more: Any) -> bt.Run:
         return bt.replay(bars=folder, strategy=strategy, calendar=world.calendar, save=False, **given)
 
 
-def judged(world: World, strategy: o.Strategy, **more: Any) -> o.Result:
+def judged(world: World, *strategies: o.Strategy, **more: Any) -> o.Result:
     """The same by the oracle."""
     backtest = o.Backtest(
-        world.days, world.rows, [strategy], zone=world.schedule.zone, start=world.span["start"],
+        world.days, world.rows, strategies, zone=world.schedule.zone, start=world.span["start"],
         symbols=world.symbols, **world.neighbours, **more,
     )  # fmt: skip
     return backtest.run()

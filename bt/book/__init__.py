@@ -6,11 +6,12 @@
 4. `records` are what is left of it for the results.
 """
 
-from bt.book.account import Account
+from bt.book.account import Account, Terms
 from bt.book.book import StrategyBook
 from bt.book.matching import Quotes, close_all, close_exits, match
+from bt.book.purse import AccountPurse
 from bt.book.records import FillRecord, Market, OrderRecord, Output
 
 __all__ = [
-    "Account", "FillRecord", "Market", "OrderRecord", "Output", "Quotes", "StrategyBook", "close_all", "close_exits", "match",
+    "Account", "AccountPurse", "FillRecord", "Market", "OrderRecord", "Output", "Quotes", "StrategyBook", "Terms", "close_all", "close_exits", "match",
 ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,9 +12,19 @@ import numpy as np
 from bt.book.levels import Levels
 from bt.book.purse import AccountPurse, Purse, SymbolPurse
 from bt.book.records import IntArray, LiveOrder, Market, OrderRecord, Output, Type
-from bt.execution import Costs, fits, to_units
+from bt.execution import Costs, fits
 from bt.ledger import Curve, Ledger, Marks, Trade
-from bt.model import AccountSpec, ExecutionSpec, Order, QualitySpec, instant
+from bt.model import ExecutionSpec, Order, QualitySpec, instant
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an account may do: the rules of its orders, and its cash in units (with `by_symbol`, that of each symbol)."""
+
+    execution: ExecutionSpec
+    quality: QualitySpec
+    leverage: float
+    cash: int
 
 
 class Account:
@@ -31,44 +41,34 @@ class Account:
     output : Output
         What the session has produced so far; `pending` is what on_order has not been told.
     purse : Purse
-        Whose money its orders may use: its own, that of several accounts, or with `by_symbol` (units of starting cash) each
-        symbol's.
+        Whose money its orders may use: its own, that of several accounts, or with `by_symbol` each symbol's.
     """
 
     def __init__(
-        self,
-        name: str,
-        market: Market,
-        execution: ExecutionSpec,
-        account: AccountSpec,
-        quality: QualitySpec,
-        *,
-        purse: AccountPurse | None = None,
-        by_symbol: int | None = None,
+        self, name: str, market: Market, terms: Terms, *, purse: AccountPurse | None = None, by_symbol: bool = False
     ) -> None:
         self.name = name
         self.market = market
-        self.execution = execution
-        self.costs = Costs.of(execution)
-        start = to_units(account.cash) if by_symbol is None else fits(by_symbol * len(market.symbols))
-        self.ledger = Ledger(len(market.symbols), start)
-        leverage = Fraction(Decimal(repr(float(account.leverage))))
+        self.execution = terms.execution
+        self.costs = Costs.of(terms.execution)
+        self.ledger = Ledger(len(market.symbols), fits(terms.cash * (len(market.symbols) if by_symbol else 1)))
+        leverage = Fraction(Decimal(repr(float(terms.leverage))))
         self.leverage = (leverage.numerator, leverage.denominator)
-        self.quality = quality
+        self.quality = terms.quality
         self.start_cash = self.equity_at_open = self.ledger.cash
         self.next_id = 1
         self.orders_given = 0
-        self.ids: dict[int, int] | None = None if by_symbol is None else {}
+        self.ids: dict[int, int] | None = {} if by_symbol else None
         self.live: dict[int, list[LiveOrder]] = {}
         self.exits: dict[int, LiveOrder] = {}
         self.exit_all: int | None = None
         self.levels = Levels(market.symbols)
         self.purse: Purse
-        if by_symbol is None:
+        if by_symbol:
+            self.purse = SymbolPurse(self, terms.cash)
+        else:
             self.purse = AccountPurse() if purse is None else purse
             self.purse.members.append(self)
-        else:
-            self.purse = SymbolPurse(self, by_symbol)
         self.valued = (-1, 0, 0)
         self.decided = 0
         self.pending: list[Order] = []
@@ -274,10 +274,11 @@ class Account:
         """Orders given from now on count as decided at `us`."""
         self.decided = us
 
-    def events(self) -> Iterator[Order]:
-        """What on_order has not been told yet."""
-        told, self.pending = self.pending, []
-        return iter(told)
+    def events(self, of: Callable[[int], bool] | None = None) -> list[Order]:
+        """What on_order has not been told yet; with `of`, of those symbols only."""
+        pending, index = self.pending, self.market.index
+        self.pending = [] if of is None else [order for order in pending if not of(index[order.symbol])]
+        return pending if of is None else [order for order in pending if of(index[order.symbol])]
 
     def give_up(self) -> None:
         """The strategy raised and plays no more: its live orders are cancelled, its positions stay."""

@@ -25,7 +25,6 @@ from bt.model import (
     RunSpec,
     SessionSpec,
     StrategySpec,
-    TableSpec,
 )
 
 NOT_KEYS = frozenset({"BT_CACHE"})
@@ -239,6 +238,8 @@ def _strategies(root: Root, origin: Origin) -> tuple[StrategySpec, ...]:
         if name in made:
             hint = "give each of [[strategies]] a name" if "name" not in entry.model_fields_set else "rename one"
             origin.fail(("strategies", str(i), "name"), "used once", name, hint)
+        if root.account.shared and entry.cash is not None:
+            origin.fail(("strategies", str(i), "cash"), "absent with account.shared", entry.cash, "set account.cash")
         made[name] = StrategySpec(name, entry.use, entry.params, entry.cash, entry.files)
     return tuple(made.values())
 
@@ -253,9 +254,6 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
     for name in root.indicators:
         if not name.isidentifier() or name in taken:
             origin.fail(("indicators", name), "named as a new field of a row", name, "letters, digits and _ only")
-    for name in root.tables:
-        if not name.isidentifier():
-            origin.fail(("tables", name), "named as fields of a row begin", name, "letters, digits and _ only")
     return RunSpec(
         data=DataSpec(**_fields(root.data)),
         session=SessionSpec(**_fields(root.session)),
@@ -263,11 +261,11 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         intervals=root.streams.intervals,
         indicators={name: IndicatorSpec(**_fields(table)) for name, table in sorted(root.indicators.items())},
         quality=QualitySpec(**_fields(root.quality)),
-        tables={name: TableSpec(**_fields(table)) for name, table in sorted(root.tables.items())},
         execution=ExecutionSpec(**_fields(root.execution)),
         account=AccountSpec(**_fields(root.account)),
         run=RunOptions(**_fields(root.run)),
         threads=root.engine.threads,
+        workers=root.engine.workers,
         output_dir=root.output.dir,
         source=origin.source,
     )

@@ -15,8 +15,9 @@ At the close exits fill, the strategy is told the session's end, and day orders 
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -131,7 +132,7 @@ class Engine:
         for player in self.players:
             if not empty:
                 self._call(player, "on_session_start", hours(session))
-                self._tell(player)
+                self._tell(player, stage.market.has)
         if self.stopped() is None:
             self._stream(stage, clock)
         if self.stopped() is None:
@@ -172,8 +173,10 @@ class Engine:
             for number, player in enumerate(self.players):
                 if not player.failed:
                     self._show(player, stage.shows[number], step, step.timers.get(number, ()))
+                    if player.account.has_events:
+                        self._tell(player, partial(stage.has_bar, step=step))
             if self._fill == "same_close":
-                self._match(at_last_closes(self.market, end, minute=step.minute), step.time)
+                self._match_last_closes(stage, step)
             if stop.is_set() or any(b.stop_reason is not None for b in books):
                 break
         self._advance(stage, known, self._played)
@@ -184,9 +187,15 @@ class Engine:
         self.market.now, self.market.elapsed = opened, end - 1
         self._match(at_opens(stage.market, end), opened + MINUTE)
 
-    def _match(self, quotes: Quotes, decided: int) -> None:
-        """Fill what finds a price, purse by purse, and tell it; orders given meanwhile count as decided at `decided`."""
+    def _match_last_closes(self, stage: Stage, step: Step) -> None:
+        """An independent strategy's orders have their moments where their own symbol has a bar."""
         for group in self._groups:
+            only = partial(stage.has_bar, step=step) if group[0].declaration.independent else None
+            self._match(at_last_closes(self.market, step.end, minute=step.minute, only=only), step.time, [group])
+
+    def _match(self, quotes: Quotes, decided: int, groups: Sequence[Sequence[Player]] | None = None) -> None:
+        """Fill what finds a price, purse by purse, and tell it; orders given meanwhile count as decided at `decided`."""
+        for group in self._groups if groups is None else groups:
             accounts = [p.account for p in group]
             if any(a.waiting for a in accounts):
                 fills = match(accounts, quotes)
@@ -225,8 +234,6 @@ class Engine:
                 timer(self._section(player, show, step), book)
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self._raised(player, error)
-        if player.account.has_events:
-            self._tell(player)
 
     def _section(self, player: Player, show: Show, step: Step) -> MinuteRows:
         """The cross-section of the moment, made afresh for each callback."""
@@ -257,9 +264,12 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------------- callbacks
 
-    def _tell(self, player: Player) -> None:
-        """Tell a strategy of the orders that ended since it was last told; what that causes is told next time."""
-        for order in player.account.events():
+    def _tell(self, player: Player, at_hand: Callable[[int], bool] | None = None) -> None:
+        """Tell a strategy of the orders that ended since it was last told; what that causes is told next time.
+
+        An independent one is told of the symbols `at_hand` only, so that no symbol's moments are another's.
+        """
+        for order in player.account.events(at_hand if player.declaration.independent else None):
             player.book.about = self.market.index[order.symbol]
             self._call(player, "on_order", order)
         player.book.about = None

@@ -24,15 +24,15 @@ def at_closes(bars: Bars, end: int) -> Quotes:
     return Quotes(price, lambda _: end - 1, opened + MINUTE, opened, end - 1, at_close=True)
 
 
-def at_last_closes(market: Market, end: int, *, minute: bool) -> Quotes:
+def at_last_closes(market: Market, end: int, *, minute: bool, only: Callable[[int], bool] | None = None) -> Quotes:
     """same_close: the last close shown of each symbol that has shown a bar in this session, now.
 
-    `minute` is False where no minute ends now: then fills belong to the one that begins.
+    `minute` is False where no minute ends now: then fills belong to the one that begins. `only` says whose moment it is.
     """
     last, seen, before = market.last, market.seen, market.seen_at_open
 
     def price(code: int) -> int | None:
-        return int(last[code]) if seen[code] > before[code] else None
+        return int(last[code]) if seen[code] > before[code] and (only is None or only(code)) else None
 
     def bar(code: int) -> int:
         assert market.session is not None

@@ -92,6 +92,10 @@ class Market:
         code = np.flatnonzero(last >= 0)
         return code, last[code].astype(np.int64), np.count_nonzero(block[code] >= 0, axis=1)
 
+    def has(self, code: int) -> bool:
+        """Whether a symbol has any bar."""
+        return int(self.rows[code].max(initial=-1)) >= 0
+
     def open_of(self, row: int) -> float:
         """The open of a bar."""
         return float(self.bars.columns["open"].values[row])
@@ -133,6 +137,16 @@ class Stage:
     market: Market
     steps: list[Step]
     shows: Sequence[Show]
+    tapes: Sequence[Tape]
+
+    def has_bar(self, code: int, step: Step) -> bool:
+        """Whether a bar of a symbol ends now, of minutes or of an interval that is shown."""
+        if not step.minute:
+            return False
+        end = step.end
+        return bool(self.market.rows[code, end - 1] >= 0) or any(
+            code in tape.code[tape.start[end] : tape.start[end + 1]] for tape in self.tapes
+        )
 
     @staticmethod
     def of(
@@ -144,7 +158,9 @@ class Stage:
         shows = [showing.to(player) for player in players]
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
-        return Stage(prepared.session, market, _steps(prepared.session, ends, players, zone), shows)
+        return Stage(
+            prepared.session, market, _steps(prepared.session, ends, players, zone), shows, list(showing.tapes.values())
+        )
 
 
 BARE = RowType(object, 1, "1m", ())

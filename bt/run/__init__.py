@@ -1,7 +1,7 @@
 """A run from its specification to its results.
 
 `result` is the `Run` object, `replaying` makes one, `dates` resolves its dates, `interrupt` minds Ctrl-C,
-`opening` reads one back.
+`opening` reads one back, `players` gives every strategy its account, `sharding` says how a run may be divided.
 """
 
 from bt.run.dates import check_dates, resolved

@@ -12,23 +12,25 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from bt.book import Account, Market, StrategyBook
+from bt.book import Market
 from bt.config import Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
-from bt.errors import BtError, DataError, StrategyError
+from bt.errors import BtError, DataError, StrategyError, UsageError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
-from bt.model import UNIT, AccountSpec, Progress, RunSpec, Schedule, StrategySpec, instant
-from bt.prepare import OpenedTable, Preparer, indicator_features, open_outside, plan
+from bt.model import UNIT, Progress, RunSpec, Schedule, StrategySpec, instant
+from bt.prepare import Preparer, indicator_features, plan
 from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.dates import check_dates, resolved
 from bt.run.interrupt import interruptible
+from bt.run.players import make_players
 from bt.run.result import Run, outages_in
+from bt.run.sharding import shards
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, TableColumns, build, declare
+from bt.strategy import Declaration, build, declare
 
 
 def run_spec(
@@ -72,27 +74,26 @@ def run_spec(
     began = wall.perf_counter()
     keep_freed_memory()
     indicators = indicator_features(spec.indicators)
-    tables = open_outside(spec.tables)
-    columns = {name: table.columns for name, table in tables.items()}
-    declarations = [_declared(given, indicators, columns) for given in spec.strategies]
+    declarations = [_declared(given, indicators) for given in spec.strategies]
+    shards(spec, declarations, spec.workers)
+    if spec.workers > 1:
+        raise UsageError(
+            f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version replays in one process"
+        )
     time = TimeManager(spec.data.calendar)
     check_dates(spec.session, time)
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
         spec = replace(spec, session=resolved(spec.session, time, store, now))
-        return _replay(
-            spec, declarations, time, store, tables=tables, began=began, progress=progress, save=save, out=out
-        )
+        return _replay(spec, declarations, time, store, began=began, progress=progress, save=save, out=out)
     finally:
         store.close()
 
 
-def _declared(
-    given: StrategySpec, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns]
-) -> Declaration:
+def _declared(given: StrategySpec, indicators: Mapping[str, Feature]) -> Declaration:
     """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause."""
     try:
-        return declare(given.name, build(given.use, given.params), indicators, tables)
+        return declare(given.name, build(given.use, given.params), indicators)
     except BtError:
         raise
     except Exception as error:
@@ -137,22 +138,16 @@ def session_range(time: TimeManager, store: Store, start: date, end: date) -> Ra
 
 def _replay(
     spec: RunSpec, declarations: Sequence[Declaration], time: TimeManager, store: Store, *,
-    tables: Mapping[str, OpenedTable], began: float, progress: Progress | None, save: bool, out: Path | None,
+    began: float, progress: Progress | None, save: bool, out: Path | None,
 ) -> Run:  # fmt: skip
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
     span = session_range(time, store, *spec.session.dates)
-    source = Preparer(
-        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last, tables=tables
-    )
+    source = Preparer(spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last)
     market = Market.of(store.symbols)
-    players = [
-        _player(spec, number, declared, fields, market)
-        for number, (declared, fields) in enumerate(zip(declarations, ids, strict=True))
-    ]
+    players = make_players(spec, declarations, ids, market)
     pace = Pace(spec.session.speed)
     engine = Engine(market, players, ZoneInfo(time.zone), pace=pace, isolate=spec.run.on_strategy_error == "isolate")
-    contents = {name: table.hash for name, table in tables.items()}
-    identity = Identity.of(spec, [declared.source for declared in declarations], contents)
+    identity = Identity.of(spec, [declared.source for declared in declarations])
     results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
     try:
         recorder = Recorder(
@@ -179,15 +174,6 @@ def _replay(
             error.run = run
             raise error
     return run
-
-
-def _player(
-    spec: RunSpec, number: int, declared: Declaration, fields: Sequence[dict[str, str]], market: Market
-) -> Player:
-    cash = spec.strategies[number].cash
-    money = AccountSpec(spec.account.cash if cash is None else cash, spec.account.leverage)
-    account = Account(declared.name, market, spec.execution, money, spec.quality)
-    return Player(declared, account, StrategyBook(account, seed=(spec.run.seed, *declared.name.encode())), fields)
 
 
 @dataclass(frozen=True)
@@ -256,8 +242,7 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "manifest": manifest(
             identity.spec, spec_hash=identity.hash,
             strategy_hashes=identity.code,
-            data_fingerprint=identity.fingerprint(store.fingerprint), tables=dict(identity.tables),
-            finish_reason=reason, stop_reason=coordinator.stop_reason,
+            data_fingerprint=store.fingerprint, finish_reason=reason, stop_reason=coordinator.stop_reason,
             streams=coordinator.markings, symbols=len(store.symbols), strategy_failed=summary["strategies_failed"],
             strategy_sources={p.declaration.name: p.declaration.source.text for p in players},
             strategy_modules={p.declaration.name: dict(p.declaration.source.modules) for p in players},

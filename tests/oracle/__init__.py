@@ -7,11 +7,11 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `bins`      `resample`, `quality`, `completeness`, `outages`
 * `features`  `sma`, `window_feature`, `trailing`, and how a value reaches a row (as of its close_time)
 * `derived`   features of other features; `vocabulary` the ready-made features over bars, the session so far and past sessions
-* `tables`    outside tables, as of what was known
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
 * `backtest`  the minute: match, move time, show, collect; the session's end
+* `apart`     an independent strategy: one backtest a symbol
 * `metrics`   returns, drawdown, Sharpe, trade statistics
 
 Times are UTC microseconds inside and aware datetimes in tables and callbacks. Money is int units of 1e-8 inside; tables
@@ -19,6 +19,7 @@ carry it twice, as ``<column>_units`` (exact) and as ``<column>`` (float, for re
 """
 
 from oracle.account import UNIT, units
+from oracle.apart import play_apart
 from oracle.backtest import Backtest
 from oracle.bins import Bin, completeness, interval_minutes, outages, quality, quality_at, resample
 from oracle.book import Book
@@ -40,7 +41,6 @@ from oracle.market import (
 )
 from oracle.metrics import Metrics, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
-from oracle.tables import Outside
 from oracle.timers import Timer
 from oracle.vocabulary import atr, ema, opening_range, prior, rsi, so_far, vwap, window
 
@@ -58,7 +58,6 @@ __all__ = [
     "Gate",
     "History",
     "Metrics",
-    "Outside",
     "Result",
     "RowType",
     "Strategy",
@@ -80,6 +79,7 @@ __all__ = [
     "of",
     "opening_range",
     "outages",
+    "play_apart",
     "prior",
     "quality",
     "quality_at",

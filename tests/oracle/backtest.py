@@ -31,6 +31,8 @@ class Offer(NamedTuple):
 
 def starting_cash(account: Account, own: float | None, number: int, strategies: int) -> int:
     """A strategy's cash in units; of a shared account an equal part, the first ones one unit more where it does not go up."""
+    if account.start_units is not None:
+        return account.start_units
     if not account.shared:
         return units(account.cash if own is None else own)
     whole = units(account.cash)
@@ -41,7 +43,7 @@ class Backtest:
     """Strategies over days of bars. `days` may begin before `start` (history for features) and must be consecutive.
 
     Give raw `bars` (they are classified here) or what `classify` returned as `classified`. `symbols` are the candidates; by
-    default every symbol that has a row.
+    default every symbol that has a row. The run ends where the data of the `candidates` ends; by default they are the symbols.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Backtest:
         account: Account | None = None,
         gate: Gate | None = None,
         classified: Classified | None = None,
+        candidates: Sequence[str] | None = None,
     ) -> None:
         self.execution = execution or Execution()
         account, gate = account or Account(), gate or Gate()
@@ -96,8 +99,9 @@ class Backtest:
         self.result = Result(cash_units={b.strategy: b.ledger.cash for b in self.books})
         pool = set(self.present.symbols)
         self.bars = {d.name: {s: b for s, b in self.history.bars[d.name].items() if s in pool} for d in self.days}
-        self.has_rows = {name for name, by_symbol in self.bars.items() if by_symbol}
-        self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in pool}
+        reach = set(candidates) if candidates is not None else pool
+        self.has_rows = {d.name for d in self.days if reach & self.history.bars[d.name].keys()}
+        self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in reach}
         self.withheld = {k: n for k, n in found.withheld.items() if k[1] in pool}
         for strategy in self.strategies:
             for row_type in strategy.rows:

@@ -75,6 +75,7 @@ class Book:
         self.close_all: int | None = None
         self.session_start = cash
         self.purse: list[Book] = [self]
+        self.only: str | None = None
         self.trading = True
         self._present = present
         self._tif = tif
@@ -166,7 +167,9 @@ class Book:
         return math.nan if bar is None else (self._present.now_us - bar.end_us) / 60_000_000
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0, tag: str = "") -> int | None:
-        """A standing order until the close. With symbol None one is made, at the time it acts, for each symbol held."""
+        """A standing order until the close. With symbol None one is made, at the time it acts, for each symbol held; where there is
+        `only` one symbol, that is meant."""
+        symbol = symbol or self.only
         if symbol is None:
             if self.close_all is None:
                 self.close_all = minutes_before

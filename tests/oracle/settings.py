@@ -28,11 +28,12 @@ class Execution:
 
 @dataclass(frozen=True)
 class Account:
-    """The [account] table."""
+    """The [account] table. `start_units`, where given, is the cash instead."""
 
     cash: float = 1_000_000.0
     leverage: float = 1.0
     shared: bool = False
+    start_units: int | None = None
 
 
 @dataclass(frozen=True)

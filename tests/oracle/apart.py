@@ -1,0 +1,43 @@
+"""An independent strategy: as many backtests as there are symbols, each with one symbol, its own money and a strategy of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from oracle.account import UNIT, priced, units
+from oracle.backtest import Backtest
+from oracle.settings import Account, Result, Strategy
+
+
+def play_apart(
+    symbols: Sequence[str], make: Callable[[str], Strategy], account: Account, per_symbol: float, **backtest: Any
+) -> Result:
+    """The runs of every symbol put together: tables joined and sorted, equity added up minute by minute.
+
+    `per_symbol` is each symbol's cash; 0 is the account's over the number of symbols, what is left over is left out.
+    """
+    start = units(per_symbol) or units(account.cash) // len(symbols)
+    every: list[Result] = []
+    for symbol in symbols:
+        own = replace(account, start_units=start)
+        one = Backtest(strategies=[make(symbol)], account=own, symbols=[symbol], candidates=symbols, **backtest)
+        one.books[0].only = symbol
+        every.append(one.run())
+    whole = Result(finish_reason=every[0].finish_reason, bars=sum(r.bars for r in every))
+    for name in ("fills", "orders", "trades", "positions"):
+        getattr(whole, name).extend(row for r in every for row in getattr(r, name))
+    whole.fills.sort(key=lambda r: (r["session"], r["time"], r["symbol"], r["order_id"]))
+    whole.orders.sort(key=lambda r: (r["session"], r["decided_at"], r["symbol"], r["id"]))
+    whole.trades.sort(key=lambda r: (r["exit_time"], r["symbol"], r["entry_time"]))
+    whole.positions.sort(key=lambda r: (r["session"], r["symbol"]))
+    minutes: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in (row for r in every for row in r.equity):
+        for name in ("equity", "cash", "gross", "net"):
+            minutes[row["time"], row["session"]][name] += row[f"{name}_units"]
+    whole.equity = [{"time": t, "session": day} | priced(dict(m)) for (t, day), m in sorted(minutes.items())]
+    whole.cash_units = {name: sum(r.cash_units[name] for r in every) for name in every[0].cash_units}
+    assert sum(whole.cash_units.values()) == start * len(symbols), UNIT
+    return whole

@@ -1,0 +1,202 @@
+"""Whose money it is: strategies that share one cash, and symbols that have their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import TUESDAY, Bar, Script, at, bars, play, store
+
+import bt
+from bt.errors import ConfigError, StrategyError, StrategyRaised
+
+
+def together(where: Path, *scripts: Script, **tables: Any) -> bt.Run:
+    entries = [{"name": name, "use": one} for name, one in zip("zyx", scripts, strict=False)]
+    return bt.replay(bars=where, calendar="XNYS", start=TUESDAY, end=TUESDAY, save=False, strategies=entries, **tables)
+
+
+def test_strategies_with_one_cash_compete_for_it(tmp_path: Path):
+    """The first asks first; a later sale by the other makes room; the rows add up to the account."""
+    where = store(tmp_path, bars("A", [10.0] * 5))
+    knows: list[tuple[float, ...]] = []
+
+    def look(book: bt.Book) -> None:
+        knows.append((book.cash, book.equity, book.gross, book.net, book.buying_power, book.position("A")))
+
+    one = Script({("A", 0): lambda b: b.order("A", 6), ("A", 2): lambda b: b.order("A", -4)})
+    two = Script({("A", 0): lambda b: b.order("A", 5), ("A", 1): lambda b: (look(b), b.order("A", -4)), ("A", 3): look})
+    run = together(where, one, two, account={"cash": 100.00000001, "shared": True})
+    assert run.orders.sort("strategy", "id").select("strategy", "id", "status", "reason").rows() == [
+        ("y", 1, "rejected", "buying_power"), ("y", 2, "filled", ""), ("z", 1, "filled", ""), ("z", 2, "filled", ""),
+    ]  # fmt: skip
+    assert knows[0] == (40.00000001, 100.00000001, 60.0, 60.0, 40.00000001, 0)
+    assert knows[1] == (120.00000001, 100.00000001, 60.0, -20.0, 40.00000001, -4)
+    last = run.equity.filter(time=at(390)).sort("strategy").select("strategy", "cash", "net").rows()
+    assert last == [("y", 90.0, -40.0), ("z", 30.00000001, 20.0)]
+
+
+def test_exits_of_all_fill_before_entries_of_any(tmp_path: Path):
+    where = store(tmp_path, bars("A", [10.0] * 5))
+    told: list[str] = []
+
+    class Tells(Script):
+        def on_fill(self, fill: bt.Fill, book: bt.Book) -> None:
+            told.append(f"{fill.shares} {book.cash:g}")
+
+    one = Tells({("A", 2): lambda b: b.order("A", 3)})
+    two = Tells({("A", 0): lambda b: b.order("A", 5), ("A", 2): lambda b: b.order("A", -5)})
+    together(where, one, two, account={"cash": 100.0, "shared": True})
+    assert told == ["5 50", "3 70", "-5 70"]  # all are booked before the first is told
+
+
+class Own(Script):
+    independent = True
+
+
+def test_every_symbol_has_its_own_cash_and_ids(tmp_path: Path):
+    where = store(tmp_path, bars("A", [10.0] * 4), bars("B", [10.0] * 4), bars("C", [10.0] * 4))
+    knows: list[tuple[Any, ...]] = []
+
+    def look(book: bt.Book) -> None:
+        knows.append((book.cash, book.equity, book.buying_power, list(book.holdings), len(book.open_orders())))
+
+    steps = {
+        ("A", 0): lambda b: b.order("A", 3),
+        ("B", 0): lambda b: (b.order("B", 4), b.target_percent("B", 0.5)),
+        ("A", 2): look,
+        ("B", 2): look,
+    }
+    run = play(where, Own(steps), cash=100.00000001)
+    assert run.summary["equity_start"] == 99.99999999
+    assert run.orders.sort("symbol", "id").select("symbol", "id", "status", "reason").rows() == [
+        ("A", 1, "filled", ""), ("B", 1, "rejected", "buying_power"), ("B", 2, "filled", ""),
+    ]  # fmt: skip
+    assert knows == [(3.33333333, 33.33333333, 3.33333333, ["A"], 0), (23.33333333, 33.33333333, 23.33333333, ["B"], 0)]
+    run = play(where, Own({("A", 0): look}), account={"cash_per_symbol": 70.0})
+    assert knows[-1][:2] == (70.0, 70.0)
+    assert run.equity["equity"][0] == 210.0
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda b: b.position("B"),
+        lambda b: b.target("B", 0),
+        lambda b: b.price("B"),
+        lambda b: b.order("B", 1),
+        lambda b: b.exit_at_close("B"),
+        lambda b: b.cancel(symbol="B"),
+    ],
+)
+def test_an_independent_book_knows_one_symbol(tmp_path: Path, ask: Any):
+    where = store(tmp_path, bars("A", [10.0] * 2), bars("B", [10.0] * 2))
+    with pytest.raises(StrategyRaised, match="knows the symbol of its row, fill or order alone, was asked for 'B'"):
+        play(where, Own({("A", 0): ask}))
+
+
+def test_an_independent_book_knows_no_symbol_between_them(tmp_path: Path):
+    class Starts(Own):
+        def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
+            assert (book.trading, book.session) == (True, session)
+            book.exit_at_close()
+
+    where = store(tmp_path, bars("A", [10.0] * 2))
+    with pytest.raises(StrategyRaised, match="knows a symbol in on_bar, on_fill and on_order only"):
+        play(where, Starts())
+    with pytest.raises(StrategyRaised, match="stop must not be called by an independent strategy"):
+        play(where, Own({("A", 0): lambda b: b.stop("no")}))
+
+
+def test_exit_at_the_close_of_an_independent_strategy_is_its_symbols(tmp_path: Path):
+    where = store(tmp_path, bars("A", [10.0] * 3), bars("B", [10.0] * 3))
+    steps = {
+        ("A", 0): lambda b: (b.order("A", 1), b.exit_at_close()),
+        ("B", 0): lambda b: b.order("B", 1),
+    }
+    run = play(where, Own(steps))
+    assert run.positions["symbol"].to_list() == ["B"]
+
+
+class Section(Own):
+    row = Bar
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        pass
+
+
+class Timed(Own):
+    @bt.at("close-5m")
+    def flat(self, rows: bt.Rows, book: bt.Book) -> None:
+        pass
+
+
+class Opens(Own):
+    def at_open(self, session: Any, past: Any) -> None:
+        pass
+
+
+class Sure(Script):
+    independent = "yes"
+
+
+class Ranked(bt.Row):
+    symbol: str
+    rank: float | None
+
+
+class Compares(Own):
+    row = Ranked
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"rank": bt.cross_rank(bt.sma("close", 2))}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        (Section, "on_minute sees every symbol"),
+        (Timed, "the timer flat sees every symbol"),
+        (Compares, "feature 'rank' reads other symbols"),
+        (Sure, "independent must be True or False, was 'yes'"),
+    ],
+)
+def test_what_sees_several_symbols_is_not_independent(tmp_path: Path, strategy: type, words: str):
+    with pytest.raises(StrategyError, match=words):
+        play(store(tmp_path, bars("A", [10.0])), strategy())
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"strategy": Own, "account": {"shared": True}}, "account.shared must be false with an independent strategy"),
+        ({"strategy": Script, "account": {"cash_per_symbol": 5.0}}, "cash_per_symbol must be 0 without an independent"),
+        ({"strategy": Own, "account": {"cash": 1e-8}}, "account.cash must be enough for 2 symbols"),
+        (
+            {"strategies": [{"name": "a", "use": Script, "cash": 5.0}], "account": {"shared": True}},
+            r"strategies.0.cash must be absent with account.shared, was 5.0; set account.cash",
+        ),
+    ],
+)
+def test_accounts_that_contradict_each_other(tmp_path: Path, tables: dict[str, Any], words: str):
+    where = store(tmp_path, bars("A", [10.0]), bars("B", [10.0]))
+    with pytest.raises(ConfigError, match=words):
+        bt.replay(bars=where, calendar="XNYS", start=TUESDAY, end=TUESDAY, save=False, **tables)
+
+
+def test_a_symbol_that_sleeps_is_told_when_it_wakes(tmp_path: Path):
+    """B's bars are no moments of A: what A is to be told waits for A's next bar, as if it were alone."""
+    where = store(tmp_path, bars("A", [1.0, *[None] * 9, 1.0]), bars("B", [1.0] * 390))
+    when: list[Any] = []
+
+    class Insists(Own):
+        def on_order(self, order: bt.Order, book: bt.Book) -> None:
+            when.append(book.now)
+            if len(when) == 1:
+                book.order("A", 0)
+
+    for symbols in (["A", "B"], ["A"]):
+        when.clear()
+        play(where, Insists({("A", 0): lambda b: b.order("A", 0)}), symbols=symbols)
+        assert when == [at(1), at(11)]
