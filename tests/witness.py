@@ -12,6 +12,7 @@ import sys
 import zlib
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -40,6 +41,19 @@ class Minute(bt.Row):
     usual: float | None
     usual_sessions: int
     rough: float | None
+    swing: float | None
+    score: float | None
+    momentum: float | None
+    smooth: float | None
+    strength: float | None
+    typical: float | None
+    traded: float | None
+    opened: float | None
+    gap: float | None
+    busy: float | None
+    rank: float | None
+    apart: float | None
+    edge: float | None
 
 
 class Five(bt.Row):
@@ -72,6 +86,10 @@ class Day(bt.Row):
     n_obs: int
 
 
+def edge(table: Any) -> Any:
+    return table[:, 0] - table[:, 1]
+
+
 class Witness:
     """Buys and sells by chance; logs at each session's end how many rows it was shown and their SHA-256."""
 
@@ -95,6 +113,19 @@ class Witness:
             "money": bt.trailing("std", "close*volume", "5d"),
             "usual": bt.trailing("avg", "volume", "4d", at="minute"),
             "rough": bt.trailing("std", "close", "1w", at="minute", min_sessions=2),
+            "swing": bt.std("close", 30),
+            "score": bt.zscore("volume", 25),
+            "momentum": bt.ret("close", 15),
+            "smooth": bt.ema("volume", 12),
+            "strength": bt.rsi("close", 9, interval="5m"),
+            "typical": bt.vwap(),
+            "traded": bt.so_far("sum", "close*volume"),
+            "opened": bt.opening_range("low", 15),
+            "gap": bt.prior("last(close) - first(open)"),
+            "busy": bt.relative_volume("4d"),
+            "rank": bt.cross_rank("momentum"),
+            "apart": bt.cross_zscore("mean"),
+            "edge": bt.score(edge, ["rank", "apart"]),
         }
 
     def on_session_start(self, session: date, book: bt.Book) -> None:
