@@ -208,7 +208,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBars:
-    """Bars as a table, known by the digest of its content. Made by `bt.store.in_memory`."""
+    """Bars (or an outside table) in memory, known by the digest of their content. Made by `bt.store.in_memory`."""
 
     digest: str
     frame: pl.DataFrame = field(compare=False, repr=False)
@@ -280,6 +280,16 @@ class QualitySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TableSpec:
+    """An outside table: an absolute Parquet file or the rows themselves, its column of symbols (None: every row is about the
+    whole market), and the column that says when each row became known."""
+
+    path: str | MemoryBars
+    known_at: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StrategySpec:
     """One strategy: a name, where its class is (``file.py:Class`` or ``package.module:Class``) or the class or
     instance itself (`use`), its constructor parameters, its starting cash (currency; None takes the account's) and the
@@ -338,6 +348,7 @@ class RunSpec:
     intervals: tuple[str, ...] = ()
     indicators: Mapping[str, IndicatorSpec] = field(default_factory=dict)
     quality: QualitySpec = field(default_factory=QualitySpec)
+    tables: Mapping[str, TableSpec] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     account: AccountSpec = field(default_factory=AccountSpec)
     run: RunOptions = field(default_factory=RunOptions)

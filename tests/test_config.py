@@ -237,7 +237,7 @@ def test_set_that_is_none(text: str) -> None:
         ("[session]", "[account]\nleverage = -0.1\n[session]", 4, ["account.leverage must be a finite number >= 0"]),
         (
             "[session]",
-            '[execution]\nfill = "close"\n[session]',
+            '[execution]\nfill = "this_open"\n[session]',
             4,
             ["execution.fill must be 'next_open' or 'next_close' or 'same_close'"],
         ),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bt.model import RunSpec, StrategySpec
+from bt.model import MemoryBars, RunSpec, StrategySpec
 from bt.strategy import Source, files_hash, qualified, told
 
 WITHOUT_EFFECT = (
@@ -31,16 +31,20 @@ def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
     return {"name": spec.name, "use": use, "params": params, "files": list(spec.files), "cash": spec.cash}
 
 
+def _path(given: str | MemoryBars) -> str:
+    return given if isinstance(given, str) else f"memory:{given.digest}"
+
+
 def to_dict(spec: RunSpec) -> dict[str, Any]:
     """The run as JSON-able tables named as in a configuration, for manifest.json."""
-    bars = spec.data.bars
-    data = told(replace(spec.data, bars=bars if isinstance(bars, str) else f"memory:{bars.digest}"))
+    data = told(replace(spec.data, bars=_path(spec.data.bars)))
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
         "session": told(spec.session),
         "streams": {"intervals": list(spec.intervals)},
         "indicators": told(spec.indicators),
         "quality": told(spec.quality),
+        "tables": {name: told(replace(t, path=_path(t.path))) for name, t in spec.tables.items()},
         "strategies": [_strategy_dict(s) for s in spec.strategies],
         "execution": told(spec.execution),
         "account": told(spec.account),
@@ -54,26 +58,35 @@ def to_dict(spec: RunSpec) -> dict[str, Any]:
 class Identity:
     """What a run is known by, as it was before the first minute: a strategy's attributes change while it plays.
 
-    `spec` is `to_dict`, `code` each strategy's code hash (its files included), `hash` the `spec_hash` of both.
+    `spec` is `to_dict`, `code` each strategy's code hash (its files included), `tables` the content hash of each outside
+    table, `hash` the `spec_hash` of all.
     """
 
     spec: Mapping[str, Any]
     code: Mapping[str, str]
+    tables: Mapping[str, str]
     hash: str
 
     @classmethod
-    def of(cls, spec: RunSpec, sources: Iterable[Source]) -> Identity:
-        """Of a specification with resolved dates and its strategies' code, in their order."""
+    def of(cls, spec: RunSpec, sources: Iterable[Source], tables: Mapping[str, str]) -> Identity:
+        """Of a specification with resolved dates, its strategies' code, in their order, and its tables' content."""
         pairs = zip(spec.strategies, sources, strict=True)
         code = {given.name: files_hash(source.hash, given.files) for given, source in pairs}
-        return cls(to_dict(spec), code, spec_hash(spec, code))
+        return cls(to_dict(spec), code, tables, spec_hash(spec, code, tables))
+
+    def fingerprint(self, bars: str) -> str:
+        """Of all data: that of the bars, and the content of outside tables where there are any."""
+        if not self.tables:
+            return bars
+        parts = [bars, *(f"{name} {content}" for name, content in sorted(self.tables.items()))]
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=20).hexdigest()
 
 
-def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None) -> str:
+def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None, tables: Mapping[str, str] | None = None) -> str:
     """SHA-256 in hex of all that may change a result: `to_dict` without the keys in `WITHOUT_EFFECT`.
 
     With `code`, the hash of each strategy's code by its name (`bt.strategy.Source.hash`, files included), that stands
-    for where the code and its files lie.
+    for where the code and its files lie; so do `tables`, the hash of each outside table's content.
     """
     whole = to_dict(spec)
     for table, key in WITHOUT_EFFECT:
@@ -82,4 +95,6 @@ def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None) -> str:
         for strategy in whole["strategies"]:
             del strategy["files"]
             strategy |= {"use": strategy["use"].rpartition(":")[2], "code": code[strategy["name"]]}
+    for name, content in (tables or {}).items():
+        whole["tables"][name]["path"] = content
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

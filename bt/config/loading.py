@@ -25,6 +25,7 @@ from bt.model import (
     RunSpec,
     SessionSpec,
     StrategySpec,
+    TableSpec,
 )
 
 NOT_KEYS = frozenset({"BT_CACHE"})
@@ -254,6 +255,9 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
     for name in root.indicators:
         if not name.isidentifier() or name in taken:
             origin.fail(("indicators", name), "named as a new field of a row", name, "letters, digits and _ only")
+    for name in root.tables:
+        if not name.isidentifier():
+            origin.fail(("tables", name), "named as fields of a row begin", name, "letters, digits and _ only")
     return RunSpec(
         data=DataSpec(**_fields(root.data)),
         session=SessionSpec(**_fields(root.session)),
@@ -261,6 +265,7 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         intervals=root.streams.intervals,
         indicators={name: IndicatorSpec(**_fields(table)) for name, table in sorted(root.indicators.items())},
         quality=QualitySpec(**_fields(root.quality)),
+        tables={name: TableSpec(**_fields(table)) for name, table in sorted(root.tables.items())},
         execution=ExecutionSpec(**_fields(root.execution)),
         account=AccountSpec(**_fields(root.account)),
         run=RunOptions(**_fields(root.run)),

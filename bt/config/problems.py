@@ -73,8 +73,8 @@ def line_of(text: str, parts: Parts) -> int:
 
 
 def pattern(parts: Parts) -> Parts:
-    """A key as KEYS has it, ``*`` for the name of an indicator or of one of [[strategies]]."""
-    many = parts[:1] in (("strategies",), ("indicators",)) and len(parts) > 1
+    """A key as KEYS has it, ``*`` for the name of an indicator, of an outside table or of one of [[strategies]]."""
+    many = parts[:1] in (("strategies",), ("indicators",), ("tables",)) and len(parts) > 1
     return (parts[0], "*", *parts[2:]) if many else parts
 
 

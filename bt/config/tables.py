@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bt.config.days import FIRST, LAST, first_day, last_day
@@ -45,6 +46,18 @@ def _bars(value: object) -> object:
         return value if isinstance(value, MemoryBars) else in_memory(value)
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def _outside(value: object) -> object:
+    """A file that exists, or in Python a table."""
+    if isinstance(value, str):
+        if not Path(value).is_file():
+            raise ValueError("there is no such file")
+        return value
+    made = _bars(value)
+    if isinstance(made, MemoryBars) and isinstance(value, pl.DataFrame):
+        return MemoryBars(made.digest, value)  # times as they are, nanoseconds included
+    return made
 
 
 def _symbols(value: object) -> object:
@@ -196,6 +209,12 @@ class _Quality(Table):
     after_minutes: _Whole = 30
 
 
+class _Outside(Table):
+    path: Annotated[Any, BeforeValidator(_outside), Field(description="a Parquet file, or in Python a Polars or Arrow table")]  # fmt: skip
+    known_at: Annotated[str, Field(min_length=1, description="the column that says when each row became known")]
+    by: Annotated[str | None, Field(min_length=1, description="the column of symbols, absent where every row is about the whole market")] = None  # fmt: skip
+
+
 class StrategyTable(Table):
     """[strategy]: the only one of its run."""
 
@@ -256,6 +275,7 @@ class Root(Table):
     streams: _Streams = _Streams()
     indicators: dict[str, _Indicator] = {}
     quality: _Quality = _Quality()
+    tables: dict[str, _Outside] = {}
     strategy: StrategyTable | None = None
     strategies: Annotated[list[NamedStrategy] | None, Field(description="a list of tables [[strategies]]")] = None
     execution: _Execution = _Execution()
@@ -268,13 +288,13 @@ class Root(Table):
 def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Parts, str]]:
     """Every key with what it must be; ``*`` stands for a name or a position."""
     inner: dict[Parts, type[BaseModel]] = {("strategy",): StrategyTable, ("strategies",): NamedStrategy,
-                                           ("indicators",): _Indicator}  # fmt: skip
+                                           ("indicators",): _Indicator, ("tables",): _Outside}  # fmt: skip
     for name, info in model.model_fields.items():
         parts = (*prefix, name)
         below = inner.get(parts) or info.annotation
         if isinstance(below, type) and issubclass(below, Table):
             yield parts, info.description or "a table"
-            many = parts in (("strategies",), ("indicators",))
+            many = parts in (("strategies",), ("indicators",), ("tables",))
             if many:
                 yield (*parts, "*"), "a table"
             yield from known_keys(below, (*parts, "*") if many else parts)
@@ -286,4 +306,4 @@ def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Par
 KEYS: dict[Parts, str] = dict(known_keys(Root))
 PATHS = {("data", "bars"), ("data", "symbols"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
           ("strategy", "files"), ("strategies", "*", "files"),
-          ("output", "dir")}  # fmt: skip
+          ("tables", "*", "path"), ("output", "dir")}  # fmt: skip

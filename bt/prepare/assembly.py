@@ -14,6 +14,7 @@ from bt.prepare.columns import Grouped
 from bt.prepare.computing import Computed
 from bt.prepare.plan import TRADED, Plan
 from bt.prepare.presence import Usual
+from bt.prepare.tables import Tables
 from bt.prepare.window import Minutes
 from bt.quality import Grid, quality
 from bt.schema import MINUTE
@@ -83,12 +84,13 @@ def prepared_session(
     *,
     present: Mapping[int, IntArray],
     usual: Usual | None,
+    tables: Tables,
     closing: Mapping[int, float],
 ) -> PreparedSession:
     """The window's session `number`: its minute bars, and the bars of every interval shown, with their columns.
 
-    `present` is `present_so_far` of the whole window, `usual` the past minutes of this session's symbols, `closing` the price
-    of each symbol's row stamped at the close.
+    `present` is `present_so_far` of the whole window, `usual` the past minutes of this session's symbols, `tables` are joined
+    as of each bar's end, `closing` is the price of each symbol's row stamped at the close.
     """
     by_minute = None if usual is None else usual.by_minute
     shown = {}
@@ -104,6 +106,7 @@ def prepared_session(
         if interval in plan.completeness_on and by_minute is not None:
             twice = by_minute[over.end[rows] - 1, over.code[rows]]
             found["completeness"] = completeness(present[interval][rows], twice)
+        found |= tables.columns(interval, session, over.code[rows], over.end[rows])
         shown[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
     minutes = computed.bars[1]
     rows = _rows(minutes, number)

@@ -38,7 +38,7 @@ class Plan:
     `read` are the bar columns to load. `features` are over bars, `trailing` over past sessions, `derived` over other features,
     each after what it is made from; `ids` has the column of each by its feature's key. `shown` are the intervals
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
-    `judged` says whether the quality of sessions is asked for.
+    `tables_on` are the fields of outside tables that each interval shows. `judged` says whether the quality of sessions is asked for.
     `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     """
 
@@ -49,6 +49,7 @@ class Plan:
     intervals: Mapping[int, tuple[str, ...]]
     quality_on: frozenset[int]
     completeness_on: frozenset[int] = frozenset()
+    tables_on: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     derived: tuple[Wanted, ...] = ()
     ids: Mapping[object, str] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
@@ -161,10 +162,20 @@ def plan(
         intervals=coarse,
         quality_on=frozenset(showing["quality"]),
         completeness_on=frozenset(showing["completeness"]),
+        tables_on=_outside(declarations),
         labels=labels,
         timers=_timers(declarations),
         zone=zone,
     ), ids
+
+
+def _outside(declarations: Sequence[Declaration]) -> dict[int, tuple[str, ...]]:
+    """The fields of outside tables by interval."""
+    found: dict[int, dict[str, None]] = {}
+    for row in (row for declared in declarations for row in declared.rows):
+        fields = [item.name for item in row.fields if item.source == "table"]
+        found.setdefault(row.interval, {}).update(dict.fromkeys(fields))
+    return {interval: tuple(fields) for interval, fields in found.items() if fields}
 
 
 def _timers(declarations: Sequence[Declaration]) -> dict[int, tuple[Timer, ...]]:
@@ -233,6 +244,6 @@ def _row(
             check = partial(_check_inputs, declared.name, name, available, row.interval)
             id_ = _want(made, feature, (row.interval,), name, check)
             found[item.name] = id_ if name == item.name else f"{id_}_sessions"
-        elif item.source in ("coarse", "quality", "completeness"):
+        elif item.source in ("coarse", "quality", "completeness", "table"):
             found[item.name] = item.name
     return found

@@ -20,6 +20,7 @@ from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
+from bt.prepare.tables import OpenedTable, Tables
 from bt.prepare.window import Loaded, Loader
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
@@ -72,6 +73,7 @@ class Preparer:
         schedule: Schedule,
         first: int,
         last: int,
+        tables: Mapping[str, OpenedTable] | None = None,
     ) -> None:
         self._spec = spec
         self._plan = plan
@@ -83,6 +85,7 @@ class Preparer:
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
         read = plan.read
         self._loader = Loader(store, time, schedule, read)
+        self._tables = Tables(tables or {}, plan.tables_on, store.symbols, schedule)
         cache = DailyCache(store, time.identity)
         self._presence = self._presences(cache)
         self._trailing = Trailing(
@@ -178,7 +181,8 @@ class Preparer:
             sessions = [
                 prepared_session(
                     self._plan, shown, minutes.sessions[i], i,
-                    present=present, usual=usual[i] if usual else None, closing=self._closing(loaded, i),
+                    present=present, usual=usual[i] if usual else None, tables=self._tables,
+                    closing=self._closing(loaded, i),
                 )
                 for i in numbers
             ]  # fmt: skip

@@ -20,7 +20,7 @@ from bt.errors import BtError, DataError, StrategyError, UsageError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import UNIT, Progress, RunSpec, Schedule, StrategySpec, instant
-from bt.prepare import Preparer, indicator_features, plan
+from bt.prepare import OpenedTable, Preparer, indicator_features, open_outside, plan
 from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.dates import check_dates, resolved
@@ -30,7 +30,7 @@ from bt.run.result import Run, outages_in
 from bt.run.sharding import shards
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, build, declare
+from bt.strategy import Declaration, TableColumns, build, declare
 
 
 def run_spec(
@@ -74,7 +74,9 @@ def run_spec(
     began = wall.perf_counter()
     keep_freed_memory()
     indicators = indicator_features(spec.indicators)
-    declarations = [_declared(given, indicators) for given in spec.strategies]
+    tables = open_outside(spec.tables)
+    columns = {name: table.columns for name, table in tables.items()}
+    declarations = [_declared(given, indicators, columns) for given in spec.strategies]
     shards(spec, declarations, spec.workers)
     if spec.workers > 1:
         raise UsageError(
@@ -85,15 +87,19 @@ def run_spec(
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
         spec = replace(spec, session=resolved(spec.session, time, store, now))
-        return _replay(spec, declarations, time, store, began=began, progress=progress, save=save, out=out)
+        return _replay(
+            spec, declarations, time, store, tables=tables, began=began, progress=progress, save=save, out=out
+        )
     finally:
         store.close()
 
 
-def _declared(given: StrategySpec, indicators: Mapping[str, Feature]) -> Declaration:
+def _declared(
+    given: StrategySpec, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns]
+) -> Declaration:
     """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause."""
     try:
-        return declare(given.name, build(given.use, given.params), indicators)
+        return declare(given.name, build(given.use, given.params), indicators, tables)
     except BtError:
         raise
     except Exception as error:
@@ -138,16 +144,19 @@ def session_range(time: TimeManager, store: Store, start: date, end: date) -> Ra
 
 def _replay(
     spec: RunSpec, declarations: Sequence[Declaration], time: TimeManager, store: Store, *,
-    began: float, progress: Progress | None, save: bool, out: Path | None,
+    tables: Mapping[str, OpenedTable], began: float, progress: Progress | None, save: bool, out: Path | None,
 ) -> Run:  # fmt: skip
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
     span = session_range(time, store, *spec.session.dates)
-    source = Preparer(spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last)
+    source = Preparer(
+        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last, tables=tables
+    )
     market = Market.of(store.symbols)
     players = make_players(spec, declarations, ids, market)
     pace = Pace(spec.session.speed)
     engine = Engine(market, players, ZoneInfo(time.zone), pace=pace, isolate=spec.run.on_strategy_error == "isolate")
-    identity = Identity.of(spec, [declared.source for declared in declarations])
+    contents = {name: table.hash for name, table in tables.items()}
+    identity = Identity.of(spec, [declared.source for declared in declarations], contents)
     results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
     try:
         recorder = Recorder(
@@ -242,7 +251,8 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "manifest": manifest(
             identity.spec, spec_hash=identity.hash,
             strategy_hashes=identity.code,
-            data_fingerprint=store.fingerprint, finish_reason=reason, stop_reason=coordinator.stop_reason,
+            data_fingerprint=identity.fingerprint(store.fingerprint), tables=dict(identity.tables),
+            finish_reason=reason, stop_reason=coordinator.stop_reason,
             streams=coordinator.markings, symbols=len(store.symbols), strategy_failed=summary["strategies_failed"],
             strategy_sources={p.declaration.name: p.declaration.source.text for p in players},
             strategy_modules={p.declaration.name: dict(p.declaration.source.modules) for p in players},

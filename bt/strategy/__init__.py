@@ -6,7 +6,8 @@
 4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `values` its
    parameters, each with what it is known by;
 5. `carrying` takes a strategy to another process;
-6. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
+6. `outside` are fields that show outside tables;
+7. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
 from bt.strategy.carrying import dumps, pack, unpack
@@ -21,6 +22,7 @@ from bt.strategy.declaring import (
 )
 from bt.strategy.interface import Book, Holding, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.loading import build, load_class, nearest
+from bt.strategy.outside import TableColumns
 from bt.strategy.sources import Source, files_hash, source_of
 from bt.strategy.timers import Timer, at, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
@@ -38,6 +40,7 @@ __all__ = [
     "SessionDay",
     "Source",
     "Strategy",
+    "TableColumns",
     "Timer",
     "at",
     "build",

@@ -17,6 +17,7 @@ from bt.features import Feature, linked
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.strategy.independence import looks_across, read_independent
 from bt.strategy.loading import nearest
+from bt.strategy.outside import TableColumns, annotated
 from bt.strategy.sources import Source, source_of
 from bt.strategy.timers import Timer, timers_of
 
@@ -67,7 +68,7 @@ class RowField:
     """One field of a row type: where it comes from and what it becomes."""
 
     name: str
-    source: Literal["symbol", "constant", "bar", "coarse", "quality", "completeness", "feature"]
+    source: Literal["symbol", "constant", "bar", "coarse", "quality", "completeness", "feature", "table"]
     type: str
     optional: bool
 
@@ -117,7 +118,9 @@ def _field_type(hint: Any, where: str) -> tuple[str, bool]:
     return _TYPES[hint], optional
 
 
-def read_row(cls: type, features: Mapping[str, Feature], owner: str) -> RowType:
+def read_row(
+    cls: type, features: Mapping[str, Feature], owner: str, tables: Mapping[str, TableColumns] | None = None
+) -> RowType:
     """What a row type asks for.
 
     Raises
@@ -148,7 +151,7 @@ def read_row(cls: type, features: Mapping[str, Feature], owner: str) -> RowType:
         interval = interval_minutes(label)
     except ValueError:
         raise StrategyError(f'{where}: interval must be like "5m", "1h" or "1d", was {label!r}') from None
-    fields = tuple(_read_field(name, hints[name], interval, features, where) for name in order)
+    fields = tuple(_read_field(n, hints[n], interval, features, where, tables=tables or {}) for n in order)
     return RowType(cls, interval, label, fields)
 
 
@@ -159,12 +162,26 @@ def _default(cls: type, name: str) -> Any:
     return getattr(cls, "_field_defaults", {}).get(name)
 
 
-def _read_field(name: str, hint: Any, interval: int, features: Mapping[str, Feature], where: str) -> RowField:
+def _read_field(
+    name: str,
+    hint: Any,
+    interval: int,
+    features: Mapping[str, Feature],
+    where: str,
+    *,
+    tables: Mapping[str, TableColumns],
+) -> RowField:
     at = f"{where}, field {name!r}"
     kind, optional = _field_type(hint, at)
+    outside = annotated(name, tables, at)
     allowed: tuple[str, ...] = NUMBERS
-    if name in features or (name.endswith("_sessions") and name.removesuffix("_sessions") in features):
-        source: Any = "feature"
+    if outside and (name in features or name in TAKEN):
+        raise StrategyError(f"{at} must mean one thing, was a table's column too; give the table another name")
+    if outside:
+        source: Any = "table"
+        allowed = outside
+    elif name in features or (name.endswith("_sessions") and name.removesuffix("_sessions") in features):
+        source = "feature"
         allowed = ("float", "int", "bool")
     elif name == "symbol":
         source, allowed = "symbol", ("str",)
@@ -188,6 +205,7 @@ def _read_field(name: str, hint: Any, interval: int, features: Mapping[str, Feat
             "completeness",
             *COARSE_ONLY,
             *features,
+            *(f"{table}_{column}" for table, columns in tables.items() for column in columns.kinds),
         ]
         hint_text = nearest(name, known) or "declare it in features() or [indicators]"
         raise StrategyError(f"{at} must be a bar column, a feature or an indicator; {hint_text}")
@@ -234,7 +252,9 @@ def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> d
     return dict(own)
 
 
-def _rows(instance: Any, owner: str, features: Mapping[str, Feature]) -> tuple[RowType, ...]:
+def _rows(
+    instance: Any, owner: str, features: Mapping[str, Feature], tables: Mapping[str, TableColumns]
+) -> tuple[RowType, ...]:
     """Its row types, finest first."""
     declared = getattr(instance, "row", None)
     several = isinstance(declared, tuple) and not hasattr(declared, "_fields")
@@ -242,16 +262,18 @@ def _rows(instance: Any, owner: str, features: Mapping[str, Feature]) -> tuple[R
     for cls in classes:
         if not isinstance(cls, type):
             raise StrategyError(f"{owner}: row must be a row type or a tuple of them, was {declared!r}")
-    rows = sorted((read_row(c, features, owner) for c in classes), key=lambda r: r.interval)
+    rows = sorted((read_row(c, features, owner, tables) for c in classes), key=lambda r: r.interval)
     if len({r.interval for r in rows}) < len(rows):
         raise StrategyError(f"{owner}: row types must have different intervals, were {[r.label for r in rows]}")
     return tuple(rows)
 
 
-def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Declaration:
+def declare(
+    name: str, instance: Any, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns] | None = None
+) -> Declaration:
     """Read a strategy instance: row types, features and callbacks.
 
-    `indicators` are those of the configuration; the strategy's own features may not repeat their names.
+    `indicators` and `tables` are those of the configuration; the strategy's own features may not repeat their names.
 
     Raises
     ------
@@ -261,7 +283,7 @@ def declare(name: str, instance: Any, indicators: Mapping[str, Feature]) -> Decl
     owner = f"strategy {name} ({type(instance).__name__})"
     callbacks = _callbacks(instance, owner)
     features = linked({**indicators, **_features(instance, owner, indicators)}, owner)
-    rows = _rows(instance, owner, features)
+    rows = _rows(instance, owner, features, tables or {})
     if not rows and {"on_bar", "on_minute"} & callbacks:
         raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")
     used = {f.name.removesuffix("_sessions") for r in rows for f in r.fields} | {f.name for r in rows for f in r.fields}

@@ -7,6 +7,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `bins`      `resample`, `quality`, `completeness`, `outages`
 * `features`  `sma`, `window_feature`, `trailing`, and how a value reaches a row (as of its close_time)
 * `derived`   features of other features; `vocabulary` the ready-made features over bars, the session so far and past sessions
+* `tables`    outside tables, as of what was known
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
@@ -41,6 +42,7 @@ from oracle.market import (
 )
 from oracle.metrics import Metrics, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+from oracle.tables import Outside
 from oracle.timers import Timer
 from oracle.vocabulary import atr, ema, opening_range, prior, rsi, so_far, vwap, window
 
@@ -58,6 +60,7 @@ __all__ = [
     "Gate",
     "History",
     "Metrics",
+    "Outside",
     "Result",
     "RowType",
     "Strategy",
