@@ -21,16 +21,16 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The closes of a session. `rows` is (symbols, minutes): the row of each bar, -1 where there is none, larger later; `units` gives the
-    closes of rows in units; `prior` each symbol's last close before the session, 0 if none."""
+    """The closes of a session. `last` is (symbols, minutes): the row of the last bar when each minute ends, -1 before the first; `units`
+    gives the closes of rows in units; `prior` each symbol's last close before the session, 0 if none."""
 
-    rows: npt.NDArray[np.int32]
+    last: npt.NDArray[np.int32]
     units: Callable[[IntArray], IntArray]
     prior: IntArray
 
     def closes(self, codes: list[int]) -> IntArray:
         """(codes, minutes): the last close known at each minute's end, units."""
-        last = np.maximum.accumulate(self.rows[codes], axis=1)
+        last = self.last[codes]
         made = np.repeat(self.prior[codes][:, None], last.shape[1], axis=1)
         known = last >= 0
         if known.any():

@@ -34,6 +34,7 @@ def marks(closes: list[float | None], prior: float = 0.0) -> Marks:
     number = iter(range(len(present)))
     rows = np.array([[-1 if c is None else next(number) for c in closes], [-1] * len(closes)], dtype=np.int32)
     units = np.array([round(c * UNIT) for c in present], dtype=np.int64)
+    rows = np.maximum.accumulate(rows, axis=1)
     return Marks(rows, lambda some: units[some], np.array([round(prior * UNIT), 0]))
 
 

@@ -108,7 +108,7 @@ class Engine:
         except StrategyRaised as error:
             self.raised = error
         played, stopped = self._played, self.stopped()
-        marks = Marks(stage.market.rows, stage.market.closes, prior)
+        marks = Marks(stage.market.last, stage.market.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
         volume = stage.market.volume([f for p in self.players for f in p.account.output.fills])
         bars = sum(stage.market.count[:played])

@@ -42,7 +42,7 @@ def at_last_closes(market: Market, end: int, *, minute: bool, only: Callable[[in
 
 
 def _of_minute(bars: Bars, end: int, value: Callable[[int], float]) -> Callable[[int], int | None]:
-    rows = bars.rows[:, end - 1]
+    rows = bars.bar(end - 1)
 
     def price(code: int) -> int | None:
         row = int(rows[code])

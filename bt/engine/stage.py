@@ -57,14 +57,15 @@ class Show:
 class Market:
     """Every minute bar of a session as fills and marks need it, in canonical order (symbol, slot).
 
-    `rows` (symbols, minutes) holds the bar of each symbol and minute, -1 where there is none: a symbol's later bars have
-    larger numbers. `count` is how many bars end with each minute.
+    `last` (symbols, minutes) is the row of each symbol's last bar when a minute ends, -1 before its first. `first` is the row of
+    its first bar; a symbol's rows follow one another. `count` is how many bars end with each minute.
     """
 
     session: Session
     bars: PreparedBars
     times: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int32]
+    last: npt.NDArray[np.int32]
+    first: npt.NDArray[np.int64]
     count: list[int]
     closing: Mapping[int, float]
 
@@ -72,25 +73,27 @@ class Market:
     def of(prepared: PreparedSession, symbols: int) -> Market:
         """The bars of a prepared session."""
         session, bars = prepared.session, prepared.minutes
-        rows = np.full(symbols * session.minutes, -1, dtype=np.int32)
-        rows[bars.code * np.int64(session.minutes) + bars.begin] = np.arange(len(bars.code), dtype=np.int32)
+        last = np.full((symbols, session.minutes), -1, dtype=np.int32)
+        last.ravel()[bars.code * np.int64(session.minutes) + bars.begin] = np.arange(len(bars.code), dtype=np.int32)
+        np.maximum.accumulate(last, axis=1, out=last)
+        first = np.searchsorted(bars.code, np.arange(symbols))
         count = np.bincount(bars.begin, minlength=session.minutes).tolist()
-        return Market(
-            session, bars, slot_times(session), rows.reshape(symbols, session.minutes), count, prepared.closing
-        )
+        return Market(session, bars, slot_times(session), last, first, count, prepared.closing)
+
+    def bar(self, slot: int) -> npt.NDArray[np.int32]:
+        """Each symbol's bar in a minute, -1 where there is none."""
+        now = self.last[:, slot]
+        return now if not slot else np.where(now > self.last[:, slot - 1], now, -1)
 
     def between(
         self, known: int, end: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had."""
-        block = self.rows[:, known:end]
-        if end - known == 1:
-            block = block[:, 0]
-            code = np.flatnonzero(block >= 0)
-            return code, block[code].astype(np.int64), np.ones(len(code), dtype=np.int64)
-        last = block.max(axis=1)
-        code = np.flatnonzero(last >= 0)
-        return code, last[code].astype(np.int64), np.count_nonzero(block[code] >= 0, axis=1)
+        now = self.last[:, end - 1]
+        before = self.last[:, known - 1] if known else np.full(len(now), -1, dtype=np.int32)
+        code = np.flatnonzero(now > before)
+        rows, old = now[code].astype(np.int64), before[code]
+        return code, rows, rows - np.where(old < 0, self.first[code] - 1, old)
 
     def has(self, code: int) -> bool:
         """Whether a symbol has any bar."""
@@ -116,11 +119,11 @@ class Market:
         """The volume of each bar that gave a fill its price, by (slot, code)."""
         at = sorted({(f.bar, f.code) for f in fills if f.bar >= 0})
         values = self.bars.columns["volume"].values
-        return {(slot, code): float(values[self.rows[code, slot]]) for slot, code in at}
+        return {(slot, code): float(values[self.last[code, slot]]) for slot, code in at}
 
     def close_price(self, code: int) -> tuple[int, int] | None:
         """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
-        row = int(self.rows[code].max(initial=-1))
+        row = int(self.last[code, -1])
         if row < 0:
             return None
         if code in self.closing:
