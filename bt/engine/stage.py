@@ -97,7 +97,7 @@ class Market:
 
     def has(self, code: int) -> bool:
         """Whether a symbol has any bar."""
-        return int(self.rows[code].max(initial=-1)) >= 0
+        return int(self.last[code, -1]) >= 0
 
     def open_of(self, row: int) -> float:
         """The open of a bar."""
@@ -147,7 +147,7 @@ class Stage:
         if not step.minute:
             return False
         end = step.end
-        return bool(self.market.rows[code, end - 1] >= 0) or any(
+        return bool(self.market.bar(end - 1)[code] >= 0) or any(
             code in tape.code[tape.start[end] : tape.start[end + 1]] for tape in self.tapes
         )
 
