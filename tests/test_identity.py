@@ -26,6 +26,7 @@ import numpy as np
 
 import bt
 import helper
+import space.leaf
 from pack import deep
 from pack.inner import LEVEL
 
@@ -63,8 +64,9 @@ HELPERS = {
     "pack/sibling.py": "",
     "pack/inner.py": "LEVEL = 2\n",
     "pack/unused.py": "",
+    "space/leaf.py": "",  # a package without __init__.py
 }
-IMPORTED = {"helper", "second", "late", "only_types", "pack", "pack.deep", "pack.sibling", "pack.inner"}
+IMPORTED = {"helper", "second", "late", "only_types", "pack", "pack.deep", "pack.sibling", "pack.inner", "space.leaf"}
 
 
 @pytest.fixture
@@ -72,6 +74,7 @@ def place(tmp_path: Path) -> Path:
     """A folder with the strategy, what it imports and a model, and a store."""
     folder = tmp_path / "place"
     (folder / "pack").mkdir(parents=True)
+    (folder / "space").mkdir()
     (folder / "uses.py").write_text(STRATEGY)
     for name, text in HELPERS.items():
         (folder / name).write_text(text)

@@ -7,6 +7,7 @@ types, whose slots it cannot rebuild, and annotations written as text, which mea
 
 from __future__ import annotations
 
+import inspect
 import io
 import pickle
 import sys
@@ -101,7 +102,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 def _with_hints(thing: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """What cloudpickle makes of a class or function, with the types that its annotations mean instead of their text."""
-    own = vars(thing).get("__annotations__", {}) if isinstance(thing, type) else thing.__annotations__
+    own = inspect.get_annotations(thing)
     if not any(isinstance(hint, str | typing.ForwardRef) for hint in own.values()):
         return reduced
     try:
@@ -120,7 +121,7 @@ def _parts(cls: type[msgspec.Struct]) -> tuple[dict[str, Any]]:
     """What a row type is made of, its own bases that travel too folded into it."""
     travelling = [kind for kind in cls.__mro__ if kind.__module__ == cls.__module__]
     base = next(kind for kind in cls.__mro__ if kind not in travelling)
-    own = {name for kind in travelling for name in vars(kind).get("__annotations__", {})}
+    own = {name for kind in travelling for name in inspect.get_annotations(kind)}
     known = msgspec.structs.fields(cls)
     fields = [
         _field(info) for info in known if info.name in own or info.name not in getattr(base, "__struct_fields__", ())

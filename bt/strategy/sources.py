@@ -138,11 +138,18 @@ def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
     """The local modules that a file imports, directly or through others, by name."""
     home = _home(file)
     found: dict[str, Path] = {}
+    apart: set[str] = set()
     waiting = [(text, package)]
     while waiting:
         code, base = waiting.pop()
         for name in _named(code, base):
-            path = None if name in found else _local(name, home, file.parent)
+            if name in found or name.rpartition(".")[0] in apart:
+                apart |= {name} - found.keys()
+                continue
+            origin = _origin(name, file.parent)
+            path = _local(origin, home)
+            if path is None and origin:
+                apart.add(name)  # what is in a package that is not local is not local
             if path is None or path == file:
                 continue
             found[name] = path
@@ -154,7 +161,7 @@ def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
 
 def _reached(name: str, home: Path) -> dict[str, Path]:
     """The local module `name` and those it imports."""
-    path = _local(name, home, home)
+    path = _local(_origin(name, home), home)
     if path is None:
         return {}
     inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -184,10 +191,14 @@ def _named(text: str, package: str) -> tuple[str, ...]:
     return tuple(name for name in whole if name and name.partition(".")[0] != OWN)
 
 
-def _local(name: str, home: Path, beside: Path) -> Path | None:
-    """The file of the module `name` if it is local: what an import would find, without importing it."""
+def _origin(name: str, beside: Path) -> str | None:
+    """The file that an import of `name` would load, without importing it; None where there is none."""
     loaded = sys.modules.get(name)
-    origin = _found(name, [str(beside), *sys.path]) if loaded is None else getattr(loaded, "__file__", None)
+    return _found(name, [str(beside), *sys.path]) if loaded is None else getattr(loaded, "__file__", None)
+
+
+def _local(origin: str | None, home: Path) -> Path | None:
+    """The file of a module if it is local."""
     if not origin or not Path(origin).is_file():
         return None
     path = Path(origin).resolve()
