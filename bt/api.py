@@ -43,6 +43,7 @@ from bt.results import catalog
 from bt.run import Run, open_run, run_spec
 from bt.strategy import Book, Holding, Row, Rows, Strategy, at, every
 from bt.strategy import SessionDay as Session
+from bt.universe import members, top
 
 
 def replay(
@@ -144,6 +145,7 @@ __all__ = [
     "lag",
     "load_bars",
     "lowest",
+    "members",
     "of",
     "open_run",
     "opening_range",
@@ -158,6 +160,7 @@ __all__ = [
     "so_far",
     "std",
     "sum",
+    "top",
     "trailing",
     "vwap",
     "zscore",

@@ -142,6 +142,21 @@ class SessionWindow:
         return _masked(values, present.sum(axis=0), aggregate, min_sessions)
 
 
+def _place(days: Sequence[tuple[Any, ...]], session: int) -> int:
+    """How many of the sorted `days` (session first) are not after a session: nearly always all."""
+    place = len(days)
+    while place and days[place - 1][0] > session:
+        place -= 1
+    return place
+
+
+def _merged(old: IntArray, known: Array, at: IntArray, values: Array) -> tuple[IntArray, Array]:
+    """Cells and values of a session with those of further symbols."""
+    if not len(old) or not len(at):
+        return (at, values) if not len(old) else (old, known)
+    return np.concatenate([old, at]), np.concatenate([known, values])
+
+
 class MinuteWindow:
     """The last sessions' values of one quantity by minute of session: for one period and aggregate.
 
@@ -160,13 +175,30 @@ class MinuteWindow:
         self._count: IntArray = np.zeros(0, dtype=np.int64)
 
     def add(self, session: int, slot: IntArray, code: IntArray, values: Array) -> None:
-        """The values of a session, one for each of its bars."""
+        """The values of a session, one for each of its bars; of one that is there, those of further symbols."""
         at = slot * self._symbols + code
-        self._days.append((session, at, values))
+        place = _place(self._days, session)
+        if place and self._days[place - 1][0] == session:
+            _, old, known = self._days[place - 1]
+            self._days[place - 1] = (session, *_merged(old, known, at, values))
+        else:
+            self._days.insert(place, (session, at, values))
         if self._running:
             self._grow(int(at.max(initial=-1)) + 1)
             self._sum[at] += self._whole(at, values)
             self._count[at] += 1
+
+    def drop(self, codes: IntArray) -> None:
+        """Forget all values of some symbols."""
+        gone = np.zeros(self._symbols, dtype=bool)
+        gone[codes] = True
+        for number, (session, at, values) in enumerate(self._days):
+            out = gone[at % self._symbols]
+            if out.any():
+                if self._running:
+                    self._sum[at[out]] -= self._whole(at[out], values[out])
+                    self._count[at[out]] -= 1
+                self._days[number] = (session, at[~out], values[~out])
 
     def _whole(self, at: IntArray, values: Array) -> IntArray:
         if values.dtype.kind in "iu":
@@ -244,14 +276,30 @@ class CumulativeWindow:
         self._count: IntArray = np.zeros((0, symbols), dtype=np.int64)
 
     def add(self, session: int, slot: IntArray, code: IntArray, values: Array, minutes: int) -> None:
-        """The values of a session of so many `minutes`, one for each of its bars, sorted by (code, slot)."""
+        """The values of a session of so many `minutes`, one for each of its bars; of one that is there, those of further symbols."""
         at = slot * self._symbols + code
-        self._days.append((session, at, values, minutes))
+        place = _place(self._days, session)
+        if place and self._days[place - 1][0] == session:
+            _, old, known, _ = self._days[place - 1]
+            self._days[place - 1] = (session, *_merged(old, known, at, values), minutes)
+        else:
+            self._days.insert(place, (session, at, values, minutes))
         if self._exact:
             if minutes >= len(self._sum):
                 more = np.zeros((minutes + 1 - len(self._sum), self._symbols), dtype=np.int64)
                 self._sum, self._count = np.concatenate([self._sum, more]), np.concatenate([self._count, more])
             self._enter(at, values, minutes, 1)
+
+    def drop(self, codes: IntArray) -> None:
+        """Forget all values of some symbols."""
+        gone = np.zeros(self._symbols, dtype=bool)
+        gone[codes] = True
+        for number, (session, at, values, minutes) in enumerate(self._days):
+            out = gone[at % self._symbols]
+            if out.any():
+                if self._exact:
+                    self._enter(at[out], values[out], minutes, -1)
+                self._days[number] = (session, at[~out], values[~out], minutes)
 
     def _enter(self, at: IntArray, values: Array, minutes: int, sign: int) -> None:
         whole = values.astype(np.int64) * sign

@@ -89,6 +89,8 @@ class PreparedSession:
         A symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
     members : array or None
         Codes of the session's universe, sorted; None when every symbol is a member.
+    ranking : array or None
+        The same codes by rank.
     usual : int32 array (minutes, symbols) or None
         Twice the minutes that each symbol usually has by the end of each minute, 0 where not known (`bt.completeness`); None
         where nothing asks for completeness.
@@ -99,6 +101,7 @@ class PreparedSession:
     shown: Mapping[int, PreparedBars]
     closing: Mapping[int, float] = field(default_factory=dict)
     members: Int64Array | None = None
+    ranking: Int64Array | None = None
     usual: npt.NDArray[np.int32] | None = None
 
 
@@ -339,6 +342,19 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class UniverseSpec:
+    """Which symbols are members, as of each open: the `top` by an expression, those that meet `where`, or those of a `table` (an
+    absolute Parquet path). None and "" mean not given."""
+
+    top: int | None = None
+    by: str = ""
+    where: str = ""
+    table: str = ""
+    rebalance: Literal["1d", "1w", "1mo"] = "1d"
+    leavers: Literal["hold", "exit"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything that decides a run's result, resolved: absolute paths, absolute dates."""
 
@@ -349,6 +365,7 @@ class RunSpec:
     indicators: Mapping[str, IndicatorSpec] = field(default_factory=dict)
     quality: QualitySpec = field(default_factory=QualitySpec)
     tables: Mapping[str, TableSpec] = field(default_factory=dict)
+    universe: UniverseSpec | None = None
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     account: AccountSpec = field(default_factory=AccountSpec)
     run: RunOptions = field(default_factory=RunOptions)

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bt.book import FillRecord, OrderRecord
@@ -47,6 +48,8 @@ class Totals:
     completeness_count: int = 0
     open_positions: int = 0
     open_orders: int = 0
+    members: list[int] = field(default_factory=list)
+    ever_members: set[int] = field(default_factory=set)
 
 
 class Recorder:
@@ -117,9 +120,7 @@ class Recorder:
         for table, frame in tables.items():
             self._results.append(table, frame)
         self._metrics.add_session(*(tables[t] for t in ("equity", "fills", "trades")))
-        ranks = np.arange(1, len(self._symbols) + 1)  # without a ranking every candidate is a member, in symbol order
-        days = pl.Series([name], dtype=pl.Date).new_from_index(0, len(ranks))
-        self._results.append("universe", pl.DataFrame({"session": days, "symbol": self._symbols, "rank": ranks}))
+        self._write_universe(name, outcome.ranking)
         totals = self.totals
         totals.sessions += 1
         totals.iterations += outcome.iterations
@@ -127,6 +128,8 @@ class Recorder:
         totals.orders += orders
         totals.equity_end = sum(self._last)
         for code, why in failed.items():
+            if outcome.visible is not None and not outcome.visible[code]:
+                continue  # it was only read along
             totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
         self._results.append(
             "sessions",
@@ -179,6 +182,18 @@ class Recorder:
             .agg(pl.col("rows").sum(), pl.col("first_time").min(), pl.col("last_time").max(), pl.col("sample").first())
         )
         return [together]
+
+    def _write_universe(self, name: date, ranking: npt.NDArray[np.int64] | None) -> None:
+        """Who was a member, by rank; without a universe every candidate is, in symbol order."""
+        symbols = self._symbols if ranking is None else self._named(ranking)
+        days = pl.Series([name], dtype=pl.Date).new_from_index(0, len(symbols))
+        ranks = np.arange(1, len(symbols) + 1)
+        self._results.append(
+            "universe", pl.DataFrame({"session": days, "symbol": symbols.rename("symbol"), "rank": ranks})
+        )
+        if ranking is not None:
+            self.totals.members.append(len(ranking))
+            self.totals.ever_members.update(ranking.tolist())
 
     def _write_guards(self, name: date, guards: pl.DataFrame) -> None:
         for reason, rows in guards.group_by("reason").agg(pl.col("rows").sum()).sort("reason").iter_rows():

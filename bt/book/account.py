@@ -172,6 +172,26 @@ class Account:
         twice = int(market.usual[market.elapsed - 1, code])
         return twice > 0 and 200.0 * present / twice < gate.minimum
 
+    def _forbidden(self, code: int) -> str:
+        """Why nothing may be opened in a symbol now, or ""."""
+        member = self.market.member
+        if member is not None and not member[code]:
+            return "not_in_universe"
+        return self.quality.gate if self.gated(code) else ""
+
+    def cut(self, order: LiveOrder, position: int, reason: str) -> None:
+        """Of an order that would turn a position, leave the part that closes it."""
+        order.reason = reason
+        if order.type == "target":
+            order.level = 0
+        else:
+            order.shares = -position
+        if order.need:
+            self.purse.reserve(order.code, -order.need)
+            order.need = 0
+        self.levels.forget(order.code)
+        self.pending.append(self.told(order, "open", reason))
+
     def admit(self, order: LiveOrder, change: int) -> None:
         """Check an order that would change the position by `change`, and make it live, cut or rejected."""
         code = order.code
@@ -179,27 +199,20 @@ class Account:
         after = position + change
         crosses = position * after < 0
         opening = abs(after) if crosses else max(0, abs(after) - abs(position))
-        refused = ""
-        if opening and self.gated(code):
-            refused = self.quality.gate
-        elif opening and self.leverage[0]:
-            order.need = opening * int(self.market.last[code])
+        refused, need = self._forbidden(code) if opening else "", 0
+        if opening and not refused and self.leverage[0]:
+            need = opening * int(self.market.last[code])
             up, down = self.power(code)
-            if order.need * down > up:
-                refused, order.need = "buying_power", 0
+            if need * down > up:
+                refused, need = "buying_power", 0
         if refused:
             if not crosses:
                 self.end(order, "rejected", refused)
                 return
-            order.reason = refused
-            if order.type == "target":
-                order.level = 0
-            else:
-                order.shares = -position
-            self.levels.forget(code)
-            self.pending.append(self.told(order, "open", refused))
-        if order.need:
-            self.purse.reserve(code, order.need)
+            self.cut(order, position, refused)
+        order.need = need
+        if need:
+            self.purse.reserve(code, need)
         self.live.setdefault(code, []).append(order)
         if order.type != "target":
             live = self.live[code]

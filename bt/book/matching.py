@@ -53,13 +53,13 @@ def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]
                 continue
             position = account.position(code)
             for order in orders:
-                enters = _quantity(order, position) * position >= 0
+                enters = quantity(order, position) * position >= 0
                 met.append((enters, number, order.id, code, price, order))
     met.sort(key=itemgetter(0, 1, 2, 3))
     fills: list[list[FillRecord]] = [[] for _ in accounts]
     for _, number, _, code, price, order in met:
         account = accounts[number]
-        shares = _quantity(order, account.position(code))
+        shares = quantity(order, account.position(code))
         if shares == 0:
             if order.type == "target":
                 account.end(order, "cancelled", "at_target")
@@ -68,7 +68,8 @@ def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]
     return fills
 
 
-def _quantity(order: LiveOrder, position: int) -> int:
+def quantity(order: LiveOrder, position: int) -> int:
+    """The signed shares an order fills with `position` held."""
     if order.type == "market":
         return order.shares
     return order.level - position if order.type == "target" else -position

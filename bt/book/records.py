@@ -21,6 +21,7 @@ class Market:
     `last` is each symbol's last close shown in units (0: none yet), `last_end` the end of that bar
     (UTC us), `seen` counts its bars shown since the start of the run, `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
     `usual` is the session's, as `PreparedSession` has it.
+    `member` marks the members of the session's universe; None: all are.
     """
 
     symbols: tuple[str, ...]
@@ -35,6 +36,7 @@ class Market:
     elapsed: int = 0
     version: int = 0
     usual: npt.NDArray[np.int32] | None = None
+    member: npt.NDArray[np.bool_] | None = None
 
     @staticmethod
     def of(symbols: tuple[str, ...]) -> Market:

@@ -45,6 +45,7 @@ def to_dict(spec: RunSpec) -> dict[str, Any]:
         "indicators": told(spec.indicators),
         "quality": told(spec.quality),
         "tables": {name: told(replace(t, path=_path(t.path))) for name, t in spec.tables.items()},
+        **({} if spec.universe is None else {"universe": told(spec.universe)}),
         "strategies": [_strategy_dict(s) for s in spec.strategies],
         "execution": told(spec.execution),
         "account": told(spec.account),

@@ -26,7 +26,9 @@ from bt.model import (
     SessionSpec,
     StrategySpec,
     TableSpec,
+    UniverseSpec,
 )
+from bt.universe import fault
 
 NOT_KEYS = frozenset({"BT_CACHE"})
 """``BT_`` variables that are no configuration."""
@@ -258,6 +260,10 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
     for name in root.tables:
         if not name.isidentifier():
             origin.fail(("tables", name), "named as fields of a row begin", name, "letters, digits and _ only")
+    universe = None if root.universe is None else UniverseSpec(**_fields(root.universe))
+    if universe is not None and (found := fault(universe)) is not None:
+        key, must, was, hint = found
+        origin.fail(("universe", key), must, Words(was), hint)
     return RunSpec(
         data=DataSpec(**_fields(root.data)),
         session=SessionSpec(**_fields(root.session)),
@@ -266,6 +272,7 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         indicators={name: IndicatorSpec(**_fields(table)) for name, table in sorted(root.indicators.items())},
         quality=QualitySpec(**_fields(root.quality)),
         tables={name: TableSpec(**_fields(table)) for name, table in sorted(root.tables.items())},
+        universe=universe,
         execution=ExecutionSpec(**_fields(root.execution)),
         account=AccountSpec(**_fields(root.account)),
         run=RunOptions(**_fields(root.run)),

@@ -17,9 +17,11 @@ import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bt.config.days import FIRST, LAST, first_day, last_day
+from bt.errors import StrategyError
 from bt.model import MemoryBars
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.store import in_memory
+from bt.universe import expression
 
 Parts = tuple[str, ...]
 
@@ -143,6 +145,24 @@ def _files(value: object) -> object:
     return tuple(os.fspath(path) for path in value)
 
 
+def _number(value: object) -> object:
+    return _expression(value, "number")
+
+
+def _condition(value: object) -> object:
+    return _expression(value, "condition")
+
+
+def _expression(value: object, kind: Literal["number", "condition"]) -> object:
+    """Text that `bt.universe` can read, or ""."""
+    if isinstance(value, str) and value:
+        try:
+            expression(value, "it", kind)
+        except StrategyError as error:
+            raise ValueError("character " + str(error).rpartition("; character ")[2]) from None
+    return value
+
+
 def _matching(pattern: re.Pattern[str]) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, str) and not pattern.fullmatch(value):
@@ -189,6 +209,15 @@ class _Session(Table):
     end: _End
     prefetch_days: _One = 5
     speed: _NotNegative = 0.0
+
+
+class _Universe(Table):
+    top: Annotated[int | None, Field(ge=1, description="a whole number >= 1")] = None
+    by: Annotated[str, BeforeValidator(_number), Field(description="an expression such as avg(close*volume, 10d)")] = ""
+    where: Annotated[str, BeforeValidator(_condition), Field(description="a condition such as prior(close) > 5")] = ""
+    table: Annotated[str, Field(description="a Parquet file of from, to, symbol")] = ""
+    rebalance: Literal["1d", "1w", "1mo"] = "1d"
+    leavers: Literal["hold", "exit"] = "hold"
 
 
 class _Streams(Table):
@@ -272,6 +301,7 @@ class Root(Table):
 
     data: _Data
     session: _Session
+    universe: Annotated[_Universe | None, Field(description="a table")] = None
     streams: _Streams = _Streams()
     indicators: dict[str, _Indicator] = {}
     quality: _Quality = _Quality()
@@ -288,7 +318,8 @@ class Root(Table):
 def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Parts, str]]:
     """Every key with what it must be; ``*`` stands for a name or a position."""
     inner: dict[Parts, type[BaseModel]] = {("strategy",): StrategyTable, ("strategies",): NamedStrategy,
-                                           ("indicators",): _Indicator, ("tables",): _Outside}  # fmt: skip
+                                           ("indicators",): _Indicator, ("tables",): _Outside,
+                                           ("universe",): _Universe}  # fmt: skip
     for name, info in model.model_fields.items():
         parts = (*prefix, name)
         below = inner.get(parts) or info.annotation
@@ -306,4 +337,4 @@ def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Par
 KEYS: dict[Parts, str] = dict(known_keys(Root))
 PATHS = {("data", "bars"), ("data", "symbols"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
           ("strategy", "files"), ("strategies", "*", "files"),
-          ("tables", "*", "path"), ("output", "dir")}  # fmt: skip
+          ("tables", "*", "path"), ("output", "dir"), ("universe", "table")}  # fmt: skip

@@ -23,11 +23,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
-from bt.book import FillRecord, Market, Quotes, close_all, close_exits, match
+from bt.book import FillRecord, Market, Quotes, close_all, close_exits, match, review
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.quoting import at_closes, at_last_closes, at_opens
-from bt.engine.stage import Callback, Show, Stage, Step
+from bt.engine.stage import Callback, Show, Stage, Step, alone, visible_codes
 from bt.errors import BtError, StrategyError, StrategyRaised
 from bt.ledger import Curve, Marks
 from bt.model import Clock, PreparedSession, Session, instant
@@ -40,7 +41,8 @@ from bt.strategy import hours
 @dataclass(frozen=True)
 class SessionOutcome:
     """What happened in a session. `minutes` of it were played (all, unless the run was stopped); `volume` is that of each
-    bar that filled an order, by (slot, code)."""
+    bar that filled an order, by (slot, code). `ranking` are the codes of the universe by rank, None without one; `visible` marks the
+    codes of which anything could be shown, None for all."""
 
     session: Session
     players: Sequence[PlayerOutcome]
@@ -49,6 +51,8 @@ class SessionOutcome:
     minutes: int
     stopped: str | None
     volume: Mapping[tuple[int, int], float]
+    ranking: npt.NDArray[np.int64] | None = None
+    visible: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -78,14 +82,26 @@ class Engine:
         The exchange's, for `local_time`.
     isolate : bool
         A strategy that raises is stopped and the others go on; otherwise StrategyRaised ends the run.
+    leave : bool
+        What is held of a symbol that left the universe is sold at the next open.
     """
 
-    def __init__(self, market: Market, players: Sequence[Player], zone: ZoneInfo, *, pace: Pace, isolate: bool) -> None:
+    def __init__(
+        self,
+        market: Market,
+        players: Sequence[Player],
+        zone: ZoneInfo,
+        *,
+        pace: Pace,
+        isolate: bool,
+        leave: bool = False,
+    ) -> None:
         self.market = market
         self.players = players
         self.pace = pace
         self._zone = zone
         self._isolate = isolate
+        self._leave = leave
         self._played = self._iterations = 0
         self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
@@ -101,7 +117,12 @@ class Engine:
         prior = market.last.copy()
         for player in self.players:
             player.account.begin()
-        stage = Stage.of(prepared, self.players, self._names, self._zone)
+        visible = visible_codes(prepared, self.players, len(self._names))
+        stage = Stage.of(alone(prepared, visible), self.players, self._names, self._zone)
+        market.member = None if prepared.members is None else np.isin(np.arange(len(self._names)), prepared.members)
+        for player in self.players:
+            if not player.failed:
+                review(player.account, leave=self._leave)
         self._played = self._iterations = 0
         try:
             self._live(stage, clock, last=last, at_end=at_end)
@@ -112,7 +133,9 @@ class Engine:
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
         volume = stage.market.volume([f for p in self.players for f in p.account.output.fills])
         bars = sum(stage.market.count[:played])
-        return SessionOutcome(session, players, bars, self._iterations, played, stopped, volume)
+        return SessionOutcome(
+            session, players, bars, self._iterations, played, stopped, volume, prepared.ranking, visible
+        )
 
     def stopped(self) -> str | None:
         """Why the run must end now: a strategy raised, Ctrl-C, or book.stop; None if it goes on."""

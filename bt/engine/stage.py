@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bt.book import FillRecord
 from bt.engine.players import Player
 from bt.execution import to_units, units
-from bt.model import PreparedBars, PreparedSession, Session, slot_times
+from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE
 from bt.section import CrossFeed
@@ -51,6 +51,33 @@ class Show:
     def shows_minute(self, end: int) -> bool:
         """Whether a row of the cross-section ends then."""
         return self.cross is not None and self.cross.feed.start[end] < self.cross.feed.start[end + 1]
+
+
+def visible_codes(prepared: PreparedSession, players: Sequence[Player], symbols: int) -> npt.NDArray[np.bool_] | None:
+    """Marks the members of a session that begins now and what anybody holds; None without a universe."""
+    if prepared.members is None:
+        return None
+    seen = np.zeros(symbols, dtype=bool)
+    seen[prepared.members] = True
+    for player in players:
+        seen[player.visible(prepared.members)] = True
+    return seen
+
+
+def alone(prepared: PreparedSession, seen: npt.NDArray[np.bool_] | None) -> PreparedSession:
+    """The session with the bars of marked symbols; the others were only read along."""
+    if seen is None:
+        return prepared
+    shown = {interval: _only(bars, seen) for interval, bars in prepared.shown.items()}
+    return replace(prepared, minutes=_only(prepared.minutes, seen), shown=shown)
+
+
+def _only(bars: PreparedBars, seen: npt.NDArray[np.bool_]) -> PreparedBars:
+    rows = seen[bars.code]
+    if rows.all():
+        return bars
+    columns = {k: Column(c.values[rows], None if c.null is None else c.null[rows]) for k, c in bars.columns.items()}
+    return PreparedBars(bars.code[rows], bars.begin[rows], bars.end[rows], columns)
 
 
 @dataclass(frozen=True)

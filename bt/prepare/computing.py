@@ -100,6 +100,17 @@ class Computer:
         self._isolate = isolate
         self._unchecked = {w.feature.minutes for w in plan.features}
 
+    def attend(self, codes: IntArray, new: IntArray, tails: Mapping[int, pl.DataFrame]) -> None:
+        """Symbols come and go: of the next window's `codes`, those that are `new` have their warm-up in `tails`."""
+        for interval, tail in tails.items():
+            kept = self._tails.get(interval, tail.clear())
+            stays = np.isin(kept["code"].to_numpy(), np.setdiff1d(codes, new))
+            frames = [f for f in (kept.filter(pl.Series(stays)), tail) if f.height]
+            if len(frames) == 2:
+                self._tails[interval] = pl.concat([frames[0], frames[1].select(frames[0].columns)])
+            else:
+                self._tails[interval] = frames[0] if frames else tail
+
     def window(self, minutes: Minutes) -> Computed:
         """Bars of every interval and every feature, as a column of each interval that shows it."""
         bars = {1: grouped_minutes(minutes)}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -16,14 +16,17 @@ from bt.model import PreparedSession, RunSpec, Schedule
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, check_symbols, faults
 from bt.prepare.computing import Computer
+from bt.prepare.daily import Past
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
 from bt.prepare.tables import OpenedTable, Tables
+from bt.prepare.universe import Attendance, Membership, Roster, membership
 from bt.prepare.window import Loaded, Loader
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
+from bt.universe import rules
 
 WINDOW_ROWS = 2_000_000
 """A window of many more rows is slower, not faster: its columns leave the processor's cache and its blocks the allocator's
@@ -61,7 +64,13 @@ class _Timer:
 
 
 class Preparer:
-    """Prepares the sessions `first` to `last` (numbers in `schedule`, both included) of a run."""
+    """Prepares the sessions `first` to `last` (numbers in `schedule`, both included) of a run.
+
+    Parameters
+    ----------
+    held : callable
+        The codes that any strategy holds now; asked between windows, on the thread that plays them.
+    """
 
     def __init__(
         self,
@@ -74,6 +83,7 @@ class Preparer:
         first: int,
         last: int,
         tables: Mapping[str, OpenedTable] | None = None,
+        held: Callable[[], Iterable[int]] = tuple,
     ) -> None:
         self._spec = spec
         self._plan = plan
@@ -88,15 +98,12 @@ class Preparer:
         self._tables = Tables(tables or {}, plan.tables_on, store.symbols, schedule)
         cache = DailyCache(store, time.identity)
         self._presence = self._presences(cache)
-        self._trailing = Trailing(
-            {w.id: w.feature for w in plan.trailing},
-            store=store,
-            loader=self._loader,
-            schedule=schedule,
-            scale=self._scale,
-            cache=cache,
-            chunk=spec.session.prefetch_days,
-        )
+        self._past = Past(store, self._loader, schedule, self._scale, cache, spec.session.prefetch_days)
+        apart = None if spec.universe is None else last
+        self._trailing = Trailing({w.id: w.feature for w in plan.trailing}, self._past, last=apart)
+        self._held = held
+        self._membership: Membership | None = None
+        self._roster = Roster(None)
         codes = {s: i for i, s in enumerate(store.symbols)}
         check_symbols(plan.also_read, codes, str(spec.data.bars))
         isolate = spec.run.on_data_error == "isolate"
@@ -118,34 +125,50 @@ class Preparer:
         )  # fmt: skip
 
     def start(self) -> None:
-        """Bring history up to the first session's open: trailing windows, then warm-up bars."""
+        """Find the members of every session, and bring history up to the first session's open: trailing windows, then warm-up bars."""
         timer = _Timer()
         with timer("load"):
             opening = Loader(self._store, self._time, self._schedule, ())
             few = opening.window(self._first, min(self._first + PROOF_SESSIONS - 1, self._last))
             check_stamps(few, str(self._spec.data.bars))
         with timer("indicators"):
-            self._trailing.start(self._first)
+            self._opening = self._attendance()
+            self._trailing.start(self._first, self._opening.codes)
         with timer("quality"):
             if self._presence is not None:
-                self._presence.start(self._first)
+                self._presence.start(self._first, self._opening.codes)
         with timer("history_load"):
             if self._plan.features:
-                tails = warm_up(self._plan, self._loader, self._store, self._schedule, self._first)
+                tails = warm_up(self._plan, self._past, self._first, self._opening.codes)
                 self._computer = Computer(self._plan, self._scale, tails, codes=self._codes, isolate=self._isolate)
         self.history_seconds = timer.seconds
 
+    def _attendance(self) -> Attendance:
+        """The members of the run, and who is read in its first window."""
+        if self._spec.universe is not None:
+            read = rules(self._spec.universe, self._spec.source)
+            self._membership = membership(read, self._past, self._first, self._last)
+        self._roster = Roster(self._membership, (self._codes[s] for s in self._plan.also_read))
+        return self._roster.window(*self._edges[0], ())
+
+    @property
+    def _edges(self) -> list[tuple[int, int]]:
+        """First and last session of every window."""
+        days = self._days()
+        return [(a, min(a + days - 1, self._last)) for a in range(self._first, self._last + 1, days)]
+
     def windows(self) -> Iterator[PreparedWindow]:
         """Every window in order. One more is prepared ahead, on a thread of its own."""
-        days = self._days()
-        edges = [(a, min(a + days - 1, self._last)) for a in range(self._first, self._last + 1, days)]
+        edges = self._edges
         with ThreadPoolExecutor(1, "bt-prefetch") as pool:
-            waiting: list[Future[PreparedWindow]] = [pool.submit(self._window, *edges[0])] if edges else []
+            opening = replace(self._opening, new=self._opening.new[:0])  # their history is there
+            waiting: list[Future[PreparedWindow]] = [pool.submit(self._window, *edges[0], opening)]
             try:
                 for following in [*edges[1:], None]:
                     done = _patiently(waiting.pop())
                     if following is not None:
-                        waiting.append(pool.submit(self._window, *following))
+                        attendance = self._roster.window(*following, self._held())
+                        waiting.append(pool.submit(self._window, *following, attendance))
                     yield done
                     del done  # a window's memory is free before the next one is waited for
             finally:
@@ -155,14 +178,22 @@ class Preparer:
     def _days(self) -> int:
         """Sessions of a window: what the run asks for, or as many as hold some two million rows."""
         rows = self._store.rows / max(len(self._schedule), 1)
+        if self._membership is not None:  # the others are not read
+            rows *= self._membership.most / len(self._store.symbols)
         return max(1, min(self._spec.session.prefetch_days, int(WINDOW_ROWS / max(rows, 1))))
 
     # ------------------------------------------------------------------------------------------------------ one window
 
-    def _window(self, first: int, last: int) -> PreparedWindow:
+    def _window(self, first: int, last: int, attendance: Attendance) -> PreparedWindow:
         timer = _Timer()
+        with timer("history_load"):
+            self._join(first, attendance)
         with timer("load"):
-            loaded = self._loader.window(first, last)
+            loaded = self._loader.window(first, last, self._loader.names(attendance.codes))
+            members = None
+            if self._membership is not None:
+                members = self._membership.mask(first, last, loaded.minutes.symbols)
+                loaded = loaded.of(members.ravel())
         minutes = loaded.minutes
         with timer("features"):
             computed = self._computer.window(minutes)
@@ -170,7 +201,7 @@ class Preparer:
             trailed = self._trailing.add(minutes)
         numbers = range(len(minutes.sessions))
         with timer("features"):
-            kept = self._deriver.window(computed.kept(), trailed)
+            kept = self._deriver.window(computed.kept(), trailed, members)
             failed = {**computed.failed, **kept.failed}
             shown = kept.kept()
         with timer("quality"):
@@ -186,15 +217,36 @@ class Preparer:
                 )
                 for i in numbers
             ]  # fmt: skip
+        if members is not None and quality:
+            quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)
         return PreparedWindow(
-            sessions,
+            [self._ranked(prepared, first + i) for i, prepared in enumerate(sessions)],
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
             {(g // minutes.symbols, g % minutes.symbols): why for g, why in failed.items()},
             faults(loaded, str(self._spec.data.bars), self._store.symbols),
             timer.seconds,
         )
+
+    def _join(self, first: int, attendance: Attendance) -> None:
+        """Symbols that the window before lacked get the history they need at session number `first`."""
+        if attendance.codes is None:
+            return
+        if len(attendance.new):
+            self._trailing.join(first, attendance.new)
+            if self._presence is not None:
+                self._presence.join(first, attendance.new)
+        if self._plan.features:
+            tails = warm_up(self._plan, self._past, first, attendance.new)
+            self._computer.attend(attendance.codes, attendance.new, tails)
+
+    def _ranked(self, prepared: PreparedSession, session: int) -> PreparedSession:
+        """A session with its members."""
+        if self._membership is None:
+            return prepared
+        ranking = self._membership.ranking(session)
+        return replace(prepared, members=np.sort(ranking), ranking=ranking)
 
     def _closing(self, loaded: Loaded, number: int) -> dict[int, float]:
         if self._spec.execution.close_price != "closing_print":

@@ -8,7 +8,7 @@ it is there when rows show completeness or a gate judges by it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -35,8 +35,11 @@ class Usual(NamedTuple):
 class Presence(Protocol):
     """Past sessions' minutes of a run, moving on session by session."""
 
-    def start(self, at: int) -> None:
-        """Bring it up to session number `at`."""
+    def start(self, at: int, codes: IntArray | None = None) -> None:
+        """Bring it up to session number `at`; only `codes` will be asked for (None: all)."""
+
+    def join(self, at: int, codes: IntArray) -> None:
+        """Symbols that the window before lacked: their minutes of past sessions are read, at session number `at`."""
 
     def add(self, minutes: Minutes) -> list[Usual]:
         """Move through a window: what is usual in each session, before the session itself becomes a past one."""
@@ -66,7 +69,7 @@ class SessionPresence:
             self._reach.setdefault(schedule.session(i).minutes, max(i - SESSIONS, 0))
         self._days: dict[int, dict[int, Counts]] = {}  # by session, then length
 
-    def start(self, at: int) -> None:
+    def start(self, at: int, codes: IntArray | None = None) -> None:  # noqa: ARG002 - what is remembered is of all symbols
         """Counts from the cache; what it lacks is read and remembered."""
         for length, reach in self._reach.items():
             numbers = range(reach, at)
@@ -84,6 +87,12 @@ class SessionPresence:
                 frames.append(made)
             for (day,), rows in (g for f in frames for g in f.group_by("session")):
                 self._days[self._schedule.index[day]][length][rows["code"].to_numpy()] = rows["present"].to_numpy()
+
+    def join(self, at: int, codes: IntArray) -> None:
+        """As `Presence.join`."""
+        for i, minutes, number in _past(self._loader, max(at - SESSIONS, 0), at, self._chunk, codes):
+            for length, counts in self._days[i].items():
+                counts[codes] = _counts(minutes, number, length)[codes]
 
     def _bounds(self, i: int) -> tuple[int, int]:
         return int(self._schedule.open[i]), int(self._schedule.close[i])
@@ -126,12 +135,15 @@ class MinutePresence:
         self._chunk = min(chunk, SESSIONS)
         self._days: deque[Counts] = deque(maxlen=SESSIONS)
 
-    def start(self, at: int) -> None:
+    def start(self, at: int, codes: IntArray | None = None) -> None:
         """Read the minutes of the sessions before."""
-        for a in range(max(at - SESSIONS, 0), at, self._chunk):
-            minutes = self._loader.history(a, min(a + self._chunk, at) - 1, ())
-            for number in range(len(minutes.sessions)):
-                self._enter(minutes, number)
+        for _, minutes, number in _past(self._loader, max(at - SESSIONS, 0), at, self._chunk, codes):
+            self._days.append(_by_slot(minutes, number))
+
+    def join(self, at: int, codes: IntArray) -> None:
+        """As `Presence.join`."""
+        for i, minutes, number in _past(self._loader, at - len(self._days), at, self._chunk, codes):
+            self._days[i - at][:, codes] = _by_slot(minutes, number)[:, codes]
 
     def add(self, minutes: Minutes) -> list[Usual]:
         """As `Presence.add`."""
@@ -139,7 +151,7 @@ class MinutePresence:
         for number, session in enumerate(minutes.sessions):
             by_minute = self._by_minute(session.minutes)
             made.append(Usual(by_minute[-1], by_minute))
-            self._enter(minutes, number)
+            self._days.append(_by_slot(minutes, number))
         return made
 
     def _by_minute(self, length: int) -> Twice:
@@ -149,17 +161,28 @@ class MinutePresence:
             made[a:b] = usual(_stacked([_part(day, a, b) for day in self._days], (b - a, self._symbols)))
         return made
 
-    def _enter(self, minutes: Minutes, number: int) -> None:
-        rows, length = minutes.at(number), minutes.sessions[number].minutes
-        day = np.zeros((length, self._symbols), dtype=np.uint16)
-        day[minutes.slot[rows], minutes.code[rows]] = 1
-        np.cumsum(day, axis=0, out=day)
-        day[:, day[-1] == 0] = ABSENT
-        self._days.append(day)
-
 
 BLOCK = 32
 """Minutes whose medians are found at once: what is sorted then stays in the cache."""
+
+
+def _past(
+    loader: Loader, first: int, stop: int, chunk: int, codes: IntArray | None
+) -> Iterator[tuple[int, Minutes, int]]:
+    """Each of some past sessions, oldest first: its number, the minutes it is among, and its number there."""
+    for a in range(first, stop, chunk):
+        minutes = loader.history(a, min(a + chunk, stop) - 1, (), loader.names(codes))
+        yield from ((a + number, minutes, number) for number in range(len(minutes.sessions)))
+
+
+def _by_slot(minutes: Minutes, number: int) -> Counts:
+    """The rows of each symbol in the window's session `number` up to the end of each minute; `ABSENT` without any row."""
+    rows, length = minutes.at(number), minutes.sessions[number].minutes
+    day = np.zeros((length, minutes.symbols), dtype=np.uint16)
+    day[minutes.slot[rows], minutes.code[rows]] = 1
+    np.cumsum(day, axis=0, out=day)
+    day[:, day[-1] == 0] = ABSENT
+    return day
 
 
 def _part(day: Counts, first: int, stop: int) -> Counts:

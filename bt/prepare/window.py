@@ -63,6 +63,11 @@ class Loaded:
     withheld: pl.DataFrame
     closing: dict[tuple[int, int], float]
 
+    def of(self, groups: npt.NDArray[np.bool_]) -> Loaded:
+        """With only those withheld rows whose group is marked."""
+        session, code = (self.withheld[c].to_numpy().astype(np.int64) for c in ("session", "code"))
+        return replace(self, withheld=self.withheld.filter(pl.Series(groups[session * self.minutes.symbols + code])))
+
 
 @dataclass(frozen=True)
 class _Ask:
@@ -95,10 +100,14 @@ class Loader:
         """Sessions `first` to `last` of the schedule, both included."""
         return [self._schedule.session(i) for i in range(first, last + 1)]
 
-    def window(self, first: int, last: int) -> Loaded:
-        """Every row from the first session's earlier midpoint to the last one's later midpoint, judged."""
+    def names(self, codes: IntArray | None) -> list[str] | None:
+        """The symbols of `codes`; None for all."""
+        return None if codes is None else [self._store.symbols[code] for code in codes.tolist()]
+
+    def window(self, first: int, last: int, symbols: Sequence[str] | None = None) -> Loaded:
+        """Every row from the first session's earlier midpoint to the last one's later midpoint, judged; `symbols` None means all."""
         border = self._time.borders(self._schedule, first, last)  # session k owns (border[k], border[k + 1]]
-        return self._judge(_Ask(first, last, int(border[0]) + 1, int(border[-1]) + 1, self._columns))
+        return self._judge(_Ask(first, last, int(border[0]) + 1, int(border[-1]) + 1, self._columns, symbols))
 
     def history(self, first: int, last: int, columns: Sequence[str], symbols: Sequence[str] | None = None) -> Minutes:
         """The good bars alone of some sessions; `symbols` None means all."""

@@ -21,7 +21,7 @@ from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import UNIT, Progress, RunSpec, Schedule, StrategySpec, instant
 from bt.prepare import OpenedTable, Preparer, indicator_features, open_outside, plan
-from bt.recorder import Recorder
+from bt.recorder import Recorder, Totals
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.dates import check_dates, resolved
 from bt.run.interrupt import interruptible
@@ -31,6 +31,7 @@ from bt.run.sharding import shards
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, TableColumns, build, declare
+from bt.universe import agreed
 
 
 def run_spec(
@@ -82,11 +83,12 @@ def run_spec(
         raise UsageError(
             f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version replays in one process"
         )
+    universe = agreed(spec.universe, [(d.name, d.universe) for d in declarations if d.universe is not None])
     time = TimeManager(spec.data.calendar)
     check_dates(spec.session, time)
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
-        spec = replace(spec, session=resolved(spec.session, time, store, now))
+        spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
         return _replay(
             spec, declarations, time, store, tables=tables, began=began, progress=progress, save=save, out=out
         )
@@ -119,8 +121,10 @@ class Range:
     complete: bool
 
 
-def session_range(time: TimeManager, store: Store, start: date, end: date) -> Range:
+def session_range(time: TimeManager, store: Store, start: date, end: date, rebalance: str = "1d") -> Range:
     """The sessions from `start` to `end` that the data reaches: up to the one that its last row belongs to.
+
+    The schedule before them begins with a whole calendar week or month where a universe is decided there (`rebalance`).
 
     Raises
     ------
@@ -129,6 +133,8 @@ def session_range(time: TimeManager, store: Store, start: date, end: date) -> Ra
     """
     begins, ends = min(store.first.values()), max(store.last.values())
     earliest = min(start, instant(begins).date()) - timedelta(days=1)
+    if rebalance != "1d":
+        earliest = earliest - timedelta(days=earliest.weekday()) if rebalance == "1w" else earliest.replace(day=1)
     schedule = time.schedule(max(earliest, time.earliest), end)
     inside = [i for i, name in enumerate(schedule.names) if name >= start]
     first, asked = inside[0], inside[-1]
@@ -147,14 +153,23 @@ def _replay(
     tables: Mapping[str, OpenedTable], began: float, progress: Progress | None, save: bool, out: Path | None,
 ) -> Run:  # fmt: skip
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
-    span = session_range(time, store, *spec.session.dates)
+    span = session_range(time, store, *spec.session.dates, "1d" if spec.universe is None else spec.universe.rebalance)
+    players: list[Player] = []
     source = Preparer(
-        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last, tables=tables
-    )
+        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last, tables=tables,
+        held=lambda: {code for p in players for code in p.account.ledger.positions},
+    )  # fmt: skip
     market = Market.of(store.symbols)
-    players = make_players(spec, declarations, ids, market)
+    players += make_players(spec, declarations, ids, market)
     pace = Pace(spec.session.speed)
-    engine = Engine(market, players, ZoneInfo(time.zone), pace=pace, isolate=spec.run.on_strategy_error == "isolate")
+    engine = Engine(
+        market,
+        players,
+        ZoneInfo(time.zone),
+        pace=pace,
+        isolate=spec.run.on_strategy_error == "isolate",
+        leave=spec.universe is not None and spec.universe.leavers == "exit",
+    )
     contents = {name: table.hash for name, table in tables.items()}
     identity = Identity.of(spec, [declared.source for declared in declarations], contents)
     results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
@@ -199,6 +214,13 @@ class _Played:
     began: float
 
 
+def _universe(totals: Totals) -> dict[str, int] | None:
+    """How many members the sessions had, and how many symbols ever were; None without a universe."""
+    if not totals.members:
+        return None
+    return {"fewest": min(totals.members), "most": max(totals.members), "ever": len(totals.ever_members)}
+
+
 def _finish(played: _Played, reason: FinishReason) -> Run:
     spec, store, results, players = played.spec, played.store, played.results, played.players
     identity, recorder, coordinator = played.identity, played.recorder, played.coordinator
@@ -216,6 +238,7 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "iterations": totals.iterations,
         "bars": totals.bars,
         "symbols": len(store.symbols),
+        "universe": _universe(totals),
         "orders": totals.orders,
         "fills": totals.fills,
         "expired": totals.expired,

@@ -174,6 +174,12 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("completeness", f"{summary['completeness']:.2f} % of the minutes that symbols usually have"))
     if summary.get("outages"):
         lines.append(("outages", f"{summary['outages']:,}: run.outages lists them; most liquid symbols lack bars then"))
+    if universe := summary.get("universe"):
+        fewest, most = universe["fewest"], universe["most"]
+        size = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+        lines.insert(
+            2, ("universe", f"{size} of {summary['symbols']:,} symbols a session, {universe['ever']:,} in all")
+        )
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if summary["guards"]:

@@ -8,21 +8,24 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from bt.errors import StrategyError
 from bt.features import Feature, linked
+from bt.model import UniverseSpec
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.strategy.independence import looks_across, read_independent
 from bt.strategy.loading import nearest
 from bt.strategy.outside import TableColumns, annotated
 from bt.strategy.sources import Source, source_of
 from bt.strategy.timers import Timer, timers_of
+from bt.universe import located
 
 CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
-LATER = ("signals", "universe", "history", "warm_up", "at_open")
+LATER = ("signals", "history", "warm_up", "at_open")
 
 # ------------------------------------------------------------------------------------------------------- declarations
 
@@ -86,7 +89,7 @@ class RowType:
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What one strategy asks for. `rows` is finest first; `features` are by field name; `across` is why its symbols cannot be played
-    apart, "" where nothing but its account is in the way."""
+    apart, "" where nothing but its account is in the way; `universe` None leaves it to the run."""
 
     name: str
     instance: Any
@@ -97,6 +100,7 @@ class Declaration:
     timers: tuple[Timer, ...] = ()
     independent: bool = False
     across: str = ""
+    universe: UniverseSpec | None = None
 
     @property
     def timers_alone(self) -> bool:
@@ -268,6 +272,20 @@ def _rows(
     return tuple(rows)
 
 
+def _universe(instance: Any, owner: str) -> UniverseSpec | None:
+    """The universe it declares; its table's path starts from the strategy's file, in a notebook from the working folder."""
+    declared = getattr(instance, "universe", None)
+    if declared is None:
+        return None
+    if not isinstance(declared, UniverseSpec):
+        raise StrategyError(f"{owner}: universe must be made by bt.top or bt.members, was {declared!r}")
+    try:
+        folder = Path(inspect.getfile(type(instance))).resolve().parent
+    except (TypeError, OSError):
+        folder = Path.cwd()
+    return located(declared, folder if folder.is_dir() else Path.cwd())
+
+
 def declare(
     name: str, instance: Any, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns] | None = None
 ) -> Declaration:
@@ -301,4 +319,5 @@ def declare(
         timers,
         independent=independent,
         across=across,
+        universe=_universe(instance, owner),
     )

@@ -44,6 +44,7 @@ from oracle.metrics import Metrics, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 from oracle.tables import Outside
 from oracle.timers import Timer
+from oracle.universe import Universe
 from oracle.vocabulary import atr, ema, opening_range, prior, rsi, so_far, vwap, window
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Strategy",
     "Timer",
     "Trailing",
+    "Universe",
     "atr",
     "bars_from_rows",
     "classify",

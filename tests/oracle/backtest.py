@@ -19,6 +19,7 @@ from oracle.book import Book, Present
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
 from oracle.rows import CrossSection, cross_section, row_values
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+from oracle.universe import Universe
 
 
 class Offer(NamedTuple):
@@ -63,6 +64,7 @@ class Backtest:
         gate: Gate | None = None,
         classified: Classified | None = None,
         candidates: Sequence[str] | None = None,
+        universe: Universe | None = None,
     ) -> None:
         self.execution = execution or Execution()
         account, gate = account or Account(), gate or Gate()
@@ -103,6 +105,10 @@ class Backtest:
         self.has_rows = {d.name for d in self.days if reach & self.history.bars[d.name].keys()}
         self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in reach}
         self.withheld = {k: n for k, n in found.withheld.items() if k[1] in pool}
+        self.universe = universe
+        if universe is not None:
+            symbols = self.present.symbols
+            self.history.members = {d.name: universe.members(self.history, d, symbols) for d in self.days}
         for strategy in self.strategies:
             for row_type in strategy.rows:
                 for feature in row_type.features.values():
@@ -127,13 +133,19 @@ class Backtest:
     def _session(self, day: Day, *, last: bool) -> None:
         now = self.present
         now.day, now.elapsed = day, 0
-        self.result.guards.update({k: n for k, n in self.withheld.items() if k[0] == day.name})
         now.now_us = now.decided_us = day.open
         now.today, now.rows = {}, {}
+        self._universe(day)
+        counted = {k: n for k, n in self.withheld.items() if k[0] == day.name}
+        if now.members is not None:
+            counted = {k: n for k, n in counted.items() if k[1] in now.members}
+        self.result.guards.update(counted)
         first = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
         before, shown = self.result.iterations, self.result.bars
-        for strategy, book in self.each():
+        for book in self.books:
             book.session_start = book.ledger.equity(now.marks)
+            book.review(leave=self.universe is not None and self.universe.leavers == "exit")
+        for strategy, book in self.each():
             if self.bars[day.name]:
                 self._call(strategy, book, "on_session_start", day.name)
 
@@ -174,6 +186,21 @@ class Backtest:
                 ),
             }
         )
+
+    def _universe(self, day: Day) -> None:
+        """The day's members; bars of others are there only while somebody holds them as it begins."""
+        if self.universe is None:
+            return
+        ranked = self.history.members[day.name]
+        self.result.universe += [{"session": day.name, "symbol": s, "rank": i + 1} for i, s in enumerate(ranked)]
+        self.present.members = set(ranked)
+        seen = set(ranked).union(*(book.ledger.positions for book in self.books))
+        self.bars[day.name] = {s: bars for s, bars in self.bars[day.name].items() if s in seen}
+
+    def _shown(self, book: Book, symbol: str) -> bool:
+        """Whether a strategy is shown a symbol in this session."""
+        members = self.present.members
+        return members is None or symbol in members or symbol in book.held_at_open
 
     def _bins(self, day: Day) -> dict[int, dict[str, list[Bin]]]:
         """The day's coarser bars of every interval a row type asks for, by their end, then interval, in symbol order."""
@@ -337,6 +364,8 @@ class Backtest:
             shown: dict[str, dict[str, Any]] = {}
             found = list(bars.values()) if row_type.interval == "1m" else ends_now.get(row_type.interval, [])
             for bar in found:
+                if not self._shown(book, bar.symbol):
+                    continue
                 values, unknown = row_values(row_type, bar, self.present, minute=m, zone=self.zone)
                 if unknown:
                     assert self.present.day is not None
@@ -349,7 +378,7 @@ class Backtest:
         if finest and hasattr(strategy.object, "on_minute"):
             strategy.object.on_minute(self._across(strategy, book, finest), book)
         if not strategy.rows:
-            finest = {symbol: {} for symbol in bars}
+            finest = {symbol: {} for symbol in bars if self._shown(book, symbol)}
         self._call_timers(strategy, book, finest or {}, timers)
 
     def _call_timers(

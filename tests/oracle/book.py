@@ -18,7 +18,8 @@ from oracle.market import Bar, Day, History, instant
 @dataclass
 class Present:
     """What is known now, the same for every strategy. `now_us` is the clock; `decided_us` is when an order given now
-    counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed."""
+    counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed. `members` are
+    those of the session's universe, None where every symbol is one."""
 
     symbols: list[str]
     day: Day | None = None
@@ -31,6 +32,7 @@ class Present:
     today: dict[str, Bar] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     pool: frozenset[str] = frozenset()
+    members: set[str] | None = None
     history: History | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ class Book:
         self.purse: list[Book] = [self]
         self.only: str | None = None
         self.trading = True
+        self.held_at_open: set[str] = set()
         self._present = present
         self._tif = tif
         self._leverage = Fraction(as_decimal(leverage))
@@ -228,7 +231,9 @@ class Book:
         opening = abs(after) if reverses else max(0, abs(after) - abs(held))
         need = opening * self._present.marks.get(order.symbol, 0)
         refusal = ""
-        if opening > 0 and self._gated(order.symbol):
+        if opening > 0 and self._outside(order.symbol):
+            refusal = "not_in_universe"
+        elif opening > 0 and self._gated(order.symbol):
             refusal = self._gate
         elif opening > 0 and self._leverage > 0 and need > self._buying_power():
             refusal = "buying_power"
@@ -236,14 +241,40 @@ class Book:
             self.end(order, "rejected", refusal)
             return
         if refusal:
-            order.reason = refusal
-            if order.type == "target":
-                order.level = 0
-            else:
-                order.shares = -held
-            self._tell(order)
+            self._cut(order, refusal)
         elif self._leverage > 0:
             order.reserved = need
+
+    def _cut(self, order: Order, reason: str) -> None:
+        """What would turn the position only closes it."""
+        order.reason = reason
+        if order.type == "target":
+            order.level = 0
+        else:
+            order.shares = -self.position(order.symbol)
+        order.reserved = 0
+        self._tell(order)
+
+    def _outside(self, symbol: str) -> bool:
+        return self._present.members is not None and symbol not in self._present.members
+
+    def review(self, *, leave: bool) -> None:
+        """A session begins: live orders in symbols that are no members may only reduce; with `leave` what is held of them is sold."""
+        self.held_at_open = set(self.ledger.positions)
+        for order in [o for o in self.open_orders() if self._outside(o.symbol)]:
+            held = self.position(order.symbol)
+            after = order.level if order.type == "target" else held + (order.shares or 0)
+            assert after is not None
+            if held == 0 or (held * after > 0 and abs(after) > abs(held)):
+                self.end(order, "cancelled", "not_in_universe")
+            elif leave:
+                self.end(order, "cancelled", "left_universe")
+            elif held * after < 0:
+                self._cut(order, "not_in_universe")
+        for symbol in sorted(self.ledger.positions) if leave else []:
+            if self._outside(symbol):
+                order = self.make(symbol, "market", shares=-self.position(symbol), tif="day", tag="left_universe")
+                self._check(order, -self.position(symbol))
 
     def _gated(self, symbol: str) -> bool:
         if self._minimum == 0 or self._present.elapsed < self._after_minutes:

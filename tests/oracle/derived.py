@@ -66,6 +66,8 @@ class Cross:
         assert self.history is not None, "prepare first"
         found = {}
         for symbol in sorted(self.history.bars[day.name]):
+            if symbol not in self.history.members.get(day.name, [symbol]):
+                continue
             if any(b.end_us == close_us for b in self.history.session(day, symbol, self.rows)):
                 value = self.inner.value(symbol, day, minute, close_us)
                 if value is not None:

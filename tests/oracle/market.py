@@ -237,10 +237,12 @@ def closing_prices(at_close: Mapping[tuple[date, str], list[Bar]]) -> dict[date,
 
 @dataclass
 class History:
-    """All real bars by day and symbol, minute bars and coarser ones, for features to read."""
+    """All real bars by day and symbol, minute bars and coarser ones, for features to read; and the members of the days to be played,
+    by rank, where there is a universe."""
 
     days: list[Day]
     bars: Mapping[date, Mapping[str, Sequence[Bar]]]
+    members: dict[date, list[str]] = field(default_factory=dict)
     _series: dict[tuple[str, str], list[tuple[date, Bar | Bin]]] = field(default_factory=dict)
     _minutes: dict[tuple[date, str], dict[int, Bar]] = field(default_factory=dict)
 

@@ -110,11 +110,13 @@ def cross_section(
     zone: ZoneInfo,
     column: Callable[[list[Any]], Any],
 ) -> CrossSection:
-    """Every candidate in symbol order, whether it has a row now (it is in `shown`) or not."""
+    """The session's universe and what was held at its open, in symbol order, whether it has a row now (it is in `shown`) or not."""
     assert present.day is not None
     now, day, symbols = present.now_us, present.day, present.symbols
+    if present.members is not None:
+        symbols = [s for s in symbols if s in present.members or s in book.held_at_open]
     arrays: dict[str, list[Any]] = {
-        "code": list(range(len(symbols))),
+        "code": [present.symbols.index(s) for s in symbols],
         "fresh": [s in shown for s in symbols],
         "age": [(now - present.last[s].end_us) / MINUTE if s in present.last else math.nan for s in symbols],
         "position": [book.ledger.position(s) for s in symbols],

@@ -105,5 +105,6 @@ class Result:
     guards: Counter[tuple[date, str, str]] = field(default_factory=Counter)
     bars: int = 0
     iterations: int = 0
+    universe: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = "end_date"
     cash_units: dict[str, int] = field(default_factory=dict)

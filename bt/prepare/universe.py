@@ -1,0 +1,214 @@
+"""Who is a member in which session, for the whole run before its first; and whose bars a window must read.
+
+Membership is decided as of an open, from the daily values of earlier sessions of all candidates, never from what was read for a
+window or from what a strategy did. So it does not depend on where a run starts or how it is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.errors import DataError
+from bt.indicators import Trailed
+from bt.prepare.daily import Daily, Past
+from bt.universe import Expression, Known, Rules
+
+IntArray = npt.NDArray[np.int64]
+Masks = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The members of the sessions `first`, `first` + 1, ... of a schedule: codes by rank, the highest first."""
+
+    first: int
+    ranked: Sequence[IntArray]
+
+    def ranking(self, session: int) -> IntArray:
+        """A session's members by rank."""
+        return self.ranked[session - self.first]
+
+    @property
+    def most(self) -> int:
+        """How many members the session with the most has."""
+        return max(len(codes) for codes in self.ranked)
+
+    def among(self, first: int, last: int) -> IntArray:
+        """Sorted codes of the members of any of the sessions `first` to `last`."""
+        return np.unique(np.concatenate([self.ranking(i) for i in range(first, last + 1)]))
+
+    def mask(self, first: int, last: int, symbols: int) -> Masks:
+        """Who is a member in each of the sessions `first` to `last`: (sessions, symbols)."""
+        made = np.zeros((last - first + 1, symbols), dtype=bool)
+        for row, session in zip(made, range(first, last + 1), strict=True):
+            row[self.ranking(session)] = True
+        return made
+
+
+def membership(rules: Rules, past: Past, first: int, last: int) -> Membership:
+    """The members of sessions `first` to `last`.
+
+    Raises
+    ------
+    DataError
+        The membership table cannot be used.
+    """
+    names = past.schedule.names
+    table = _Table.read(rules.spec.table, past.store.symbols) if rules.spec.table else None
+    daily = Daily(rules.terms, past)
+    decided = [_decided(names, i, rules.spec.rebalance) for i in range(first, last + 1)]
+    daily.start(decided[0])
+    made: dict[int, IntArray] = {}
+    for at in decided:
+        if at not in made:
+            daily.ahead(at, last)
+            listed = None if table is None else table.at(names[at])
+            made[at] = _members(rules, daily.at(at), listed, len(past.scale))
+    return Membership(first, [made[at] for at in decided])
+
+
+def _decided(names: Sequence[date], session: int, rebalance: str) -> int:
+    """The session at whose open the members of `session` are decided: the first of its calendar week or month."""
+    if rebalance == "1d":
+        return session
+    while session > 0 and _period(names[session - 1], rebalance) == _period(names[session], rebalance):
+        session -= 1
+    return session
+
+
+def _period(day: date, rebalance: str) -> tuple[int, int]:
+    return day.isocalendar()[:2] if rebalance == "1w" else (day.year, day.month)
+
+
+def _members(rules: Rules, trailed: dict[str, Trailed], listed: Masks | None, symbols: int) -> IntArray:
+    """Codes by rank from the trailing values at one open."""
+    found = {f.key: Known(trailed[id_].values, trailed[id_].null) for id_, f in rules.terms.items()}
+    chosen = np.ones(symbols, dtype=bool) if listed is None else listed.copy()
+    if rules.where is not None:
+        met, unknown = rules.where.value(found)
+        chosen &= met & ~unknown
+    if rules.by is None:
+        return np.flatnonzero(chosen)
+    values, chosen = _ranked_by(rules.by, found, chosen)
+    code = np.flatnonzero(chosen)
+    return code[np.argsort(-values[code], kind="stable")][: rules.spec.top]  # stable: ties stay in symbol order
+
+
+def _ranked_by(
+    by: Expression, found: dict[tuple[object, ...], Known], chosen: Masks
+) -> tuple[npt.NDArray[np.float64], Masks]:
+    values, unknown = by.value(found)
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), chosen.shape), chosen & ~unknown
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A membership table: a row of each membership, `begin` included, `end` not, as days since the epoch."""
+
+    code: IntArray
+    begin: IntArray
+    end: IntArray
+    symbols: int
+
+    def at(self, day: date) -> Masks:
+        """Who is a member on a day."""
+        number = (day - date(1970, 1, 1)).days
+        made = np.zeros(self.symbols, dtype=bool)
+        made[self.code[(self.begin <= number) & (number < self.end)]] = True
+        return made
+
+    @staticmethod
+    def read(path: str, symbols: Sequence[str]) -> _Table:
+        """From Parquet; symbols that are no candidates are left out.
+
+        Raises
+        ------
+        DataError
+        """
+        frame = _read(path)
+        reversed_ = frame.filter(pl.col("to") < pl.col("from"))
+        if reversed_.height:
+            begin, end, symbol = reversed_.row(0)
+            raise DataError(
+                f"{path}: column to must be on or after from, was {end} after {begin} of {symbol}; swap them"
+            )
+        codes = pl.DataFrame({"symbol": symbols}, {"symbol": pl.String}).with_row_index("code")
+        kept = frame.join(codes, on="symbol", maintain_order="left")
+        if not kept.height:
+            raise DataError(
+                f"{path}: column symbol must name some of the {len(symbols)} candidates, was {frame['symbol'].head(3).to_list()} "
+                "and the like; spell them as the bars do"
+            )
+        begin, end = (kept[c].to_physical().cast(pl.Int64) for c in ("from", "to"))
+        forever = int(np.iinfo(np.int64).max)
+        return _Table(
+            kept["code"].cast(pl.Int64).to_numpy(), begin.to_numpy(), end.fill_null(forever).to_numpy(), len(symbols)
+        )
+
+
+def _read(path: str) -> pl.DataFrame:
+    """The columns from, to and symbol of a table, checked."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: the membership table must be a Parquet file, was not there; mend universe.table")
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: the membership table must be Parquet, was refused ({reason})") from error
+    for column in ("from", "to", "symbol"):
+        if column not in frame.columns:
+            raise DataError(f"{path}: column {column} must be there, was not among {', '.join(frame.columns)}")
+        kind = frame[column].dtype
+        text = isinstance(kind, pl.String | pl.Categorical | pl.Enum)
+        if column == "symbol" and not text:
+            raise DataError(f"{path}: column symbol must be text, was {kind}")
+        if column != "symbol" and kind != pl.Date and not (column == "to" and kind == pl.Null):
+            raise DataError(f"{path}: column {column} must be dates, was {kind}; cast it to Date")
+        if column != "to" and frame[column].null_count():
+            raise DataError(f"{path}: column {column} must have no null, was null in {frame[column].null_count()} rows")
+    return frame.select("from", pl.col("to").cast(pl.Date), pl.col("symbol").cast(pl.String))
+
+
+# ------------------------------------------------------------------------------------------------------ what is read
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """Whose bars a window reads: sorted `codes` (None: all), and those among them that the window before lacked."""
+
+    codes: IntArray | None
+    new: IntArray
+
+
+_NOBODY = np.zeros(0, dtype=np.int64)
+
+
+class Roster:
+    """Who is read, window by window: its members, those of the window before (they may be held when it begins), what is held when
+    its preparation begins, and `always`.
+
+    Without a membership everybody is.
+    """
+
+    def __init__(self, members: Membership | None, always: Iterable[int] = ()) -> None:
+        self._members = members
+        self._always = np.array(sorted(always), dtype=np.int64)
+        self._before = self._read = _NOBODY
+
+    def window(self, first: int, last: int, held: Iterable[int]) -> Attendance:
+        """Of the next window, sessions `first` to `last`; `held` are codes held by any strategy now."""
+        if self._members is None:
+            return Attendance(None, _NOBODY)
+        members = self._members.among(first, last)
+        now = np.array(sorted(held), dtype=np.int64)
+        codes = np.unique(np.concatenate([members, self._before, now, self._always]))
+        new = np.setdiff1d(codes, self._read)
+        self._before, self._read = members, codes
+        return Attendance(codes, new)
