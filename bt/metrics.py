@@ -27,6 +27,7 @@ import polars as pl
 
 from bt.errors import MoneyError
 from bt.model import UNIT
+from bt.ratios import alpha, beta, cagr, calmar, information_ratio, mean, sharpe, sortino, volatility
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -72,6 +73,12 @@ class Metrics:
         Slippage and commission, basis points of the value traded.
     capacity : float or None
         Share of fills larger than 2.5 % of their bar's volume, a fraction.
+    alpha : float or None
+        Jensen's alpha against the benchmark, risk-free 0, compounded to a year, a fraction; like the next two None without a benchmark.
+    beta : float or None
+        Covariance of session returns with the benchmark's over their variance.
+    information_ratio : float or None
+        Mean over standard deviation of session returns above the benchmark's, annualized.
     """
 
     sessions: int
@@ -91,83 +98,13 @@ class Metrics:
     exposure_net: float | None
     cost_bps: float | None
     capacity: float | None
+    alpha: float | None = None
+    beta: float | None = None
+    information_ratio: float | None = None
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The figures by name, JSON-able, in the order above."""
         return asdict(self)
-
-
-# ------------------------------------------------------------------------------------- figures from session returns
-
-
-def _defined(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    # fsum is exact, so the mean does not depend on how a sum was cut.
-    return math.fsum(values) / len(values)
-
-
-def cagr(growth: float, sessions: int, sessions_a_year: float) -> float | None:
-    """Compound annual growth rate, a fraction, of `growth` = last / first equity over `sessions`.
-
-    Source: CFA Institute, *Global Investment Performance Standards*, annualized geometric return;
-    growth ** (sessions a year / sessions) - 1. None after a total loss beyond zero.
-    """
-    if sessions < 1 or growth < 0:
-        return None
-    try:
-        return _defined(growth ** (sessions_a_year / sessions) - 1)
-    except OverflowError:
-        return None
-
-
-def volatility(returns: Sequence[float], sessions_a_year: float) -> float | None:
-    """Annualized sample standard deviation (n - 1) of session returns, a fraction. None under two returns.
-
-    Source: J. Hull, *Options, Futures, and Other Derivatives*, ch. "The Black-Scholes-Merton Model", estimating
-    volatility from historical data: s x sqrt(periods a year).
-    """
-    if len(returns) < 2:
-        return None
-    mean = _mean(returns)
-    variance = math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1)
-    return math.sqrt(variance) * math.sqrt(sessions_a_year)
-
-
-def sharpe(returns: Sequence[float], sessions_a_year: float) -> float | None:
-    """Annualized Sharpe ratio of session returns, risk-free 0. None under two returns or without variance.
-
-    Source: W. F. Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21 (1994), eqs. 3-6; annualized by
-    sqrt(periods a year), A. W. Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58 (2002), eq. 18.
-    """
-    if len(returns) < 2 or max(returns) == min(returns):
-        return None
-    spread = volatility(returns, sessions_a_year)
-    return _defined(_mean(returns) * sessions_a_year / spread) if spread else None
-
-
-def sortino(returns: Sequence[float], sessions_a_year: float) -> float | None:
-    """Annualized Sortino ratio of session returns, required return 0. None under two returns or without a loss.
-
-    Source: T. N. Rollinger and S. T. Hoffman, "Sortino: A 'Sharper' Ratio", Red Rock Capital (2013): mean over the root of
-    the mean square of returns below 0, all returns counted in that mean.
-    """
-    if len(returns) < 2:
-        return None
-    downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns)) * math.sqrt(sessions_a_year)
-    return _defined(_mean(returns) * sessions_a_year / downside) if downside else None
-
-
-def calmar(growth_rate: float | None, max_drawdown: float) -> float | None:
-    """Annual growth rate over the size of the deepest drawdown. None without a drawdown.
-
-    Source: T. W. Young, "Calmar Ratio: A Smoother Tool", Futures 20 (October 1991).
-    """
-    if growth_rate is None or max_drawdown == 0:
-        return None
-    return _defined(growth_rate / abs(max_drawdown))
 
 
 # ------------------------------------------------------------------------------------------------------ accumulation
@@ -307,9 +244,11 @@ class MetricsAccumulator:
         self._gain += _total(net.filter(net > 0))
         self._loss -= _total(net.filter(net < 0))
 
-    def result(self) -> Metrics:
-        """The metrics of the sessions so far."""
+    def result(self, benchmark: Sequence[float | None] = ()) -> Metrics:
+        """The metrics of the sessions so far. `benchmark` are another's returns in the same sessions, None where there is none."""
         returns = self._returns if self._solvent else []
+        pairs = [(r, b) for r, b in zip(returns, benchmark, strict=False) if b is not None]
+        own, other = [r for r, _ in pairs], [b for _, b in pairs]
         growth = cagr(self._last / self._start, self._sessions, self._a_year)
         per_minute = self._minutes if self._solvent else 0
         return Metrics(
@@ -325,11 +264,14 @@ class MetricsAccumulator:
             hit_rate=self._wins / self._trades if self._trades else None,
             profit_factor=self._gain / self._loss if self._loss else None,
             avg_trade=(self._gain - self._loss) / (self._trades * UNIT) if self._trades else None,
-            turnover=_mean(self._turnover) if self._turnover and self._solvent else None,
+            turnover=mean(self._turnover) if self._turnover and self._solvent else None,
             exposure_gross=math.fsum(self._gross) / per_minute if per_minute else None,
             exposure_net=math.fsum(self._net) / per_minute if per_minute else None,
             cost_bps=self._costs * 10_000 / self._value if self._value else None,
             capacity=self._large / self._fills if self._fills else None,
+            alpha=alpha(own, other, self._a_year),
+            beta=beta(own, other),
+            information_ratio=information_ratio(own, other, self._a_year),
         )
 
 

@@ -332,10 +332,11 @@ class AccountSpec:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Seed, name, and what a fault does."""
+    """Seed, name, the symbol that metrics compare with ("" for none), and what a fault does."""
 
     seed: int = 0
     name: str = ""
+    benchmark: str = ""
     tolerate_failed: float = 0.0
     on_data_error: Literal["isolate", "raise"] = "isolate"
     on_strategy_error: Literal["raise", "isolate"] = "raise"

@@ -87,6 +87,7 @@ class Recorder:
         self._metrics = MetricsAccumulator(sum(starts), sessions_a_year)
         self._own = [MetricsAccumulator(s, sessions_a_year) for s in starts] if len(players) > 1 else []
         self._last = list(starts)
+        self._sessions: list[date] = []
         self._clock = _SessionClock(schedule)
 
     def _named(self, code: Sequence[int] | Any) -> pl.Series:
@@ -99,6 +100,7 @@ class Recorder:
     ) -> None:
         """Write every table's rows of one session."""
         name = outcome.session.name
+        self._sessions.append(name)
         withheld = pl.concat([guards, *self._warming(outcome)]) if outcome.players else guards
         self._write_guards(name, withheld)
         self._write_quality(name, quality)
@@ -144,15 +146,19 @@ class Recorder:
         )  # fmt: skip
         self._results.end_session(name)
 
-    def finish(self) -> tuple[Metrics, dict[str, Metrics]]:
-        """After the last session: the orders still open, then the metrics of the account and of each strategy."""
+    def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
+        """After the last session: the orders still open, then the metrics of the account and of each strategy.
+
+        `benchmark` are the session returns of what they are compared with.
+        """
         for player in self._players:
             records = player.account.abandon()
             self.totals.open_orders += len(records)
             self._write_orders(player.declaration.name, records)
             self.totals.open_positions += len(player.account.held())
-        own = {p.declaration.name: m.result() for p, m in zip(self._players, self._own, strict=False)}
-        return self._metrics.result(), own
+        others = [benchmark.get(name) for name in self._sessions]
+        own = {p.declaration.name: m.result(others) for p, m in zip(self._players, self._own, strict=False)}
+        return self._metrics.result(others), own
 
     # --------------------------------------------------------------------------------------------------- rows of tables
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 import empyrical
 import numpy as np
+import oracle as o
 import polars as pl
 import pytest
 
@@ -69,6 +70,40 @@ def test_ratios_agree_with_empyrical(seed: int, a_year: int) -> None:
     }
     for name, value in expected.items():
         assert getattr(found, name) == pytest.approx(value, rel=1e-9), name
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_figures_against_a_benchmark_agree_with_empyrical(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    other = rng.normal(0.0004, 0.01, 200)
+    start = 10**6 * UNIT
+    worth = [start]
+    for b in other:
+        worth.append(round(worth[-1] * (1 + 0.6 * b + rng.normal(0.0002, 0.004))))
+    own = np.diff(worth) / np.array(worth[:-1])
+    account = MetricsAccumulator(start, 252)
+    for day in range(200):
+        account.add_session(equity_of([[worth[day + 1]]]), NO_FILLS, NO_TRADES)
+    found = account.result([None if day % 50 == 3 else float(other[day]) for day in range(200)])
+    keep = np.arange(200) % 50 != 3
+    mine, theirs = own[keep], other[keep]
+    assert found.beta == pytest.approx(empyrical.beta(mine, theirs), rel=1e-9)
+    assert found.alpha == pytest.approx(empyrical.alpha(mine, theirs, annualization=252), rel=1e-9)
+    excess = empyrical.excess_sharpe(mine, theirs) * math.sqrt(252)
+    assert found.information_ratio == pytest.approx(excess, rel=1e-9)
+    judge = o.against(list(mine), list(theirs), 252)
+    assert (found.alpha, found.beta, found.information_ratio) == pytest.approx(judge, rel=1e-9)
+
+
+def test_without_a_benchmark_or_its_variance_nothing_is_said() -> None:
+    account = MetricsAccumulator(100 * UNIT, 252)
+    for worth in (101, 103, 102):
+        account.add_session(equity_of([[worth * UNIT]]), NO_FILLS, NO_TRADES)
+    for returns in ((), (None, None, 0.5), (0.25, 0.25, 0.25)):
+        found = account.result(returns)
+        assert (found.alpha, found.beta) == (None, None)
+    assert account.result((0.25, 0.25, 0.25)).information_ratio is not None
+    assert account.result().information_ratio is None
 
 
 def test_undefined_is_none_and_everything_is_json() -> None:
@@ -194,7 +229,7 @@ def test_the_start_must_be_positive_and_values_frozen() -> None:
 
 
 def test_every_formula_names_its_source_and_every_field_its_unit() -> None:
-    for function in (m.cagr, m.volatility, m.sharpe, m.sortino, m.calmar):
+    for function in (m.cagr, m.volatility, m.sharpe, m.sortino, m.calmar, m.alpha, m.beta, m.information_ratio):
         assert "Source:" in (function.__doc__ or "")
     for name in Metrics.__dataclass_fields__:
         assert name in (Metrics.__doc__ or "")

@@ -278,6 +278,7 @@ class _Account(Table):
 class _Run(Table):
     seed: _Whole = 0
     name: _Text = ""
+    benchmark: _Text = ""
     tolerate_failed: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="a fraction from 0 to 1")] = (
         0.0
     )

@@ -1,12 +1,14 @@
 """A run from its specification to its results.
 
 `result` is the `Run` object, `replaying` makes one, `dates` resolves its dates, `interrupt` minds Ctrl-C,
-`opening` reads one back, `players` gives every strategy its account, `sharding` says how a run may be divided.
+`opening` reads one back, `players` gives every strategy its account, `sharding` says how a run
+may be divided, `span` which sessions it has, `benchmark` reads the symbol that metrics compare with.
 """
 
 from bt.run.dates import check_dates, resolved
 from bt.run.opening import open_run
-from bt.run.replaying import Range, run_spec, session_range
+from bt.run.replaying import run_spec
 from bt.run.result import Run, summary_lines
+from bt.run.span import Range, session_range
 
 __all__ = ["Range", "Run", "check_dates", "open_run", "resolved", "run_spec", "session_range", "summary_lines"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time as wall
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,18 +16,20 @@ from bt.book import Market
 from bt.config import Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
-from bt.errors import BtError, DataError, StrategyError, UsageError
+from bt.errors import BtError, StrategyError, UsageError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
-from bt.model import UNIT, Progress, RunSpec, Schedule, StrategySpec, instant
+from bt.model import UNIT, Progress, RunSpec, StrategySpec
 from bt.prepare import OpenedTable, Preparer, indicator_features, open_outside, plan
 from bt.recorder import Recorder, Totals
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
+from bt.run.benchmark import benchmark_returns
 from bt.run.dates import check_dates, resolved
 from bt.run.interrupt import interruptible
 from bt.run.players import make_players
 from bt.run.result import Run, outages_in
 from bt.run.sharding import shards
+from bt.run.span import session_range
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, TableColumns, build, declare
@@ -111,43 +113,6 @@ def _declared(
         ) from error
 
 
-@dataclass(frozen=True)
-class Range:
-    """The sessions of a run as numbers in a schedule that reaches back to the data's beginning and what is before it."""
-
-    schedule: Schedule
-    first: int
-    last: int
-    complete: bool
-
-
-def session_range(time: TimeManager, store: Store, start: date, end: date, rebalance: str = "1d") -> Range:
-    """The sessions from `start` to `end` that the data reaches: up to the one that its last row belongs to.
-
-    The schedule before them begins with a whole calendar week or month where a universe is decided there (`rebalance`).
-
-    Raises
-    ------
-    DataError
-        The store has no bar in the range.
-    """
-    begins, ends = min(store.first.values()), max(store.last.values())
-    earliest = min(start, instant(begins).date()) - timedelta(days=1)
-    if rebalance != "1d":
-        earliest = earliest - timedelta(days=earliest.weekday()) if rebalance == "1w" else earliest.replace(day=1)
-    schedule = time.schedule(max(earliest, time.earliest), end)
-    inside = [i for i, name in enumerate(schedule.names) if name >= start]
-    first, asked = inside[0], inside[-1]
-    borders = time.borders(schedule, first, asked)
-    reached = [i for i, border in zip(inside, borders[:-1].tolist(), strict=True) if border < ends]
-    if not reached or int(schedule.close[asked]) <= begins:
-        raise DataError(
-            f"{store.data.bars}: the range must hold bars, was {start} to {end}; the store has {instant(begins):%Y-%m-%d} to "
-            f"{instant(ends):%Y-%m-%d}: set session.start and session.end"
-        )
-    return Range(schedule, first, reached[-1], reached[-1] == asked)
-
-
 def _replay(
     spec: RunSpec, declarations: Sequence[Declaration], time: TimeManager, store: Store, *,
     tables: Mapping[str, OpenedTable], began: float, progress: Progress | None, save: bool, out: Path | None,
@@ -159,6 +124,7 @@ def _replay(
         spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last, tables=tables,
         held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
+    benchmark = benchmark_returns(spec, time, span)
     market = Market.of(store.symbols)
     players += make_players(spec, declarations, ids, market)
     pace = Pace(spec.session.speed)
@@ -189,7 +155,9 @@ def _replay(
                 reason = coordinator.run()
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
-            run = _finish(_Played(spec, identity, store, results, recorder, coordinator, players, began), reason)
+            run = _finish(
+                _Played(spec, identity, store, results, recorder, coordinator, players, benchmark, began), reason
+            )
     except BaseException:
         results.discard()
         raise
@@ -211,6 +179,7 @@ class _Played:
     recorder: Recorder
     coordinator: SessionCoordinator
     players: Sequence[Player]
+    benchmark: Mapping[date, float]
     began: float
 
 
@@ -224,7 +193,7 @@ def _universe(totals: Totals) -> dict[str, int] | None:
 def _finish(played: _Played, reason: FinishReason) -> Run:
     spec, store, results, players = played.spec, played.store, played.results, played.players
     identity, recorder, coordinator = played.identity, played.recorder, played.coordinator
-    metrics, own = recorder.finish()
+    metrics, own = recorder.finish(played.benchmark)
     outages = outages_in(results.complete()["quality"])
     totals, timings = recorder.totals, coordinator.timings
     seconds = wall.perf_counter() - played.began

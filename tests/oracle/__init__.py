@@ -40,7 +40,7 @@ from oracle.market import (
     micros,
     regular_day,
 )
-from oracle.metrics import Metrics, combined, metrics
+from oracle.metrics import Metrics, against, combined, metrics
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 from oracle.tables import Outside
 from oracle.timers import Timer
@@ -68,6 +68,7 @@ __all__ = [
     "Timer",
     "Trailing",
     "Universe",
+    "against",
     "atr",
     "bars_from_rows",
     "classify",

@@ -87,3 +87,11 @@ def metrics(result: Any, sessions_a_year: float, strategy: str | None = None) ->
         commission_units=sum(f["commission_units"] for f in fills),
         slippage_units=sum(f["slippage_units"] for f in fills),
     )
+
+
+def against(returns: Sequence[float], benchmark: Sequence[float], sessions_a_year: float) -> tuple[float, float, float]:
+    """(alpha, beta, information ratio) of session returns against another's."""
+    beta = statistics.covariance(returns, benchmark) / statistics.variance(benchmark)
+    alpha = (1 + statistics.fmean(returns) - beta * statistics.fmean(benchmark)) ** sessions_a_year - 1
+    excess = [r - b for r, b in zip(returns, benchmark, strict=True)]
+    return alpha, beta, statistics.fmean(excess) / statistics.stdev(excess) * math.sqrt(sessions_a_year)
