@@ -25,11 +25,16 @@ Floats = npt.NDArray[np.float64]
 
 class Trailed(NamedTuple):
     """An indicator at one session: values (NaN where unknown), which are unknown, and sessions used. One entry a
-    symbol, or (minutes, symbols)."""
+    symbol, or (minutes, symbols); of the minutes of session in `slots` alone where it is given."""
 
     values: Floats
     null: npt.NDArray[np.bool_]
     used: IntArray
+    slots: IntArray | None = None
+
+    def rows(self, slot: IntArray) -> IntArray:
+        """Where the minutes of session `slot` are, which must be among `slots`."""
+        return slot if self.slots is None else np.searchsorted(self.slots, slot)
 
 
 def shifted(day: date, period: str) -> date:
@@ -219,24 +224,29 @@ class MinuteWindow:
                 self._sum[at] -= self._whole(at, values)
                 self._count[at] -= 1
 
-    def at(self, minutes: int, min_sessions: int) -> Trailed:
-        """The aggregate for each of the first `minutes` slots: arrays of shape (minutes, symbols)."""
-        size, shape = minutes * self._symbols, (minutes, self._symbols)
+    def at(self, minutes: int, min_sessions: int, slots: IntArray | None = None) -> Trailed:
+        """The aggregate for each of the first `minutes` slots, or for `slots` (sorted): arrays of shape (minutes, symbols)."""
+        asked = np.arange(minutes) if slots is None else slots
+        shape = (len(asked), self._symbols)
         if not self._running:
-            values, used = self._fold(size)
-            return _masked(values.reshape(shape), used.reshape(shape), self._aggregate, min_sessions)
-        self._grow(size)
-        total, count = self._sum[:size].reshape(shape), self._count[:size].reshape(shape)
+            values, used = self._fold(minutes, asked)
+            made = _masked(values.reshape(shape), used.reshape(shape), self._aggregate, min_sessions)
+            return made._replace(slots=slots)
+        self._grow(minutes * self._symbols)
+        total, count = (x.reshape(-1, self._symbols)[asked] for x in (self._sum, self._count))
         values = _divided(total, count if self._aggregate == "avg" else 1, self._scale)
         if not self._exact.all():
-            values = np.where(self._exact, values, self._fold(size)[0].reshape(shape))
-        return _masked(values, count.copy(), self._aggregate, min_sessions)
+            values = np.where(self._exact, values, self._fold(minutes, asked)[0].reshape(shape))
+        return _masked(values, count, self._aggregate, min_sessions)._replace(slots=slots)
 
-    def _fold(self, size: int) -> tuple[Floats, IntArray]:
-        """Fold the kept sessions into one value a cell, oldest first."""
+    def _fold(self, minutes: int, asked: IntArray) -> tuple[Floats, IntArray]:
+        """Fold the kept sessions into one value for each symbol at the slots asked for, oldest first."""
+        place = np.full(minutes, -1, dtype=np.int64)
+        place[asked] = np.arange(len(asked))
+        days = [self._cells(at, values, place) for _, at, values in self._days]
+        size = len(asked) * self._symbols
         used = np.zeros(size, dtype=np.int64)
         total, square = np.zeros(size), np.zeros(size)
-        days = [(at[at < size], values[at < size].astype(np.float64)) for _, at, values in self._days]
         for at, values in days:
             fresh = used[at] == 0
             used[at] += 1
@@ -259,6 +269,13 @@ class MinuteWindow:
                     square[at] += (values - mean[at]) ** 2
                 return np.sqrt(square / (used - 1)), used
         return total, used
+
+    def _cells(self, at: IntArray, values: Array, place: IntArray) -> tuple[IntArray, Floats]:
+        """A session's values at the slots that have a place, and the cell of each."""
+        slot, code = np.divmod(at, self._symbols)
+        row = place[np.minimum(slot, len(place) - 1)]
+        kept = (row >= 0) & (slot < len(place))
+        return row[kept] * self._symbols + code[kept], values[kept].astype(np.float64)
 
 
 class CumulativeWindow:
@@ -319,13 +336,24 @@ class CumulativeWindow:
             if self._exact:
                 self._enter(at, values, minutes, -1)
 
-    def at(self, minutes: int, min_sessions: int) -> Trailed:
-        """The mean at each of the first `minutes` slots: arrays of shape (minutes, symbols)."""
+    def at(self, minutes: int, min_sessions: int, slots: IntArray | None = None) -> Trailed:
+        """The mean at each of the first `minutes` slots, or at `slots` (sorted): arrays of shape (minutes, symbols)."""
+        asked = np.arange(minutes) if slots is None else slots
+        if not len(asked):
+            nothing = np.zeros((0, self._symbols))
+            return Trailed(nothing, nothing > 0, nothing.astype(np.int64), slots)
         if self._exact:
-            pad = np.zeros((max(minutes - len(self._sum), 0), self._symbols), dtype=np.int64)
-            total = np.cumsum(np.concatenate([self._sum[:minutes], pad]), axis=0)
-            count = np.cumsum(np.concatenate([self._count[:minutes], pad]), axis=0)
-            return _masked(_divided(total, count, np.ones(1, dtype=np.int64)), count, "avg", min_sessions)
+            size = int(asked[-1]) + 1
+            pad = np.zeros((max(size - len(self._sum), 0), self._symbols), dtype=np.int64)
+            # each row of the steps is added once: up to the first slot asked for, from there to the second, ...
+            begins = np.append(0, asked[:-1] + 1)
+            total, count = (
+                np.cumsum(np.add.reduceat(np.concatenate([x[:size], pad]), begins, axis=0), axis=0)
+                for x in (self._sum, self._count)
+            )
+            return _masked(_divided(total, count, np.ones(1, np.int64)), count, "avg", min_sessions)._replace(
+                slots=slots
+            )
         rough, used = np.zeros((minutes, self._symbols)), np.zeros((minutes, self._symbols), dtype=np.int64)
         for _, at, values, length in self._days:
             day = np.zeros((length, self._symbols))
@@ -335,4 +363,5 @@ class CumulativeWindow:
             rough[:length] += np.cumsum(day, axis=0)[:minutes]
             used[:length] += present
         with np.errstate(invalid="ignore", divide="ignore"):
-            return _masked(rough / used, used, "avg", min_sessions)
+            made = _masked(rough[asked] / used[asked], used[asked], "avg", min_sessions)
+        return made._replace(slots=slots)

@@ -8,7 +8,7 @@ import pytest
 from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, bars, store
 
 import bt
-from bt.indicators import MinuteWindow, SessionWindow, first_session, shifted
+from bt.indicators import CumulativeWindow, MinuteWindow, SessionWindow, first_session, shifted
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,41 @@ def test_a_half_day_contributes_only_the_minutes_it_has(tmp_path: Path):
 def test_rows_after_an_early_close_never_reach_history(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0] * 390, day=HALF_DAY, volume=10), bars("A", [1.0], day="2024-07-05"))
     assert loaded(where, bt.trailing("sum", "volume", "1d"), "2024-07-05") == [(2100.0, 1)]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_had_been_added_up_to_each_minute(whole: bool):
+    """Sessions of different lengths enter and leave; a session counts with 0 before its first bar, and not after its close."""
+    rng = np.random.default_rng(2)
+    made = CumulativeWindow(2, exact=whole)
+    days: list[tuple[int, dict[tuple[int, int], float]]] = []
+    for session in range(9):
+        minutes = int(rng.integers(2, 6))
+        day = {(s, c): float(rng.integers(1, 9)) for c in range(2) for s in range(minutes) if rng.random() < 0.5}
+        made.forget(session - 3)
+        for slots in (None, np.array([1, 4]), np.zeros(0, dtype=np.int64)):
+            found = made.at(5, 1, slots)
+            for row, slot in enumerate(range(5) if slots is None else slots.tolist()):
+                for code in range(2):
+                    past = [d for length, d in days[-3:] if length > slot and any(c == code for _, c in d)]
+                    sums = [sum(v for (s, c), v in d.items() if c == code and s <= slot) for d in past]
+                    assert found.used[row, code] == len(sums)
+                    assert found.null[row, code] == (not sums)
+                    assert not sums or found.values[row, code] == pytest.approx(sum(sums) / len(sums))
+        slot, code = (np.array([cell[i] for cell in day], dtype=np.int64) for i in (0, 1))
+        made.add(session, slot, code, np.array(list(day.values()), dtype=np.int64 if whole else np.float64), minutes)
+        days.append((minutes, day))
+
+
+@pytest.mark.parametrize("aggregate", ["avg", "max", "std"])
+def test_some_minutes_are_those_of_all(aggregate):
+    rng = np.random.default_rng(3)
+    made = MinuteWindow(3, np.array([1, 1, 0]), aggregate)
+    for session in range(3):
+        cells = np.flatnonzero(rng.random(18) < 0.7)
+        made.add(session, cells // 3, cells % 3, rng.integers(1, 9, len(cells)))
+    slots = np.array([0, 2, 5])
+    some, every = made.at(6, 1, slots), made.at(6, 1)
+    assert some.rows(np.array([5, 0])).tolist() == [2, 0]
+    for one, other in zip(some[:3], every[:3], strict=True):
+        np.testing.assert_array_equal(one, other[slots])

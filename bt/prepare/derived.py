@@ -117,7 +117,7 @@ def _sessions(
     for number, now in enumerate(trailed):
         part = slice(int(edges[number]), int(edges[number + 1]))
         whose = rows.code[part] if code is None else code
-        at = (whose,) if feature.at == "session" else (rows.end[part] - 1, whose)
+        at = (whose,) if feature.at == "session" else (now[id_].rows(rows.end[part] - 1), whose)
         found.append((part, at, now[id_]))
     return found
 

@@ -69,27 +69,30 @@ class Trailing:
                 minutes = past.loader.history(a, last, read_columns(features), past.loader.names(codes))
                 yield from ((minutes, session) for session in range(len(minutes.sessions)))
 
-    def add(self, minutes: Minutes) -> list[dict[str, Trailed]]:
-        """Move through a window: each session's indicators at its open, then the session itself enters the windows."""
+    def add(self, minutes: Minutes, slots: Sequence[IntArray | None]) -> list[dict[str, Trailed]]:
+        """Move through a window: each session's indicators at its open, then the session itself enters the windows.
+
+        `slots` are the minutes of each session at which those by minute are asked for; None means all.
+        """
         table = self._daily.of(minutes) if self._last is None else None
         result = []
         for number, session in enumerate(minutes.sessions):
             at = minutes.first + number
             if self._last is not None:
                 self._daily.ahead(at, self._last)
-            result.append(self._at(at, session.minutes))
+            result.append(self._at(at, session.minutes, slots[number]))
             if table is not None:
                 self._daily.enter(at, table)
             if self._minute:
                 self._add_minutes(minutes, number)
         return result
 
-    def _at(self, at: int, minutes: int) -> dict[str, Trailed]:
+    def _at(self, at: int, minutes: int, slots: IntArray | None) -> dict[str, Trailed]:
         """Every indicator at session number `at`."""
         found = self._daily.at(at)
         for id_, feature in self._features.items():
             self._minute[id_].forget(self._past.first(feature, at))
-            found[id_] = self._minute[id_].at(minutes, feature.min_sessions)
+            found[id_] = self._minute[id_].at(minutes, feature.min_sessions, slots)
         return found
 
     def _add_minutes(self, minutes: Minutes, number: int) -> None:

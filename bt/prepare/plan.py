@@ -66,6 +66,15 @@ class Plan:
         times = {t for timer in timers for t in timer.instants(session, zone) if ends_a_minute(session, t)}
         return np.array(sorted(slots_ended(session, t) for t in times), dtype=np.int64)
 
+    def slots(self, session: Session) -> npt.NDArray[np.int64] | None:
+        """The minutes of a session at whose ends anything is shown, sorted; None means at all."""
+        ends = [self.ends(interval, session) for interval in self.shown]
+        known = [e for e in ends if e is not None]
+        if len(known) < len(ends):
+            return None
+        every = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *known]))
+        return every[every > 0] - 1
+
     @property
     def also_read(self) -> tuple[str, ...]:
         """Symbols that features of others look at, sorted: they are read whatever the universe holds."""

@@ -198,7 +198,7 @@ class Preparer:
         with timer("features"):
             computed = self._computer.window(minutes)
         with timer("indicators"):
-            trailed = self._trailing.add(minutes)
+            trailed = self._trailing.add(minutes, [self._plan.slots(s) for s in minutes.sessions])
         numbers = range(len(minutes.sessions))
         with timer("features"):
             kept = self._deriver.window(computed.kept(), trailed, members)
