@@ -98,11 +98,8 @@ class InTurn:
         return done
 
 
-def child(case: str, bars: str, start: str, end: str) -> None:
-    """One replay in this process; its stages as JSON."""
-    from workloads import settings
-
-    import bt
+def in_turn() -> Stages:
+    """From now on the next window is prepared in turn, and every second of this process counted in its stage."""
     from bt.engine import Engine
     from bt.prepare import preparer
     from bt.recorder import Recorder
@@ -115,6 +112,7 @@ def child(case: str, bars: str, start: str, end: str) -> None:
     stages.time("order", preparer.Loader, "window")
     stages.time("order", preparer.Loader, "history")
     stages.time("features", preparer.Computer, "window")
+    stages.time("features", preparer.Deriver, "window")
     stages.time("indicators", preparer.Trailing, "start")
     stages.time("indicators", preparer.Trailing, "add")
     stages.time("quality", preparer, "quality_frames")
@@ -123,6 +121,16 @@ def child(case: str, bars: str, start: str, end: str) -> None:
     stages.time("replay", Engine, "play")
     for owner, name in ((Recorder, "session"), (Recorder, "finish"), (RunFolder, "finish")):
         stages.time("results", owner, name)
+    return stages
+
+
+def child(case: str, bars: str, start: str, end: str) -> None:
+    """One replay in this process; its stages as JSON."""
+    from workloads import settings
+
+    import bt
+
+    stages = in_turn()
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         bt.replay(bars=bars, start=start, end=end, out=Path(folder, "run"), **settings(case))
     print(json.dumps(stages.finish()))
