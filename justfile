@@ -60,6 +60,10 @@ bench *ARGS:
 bench-stages *ARGS:
     {{ bin }}/python benchmarks/bench_stages.py {{ ARGS }}
 
+# what one feature more costs, beside the bare arithmetic (half an hour)
+bench-features *ARGS:
+    {{ bin }}/python benchmarks/bench_features.py {{ ARGS }}
+
 # draw docs/equity.svg again, after results have changed
 picture:
     {{ bin }}/python docs/picture.py
