@@ -5,7 +5,7 @@ underscores for a dot, lower case (a key with capitals is reachable by ``--set``
 a key, ``BT_CACHE`` apart. Tables merge, every other value replaces. One entry of ``[[strategies]]`` is reached by its
 position or name: ``strategies.0.params.fast``, ``strategies.slow.params.fast``.
 
-Relative paths (data.bars, a data.symbols file, a data.calendar file, the strategy's file, output.dir) and the default of
+Relative paths (data.bars, a data.symbols file, a data.calendar file, universe.table, the strategy's file, output.dir) and the default of
 output.dir are relative to the configuration file's folder; those given by a flag, ``--set`` or the environment are
 relative to the working directory.
 
@@ -16,11 +16,11 @@ The rooms: `tables` says what each key must be, `days` how sessions are asked fo
 from __future__ import annotations
 
 from bt.config.days import FIRST, LAST, first_day, last_day, sessions_back
-from bt.config.identity import Identity, spec_hash, to_dict
+from bt.config.identity import UNIVERSE_TABLE, Identity, spec_hash, to_dict
 from bt.config.keywords import asked
 from bt.config.loading import from_mapping, load, parse_set, parse_value
 
 __all__ = [
-    "FIRST", "LAST", "Identity", "asked", "first_day", "from_mapping", "last_day", "load", "parse_set", "parse_value",
+    "FIRST", "LAST", "UNIVERSE_TABLE", "Identity", "asked", "first_day", "from_mapping", "last_day", "load", "parse_set", "parse_value",
     "sessions_back", "spec_hash", "to_dict",
 ]  # fmt: skip

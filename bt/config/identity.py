@@ -21,6 +21,9 @@ WITHOUT_EFFECT = (
 )
 """Keys that change no result: the spec hash leaves them out."""
 
+UNIVERSE_TABLE = "universe.table"
+"""The name of the universe's membership table among the tables of a run."""
+
 
 def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
     use, params = spec.use, told(spec.params)
@@ -97,5 +100,8 @@ def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None, tables: Mapp
             del strategy["files"]
             strategy |= {"use": strategy["use"].rpartition(":")[2], "code": code[strategy["name"]]}
     for name, content in (tables or {}).items():
-        whole["tables"][name]["path"] = content
+        if name == UNIVERSE_TABLE:
+            whole["universe"]["table"] = content
+        else:
+            whole["tables"][name]["path"] = content
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from bt.book import Market
-from bt.config import Identity
+from bt.config import UNIVERSE_TABLE, Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player
 from bt.errors import BtError, StrategyError, UsageError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import UNIT, Progress, RunSpec, StrategySpec
-from bt.prepare import OpenedTable, Preparer, indicator_features, open_outside, plan
+from bt.prepare import OpenedTable, Preparer, indicator_features, members_content, open_outside, plan
 from bt.recorder import Recorder, Totals
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.benchmark import benchmark_returns
@@ -137,6 +137,8 @@ def _replay(
         leave=spec.universe is not None and spec.universe.leavers == "exit",
     )
     contents = {name: table.hash for name, table in tables.items()}
+    if spec.universe is not None and spec.universe.table:
+        contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
     identity = Identity.of(spec, [declared.source for declared in declarations], contents)
     results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
     try:
