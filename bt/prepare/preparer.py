@@ -127,10 +127,6 @@ class Preparer:
     def start(self) -> None:
         """Find the members of every session, and bring history up to the first session's open: trailing windows, then warm-up bars."""
         timer = _Timer()
-        with timer("load"):
-            opening = Loader(self._store, self._time, self._schedule, ())
-            few = opening.window(self._first, min(self._first + PROOF_SESSIONS - 1, self._last))
-            check_stamps(few, str(self._spec.data.bars))
         with timer("indicators"):
             self._opening = self._attendance()
             self._trailing.start(self._first, self._opening.codes)
@@ -190,6 +186,8 @@ class Preparer:
             self._join(first, attendance)
         with timer("load"):
             loaded = self._loader.window(first, last, self._loader.names(attendance.codes))
+            if first == self._first and not (loaded.minutes.slot == 0).any():
+                self._doubt_stamps()
             members = None
             if self._membership is not None:
                 members = self._membership.mask(first, last, loaded.minutes.symbols)
@@ -247,6 +245,12 @@ class Preparer:
             return prepared
         ranking = self._membership.ranking(session)
         return replace(prepared, members=np.sort(ranking), ranking=ranking)
+
+    def _doubt_stamps(self) -> None:
+        """Nothing of the first window begins with a session: the stamps may be ends, as every symbol tells."""
+        opening = Loader(self._store, self._time, self._schedule, ())
+        few = opening.window(self._first, min(self._first + PROOF_SESSIONS - 1, self._last))
+        check_stamps(few, str(self._spec.data.bars))
 
     def _closing(self, loaded: Loaded, number: int) -> dict[int, float]:
         if self._spec.execution.close_price != "closing_print":
