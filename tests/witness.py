@@ -96,8 +96,11 @@ class Witness:
     row = (Minute, Five, Day)
 
     def __init__(self) -> None:
-        self.rows = 0
-        self.digest = hashlib.sha256()
+        self.rows, self.digest = 0, b""
+
+    def note(self, data: bytes) -> None:
+        """Add to the digest; a hash object is no state that pickles."""
+        self.digest = hashlib.sha256(self.digest + data).digest()
 
     def features(self) -> dict[str, bt.Feature]:
         close, volume = pl.col("close"), pl.col("volume")
@@ -129,12 +132,12 @@ class Witness:
         }
 
     def on_session_start(self, session: date, book: bt.Book) -> None:
-        self.rows, self.digest = 0, hashlib.sha256()
+        self.rows, self.digest = 0, b""
         book.exit_at_close(minutes_before=3 * (session.day % 2))
 
     def on_bar(self, row: Minute | Five | Day, book: bt.Book) -> None:
         self.rows += 1
-        self.digest.update(repr(row).encode())
+        self.note(repr(row).encode())
         if isinstance(row, Minute):
             dice = zlib.crc32(f"{row.symbol}{row.close_time}".encode())
             if dice % 37 == 0:
@@ -143,10 +146,10 @@ class Witness:
                 book.order(row.symbol, dice // 64 % 41 - 20, tif="gtc")
 
     def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
-        self.digest.update(rows.fresh.tobytes() + rows.close.tobytes() + rows.money.tobytes() + rows.position.tobytes())
+        self.note(rows.fresh.tobytes() + rows.close.tobytes() + rows.money.tobytes() + rows.position.tobytes())
 
     def on_session_end(self, session: date, book: bt.Book) -> None:
-        book.log(self.digest.hexdigest(), rows=self.rows)
+        book.log(self.digest.hex(), rows=self.rows)
 
 
 class Onlooker(Witness):
@@ -154,10 +157,10 @@ class Onlooker(Witness):
 
     def on_bar(self, row: Minute | Five | Day, book: bt.Book) -> None:
         self.rows += 1
-        self.digest.update(repr(row).encode())
+        self.note(repr(row).encode())
 
     def on_session_start(self, session: date, book: bt.Book) -> None:
-        self.rows, self.digest = 0, hashlib.sha256()
+        self.rows, self.digest = 0, b""
 
 
 if __name__ == "__main__":

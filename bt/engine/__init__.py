@@ -2,11 +2,14 @@
 
 1. `players` is who plays and what came of it;
 2. `stage` sets a session up: bars in playback order, the moments to step through, what each strategy is shown;
-3. `playing` steps through it.
+3. `quoting` says what orders may be filled at;
+4. `playing` steps through it;
+5. `hearing` keeps what strategies print and log meanwhile.
 """
 
+from bt.engine.hearing import hearing
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.playing import Engine, Pace, SessionOutcome
 from bt.engine.stage import Stage, Step
 
-__all__ = ["Engine", "Pace", "Player", "PlayerOutcome", "SessionOutcome", "Stage", "Step"]
+__all__ = ["Engine", "Pace", "Player", "PlayerOutcome", "SessionOutcome", "Stage", "Step", "hearing"]

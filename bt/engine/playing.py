@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -35,7 +35,7 @@ from bt.model import Clock, PreparedSession, Session, instant
 from bt.playback import Feed, Withheld
 from bt.schema import MINUTE
 from bt.section import MinuteRows
-from bt.strategy import hours
+from bt.strategy import check_state, hours
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,13 @@ class Pace:
         due = began + elapsed_us / 1e6 / self.speed
         while not self.stop.is_set() and (left := due - wall.monotonic()) > 0:
             self.stop.wait(min(left, 1.0))
+
+
+class Listener(Protocol):
+    """Hears what strategies print and log (`bt.engine.hearing`)."""
+
+    def end_session(self) -> None:
+        """The session's lines are complete."""
 
 
 class Engine:
@@ -107,6 +114,9 @@ class Engine:
         self._names = np.array(market.symbols, dtype=object)
         self._fill = players[0].account.execution.fill if players else "next_open"
         self._groups = _by_purse(players)
+        self._carried = False
+        self.speaking: Player | None = None
+        self.ear: Listener | None = None
 
     def play(self, prepared: PreparedSession, number: int, *, last: bool, at_end: str) -> SessionOutcome:
         """One session from its open to its close (or to where the run is stopped). `last` is the run's last session."""
@@ -128,6 +138,9 @@ class Engine:
             self._live(stage, clock, last=last, at_end=at_end)
         except StrategyRaised as error:
             self.raised = error
+        self.speaking = None
+        if self.ear is not None:
+            self.ear.end_session()
         played, stopped = self._played, self.stopped()
         marks = Marks(stage.market.last, stage.market.closes, prior)
         players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
@@ -239,6 +252,7 @@ class Engine:
 
     def _show(self, player: Player, show: Show, step: Step, timers: Sequence[Callback]) -> None:
         book, end = player.book, step.end
+        self.speaking = player
         player.account.decide_at(self.market.now)
         try:
             if show.on_bar is not None and step.minute:
@@ -278,12 +292,24 @@ class Engine:
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
                 player.account.expire()
+        if not self._carried:
+            self._carried = True
+            self._check_states()
         if last and at_end == "close":
             for player, fills in zip(players, [close_all(p.account, price) for p in players], strict=True):
                 self._tell_fills(player, fills)
         for player in players:
             self._tell(player)
             player.account.expire()  # day orders given on being told of it come after the close too; they are told next
+
+    def _check_states(self) -> None:
+        """At the first session's end: what a strategy's attributes have become must pickle."""
+        for player in self.players:
+            if not player.failed:
+                try:
+                    check_state(player.instance, f"strategy {player.declaration.name}")
+                except StrategyError as error:
+                    self._raised(player, error)
 
     # ------------------------------------------------------------------------------------------------------- callbacks
 
@@ -306,6 +332,7 @@ class Engine:
 
     def _call(self, player: Player, callback: str, value: Any) -> None:
         if player.has(callback):
+            self.speaking = player
             try:
                 getattr(player.instance, callback)(value, player.book)
             except Exception as error:  # noqa: BLE001 - as above

@@ -15,7 +15,7 @@ import polars as pl
 from bt.book import Market
 from bt.config import UNIVERSE_TABLE, Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
-from bt.engine import Engine, Pace, Player
+from bt.engine import Engine, Pace, Player, hearing
 from bt.errors import BtError, StrategyError, UsageError
 from bt.features import Feature
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
@@ -152,7 +152,7 @@ def _replay(
             agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise"),
         )  # fmt: skip
         reason: FinishReason = "stopped"
-        with calm_collector(), interruptible(pace, coordinator):
+        with calm_collector(), interruptible(pace, coordinator), hearing(engine):
             try:
                 reason = coordinator.run()
             except KeyboardInterrupt:

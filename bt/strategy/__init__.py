@@ -5,12 +5,12 @@
 3. `timers` are methods called by the exchange's clock;
 4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `values` its
    parameters, each with what it is known by;
-5. `carrying` takes a strategy to another process;
+5. `carrying` takes a strategy to another process, and checks that its state could go;
 6. `outside` are fields that show outside tables;
 7. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
-from bt.strategy.carrying import dumps, pack, unpack
+from bt.strategy.carrying import check_state, dumps, pack, unpack
 from bt.strategy.declaring import (
     CALLBACKS,
     CONSTANTS,
@@ -44,6 +44,7 @@ __all__ = [
     "Timer",
     "at",
     "build",
+    "check_state",
     "declare",
     "dumps",
     "ends_a_minute",

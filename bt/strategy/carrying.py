@@ -71,18 +71,58 @@ def dumps(thing: Any, owner: str) -> bytes:
     StrategyError
         It cannot be pickled; `owner` begins the message.
     """
-    loaded = [module for name, module in list(sys.modules.items()) if name.startswith(LOADED)]
-    for module in loaded:
-        cloudpickle.register_pickle_by_value(module)
+    buffer = io.BytesIO()
     try:
-        buffer = io.BytesIO()
-        _Pickler(buffer).dump(thing)
-        return buffer.getvalue()
+        _dump(thing, buffer)
     except Exception as error:
         raise StrategyError(
             f"{owner}: it must pickle, was stopped by {type(error).__name__}: {error}; keep open files, locks, "
             f"connections and generators out of its attributes and parameters"
         ) from error
+    return buffer.getvalue()
+
+
+def check_state(instance: Any, owner: str) -> None:
+    """A strategy's attributes are its state: they must pickle. Nothing is kept of it.
+
+    Raises
+    ------
+    StrategyError
+        One does not; the message names it.
+    """
+    state = instance.__getstate__()
+    attributes: dict[str, Any] = {}
+    for part in state if isinstance(state, tuple) else (state,):
+        attributes.update(part if isinstance(part, Mapping) else {"__getstate__": part})
+    try:
+        _dump(attributes, _Nowhere())
+    except Exception:  # noqa: BLE001 - objects may refuse to be pickled in any way; which one is found below
+        for name, value in attributes.items():
+            try:
+                _dump(value, _Nowhere())
+            except Exception as error:
+                raise StrategyError(
+                    f"{owner}: attribute {name!r} must pickle, was {type(value).__name__}: {type(error).__name__}: {error}; "
+                    "a strategy's attributes are its state: keep open files, locks, connections and generators out of them, "
+                    "or leave them out in __getstate__"
+                ) from error
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        """How much was given."""
+        return memoryview(data).nbytes
+
+
+def _dump(thing: Any, file: Any) -> None:
+    """Pickle to a file, by value what another process could not import."""
+    loaded = [module for name, module in list(sys.modules.items()) if name.startswith(LOADED)]
+    for module in loaded:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        _Pickler(file).dump(thing)
     finally:
         for module in loaded:
             cloudpickle.unregister_pickle_by_value(module)

@@ -1,0 +1,122 @@
+"""What a strategy says is kept, and never comes to where results go."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import TUESDAY, WEDNESDAY, Script, at, bars, play, store
+
+import bt
+from bt.engine.hearing import LENGTH, LINES
+from bt.errors import StrategyRaised
+
+LOGGER = logging.getLogger("mine")
+
+
+def said(run: bt.Run) -> list[tuple[Any, ...]]:
+    return run.log.select("time", "strategy", "message", "fields").rows()
+
+
+def test_prints_and_logging_are_kept_with_their_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    where = store(tmp_path, bars("A", [1.0, 1.0, 1.0]))
+
+    def speak(book: bt.Book) -> None:
+        print("one", 2)
+        print("two lines\nat once", end="")
+        book.log("own")
+        LOGGER.warning("careful %d", 7)
+        LOGGER.debug("not asked for")
+
+    class Ends(Script):
+        def on_fill(self, fill: bt.Fill, book: bt.Book) -> None:
+            print("filled")
+
+    run = play(where, Ends({("A", 0): speak, ("A", 1): lambda book: book.order("A", 1)}))
+    out = '{"stream": "stdout"}'
+    assert said(run) == [
+        (at(1), "Ends", "one 2", out),
+        (at(1), "Ends", "two lines", out),
+        (at(1), "Ends", "own", "{}"),
+        (at(1), "Ends", "careful 7", '{"level": "WARNING", "logger": "mine"}'),
+        (at(2), "Ends", "at oncefilled", out),
+    ]
+    assert capsys.readouterr().out == "one 2\ntwo lines\nat oncefilled\n"
+
+
+def test_each_strategy_has_its_own_lines(tmp_path: Path):
+    where = store(tmp_path, bars("A", [1.0, 1.0]), bars("A", [1.0], day=WEDNESDAY))
+    one, two = (
+        Script({("A", 0): lambda _book, who=who, end=end: print(who, end=end)}) for who, end in (("x", ""), ("y", "\n"))
+    )
+    run = bt.replay(
+        bars=where, calendar="XNYS", start=TUESDAY, end=WEDNESDAY, save=False,
+        strategies=[{"name": "one", "use": one}, {"name": "two", "use": two}],
+    )  # fmt: skip
+    close = at(390), at(390, WEDNESDAY)
+    assert [r[:3] for r in said(run)] == [
+        (at(1), "two", "y"), (close[0], "one", "x"), (at(1, WEDNESDAY), "two", "y"), (close[1], "one", "x"),
+    ]  # fmt: skip
+
+
+def test_much_talk_is_cut_and_counted(tmp_path: Path):
+    def speak(_book: bt.Book) -> None:
+        for number in range(LINES + 9):
+            print(number)
+
+    where = store(tmp_path, bars("A", [1.0]))
+    run = play(where, Script({("A", 0): speak}))
+    assert run.log.height == LINES + 1
+    assert run.log["message"][-1] == "9 more lines were not kept"
+    run = play(where, Script({("A", 0): lambda _book: print("x" * (LENGTH + 1))}))
+    assert run.log["message"].to_list() == ["x" * LENGTH + "..."]
+
+
+def test_others_are_not_heard_and_everything_is_put_back(tmp_path: Path):
+    """A thread of its own is no strategy's code on the engine's time; after the run nothing is listened to."""
+    before = sys.stdout, list(logging.getLogger().handlers)
+
+    def speak(_book: bt.Book) -> None:
+        other = threading.Thread(target=lambda: (print("elsewhere"), LOGGER.warning("elsewhere")))
+        other.start()
+        other.join()
+        print(sys.stdout.encoding and "here")
+
+    run = play(store(tmp_path, bars("A", [1.0])), Script({("A", 0): speak}))
+    assert run.log["message"].to_list() == ["here"]
+    assert (sys.stdout, list(logging.getLogger().handlers)) == before
+
+
+# ------------------------------------------------------------------------------------------------------------- state
+
+
+class Keeps(Script):
+    def __init__(self, what: Any) -> None:
+        super().__init__()
+        self.what = what
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"), [((n for n in range(3)), "generator"), (threading.Lock(), "lock"), ({"x": [sys.stdout]}, "dict")]
+)
+def test_attributes_must_pickle(tmp_path: Path, what: Any, kind: str):
+    where = store(tmp_path, bars("A", [1.0]), bars("A", [1.0], day=WEDNESDAY))
+    strategy = Keeps(what)
+    with pytest.raises(StrategyRaised, match=f"attribute 'what' must pickle, was {kind}: .*keep open files") as caught:
+        play(where, strategy, end=WEDNESDAY)
+    assert [h for h in strategy.happened if h[0] == "end"] == [("end", caught.value.run.by_session["session"][0])]
+
+
+def test_attributes_that_pickle_and_what_is_left_out(tmp_path: Path):
+    class Leaves(Keeps):
+        def __getstate__(self) -> dict[str, Any]:
+            return {"happened": self.happened}
+
+    where = store(tmp_path, bars("A", [1.0]))
+    assert play(where, Keeps(lambda: 3)).finish_reason == "end_date"
+    assert play(where, Leaves(io.TextIOWrapper(io.BytesIO()))).finish_reason == "end_date"
