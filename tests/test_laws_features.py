@@ -111,3 +111,38 @@ def test_features_at_timers_are_those_of_every_minute(world: World) -> None:
         replayed(world, folder, alone)
         replayed(world, folder, every)
     assert alone.seen == every.seen
+
+
+universes = st.fixed_dictionaries(
+    {"top": st.integers(1, 3), "by": st.sampled_from(("prior(volume)", "avg(close*volume, 3d)", "max(high, 2d)"))}
+)
+
+
+@law(5)
+@given(worlds(), universes)
+def test_cutting_the_work_changes_no_feature_of_a_universe(world: World, universe: dict[str, Any]) -> None:
+    """Symbols come and go, and bring their history with them."""
+    kinds, made, _ = watching(world)
+    seen = []
+    for days in (1, 2, 30):
+        watcher = Watcher(kinds, made)
+        with stored(world) as folder:
+            replayed(world, folder, watcher, prefetch_days=days, universe=universe)
+        seen.append(watcher.seen)
+    assert seen[0] == seen[1] == seen[2]
+
+
+@law(5)
+@given(worlds(sessions=3), universes)
+def test_members_see_what_they_see_without_a_universe(world: World, universe: dict[str, Any]) -> None:
+    """Only what is across the universe knows of it."""
+    kinds, made, _ = watching(world)
+    among, alone = Watcher(kinds, made), Watcher(kinds, made)
+    with stored(world) as folder:
+        replayed(world, folder, among, universe=universe)
+        replayed(world, folder, alone)
+    across = {name for name, m in made.items() if m.ours.kind in ("cross", "score")}
+    known = {(now, kind, row["symbol"]): row for now, kind, row in alone.seen}
+    for now, kind, row in among.seen:
+        other = known[now, kind, row["symbol"]]
+        assert {k: v for k, v in row.items() if k not in across} == {k: v for k, v in other.items() if k not in across}
