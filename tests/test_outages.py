@@ -97,6 +97,27 @@ def test_none_in_an_empty_table() -> None:
     assert outages(NEEDED.to_frame()).schema == SCHEMA
 
 
+@pytest.mark.parametrize(("lacking", "minutes", "found"), [(7, 5, True), (6, 5, False), (7, 4, False), (10, 5, True)])
+def test_seven_of_ten_and_five_minutes(lacking: int, minutes: int, found: bool) -> None:
+    """Of ten symbols, some lack a few minutes of one session in three."""
+    days = [day(i) for i in range(3)]
+    gone = {(s, m) for s in range(lacking) for m in range(10, 10 + minutes)}
+    presences: Presences = {
+        d.name: {
+            f"S{s}": [
+                o.Bar(f"S{s}", t, 1.0, 1.0, 1.0, 1.0, 1)
+                for m, t in enumerate(d.minutes)
+                if d is not days[1] or (s, m) not in gone
+            ]
+            for s in range(10)
+        }
+        for d in days
+    }
+    told = outages(table_of(days, presences))
+    assert told_by(told) == o.outages(days, presences, [f"S{s}" for s in range(10)])
+    assert told["lacking"].to_list() == ([lacking / 10] if found else [])
+
+
 def dark(symbol: str, day_: str, first: int, count: int) -> list[dict[str, Any]]:
     """A session of which some minutes are missing."""
     return bars(symbol, [None if first <= m < first + count else 1.0 for m in range(390)], day=day_)
