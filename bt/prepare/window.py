@@ -125,8 +125,9 @@ class Loader:
         n = len(self._store.symbols)
         time = frame["time"].to_numpy()
         code = frame["code"].to_numpy().astype(np.int64)
-        minute = (time - table.start) // MINUTE
-        lead = minute < 0  # off the grid, after the first midpoint but in its minute
+        minute = time - table.start
+        minute //= MINUTE
+        lead = np.flatnonzero(minute < 0)  # off the grid, after the first midpoint but in its minute
         minute[lead] = 0
         session, slot = table.session[minute].astype(np.int64), table.slot[minute].astype(np.int64)
         slot[lead] = table.lead
@@ -145,10 +146,11 @@ class Loader:
         if not good.all():
             frame = frame.filter(pl.Series(good))
             code, session, slot = code[good], session[good], slot[good]
-        group = session * n + code
-        key = group * max(s.minutes for s in sessions) + slot
-        step = np.diff(key)
-        if not (step > 0).all():
+        group = session * n
+        group += code
+        key = group * max(s.minutes for s in sessions)
+        key += slot
+        if not (key[1:] > key[:-1]).all():
             order = np.argsort(key, kind="stable")
             if (np.diff(key[order]) == 0).any():
                 if not set(BAR_COLUMNS) <= set(frame.columns):
