@@ -32,6 +32,8 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     manifest, metrics, timings = documents["manifest"], documents["metrics"], documents["timings"]
     try:
         summary = {"run": str(folder), **metrics["summary"], **{key: timings[key] for key in CLOCK}}
+        for day in ("start", "end"):
+            summary.setdefault(day, manifest["spec"]["session"][day])  # an earlier version did not tell them
         own = {name: _metrics(told) for name, told in metrics["strategies"].items()}
         return Run(
             folder, summary, _metrics(metrics["account"]), own, manifest["finish_reason"], manifest["stop_reason"],

@@ -205,6 +205,8 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "name": spec.run.name,
         "finish_reason": reason,
         "stop_reason": coordinator.stop_reason,
+        "start": spec.session.dates[0].isoformat(),
+        "end": spec.session.dates[1].isoformat(),
         "sessions": totals.sessions,
         "iterations": totals.iterations,
         "bars": totals.bars,

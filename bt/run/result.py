@@ -162,7 +162,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     lines = [
         ("finished", summary["finish_reason"] + (f" ({summary['stop_reason']})" if summary["stop_reason"] else "")),
-        ("sessions", f"{summary['sessions']:,}, {summary['bars']:,} bars, {summary['iterations']:,} minutes stepped"),
+        ("sessions", f"{summary['sessions']:,} from {summary['start']} to {summary['end']}, {summary['bars']:,} bars, {summary['iterations']:,} minutes stepped"),
         ("net P&L", f"{money(summary['net_pnl'])}  (equity {money(summary['equity_start'])} to {money(summary['equity_end'])})"),
         ("return", f"{summary['total_return']:+.2%}, max drawdown {summary['max_drawdown']:.2%}, Sharpe " + (f"{summary['sharpe']:.2f}" if summary["sharpe"] is not None else "undefined")),
         ("orders", f"{summary['orders']:,}: {summary['fills']:,} fills, {summary['expired']:,} expired, {summary['rejected']:,} rejected, {summary['cancelled']:,} cancelled"),
