@@ -41,7 +41,7 @@ from bt.model import Fill, Order, Progress, RunSpec
 from bt.research import load_bars
 from bt.results import catalog
 from bt.run import Run, open_run, run_spec
-from bt.strategy import Book, Holding, Row, Rows, Strategy, at, every
+from bt.strategy import Book, Holding, Past, Row, Rows, Strategy, at, every
 from bt.strategy import SessionDay as Session
 from bt.universe import members, top
 
@@ -127,6 +127,7 @@ __all__ = [
     "Fill",
     "Holding",
     "Order",
+    "Past",
     "Row",
     "Rows",
     "Run",

@@ -159,13 +159,22 @@ def _listed(item: RowField, column: Column, owner: str) -> Array:
     return values
 
 
+def _by_code(opened: Mapping[str, Column] | None, item: RowField, tape: Tape) -> Column:
+    """What at_open gave each row's symbol."""
+    assert opened is not None
+    values, null = opened[item.name]
+    unknown = None if null is None else null[tape.code]
+    return Column(values[tape.code], unknown if unknown is not None and unknown.any() else None)
+
+
 def feed(
     tape: Tape, row: RowType, ids: Mapping[str, str], *, names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray,
-    visible: npt.NDArray[np.bool_] | None = None,
+    visible: npt.NDArray[np.bool_] | None = None, opened: Mapping[str, Column] | None = None,
 ) -> Feed:  # fmt: skip
     """What `row` shows of a tape.
 
-    `ids` maps field names to the tape's column names; `visible` marks the codes that are shown, None all.
+    `ids` maps field names to the tape's column names; `visible` marks the codes that are shown, None all; `opened` has, by field, what
+    at_open gave each code.
     """
     owner = f"row type {row.cls.__name__}"
     found: dict[int, Column] = {}
@@ -174,7 +183,7 @@ def feed(
     for number, item in enumerate(row.fields):
         if item.source in ("symbol", "constant"):
             continue
-        column = found[number] = tape.take(ids[item.name])
+        column = found[number] = _by_code(opened, item, tape) if item.source == "opened" else tape.take(ids[item.name])
         if column.null is not None and not item.optional:
             shown = np.ones(len(tape.code), dtype=bool) if keep is None else keep
             hidden = column.null & shown

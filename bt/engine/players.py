@@ -12,18 +12,21 @@ import numpy.typing as npt
 from bt.book import Account, Output, StrategyBook
 from bt.ledger import Curve, Trade
 from bt.playback import Withheld
+from bt.prepare import PastBars
 from bt.strategy import Declaration
 
 
 @dataclass
 class Player:
-    """A strategy in the run: what it declared, its book, and the column behind each field of each row type."""
+    """A strategy in the run: what it declared, its book, and the column behind each field of each row type; `past` is what its
+    `at_open` is told from."""
 
     declaration: Declaration
     account: Account
     book: StrategyBook
     ids: Sequence[dict[str, str]]
     failed: str = ""
+    past: PastBars | None = None
 
     @property
     def instance(self) -> Any:

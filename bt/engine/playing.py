@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.book import FillRecord, Market, Quotes, close_all, close_exits, match, review
+from bt.engine.opening import Opened, nothing, opened
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.quoting import at_closes, at_last_closes, at_opens
 from bt.engine.stage import Callback, Show, Stage, Step, alone, visible_codes
@@ -128,14 +129,16 @@ class Engine:
         for player in self.players:
             player.account.begin()
         visible = visible_codes(prepared, self.players, len(self._names))
-        stage = Stage.of(alone(prepared, visible), self.players, self._names, self._zone)
+        prepared = alone(prepared, visible)
         market.member = None if prepared.members is None else np.isin(np.arange(len(self._names)), prepared.members)
         for player in self.players:
             if not player.failed:
                 review(player.account, leave=self._leave)
         self._played = self._iterations = 0
+        stage = Stage.of(prepared, self.players, self._names, self._zone, self._open(prepared, number))
         try:
-            self._live(stage, clock, last=last, at_end=at_end)
+            if self.raised is None:
+                self._live(stage, clock, last=last, at_end=at_end)
         except StrategyRaised as error:
             self.raised = error
         self.speaking = None
@@ -160,6 +163,23 @@ class Engine:
             if player.book.stop_reason is not None:
                 return player.book.stop_reason
         return None
+
+    def _open(self, prepared: PreparedSession, number: int) -> dict[int, Opened]:
+        """Every strategy's at_open, unless no bar will be shown; by its number what it gave."""
+        found = {}
+        for i, player in enumerate(self.players):
+            if "at_open" not in player.declaration.callbacks:
+                continue
+            found[i] = nothing(player)
+            if self.raised is None and not player.failed and len(prepared.minutes.code):
+                try:
+                    found[i] = opened(player, prepared.session, number, prepared.members)
+                except Exception as error:  # noqa: BLE001 - as in _show
+                    try:
+                        self._raised(player, error)
+                    except StrategyRaised as raised:
+                        self.raised = raised
+        return found
 
     def _live(self, stage: Stage, clock: Clock, *, last: bool, at_end: str) -> None:
         """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""

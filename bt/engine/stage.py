@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.book import FillRecord
+from bt.engine.opening import Opened
 from bt.engine.players import Player
 from bt.execution import to_units, units
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
@@ -180,12 +181,13 @@ class Stage:
 
     @staticmethod
     def of(
-        prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo
-    ) -> Stage:
-        """Sort every interval that is shown into playback order and make the feeds."""
+        prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo,
+        opened: Mapping[int, Opened],
+    ) -> Stage:  # fmt: skip
+        """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player."""
         market = Market.of(prepared, len(names))
         showing = _Showing(prepared, names, zone, market)
-        shows = [showing.to(player) for player in players]
+        shows = [showing.to(player, opened.get(i)) for i, player in enumerate(players)]
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
         return Stage(
@@ -195,6 +197,20 @@ class Stage:
 
 BARE = RowType(object, 1, "1m", ())
 """What a timer of a strategy without a row type is shown: who has a bar this minute."""
+
+
+class _View(NamedTuple):
+    """What of the bars one strategy is shown: the sorted codes it sees, the slot counts at which it has rows (None: all), and
+    what its at_open gave."""
+
+    codes: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64] | None
+    opened: Opened | None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for equal views; columns of at_open are nobody else's."""
+        return self.codes.tobytes(), None if self.ends is None else self.ends.tobytes(), id(self.opened or None)
 
 
 class _Showing:
@@ -210,22 +226,20 @@ class _Showing:
         self._feeds: dict[Any, Feed] = {}
         self._cross: dict[Any, CrossFeed] = {}
 
-    def to(self, player: Player) -> Show:
-        """What a strategy is shown."""
+    def to(self, player: Player, opened: Opened | None) -> Show:
+        """What a strategy is shown; `opened` is what its at_open gave, which makes its feeds its own."""
         declared, instance = player.declaration, player.instance
         if not {"on_bar", "on_minute"} & declared.callbacks and not declared.timers:
             return Show((), None, None, None, ())
-        codes = player.visible(self._members)
+        view = _View(player.visible(self._members), self._ends(declared) if declared.timers_alone else None, opened)
         pairs = list(zip(declared.rows, player.ids, strict=False)) or [(BARE, {})]
-        ends = self._ends(declared) if declared.timers_alone else None
-        timed = None if ends is None else ends.tobytes()
-        keys = [(row.cls, row.interval, tuple(sorted(ids.items())), codes.tobytes(), timed) for row, ids in pairs]
-        feeds = [self._feed(key, row, ids, codes, ends) for key, (row, ids) in zip(keys, pairs, strict=True)]
+        keys = [(row.cls, row.interval, tuple(sorted(ids.items())), view.key) for row, ids in pairs]
+        feeds = [self._feed(key, row, ids, view) for key, (row, ids) in zip(keys, pairs, strict=True)]
         cross = None
         if "on_minute" in declared.callbacks or declared.timers:
             cross = self._cross.get(keys[0])
             if cross is None:
-                cross = self._cross[keys[0]] = CrossFeed.of(feeds[0], codes)
+                cross = self._cross[keys[0]] = CrossFeed.of(feeds[0], view.codes)
         on_bar, on_minute = (getattr(instance, n, None) for n in ("on_bar", "on_minute"))
         return Show(feeds, cross, on_bar, on_minute, [w for f in feeds for w in f.withheld])
 
@@ -235,24 +249,18 @@ class _Showing:
         ends = {slots_ended(self._session, us) for us in moments if ends_a_minute(self._session, us)}
         return np.array(sorted(ends), dtype=np.int64)
 
-    def _feed(
-        self,
-        key: Any,
-        row: RowType,
-        ids: dict[str, str],
-        codes: npt.NDArray[np.int64],
-        ends: npt.NDArray[np.int64] | None,
-    ) -> Feed:
+    def _feed(self, key: Any, row: RowType, ids: dict[str, str], view: _View) -> Feed:
         if key not in self._feeds:
             visible = None
-            if len(codes) < len(self._names):
+            if len(view.codes) < len(self._names):
                 visible = np.zeros(len(self._names), dtype=bool)
-                visible[codes] = True
+                visible[view.codes] = True
             tape = Tape.of(self._session, self._minutes) if row is BARE else self.tapes[row.interval]
-            tape = tape if ends is None else tape.at(ends)
+            tape = tape if view.ends is None else tape.at(view.ends)
             self._feeds[key] = feed(
-                tape, row, ids, names=self._names, zone=self._zone, times=self._times, visible=visible
-            )
+                tape, row, ids,
+                names=self._names, zone=self._zone, times=self._times, visible=visible, opened=view.opened,
+            )  # fmt: skip
         return self._feeds[key]
 
 

@@ -14,12 +14,15 @@ Where to look:
 """
 
 from bt.prepare.listed import content as members_content
+from bt.prepare.past import Past, PastBars
 from bt.prepare.plan import Plan, indicator_features, plan
 from bt.prepare.preparer import PreparedWindow, Preparer
 from bt.prepare.tables import OpenedTable, open_outside
 
 __all__ = [
     "OpenedTable",
+    "Past",
+    "PastBars",
     "Plan",
     "PreparedWindow",
     "Preparer",

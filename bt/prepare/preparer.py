@@ -19,6 +19,7 @@ from bt.prepare.computing import Computer
 from bt.prepare.daily import Past
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
+from bt.prepare.past import PastBars
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
 from bt.prepare.tables import OpenedTable, Tables
@@ -123,6 +124,10 @@ class Preparer:
             self._schedule, symbols,
             loader=self._loader, cache=cache, first=self._first, last=self._last, chunk=chunk,
         )  # fmt: skip
+
+    def past(self) -> PastBars:
+        """Bars of past sessions for one strategy's at_open."""
+        return PastBars(self._loader, self._store, self._schedule)
 
     def start(self) -> None:
         """Find the members of every session, and bring history up to the first session's open: trailing windows, then warm-up bars."""

@@ -127,6 +127,9 @@ def _replay(
     benchmark = benchmark_returns(spec, time, span)
     market = Market.of(store.symbols)
     players += make_players(spec, declarations, ids, market)
+    for player in players:
+        if "at_open" in player.declaration.callbacks:
+            player.past = source.past()
     pace = Pace(spec.session.speed)
     engine = Engine(
         market,

@@ -20,7 +20,7 @@ from bt.strategy.declaring import (
     declare,
     read_row,
 )
-from bt.strategy.interface import Book, Holding, Row, Rows, SessionDay, Strategy, hours
+from bt.strategy.interface import Book, Holding, Past, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.loading import build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.sources import Source, files_hash, source_of
@@ -33,6 +33,7 @@ __all__ = [
     "Book",
     "Declaration",
     "Holding",
+    "Past",
     "Row",
     "RowField",
     "RowType",

@@ -25,7 +25,7 @@ from bt.strategy.timers import Timer, timers_of
 from bt.universe import located
 
 CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
-LATER = ("signals", "history", "warm_up", "at_open")
+LATER = ("signals", "history", "warm_up")
 
 # ------------------------------------------------------------------------------------------------------- declarations
 
@@ -71,7 +71,7 @@ class RowField:
     """One field of a row type: where it comes from and what it becomes."""
 
     name: str
-    source: Literal["symbol", "constant", "bar", "coarse", "quality", "completeness", "feature", "table"]
+    source: Literal["symbol", "constant", "bar", "coarse", "quality", "completeness", "feature", "table", "opened"]
     type: str
     optional: bool
 
@@ -123,9 +123,14 @@ def _field_type(hint: Any, where: str) -> tuple[str, bool]:
 
 
 def read_row(
-    cls: type, features: Mapping[str, Feature], owner: str, tables: Mapping[str, TableColumns] | None = None
+    cls: type,
+    features: Mapping[str, Feature],
+    owner: str,
+    tables: Mapping[str, TableColumns] | None = None,
+    *,
+    opens: bool = False,
 ) -> RowType:
-    """What a row type asks for.
+    """What a row type asks for. With `opens`, a field of an unknown name is a column of what `at_open` returns.
 
     Raises
     ------
@@ -155,7 +160,8 @@ def read_row(
         interval = interval_minutes(label)
     except ValueError:
         raise StrategyError(f'{where}: interval must be like "5m", "1h" or "1d", was {label!r}') from None
-    fields = tuple(_read_field(n, hints[n], interval, features, where, tables=tables or {}) for n in order)
+    own = _Own(features, tables or {}, opens)
+    fields = tuple(_read_field(name, hints[name], interval, own, where) for name in order)
     return RowType(cls, interval, label, fields)
 
 
@@ -166,25 +172,37 @@ def _default(cls: type, name: str) -> Any:
     return getattr(cls, "_field_defaults", {}).get(name)
 
 
-def _read_field(
-    name: str,
-    hint: Any,
-    interval: int,
-    features: Mapping[str, Feature],
-    where: str,
-    *,
-    tables: Mapping[str, TableColumns],
-) -> RowField:
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """Columns beyond the bars': the strategy's features by name, outside tables, and whether at_open gives others."""
+
+    features: Mapping[str, Feature]
+    tables: Mapping[str, TableColumns]
+    opens: bool
+
+    def opened(self, name: str, at: str) -> tuple[str, ...]:
+        """The annotations that a column of at_open's frame may have; a field that no column can be is refused."""
+        if self.opens:
+            return ("float", "int", "bool", "str")
+        known = (
+            "symbol", *CONSTANTS, *BAR_COLUMNS, *OPTIONAL_COLUMNS, "quality", "completeness", *COARSE_ONLY, *self.features,
+            *(f"{table}_{column}" for table, columns in self.tables.items() for column in columns.kinds),
+        )  # fmt: skip
+        hint = nearest(name, known) or "declare it in features() or [indicators], or return it from at_open"
+        raise StrategyError(f"{at} must be a bar column, a feature or an indicator; {hint}")
+
+
+def _read_field(name: str, hint: Any, interval: int, own: _Own, where: str) -> RowField:
     at = f"{where}, field {name!r}"
     kind, optional = _field_type(hint, at)
-    outside = annotated(name, tables, at)
+    outside = annotated(name, own.tables, at)
     allowed: tuple[str, ...] = NUMBERS
-    if outside and (name in features or name in TAKEN):
+    if outside and (name in own.features or name in TAKEN):
         raise StrategyError(f"{at} must mean one thing, was a table's column too; give the table another name")
     if outside:
         source: Any = "table"
         allowed = outside
-    elif name in features or (name.endswith("_sessions") and name.removesuffix("_sessions") in features):
+    elif name in own.features or (name.endswith("_sessions") and name.removesuffix("_sessions") in own.features):
         source = "feature"
         allowed = ("float", "int", "bool")
     elif name == "symbol":
@@ -200,19 +218,7 @@ def _read_field(
             raise StrategyError(f'{at} needs a coarser bar; set interval = "5m" (or another) on the class')
         source, allowed = "coarse", ("str",) if name == "closed_by" else ("int",)
     else:
-        known = [
-            "symbol",
-            *CONSTANTS,
-            *BAR_COLUMNS,
-            *OPTIONAL_COLUMNS,
-            "quality",
-            "completeness",
-            *COARSE_ONLY,
-            *features,
-            *(f"{table}_{column}" for table, columns in tables.items() for column in columns.kinds),
-        ]
-        hint_text = nearest(name, known) or "declare it in features() or [indicators]"
-        raise StrategyError(f"{at} must be a bar column, a feature or an indicator; {hint_text}")
+        source, allowed = "opened", own.opened(name, at)
     if kind not in allowed:
         raise StrategyError(f"{at} must be annotated {' or '.join(allowed)}, was {kind}")
     return RowField(name, source, kind, optional)
@@ -238,7 +244,12 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
         raise StrategyError(
             f"{owner} must have a callback; write on_bar(self, row, book), on_minute(self, rows, book) or a timer"
         )
-    return frozenset(named)
+    opens = getattr(instance, "at_open", None)
+    if opens is None:
+        return frozenset(named)
+    if not callable(opens) or inspect.iscoroutinefunction(opens):
+        raise StrategyError(f"{owner}: at_open must be a plain method (self, session, past), was {opens!r}")
+    return frozenset((*named, "at_open"))
 
 
 def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> dict[str, Feature]:
@@ -257,7 +268,7 @@ def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> d
 
 
 def _rows(
-    instance: Any, owner: str, features: Mapping[str, Feature], tables: Mapping[str, TableColumns]
+    instance: Any, owner: str, features: Mapping[str, Feature], tables: Mapping[str, TableColumns], *, opens: bool
 ) -> tuple[RowType, ...]:
     """Its row types, finest first."""
     declared = getattr(instance, "row", None)
@@ -266,7 +277,7 @@ def _rows(
     for cls in classes:
         if not isinstance(cls, type):
             raise StrategyError(f"{owner}: row must be a row type or a tuple of them, was {declared!r}")
-    rows = sorted((read_row(c, features, owner, tables) for c in classes), key=lambda r: r.interval)
+    rows = sorted((read_row(c, features, owner, tables, opens=opens) for c in classes), key=lambda r: r.interval)
     if len({r.interval for r in rows}) < len(rows):
         raise StrategyError(f"{owner}: row types must have different intervals, were {[r.label for r in rows]}")
     return tuple(rows)
@@ -301,7 +312,7 @@ def declare(
     owner = f"strategy {name} ({type(instance).__name__})"
     callbacks = _callbacks(instance, owner)
     features = linked({**indicators, **_features(instance, owner, indicators)}, owner)
-    rows = _rows(instance, owner, features, tables or {})
+    rows = _rows(instance, owner, features, tables or {}, opens="at_open" in callbacks)
     if not rows and {"on_bar", "on_minute"} & callbacks:
         raise StrategyError(f"{owner}: on_bar and on_minute need `row`; set row = YourRowType on the class")
     used = {f.name.removesuffix("_sessions") for r in rows for f in r.fields} | {f.name for r in rows for f in r.fields}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from bt.model import Order, Session, instant
 
@@ -199,6 +201,36 @@ class Book(Protocol):
 
     def stop(self, reason: str) -> None:
         """End the run after this minute; finish_reason stopped."""
+
+
+class Past(Protocol):
+    """What `at_open` is handed beside the session: bars of earlier sessions, never of the one that opens."""
+
+    def __call__(
+        self, interval: str, sessions: int, columns: str | Sequence[str] = ("open", "high", "low", "close", "volume")
+    ) -> pl.DataFrame:
+        """The bars of the `sessions` calendar sessions before this one, as far as the data goes back.
+
+        Parameters
+        ----------
+        interval : str
+            "1m", "15m", "1d" ...
+        sessions : int
+            At least 1; a session without bars counts.
+        columns : str or sequence of str
+            open, high, low, close, volume; of minute bars also vwap and n_trades where the data has them.
+
+        Returns
+        -------
+        DataFrame
+            symbol (String), session (Date), open_time and close_time (Datetime us UTC), then `columns`; sorted by symbol and
+            time. With a universe, the symbols of this session's.
+
+        Raises
+        ------
+        StrategyError
+            Something else is asked for, or at_open is over.
+        """
 
 
 class Strategy(Protocol):
