@@ -6,9 +6,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import oracle as o
 import polars as pl
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from judge import assert_same_seen
 from small import THURSDAY, TUESDAY, WEDNESDAY, at, bars, play, store
+from test_laws import law
+from watchers import judged, replayed
+from worlds import World, stored, worlds
 
 import bt
 from bt.errors import StrategyError, StrategyRaised
@@ -246,3 +253,87 @@ def test_an_unknown_field_needs_at_open(tmp_path: Path) -> None:
 
     with pytest.raises(StrategyError, match="or return it from at_open"):
         play(market(tmp_path), Without())
+
+
+# ---------------------------------------------------------------------------------------------------------------- laws
+
+
+class Late(bt.Row):
+    symbol: str
+    close_time: int
+    level: float | None
+    count: int
+
+
+class LateFive(bt.Row):
+    interval = "5m"
+    symbol: str
+    close_time: int
+    count: int | None
+
+
+ROWS = (Late, LateFive)
+
+
+class Opener:
+    """Asks for the past twice, each time writes down what it is told, and shows in its rows what comes of it."""
+
+    row = ROWS
+
+    def __init__(self, asked: list[tuple[str, int, tuple[str, ...]]]) -> None:
+        self.asked = asked
+        self.told: list[Any] = []
+        self.seen: list[Any] = []
+
+    def at_open(self, session: date, past: Any) -> pl.DataFrame:
+        found = [past(*asked) for asked in self.asked]
+        rows = [f.rows() if isinstance(f, pl.DataFrame) else f for f in found]
+        self.told.append((date(session.year, session.month, session.day), rows))
+        levels = {r[0]: (r[-1], sum(other[0] == r[0] for other in rows[0])) for r in rows[0]}
+        columns = {"symbol": pl.String, "level": pl.Float64, "count": pl.Int64}
+        return pl.DataFrame([(s, float(v), n) for s, (v, n) in levels.items()], schema=columns, orient="row")
+
+    def on_bar(self, row: Any, book: Any) -> None:
+        self.seen.append((type(row).__name__, *(getattr(row, f) for f in type(row).__annotations__)))
+
+
+questions = st.lists(
+    st.tuples(
+        st.sampled_from(("1m", "5m", "15m", "1h", "1d")),
+        st.integers(1, 5),
+        st.lists(st.sampled_from(("open", "high", "low", "close", "volume")), min_size=1, max_size=3, unique=True).map(
+            tuple
+        ),
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+@law(25)
+@given(worlds(), questions, st.sampled_from((1, 2, 5)))
+def test_at_open_as_in_the_oracle(world: World, asked: Any, days: int) -> None:
+    ours, theirs = Opener(asked), Opener(asked)
+    with stored(world) as folder:
+        run = replayed(world, folder, ours, prefetch_days=days)
+    types = [o.RowType.of(r, opened=("level", "count")) for r in ROWS]
+    result = judged(world, o.Strategy("s", theirs, types))
+    slack = 0.0 if world.whole_volume else 1e-12
+    assert_same_seen(list(ours.told), list(theirs.told), slack)
+    assert_same_seen(ours.seen, theirs.seen, slack)
+    reached = set(run.by_session["session"])
+    counted = {r[:3]: r[3] for r in run.guards.select("session", "symbol", "reason", "rows").iter_rows()}
+    assert counted == {k: n for k, n in result.guards.items() if k[0] in reached}
+
+
+@law(15)
+@given(st.data(), worlds(), questions, st.sampled_from((1, 2, 5)))
+def test_at_open_is_told_the_same_from_any_start(data: Any, world: World, asked: Any, days: int) -> None:
+    first = data.draw(st.integers(world.start, world.last))
+    assume(any(world.schedule.open[first] <= r.time_us < world.schedule.close[world.last] for r in world.rows))
+    early, late = Opener(asked), Opener(asked)
+    name = world.schedule.names[first]
+    with stored(world) as folder:
+        replayed(world, folder, early, prefetch_days=3)
+        replayed(world, folder, late, prefetch_days=days, start=name)
+    assert late.told == [told for told in early.told if told[0] >= name]

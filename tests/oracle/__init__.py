@@ -8,6 +8,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `features`  `sma`, `window_feature`, `trailing`, and how a value reaches a row (as of its close_time)
 * `derived`   features of other features; `vocabulary` the ready-made features over bars, the session so far and past sessions
 * `tables`    outside tables, as of what was known
+* `past`      what at_open is told, and what a book remembers of bars
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
@@ -41,6 +42,7 @@ from oracle.market import (
     regular_day,
 )
 from oracle.metrics import Metrics, against, combined, metrics
+from oracle.past import past, remembered
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 from oracle.tables import Outside
 from oracle.timers import Timer
@@ -85,12 +87,14 @@ __all__ = [
     "of",
     "opening_range",
     "outages",
+    "past",
     "play_apart",
     "prior",
     "quality",
     "quality_at",
     "regular_day",
     "relative_volume",
+    "remembered",
     "resample",
     "rsi",
     "score",

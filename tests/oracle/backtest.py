@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from oracle.account import Order, commission_of, fill_price, priced, units
 from oracle.bins import Bin, interval_minutes, resample
 from oracle.book import Book, Present
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
+from oracle.past import past
 from oracle.rows import CrossSection, cross_section, row_values
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 from oracle.universe import Universe
@@ -146,6 +148,8 @@ class Backtest:
             book.session_start = book.ledger.equity(now.marks)
             book.review(leave=self.universe is not None and self.universe.leavers == "exit")
         for strategy, book in self.each():
+            self._at_open(strategy, book, day)
+        for strategy, book in self.each():
             if self.bars[day.name]:
                 self._call(strategy, book, "on_session_start", day.name)
 
@@ -201,6 +205,15 @@ class Backtest:
         """Whether a strategy is shown a symbol in this session."""
         members = self.present.members
         return members is None or symbol in members or symbol in book.held_at_open
+
+    def _at_open(self, strategy: Strategy, book: Book, day: Day) -> None:
+        """Before anything else: what earlier sessions were, and the columns that come of it."""
+        book.opened = {}
+        if self.bars[day.name] and hasattr(strategy.object, "at_open"):
+            seen = {s for s in self.present.symbols if self._shown(book, s)}
+            frame = strategy.object.at_open(day.name, partial(past, self.history, day, seen))
+            if frame is not None:
+                book.opened = {row["symbol"]: row for row in frame.iter_rows(named=True)}
 
     def _bins(self, day: Day) -> dict[int, dict[str, list[Bin]]]:
         """The day's coarser bars of every interval a row type asks for, by their end, then interval, in symbol order."""
@@ -366,7 +379,8 @@ class Backtest:
             for bar in found:
                 if not self._shown(book, bar.symbol):
                     continue
-                values, unknown = row_values(row_type, bar, self.present, minute=m, zone=self.zone)
+                opened = book.opened.get(bar.symbol, {})
+                values, unknown = row_values(row_type, bar, self.present, minute=m, zone=self.zone, opened=opened)
                 if unknown:
                     assert self.present.day is not None
                     self.result.guards[self.present.day.name, bar.symbol, f"warming_up: {unknown}"] += 1

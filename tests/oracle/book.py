@@ -80,6 +80,7 @@ class Book:
         self.only: str | None = None
         self.trading = True
         self.held_at_open: set[str] = set()
+        self.opened: dict[str, dict[str, Any]] = {}
         self._present = present
         self._tif = tif
         self._leverage = Fraction(as_decimal(leverage))

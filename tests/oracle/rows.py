@@ -14,9 +14,10 @@ from oracle.settings import RowType
 
 
 def row_values(
-    row_type: RowType, bar: Bar | Bin, present: Present, *, minute: int, zone: ZoneInfo
+    row_type: RowType, bar: Bar | Bin, present: Present, *, minute: int, zone: ZoneInfo, opened: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """The declared fields of one row, and the first one that is not known yet and must be (else "").
+    """The declared fields of one row, and the first one that is not known yet and must be (else ""). `opened` is what at_open
+    gave the symbol.
 
     `minute` is the minute of session that has just closed, for coarser rows too.
     """
@@ -25,6 +26,8 @@ def row_values(
     for name in row_type.fields:
         if name in row_type.features:
             value = row_type.features[name].value(bar.symbol, present.day, minute, bar.end_us)
+        elif name in row_type.opened:
+            value = opened.get(name)
         else:
             value = own_field(row_type, name, bar, present, minute=minute, zone=zone)
         if value is None and name not in row_type.optional:

@@ -50,6 +50,7 @@ class RowType:
     """What one row holds: `fields` by name in order, those that may be None in `optional`, and a feature by field name.
 
     `make` is called with the fields as keywords. open_time and close_time are microseconds, datetimes where in `dated`.
+    Those in `opened` are columns of at_open's frame.
     """
 
     fields: tuple[str, ...]
@@ -58,9 +59,10 @@ class RowType:
     interval: str = "1m"
     make: Callable[..., Any] = SimpleNamespace
     dated: frozenset[str] = frozenset()
+    opened: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, row: type, features: Mapping[str, Feature] | None = None) -> RowType:
+    def of(cls, row: type, features: Mapping[str, Feature] | None = None, *, opened: Sequence[str] = ()) -> RowType:
         """The row type a class declares by its annotations (and `interval`); rows are instances of it."""
         hints = {k: v for k, v in typing.get_type_hints(row).items() if typing.get_origin(v) is not typing.ClassVar}
         interval = getattr(row, "interval", "1m")
@@ -68,7 +70,7 @@ class RowType:
             interval = "1m"
         optional = frozenset(name for name, hint in hints.items() if type(None) in typing.get_args(hint))
         dated = frozenset(name for name, hint in hints.items() if hint is datetime)
-        return cls(tuple(hints), dict(features or {}), optional, interval, row, dated)
+        return cls(tuple(hints), dict(features or {}), optional, interval, row, dated, frozenset(opened))
 
 
 @dataclass(frozen=True)
