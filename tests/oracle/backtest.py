@@ -147,8 +147,7 @@ class Backtest:
         for book in self.books:
             book.session_start = book.ledger.equity(now.marks)
             book.review(leave=self.universe is not None and self.universe.leavers == "exit")
-        for strategy, book in self.each():
-            self._at_open(strategy, book, day)
+        self._at_open(day)
         for strategy, book in self.each():
             if self.bars[day.name]:
                 self._call(strategy, book, "on_session_start", day.name)
@@ -206,14 +205,15 @@ class Backtest:
         members = self.present.members
         return members is None or symbol in members or symbol in book.held_at_open
 
-    def _at_open(self, strategy: Strategy, book: Book, day: Day) -> None:
+    def _at_open(self, day: Day) -> None:
         """Before anything else: what earlier sessions were, and the columns that come of it."""
-        book.opened = {}
-        if self.bars[day.name] and hasattr(strategy.object, "at_open"):
-            seen = {s for s in self.present.symbols if self._shown(book, s)}
-            frame = strategy.object.at_open(day.name, partial(past, self.history, day, seen))
-            if frame is not None:
-                book.opened = {row["symbol"]: row for row in frame.iter_rows(named=True)}
+        for strategy, book in self.each():
+            book.opened = {}
+            if self.bars[day.name] and hasattr(strategy.object, "at_open"):
+                seen = {s for s in self.present.symbols if self._shown(book, s)}
+                frame = strategy.object.at_open(day.name, partial(past, self.history, day, seen))
+                if frame is not None:
+                    book.opened = {row["symbol"]: row for row in frame.iter_rows(named=True)}
 
     def _bins(self, day: Day) -> dict[int, dict[str, list[Bin]]]:
         """The day's coarser bars of every interval a row type asks for, by their end, then interval, in symbol order."""
