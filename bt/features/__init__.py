@@ -7,8 +7,8 @@ Where to look:
    features that others name;
 3. `expressions` reads arithmetic written as text;
 4. `ordered` is bars in *feature order*, sorted by symbol, then time, with each symbol's warm-up bars first; `kernels` and
-   `today` evaluate over whole columns of it, exactly where exactness exists; `pieces` evaluates any other
-   expression apart for each symbol and session, so that no float state crosses a session.
+   `today` evaluate over whole columns of it, exactly where exactness exists; `recursions` steps through
+   each symbol's session behind its warm-up, and `pieces` evaluates any other expression so: no float state crosses a session.
 """
 
 from bt.features.across import cross_demean, cross_rank, cross_zscore, of
@@ -21,6 +21,7 @@ from bt.features.linking import OVER_BARS, linked
 from bt.features.ordered import Ordered, Runs, ranges
 from bt.features.past import prior, relative_volume, trailing
 from bt.features.pieces import Pieces, column, pieces, warm_up_of
+from bt.features.recursions import recursion
 from bt.features.recursive import atr, ema, rsi
 from bt.features.scoring import score
 from bt.features.today import Today
@@ -55,6 +56,7 @@ __all__ = [
     "pieces",
     "prior",
     "ranges",
+    "recursion",
     "relative_volume",
     "ret",
     "rsi",

@@ -23,13 +23,13 @@ Predict = Callable[[npt.NDArray[np.float64]], Any]
 class Feature:
     """A column over one symbol's bars of `interval`, or over other features; made by the functions of `bt.features`.
 
-    `kind` says how it is evaluated: an ``expression`` on pieces, a ``window`` or the session so far (``today``) by a kernel,
-    ``trailing`` over past sessions; ``of`` another symbol, ``cross`` the universe, a ``ratio``, and a ``score`` work on the
+    `kind` says how it is evaluated: an ``expression`` on pieces, a ``recursive`` one step by step, a ``window`` or the session so far (``today``) by
+    a kernel, ``trailing`` over past sessions; ``of`` another symbol, ``cross`` the universe, a ``ratio``, and a ``score`` work on the
     values of `inputs_`. `aggregate` is the statistic. `bars` and `sessions` are the warm-up it needs: bars of the symbol
     before the first bar shown, or whole sessions. `skip` is how many of the last sessions a trailing one leaves out.
     """
 
-    kind: Literal["expression", "window", "today", "trailing", "of", "cross", "ratio", "score"]
+    kind: Literal["expression", "window", "recursive", "today", "trailing", "of", "cross", "ratio", "score"]
     interval: str = "1m"
     within: Within = None
     expr: pl.Expr | None = None
@@ -79,6 +79,8 @@ class Feature:
         """Bar columns it reads, in bar order."""
         if self.aggregate == "vwap" and self.kind == "today":
             return ("high", "low", "close", "volume")
+        if self.aggregate == "atr":
+            return ("high", "low", "close")
         names = [self.column] if self.expr is None else self.expr.meta.root_names()
         return tuple(c for c in (*BAR_COLUMNS, *OPTIONAL_COLUMNS) if c in names)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bt.errors import StrategyError
 from bt.features.declared import Feature
 
-OVER_BARS = ("expression", "window", "today", "trailing")
+OVER_BARS = ("expression", "window", "recursive", "today", "trailing")
 """Kinds that need no other feature."""
 
 

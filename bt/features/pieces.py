@@ -62,7 +62,7 @@ def warm_up_of(feature: Feature) -> tuple[int, int, str | None]:
 
 def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pieces:
     """The plan of some expressions with the same warm-up. `factor` widens it: the start-up check uses 1 and 2."""
-    start, first, stop = _edges(bars, features[0], factor)
+    start, first, stop = edges(bars, features[0], factor)
     length = stop - start
     piece = np.repeat(np.arange(len(start)), length)
     rows = ranges(start, stop)
@@ -73,7 +73,7 @@ def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pi
     return Pieces(frame.lazy().select(made), rows, keep, len(bars.code))
 
 
-def _edges(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:
+def edges(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:
     """Rows of every piece: its warm-up is [start, first), its session [first, stop)."""
     runs = bars.runs
     first, stop, code, session = (x[bars.chosen] for x in (runs.start, runs.stop(len(bars)), runs.code, runs.session))

@@ -78,11 +78,11 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     feature = wanted.feature
     bars = over.ordered
     upcoming = bars.session[bars.session >= first]
-    if feature.kind != "expression" or not len(upcoming):
+    if feature.kind not in ("expression", "recursive") or not len(upcoming):
         return
     first = int(upcoming.min())  # the first session with a bar
     today = bars.session == first
-    source = f"feature {feature.expr}"
+    source = f"feature {feature.aggregate if feature.expr is None else feature.expr}"
     bars = replace(bars, chosen=bars.runs.session == first)
     try:
         whole = evaluate(bars, feature)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Kernels, Ordered, Pieces, Runs, Today, pieces, ranges, warm_up_of
+from bt.features import Feature, Kernels, Ordered, Pieces, Runs, Today, pieces, ranges, recursion, warm_up_of
 from bt.model import Column
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
@@ -271,7 +271,9 @@ class Bars:
 
 
 def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> Column:
-    """One expression by itself, in feature order."""
+    """One expression or recursion by itself, in feature order."""
+    if feature.kind == "recursive":
+        return recursion(bars, feature, factor=factor)
     plan_ = pieces(bars, [feature], factor=factor)
     return plan_.place(collect([plan_.lazy])[0]["0"])
 

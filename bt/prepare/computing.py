@@ -13,7 +13,7 @@ from bt.errors import DataError
 from bt.features import Feature, Pieces
 from bt.model import Column
 from bt.prepare.checks import check_feature
-from bt.prepare.columns import Bars, Grouped, Resampling, collect, grouped_minutes, shown_bars, without
+from bt.prepare.columns import Bars, Grouped, Resampling, collect, evaluate, grouped_minutes, shown_bars, without
 from bt.prepare.plan import Plan
 from bt.prepare.window import Minutes
 
@@ -186,4 +186,10 @@ class Computer:
             for expressions, frame in zip(some, frames[len(coarse) :], strict=True):
                 for k, feature in enumerate(expressions.features):
                     values.columns[ids[id(feature)]] = expressions.pieces.place(frame[str(k)])
+        values.columns |= {
+            w.id: evaluate(o.ordered, w.feature)
+            for i, o in over.items()
+            for w in self._plan.on(i)
+            if w.feature.kind == "recursive"
+        }
         return ({} if resampling is None else resampling.finish(frames[: len(coarse)])), values
