@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -225,3 +226,58 @@ def standardized(values: Mapping[str, float]) -> dict[str, float]:
     if len(set(values.values())) < 2:
         return {}
     return {s: (v - mean) / deviation for s, v in values.items()}
+
+
+class LiquidMomentum(Judge):
+    """Members by mean dollar volume of the sessions among the last ten that have bars; ranks of the last 60 bars among them."""
+
+    timers = (o.Timer("rotate", every="30m", start="open+90m", end="close-5m"), o.Timer("flatten", at="close-5m"))
+
+    def __init__(self, past: Past, *, best: float = 0.9, top: int = 100) -> None:
+        super().__init__(past)
+        self.best, self.top, self.leavers = best, top, "hold"
+        self.found: dict[date, list[str]] = {}
+
+    def members(self, _history: Any, day: o.Day, symbols: Sequence[str]) -> list[str]:
+        """A day's universe, the most liquid first: the oracle asks for it too."""
+        if day.name not in self.found:
+            self.found[day.name] = self.ranked(self.past.before(day.name))
+        return self.found[day.name]
+
+    def ranked(self, days: Sequence[o.Day]) -> list[str]:
+        if not days:
+            return []
+        money: dict[str, list[int]] = defaultdict(list)
+        for day in days[-10:]:
+            for symbol, bars in self.past.bars[day.name].items():
+                money[symbol].append(sum(whole(b.close) * whole(b.volume) for b in bars))
+        last = self.past.bars[days[-1].name]
+        ranked = sorted(
+            (-Fraction(sum(m), len(m)), symbol)
+            for symbol, m in money.items()
+            if symbol in last and last[symbol][-1].close > 5
+        )
+        return [symbol for _, symbol in ranked[: self.top]]
+
+    def rotate(self, rows: Any, book: Any) -> None:
+        members = set(self.found[self.session.name])
+        moves = {}
+        for symbol, fresh in zip(rows.symbol, rows.fresh, strict=True):
+            bars = self.today.get(symbol, ())
+            if symbol in members and fresh and len(bars) > 60:
+                moves[symbol] = (whole(bars[-1].close) - whole(bars[-61].close)) / whole(bars[-61].close)
+        best = {s for s, rank in ranks(moves).items() if rank >= self.best}
+        book.targets(rows, percent=[0.95 / len(best) if s in best else 0.0 for s in rows.symbol])
+
+    def flatten(self, rows: Any, book: Any) -> None:
+        book.targets(rows, shares=[0] * len(rows))
+
+
+def ranks(values: Mapping[str, float]) -> dict[str, float]:
+    """From 0 for the lowest to 1 for the highest; equal values share their mean rank."""
+    if len(values) == 1:
+        return dict.fromkeys(values, 0.5)
+    order = sorted(values.values())
+    below = {v: order.index(v) for v in set(order)}
+    equal = {v: order.count(v) for v in set(order)}
+    return {s: (below[v] + (equal[v] - 1) / 2) / (len(order) - 1) for s, v in values.items()}

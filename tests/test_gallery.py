@@ -35,15 +35,21 @@ def load(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Case:
-    """A gallery strategy: where it is, its judge, and parameters for both (`judged`: the judge alone)."""
+    """A gallery strategy: where it is, its judge, and parameters for both (`judged`: the judge alone; `changed`: attributes of
+    the strategy that are no parameters)."""
 
     file: str
     name: str
     given: Mapping[str, Any] = field(default_factory=dict)
     judged: Mapping[str, Any] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self) -> Any:
-        return getattr(load(self.file), self.name)(**self.given)
+        """The strategy, with the attributes `changed`."""
+        made = getattr(load(self.file), self.name)(**self.given)
+        for name, value in self.changed.items():
+            setattr(made, name, value)
+        return made
 
     def judge(self, past: judges.Past) -> judges.Judge:
         made: judges.Judge = getattr(judges, self.name)(past, **{**self.given, **self.judged})
@@ -66,6 +72,7 @@ def both(market: Market, case: Case, **tables: Any) -> tuple[Ours, o.Result]:
         execution=o.Execution(**tables.get("execution", {})),
         account=o.Account(account.get("cash", 1_000_000.0), account.get("leverage", 1.0)),
         classified=market.classified,
+        universe=judge if isinstance(judge, judges.LiquidMomentum) else None,  # type: ignore[arg-type]
     )
     return mine, backtest.run()
 
@@ -79,6 +86,8 @@ def assert_equal(market: Market, case: Case, least: int, **tables: Any) -> Ours:
     for table in ("fills", "orders", "trades", "equity", "positions"):
         rows = sorted(getattr(judged, table), key=lambda r, t=table: tuple(r[k] for k in ORDER[t]))
         assert_same_table(table, mine.units[table], getattr(mine.run, table), rows)
+    members = sorted(tuple(row.values()) for row in judged.universe)
+    assert not members or mine.run.universe.select("session", "symbol", "rank").rows() == members
     assert mine.run.fills.height >= least
     return mine
 
@@ -140,6 +149,13 @@ RANGE = Case("opening_range", "OpeningRange")
 GAP = Case("overnight_gap", "OvernightGap", {"gap": 0.0005})
 VWAP = Case("vwap_deviation", "VwapDeviation", {"below": 0.001})
 REVERSION = Case("mean_reversion", "MeanReversion")
+LIQUID = Case("liquid_momentum", "LiquidMomentum")
+
+
+def most_liquid(top: int) -> Case:
+    """The same with a universe of fewer than a hundred."""
+    universe = bt.top(top, by="avg(close*volume, 10d)", where="prior(close) > 5")
+    return Case("liquid_momentum", "LiquidMomentum", {"best": 0.75}, {"top": top}, {"universe": universe})
 
 
 def named(*cases: Case) -> list[Any]:
@@ -151,8 +167,13 @@ def test_some_etfs(some_etfs: Market, case: Case) -> None:
     assert_equal(some_etfs, case, 100)
 
 
+def test_the_most_liquid_of_some_etfs(some_etfs: Market) -> None:
+    mine = assert_equal(some_etfs, most_liquid(15), 100)
+    assert mine.run.universe["rank"].max() == 15
+
+
 @pytest.mark.slow  # minutes each: `just equality-full`
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, LIQUID))
 def test_all_etfs(all_etfs: Market, case: Case) -> None:
     assert len(all_etfs.symbols or ()) == 956
     assert_equal(all_etfs, case, 1000)
@@ -169,7 +190,7 @@ def test_a_year_of_one_symbol(year: Market, case: Case) -> None:
     assert_equal(year, case, 40)
 
 
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, most_liquid(3)))
 def test_several_symbols(several: Market, case: Case) -> None:
     assert_equal(several, case, 15)
 
