@@ -23,8 +23,8 @@ class Quotes:
     ----------
     price : callable
         A symbol's price in units; None where it has none now.
-    bar : callable
-        The minute of session of the bar that the price is of.
+    bar : callable or None
+        The minute of session of the bar that a symbol's price is of; None where it is `slot`.
     time, due : int
         When fills happen, and until when an exit_at_close(minutes_before=n) must be due; UTC microseconds.
     slot : int
@@ -32,11 +32,11 @@ class Quotes:
     """
 
     price: Callable[[int], int | None]
-    bar: Callable[[int], int]
     time: int
     due: int
     slot: int
     at_close: bool = False
+    bar: Callable[[int], int] | None = None
 
 
 def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]:
@@ -55,7 +55,8 @@ def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]
             for order in orders:
                 enters = quantity(order, position) * position >= 0
                 met.append((enters, number, order.id, code, price, order))
-    met.sort(key=itemgetter(0, 1, 2, 3))
+    if len(met) > 1:
+        met.sort(key=itemgetter(0, 1, 2, 3))
     fills: list[list[FillRecord]] = [[] for _ in accounts]
     for _, number, _, code, price, order in met:
         account = accounts[number]
@@ -107,8 +108,9 @@ def _fill(account: Account, order: LiveOrder, shares: int, reference: int, quote
     account.end(order, "filled", "", shares=shares)
     if order.type == "target" and after == order.level and code not in account.live:
         account.levels.keep(code, after)
-    bar = quotes.bar(code)
-    stale = 0 if bar == quotes.slot else (quotes.time - int(market.last_end[code])) // MINUTE
+    bar, stale = quotes.slot, 0
+    if quotes.bar is not None and (bar := quotes.bar(code)) != quotes.slot:
+        stale = (quotes.time - int(market.last_end[code])) // MINUTE
     fill = FillRecord(
         order.id, code, quotes.time, quotes.slot, shares, price, reference, commission, after, stale, order.tag, bar
     )
@@ -121,7 +123,7 @@ def _exit(account: Account, order: LiveOrder, price: int, stale: int) -> FillRec
     session = account.market.session
     assert session is not None
     slot = session.minutes - 1
-    quotes = Quotes(lambda _: price, lambda _: slot, session.close, session.close, slot, at_close=True)
+    quotes = Quotes(lambda _: price, session.close, session.close, slot, at_close=True)
     shares = -account.ledger.positions[order.code].shares
     made = _fill(account, order, shares, price, quotes)._replace(stale_minutes=stale, bar=-1)
     account.output.fills[-1] = made

@@ -42,6 +42,8 @@ class AccountPurse:
 
     def cash(self, _code: int) -> int:
         """Cash of all."""
+        if len(self.members) == 1:
+            return self.members[0].ledger.cash
         return sum(m.ledger.cash for m in self.members)
 
     def value(self, _code: int) -> tuple[int, int]:

@@ -14,14 +14,14 @@ from bt.strategy import slots_ended
 def at_opens(bars: Bars, end: int) -> Quotes:
     """next_open: the opens of the bars that end with `end` minutes over, when they open."""
     opened = int(bars.times[end - 1])
-    return Quotes(_of_minute(bars, end, bars.open_of), lambda _: end - 1, opened, opened, end - 1)
+    return Quotes(_of_minute(bars, end, bars.open_of), opened, opened, end - 1)
 
 
 def at_closes(bars: Bars, end: int) -> Quotes:
     """next_close: the closes of the same bars, when they end."""
     opened = int(bars.times[end - 1])
     price = _of_minute(bars, end, bars.close_of)
-    return Quotes(price, lambda _: end - 1, opened + MINUTE, opened, end - 1, at_close=True)
+    return Quotes(price, opened + MINUTE, opened, end - 1, at_close=True)
 
 
 def at_last_closes(market: Market, end: int, *, minute: bool, only: Callable[[int], bool] | None = None) -> Quotes:
@@ -38,7 +38,7 @@ def at_last_closes(market: Market, end: int, *, minute: bool, only: Callable[[in
         assert market.session is not None
         return slots_ended(market.session, int(market.last_end[code])) - 1
 
-    return Quotes(price, bar, market.now, market.now, end - 1 if minute else end, at_close=minute)
+    return Quotes(price, market.now, market.now, end - 1 if minute else end, at_close=minute, bar=bar)
 
 
 def _of_minute(bars: Bars, end: int, value: Callable[[int], float]) -> Callable[[int], int | None]:
