@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from oracle.metrics import costs_and_capacity, downside, drawdown_minutes, exposures, session_returns, turnover
 from polars.testing import assert_frame_equal
 from watchers import (
     EQUITY,
@@ -39,7 +40,7 @@ from watchers import (
     replayed,
     watched,
 )
-from worlds import World, stored, worlds
+from worlds import World, stored, times, worlds
 
 import bt
 from bt.errors import ClockError
@@ -267,6 +268,44 @@ def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
             assert_frame_equal(together, getattr(run, name), check_exact=True)
         for one in apart.values():
             assert all(ours.draws[k] == d for k, d in one.draws.items())
+
+
+@law(20)
+@given(worlds(sessions=4), st.lists(habits, min_size=1, max_size=2), executions, accounts, st.booleans())
+def test_metrics_are_those_of_the_oracle(
+    world: World, hows: list[Habits], execution: dict[str, Any], account: dict[str, Any], shared: bool
+) -> None:
+    hows = [replace(how, symbols=tuple(world.symbols)) for how in hows]
+    ours, theirs = ([Dice(how, (Close,)) for how in hows] for _ in range(2))
+    entries = [{"name": name, "use": one} for name, one in zip("ab", ours, strict=False)]
+    account = {**account, "shared": shared}
+    with stored(world) as folder:
+        run = replayed(world, folder, None, strategies=entries, execution=execution, account=account)
+    result = judged(
+        world, *[o.Strategy(name, one, [o.RowType.of(Close)]) for name, one in zip("ab", theirs, strict=False)],
+        execution=o.Execution(**execution), account=o.Account(**account),
+    )  # fmt: skip
+    a_year = times(world.calendar).sessions_a_year()
+    found, judge = run.metrics, o.metrics(result, a_year)
+    line = [r["equity_units"] for r in o.combined(result.equity)]
+    assume(all(e > 0 for e in line))  # of a ruined account ratios mean nothing (test_metrics)
+    assert (found.total_return, found.max_drawdown) == (judge.total_return, judge.max_drawdown)
+    assert (found.hit_rate, found.profit_factor) == (judge.hit_rate, judge.profit_factor)
+    cash = sum(result.cash_units.values())
+    assert found.max_drawdown_minutes == drawdown_minutes(cash, line)
+    returns = session_returns(cash, o.combined(result.equity))
+    figures = {
+        "avg_trade": judge.avg_trade,
+        "sharpe": judge.sharpe,
+        "sortino": downside(returns, a_year),
+        "turnover": turnover(result),
+        "exposure_gross": exposures(result)[0],
+        "exposure_net": exposures(result)[1],
+        "cost_bps": costs_and_capacity(result)[0],
+        "capacity": costs_and_capacity(result)[1],
+    }
+    for name, value in figures.items():
+        assert getattr(found, name) == (None if value is None else pytest.approx(value, rel=1e-6, abs=1e-9)), name
 
 
 class EveryMinute:

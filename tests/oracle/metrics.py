@@ -95,3 +95,55 @@ def against(returns: Sequence[float], benchmark: Sequence[float], sessions_a_yea
     alpha = (1 + statistics.fmean(returns) - beta * statistics.fmean(benchmark)) ** sessions_a_year - 1
     excess = [r - b for r, b in zip(returns, benchmark, strict=True)]
     return alpha, beta, statistics.fmean(excess) / statistics.stdev(excess) * math.sqrt(sessions_a_year)
+
+
+def exposures(result: Any) -> tuple[float, float]:
+    """Mean over minutes of gross and of net value over equity, of all strategies together."""
+    minutes: dict[Any, list[int]] = {}
+    for row in result.equity:
+        total = minutes.setdefault(row["time"], [0, 0, 0])
+        for i, name in enumerate(("equity", "gross", "net")):
+            total[i] += row[f"{name}_units"]
+    return tuple(statistics.fmean(total[i] / total[0] for total in minutes.values()) for i in (1, 2))  # type: ignore[return-value]
+
+
+def turnover(result: Any) -> float:
+    """Mean over sessions of the value traded over equity at the end of the session before."""
+    cash = sum(result.cash_units.values())
+    last: dict[Any, int] = {}
+    for row in combined(result.equity):
+        last[row["session"]] = row["equity_units"]
+    traded = dict.fromkeys(last, 0)
+    for fill in result.fills:
+        traded[fill["session"]] += abs(fill["shares"]) * fill["price_units"]
+    before = [cash, *(last[name] for name in sorted(last))]
+    return statistics.fmean(traded[name] / b for name, b in zip(sorted(last), before, strict=False))
+
+
+def costs_and_capacity(result: Any) -> tuple[float | None, float | None]:
+    """Costs in basis points of the value traded; the share of fills that took more than 2.5 % of their bar's volume."""
+    value = sum(abs(f["shares"]) * f["price_units"] for f in result.fills)
+    costs = sum(f["slippage_units"] + f["commission_units"] for f in result.fills)
+    large = sum(f["bar_share"] is not None and f["bar_share"] > 0.025 for f in result.fills)
+    return (10_000 * costs / value if value else None, large / len(result.fills) if result.fills else None)
+
+
+def drawdown_minutes(cash: int, equity: Sequence[int]) -> int:
+    """How long the deepest fall lasted: from the last minute at its peak until equity was there again, or to the end."""
+    line = [cash, *equity]
+    depth, length, peak, top = 0.0, 0, 0, 0
+    for low, value in enumerate(line):
+        if value >= peak:
+            peak, top = value, low
+        elif (value - peak) / peak < depth:
+            depth = (value - peak) / peak
+            length = next((i for i in range(low, len(line)) if line[i] >= peak), len(line) - 1) - top
+    return length
+
+
+def downside(returns: Sequence[float], sessions_a_year: float) -> float | None:
+    """Mean return over the root of the mean square of returns below 0, annualized."""
+    if len(returns) < 2 or not any(r < 0 for r in returns):
+        return None
+    root = math.sqrt(statistics.fmean(min(r, 0.0) ** 2 for r in returns))
+    return statistics.fmean(returns) / root * math.sqrt(sessions_a_year)
