@@ -116,13 +116,13 @@ def _all_symbols(
     output: Output, by_symbol: Sequence[Mapping[str, Any]], by_session: pl.DataFrame, sessions: Sequence[Session], *,
     everything: bool,
 ) -> None:  # fmt: skip
-    heads = ("symbol", "mean %", "complete %", "lowest %", "on", "full", "empty", "missing", "longest gap")
+    heads = ("symbol", "mean", "complete", "lowest", "on", "full", "empty", "missing", "longest gap")
     rows = [
         (s["symbol"], f"{s['quality']:.2f}", _percent(s["completeness"]), f"{s['lowest']:.2f}", f"{s['lowest_session']}", f"{s['full_sessions']:,}",
          f"{s['empty_sessions']:,}", f"{s['missing']:,}", _minutes(s["longest_gap_minutes"]))
         for s in by_symbol
     ]  # fmt: skip
-    title = "By symbol, least complete first (full and empty: sessions):"
+    title = "By symbol in percent, least complete first (full and empty: sessions):"
     listing(output, title, heads, rows, everything=everything)
     early = {s.name for s in sessions if s.early_close}
     chosen = by_session if everything else by_session.sort("quality", "session").head(5)
