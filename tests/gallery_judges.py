@@ -228,6 +228,51 @@ def standardized(values: Mapping[str, float]) -> dict[str, float]:
     return {s: (v - mean) / deviation for s, v in values.items()}
 
 
+class Pairs(Judge):
+    """Least squares by hand over the closes of the sessions that both legs have among the last ones."""
+
+    def __init__(
+        self, past: Past, *, first: str, second: str, sessions: int = 20, entry: float = 1.5, value: float = 50_000.0
+    ) -> None:
+        super().__init__(past)
+        self.first, self.second, self.sessions, self.entry, self.value = first, second, sessions, entry, value
+        self.fit: tuple[float, float, float] | None = None
+        self.fits: dict[date, Any] = {}
+
+    def start(self, book: Any) -> None:
+        both = []
+        for day in self.past.before(self.session.name)[-self.sessions :]:
+            bars = self.past.bars[day.name]
+            if self.first in bars and self.second in bars:
+                both.append((math.log(bars[self.first][-1].close), math.log(bars[self.second][-1].close)))
+        self.fit = least_squares(both) if len(both) >= self.sessions // 2 else None
+        self.fits[self.session.name] = self.fit
+        book.exit_at_close()
+
+    def on_minute(self, rows: Any, book: Any) -> None:
+        a, b = rows.symbol.index(self.first), rows.symbol.index(self.second)
+        if self.fit is None or not (rows.fresh[a] and rows.fresh[b]):
+            return
+        ratio, level, width = self.fit
+        spread = (math.log(rows.close[a]) - ratio * math.log(rows.close[b]) - level) / width
+        pair = rows.take([a, b])
+        held = book.position(self.first)
+        if held * spread > 0:
+            book.targets(pair, shares=[0, 0], tag="mean")
+        elif held == 0 and book.position(self.second) == 0 and abs(spread) > self.entry and rows.minutes_left >= 15:
+            side = math.copysign(self.value, spread)
+            book.targets(pair, value=[-side, side * ratio], tag="spread")
+
+
+def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """Slope and intercept of y on x for points (y, x), and the root of the mean squared residual."""
+    n = len(points)
+    my, mx = (math.fsum(p[k] for p in points) / n for k in (0, 1))
+    slope = math.fsum((y - my) * (x - mx) for y, x in points) / math.fsum((x - mx) ** 2 for _, x in points)
+    level = my - slope * mx
+    return slope, level, math.sqrt(math.fsum((y - slope * x - level) ** 2 for y, x in points) / n)
+
+
 class LiquidMomentum(Judge):
     """Members by mean dollar volume of the sessions among the last ten that have bars; ranks of the last 60 bars among them."""
 

@@ -8,15 +8,17 @@ import random
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import gallery_judges as judges
 import oracle as o
+import polars as pl
 import pytest
 from judge import Entry, Market, Ours, assert_same_table, ours
+from polars.testing import assert_frame_equal
 
 import bt
 from benchmarks.peers_data import write
@@ -149,6 +151,8 @@ RANGE = Case("opening_range", "OpeningRange")
 GAP = Case("overnight_gap", "OvernightGap", {"gap": 0.0005})
 VWAP = Case("vwap_deviation", "VwapDeviation", {"below": 0.001})
 REVERSION = Case("mean_reversion", "MeanReversion")
+SPY = Case("pairs", "Pairs", {"first": "IVV", "second": "SPY", "entry": 0.7})
+MADE_UP = Case("pairs", "Pairs", {"first": "S0001", "second": "S0000", "entry": 0.5})
 LIQUID = Case("liquid_momentum", "LiquidMomentum")
 
 
@@ -165,6 +169,10 @@ def named(*cases: Case) -> list[Any]:
 @pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
 def test_some_etfs(some_etfs: Market, case: Case) -> None:
     assert_equal(some_etfs, case, 100)
+
+
+def test_a_pair_of_etfs(some_etfs: Market) -> None:
+    assert_equal(replace(some_etfs, symbols=("IVV", "QQQ", "SPY")), SPY, 10)
 
 
 def test_the_most_liquid_of_some_etfs(some_etfs: Market) -> None:
@@ -190,9 +198,46 @@ def test_a_year_of_one_symbol(year: Market, case: Case) -> None:
     assert_equal(year, case, 40)
 
 
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, most_liquid(3)))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, MADE_UP, most_liquid(3)))
 def test_several_symbols(several: Market, case: Case) -> None:
     assert_equal(several, case, 15)
+
+
+# ---------------------------------------------------------------------------------------------------- what else must hold
+
+
+def test_the_pairs_do_the_same_from_any_start_date(several: Market) -> None:
+    """Rows, ratios and decisions."""
+    pairs = load("pairs").Pairs
+
+    class Recording(pairs):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__(**MADE_UP.given)
+            self.fits: list[Any] = []
+            self.seen: list[Any] = []
+
+        def at_open(self, session: bt.Session, past: bt.Past) -> pl.DataFrame | None:
+            made: pl.DataFrame | None = super().at_open(session, past)
+            self.fits.append((str(session), None if made is None else made.rows()))
+            return made
+
+        def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+            columns = [rows.matrix("close", "ratio", "level", "width").tobytes(), rows.fresh.tobytes()]
+            self.seen.append((str(book.session), book.now, rows.minutes_left, *columns))
+            super().on_minute(rows, book)
+
+    names = [d.name for d in several.days if several.start <= d.name <= several.end]
+    whole, orders = None, None
+    for start in (names[0], names[5], names[11]):
+        strategy = Recording()
+        run = bt.replay(**{**several.given, "start": start}, strategy=strategy, save=False)
+        decided = run.orders.drop("id")
+        if whole is None:
+            whole, orders = strategy, decided
+        assert strategy.fits == [f for f in whole.fits if f[0] >= str(start)]
+        assert strategy.seen == [s for s in whole.seen if s[0] >= str(start)]
+        assert_frame_equal(decided, orders.filter(pl.col("session") >= start), check_exact=True)
+        assert decided.height > 4
 
 
 # ---------------------------------------------------------------------------------------------------------- the files
