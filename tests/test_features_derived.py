@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, Price, Script, bars, play, store
 
@@ -73,6 +74,18 @@ def test_unknown_values_and_strangers_are_left_out():
     assert ranks.null is not None
     assert ranks.null.tolist() == [False, True, False, True, False]
     assert ranks.values[counted].tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_value_that_is_no_number_is_unknown(tmp_path: Path):
+    """0 / 0 of B is not the highest of all."""
+    where = store(tmp_path, bars("A", [1.0]), bars("B", [3.0]), bars("C", [5.0]))
+    odd = bt.feature((pl.col("close") - 3) / (pl.col("close") - 3), 0)
+    assert [column(where, {"f": bt.cross_rank(odd)}, symbol=s) for s in "ABC"] == [[0.5], [None], [0.5]]
+    assert [column(where, {"f": bt.score(first, [odd])}, symbol=s) for s in "ABC"] == [[1.0], [None], [1.0]]
+
+
+def first(table: Any) -> Any:
+    return table[:, 0]
 
 
 # ----------------------------------------------------------------------------------------------------- relative volume
