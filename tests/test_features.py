@@ -48,6 +48,7 @@ def values(
         (lambda: bt.highest("bid", 5), "highest: a column must be one of open, .* was 'bid'"),
         (lambda: bt.so_far("median", "volume"), "so_far: aggregate must be one of avg, max, .* was 'median'"),
         (lambda: bt.so_far("sum", "volume", interval="x"), "so_far: interval must be like"),
+        (lambda: bt.so_far("sum", "max(high)"), "so_far: of must be values of a bar, was max"),
         (lambda: bt.opening_range("range"), "opening_range: a column must be one of .* was 'range'"),
         (lambda: bt.opening_range("high", 0), "opening_range: minutes must be a whole number >= 1, was 0"),
         (lambda: bt.prior("close", 0), "prior: sessions must be a whole number >= 1, was 0"),

@@ -3,7 +3,7 @@
 Where to look:
 
 1. `declared` is the value a strategy declares, `Feature`;
-2. the vocabulary makes them: `bars` (any expression), `windowed`, `intraday`, `past`, `across`, `scoring`; `linking` finds the
+2. the vocabulary makes them: `bars` (any expression), `windowed`, `recursive`, `intraday`, `past`, `across`, `scoring`; `linking` finds the
    features that others name;
 3. `expressions` reads arithmetic written as text;
 4. `ordered` is bars in *feature order*, sorted by symbol, then time, with each symbol's warm-up bars first; `kernels` and
@@ -14,7 +14,7 @@ Where to look:
 from bt.features.across import cross_demean, cross_rank, cross_zscore, of
 from bt.features.bars import feature
 from bt.features.declared import AGGREGATES, Feature
-from bt.features.expressions import bar_expression, built, is_wrapped, parsed
+from bt.features.expressions import bar_expression, is_wrapped
 from bt.features.intraday import opening_range, so_far, vwap
 from bt.features.kernels import Kernels
 from bt.features.linking import OVER_BARS, linked
@@ -38,7 +38,6 @@ __all__ = [
     "Today",
     "atr",
     "bar_expression",
-    "built",
     "column",
     "cross_demean",
     "cross_rank",
@@ -52,7 +51,6 @@ __all__ = [
     "lowest",
     "of",
     "opening_range",
-    "parsed",
     "pieces",
     "prior",
     "ranges",

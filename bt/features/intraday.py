@@ -7,7 +7,7 @@ import polars as pl
 from bt.errors import StrategyError
 from bt.features.declared import Feature, check_interval, checked
 from bt.features.declared import whole as whole_number
-from bt.features.expressions import quantity
+from bt.features.expressions import is_wrapped, quantity
 from bt.schema import BAR_COLUMNS
 
 SO_FAR = ("avg", "max", "min", "sum", "first", "last")
@@ -41,6 +41,8 @@ def so_far(aggregate: str, of: str | pl.Expr, *, interval: str = "1m") -> Featur
     column, expr = quantity(of, "so_far")
     if expr is None:
         return _today(Feature("today", interval, "session", column=column, aggregate=aggregate), "so_far")
+    if is_wrapped(expr):
+        raise StrategyError(f"so_far: of must be values of a bar, was {of!s}; a wrapped expression is one of a session")
     number = pl.int_range(1, pl.len() + 1)
     made = {
         "avg": expr.cum_sum() / number,
