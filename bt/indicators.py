@@ -140,7 +140,9 @@ class SessionWindow:
             nothing = np.zeros(self._symbols, dtype=np.int64)
             return _masked(np.full(self._symbols, np.nan), nothing, aggregate, min_sessions)
         present = np.stack([d[2] for d in days])
-        values = _combine(np.stack([d[0] for d in days]), present, aggregate, self._scale)
+        values = np.zeros(self._symbols)
+        if not self._rough.all():
+            values = _combine(np.stack([d[0] for d in days]), present, aggregate, self._scale)
         if self._rough.any():
             rough = _combine(np.stack([d[1] for d in days]), present, aggregate, np.ones(self._symbols))
             values = np.where(self._rough, rough, values)

@@ -7,9 +7,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
-from small import Bar, Script, bars, play, store
+from small import Script, bars, play, store
 
 import bt
 from bt.errors import BtError, ConfigError, DataError, StrategyError
@@ -397,7 +398,66 @@ def test_faults_of_others_than_members_do_not_end_a_run(tmp_path: Path) -> None:
         play(where, Script(), DAYS[1], **strict)
 
 
-def test_days_are_what_they_are_called() -> None:
-    assert [date.fromisoformat(d).weekday() for d in DAYS] == [1, 2, 3, 4, 0, 1, 2]
-    assert date.fromisoformat(DAYS[4]) - date.fromisoformat(DAYS[3]) == timedelta(days=3)
-    assert Bar.__struct_fields__ == ("symbol", "minute", "close")
+class Everything(bt.Row):
+    symbol: str
+    session: date
+    close_time: int
+    quality: float
+    completeness: float | None
+    usual: float | None
+    busy: float | None
+    mean: float | None
+    slow: float | None
+    rise: float | None
+    days: float | None
+
+
+class Notes:
+    row = Everything
+
+    def __init__(self) -> None:
+        self.rows: list[Everything] = []
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {
+            "usual": bt.trailing("avg", "volume", "3d", at="minute"),
+            "busy": bt.relative_volume("4d"),
+            "mean": bt.sma("close", 17),
+            "slow": bt.ema("close", 4, interval="5m"),
+            "rise": bt.feature(pl.col("close") - pl.col("close").shift(9), 9),
+            "days": bt.trailing("sum", "close*volume", "4d"),
+        }
+
+    def on_bar(self, row: Everything, book: bt.Book) -> None:
+        self.rows.append(row)
+
+
+@pytest.fixture(scope="module")
+def ragged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six symbols that have some of the first 20 minutes of twelve sessions, with volumes that lead now and then."""
+    rng = np.random.default_rng(5)
+    days = [
+        d for i in range(17) if (d := date(2024, 1, 2) + timedelta(days=i)).weekday() < 5 and d != date(2024, 1, 15)
+    ]
+    rows = []
+    for symbol in "ABCDEF":
+        for day in days:
+            busy = int(rng.integers(100, 1000))
+            prices = [round(10 + float(rng.normal()), 2) if rng.random() < 0.7 else None for _ in range(20)]
+            rows += bars(symbol, prices, day=day.isoformat(), volume=busy)
+    return store(tmp_path_factory.mktemp("ragged"), rows)
+
+
+@pytest.mark.parametrize("prefetch", [1, 2, 3, 12])
+def test_rows_of_members_are_those_of_a_run_without_a_universe(ragged: Path, prefetch: int) -> None:
+    """Symbols come, go and come back: what they need of the past is there each time."""
+    every, some = Notes(), Notes()
+    play(ragged, every, DAYS[0], "2024-01-18")
+    universe = {"top": 2, "by": "prior(volume)"}
+    run = play(ragged, some, DAYS[0], "2024-01-18", universe=universe, prefetch_days=prefetch)
+    of = set(run.universe.select("session", "symbol").iter_rows())
+    assert len({symbol for _, symbol in of}) == 6
+    expected = [row for row in every.rows if (row.session, row.symbol) in of]
+    assert some.rows == expected
+    assert sum(row.completeness is not None for row in expected) > 100
+    assert sum(row.slow is not None for row in expected) > 200
