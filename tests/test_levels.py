@@ -24,6 +24,21 @@ def test_shares_are_exact_and_cut_toward_zero(base: int, cases: list[tuple[float
         assert made.tolist() == truth
 
 
+@given(
+    st.sampled_from((10**14, 3 * 10**13, 10**17, 123_456_789_012_345)),
+    st.lists(
+        st.tuples(st.sampled_from((0.1, -0.29, 0.07, 1 / 3, 2.5)), st.integers(1, 10**6), st.integers(-2, 2)),
+        max_size=30,
+    ),
+)
+def test_ties_are_settled_exactly(base: int, cases: list[tuple[float, int, int]]) -> None:
+    """Prices that go into the amount a whole number of times, or nearly."""
+    numbers = [n for n, _, _ in cases]
+    prices = [max(int(base * abs(Fraction(Decimal(repr(n)))) // k) + more, 1) for n, k, more in cases]
+    truth = [math.trunc(base * Fraction(Decimal(repr(n))) / p) for n, p in zip(numbers, prices, strict=True)]
+    assert all_shares_worth(base, np.array(numbers), np.array(prices, dtype=np.int64)).tolist() == truth
+
+
 def test_levels_are_told_by_symbol_and_by_code() -> None:
     levels = Levels(["A", "B"])
     assert levels.by_code.tolist() == [0, 0]
