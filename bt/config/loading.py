@@ -266,7 +266,7 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         origin.fail(("universe", key), must, Words(was), hint)
     return RunSpec(
         data=DataSpec(**_fields(root.data)),
-        session=SessionSpec(**_fields(root.session)),
+        session=SessionSpec(**{k: v for k, v in _fields(root.session).items() if k != "hours"}),
         strategies=_strategies(root, origin),
         intervals=root.streams.intervals,
         indicators={name: IndicatorSpec(**_fields(table)) for name, table in sorted(root.indicators.items())},

@@ -209,6 +209,7 @@ class _Session(Table):
     end: _End
     prefetch_days: _One = 5
     speed: _NotNegative = 0.0
+    hours: Annotated[Literal["regular"], Field(description='"regular"; extended hours are not there yet')] = "regular"
 
 
 class _Universe(Table):
