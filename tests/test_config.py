@@ -235,7 +235,7 @@ def test_set_that_is_none(text: str) -> None:
             ["universe.where", "stands inside prior(close)"],
         ),
         ("[session]", '[universe]\nleavers = "sell"\n[session]', 4, ["universe.leavers must be 'hold' or 'exit'"]),
-        ("[session]", '[session]\nhours = "extended"', 5, ['session.hours must be "regular"', "'extended'"]),
+        ("[session]", '[session]\nhours = "extended"', 4, ['session.hours must be "regular"', "'extended'"]),
         ("[session]", "[session]\nprefetch_days = 0", 4, ["session.prefetch_days must be a whole number >= 1, was 0"]),
         ("[session]", "[session]\nprefetch_days = 1.5", 4, ["a whole number >= 1, was 1.5"]),
         ("[session]", "[session]\nspeed = inf", 4, ["session.speed must be a finite number >= 0, was inf"]),
