@@ -58,14 +58,16 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Agenda:
     """Which sessions are played: number of the first in the schedule, how many, whether the last one is the one the run was
-    asked to end with (otherwise data or calendar ended earlier), what happens to positions at the end, and whether a session
-    with a faulty row ends the run."""
+    asked to end with (otherwise data or calendar ended earlier), what happens to positions at the end, whether a session
+    with a faulty row ends the run, and how many sessions before the first are shown to warm strategies up: they are played like
+    the others, and nothing of them is recorded."""
 
     first: int
     total: int
     complete: bool
     at_end: Literal["mark", "close"] = "mark"
     refuse_faults: bool = False
+    warm: int = 0
 
 
 @dataclass
@@ -130,7 +132,7 @@ class SessionCoordinator:
         with self._phase("historical"):
             self._source.start()
         self.timings.add_parts(self._source.history_seconds)
-        number = 0
+        number = -self._agenda.warm
         windows = self._source.windows()
         while (window := self._queues(windows)) is not None:
             for i in range(len(window.sessions)):
@@ -143,7 +145,7 @@ class SessionCoordinator:
                 last = number + 1 == self._agenda.total
                 self._activate(state, window, i)
                 outcome = self._stream(window, i, number, last=last)
-                self._end(state, window, i, outcome)
+                self._end(state, window, i, None if number < 0 else outcome)
                 number += 1
                 reason = self._advance(number, outcome)
                 if reason is not None:
@@ -188,9 +190,13 @@ class SessionCoordinator:
         self.timings.sessions[-1]["stream"] = wall.perf_counter() - began
         return outcome
 
-    def _end(self, state: SessionState, window: PreparedWindow, i: int, outcome: SessionOutcome) -> None:
+    def _end(self, state: SessionState, window: PreparedWindow, i: int, outcome: SessionOutcome | None) -> None:
+        """Write what happened; None was a session to warm up."""
         with self._phase("end_of_session"):
             state.active = False
+            if outcome is None:
+                self.timings.sessions.pop()
+                return
             failed = {code: why for (session, code), why in window.failed.items() if session == i}
             self._recorder.session(outcome, window.quality[i], window.guards[i], failed)
             if self._progress is not None:

@@ -210,7 +210,10 @@ class Audit:
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
             self._trades(ended, own.trades)
             self._curve(account, tape, own, outcome.minutes, held, cash)
-            books.curve.append(own.curve)
+            if all(p.account.trading for p in account.engine.players):
+                books.curve.append(own.curve)
+            else:
+                assert not own.output.fills, f"{tape.session.name}: no order is taken while strategies warm up"
             books.fills += len(own.output.fills)
             books.trades += len(own.trades)
         played = tape.slot < outcome.minutes
@@ -327,7 +330,7 @@ class Audit:
         for player, books in zip(account.engine.players, account.books, strict=True):
             mine = equity.filter(strategy=player.declaration.name) if len(account.books) > 1 else equity
             for name in ("equity", "cash", "gross", "net"):
-                told = np.concatenate([getattr(c, name) for c in books.curve]) / UNIT
+                told = np.concatenate([np.zeros(0), *(getattr(c, name) for c in books.curve)]) / UNIT
                 found = mine[name].to_numpy()
                 assert len(found) == len(told), f"equity has {len(found)} rows, {len(told)} minutes were played"
                 assert (np.abs(found - told) <= np.spacing(np.abs(told))).all(), f"the table's {name} is another"

@@ -40,6 +40,8 @@ class Account:
         Of each symbol the level that a target is known not to change.
     output : Output
         What the session has produced so far; `pending` is what on_order has not been told.
+    trading : bool
+        Whether orders are taken: not while the strategy warms up.
     purse : Purse
         Whose money its orders may use: its own, that of several accounts, or with `by_symbol` each symbol's.
     """
@@ -71,6 +73,7 @@ class Account:
             self.purse.members.append(self)
         self.valued = (-1, 0, 0)
         self.decided = 0
+        self.trading = True
         self.pending: list[Order] = []
         self.output = Output()
 
@@ -157,6 +160,7 @@ class Account:
     def refuse_target(self, code: int, reason: str, tag: str) -> None:
         """A target whose level cannot be known: a rejected order without one; the symbol's other orders stay."""
         order = self.new(code, "target", 0, tif=self.execution.time_in_force, tag=tag)
+        reason = reason if self.trading else "warm_up"
         self.output.orders.append(self.recorded(order, "rejected", reason, None)._replace(level=None))
         self.pending.append(replace(self.told(order, "rejected", reason), level=None))
 
@@ -194,6 +198,9 @@ class Account:
 
     def admit(self, order: LiveOrder, change: int) -> None:
         """Check an order that would change the position by `change`, and make it live, cut or rejected."""
+        if not self.trading:
+            self.end(order, "rejected", "warm_up")
+            return
         code = order.code
         position = self.position(code)
         after = position + change

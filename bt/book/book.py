@@ -49,7 +49,7 @@ class StrategyBook:
 
     @property
     def trading(self) -> bool:
-        return True
+        return self._account.trading
 
     @property
     def cash(self) -> float:
@@ -177,7 +177,7 @@ class StrategyBook:
         if tif not in ("day", "gtc"):
             raise StrategyError(f'strategy {self._account.name}: tif must be "day" or "gtc", was {tif!r}')
         order = self._account.new(code, "market", shares, tif=tif, tag=tag)
-        if shares == 0:
+        if shares == 0 and self._account.trading:
             self._account.end(order, "rejected", "zero_shares")
         else:
             self._account.admit(order, shares)
@@ -246,10 +246,12 @@ class StrategyBook:
             )
         code = self._one_or_all(symbol)
         if code is None:
-            if self._account.exit_all is None:
+            if self._account.exit_all is None and self._account.trading:
                 self._account.exit_all = minutes_before
-            return
-        if code not in self._account.exits:
+        elif not self._account.trading:
+            refused = self._account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
+            self._account.end(refused, "rejected", "warm_up")
+        elif code not in self._account.exits:
             self._account.exits[code] = self._account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
 
     def record(self, **values: float) -> None:

@@ -19,7 +19,8 @@ from bt.strategy import Declaration
 @dataclass
 class Player:
     """A strategy in the run: what it declared, its book, and the column behind each field of each row type; `past` is what its
-    `at_open` is told from."""
+    `at_open` is told from. It is shown sessions from number `begins` on, and its orders are taken from `trades` on; `asleep` is
+    a session before."""
 
     declaration: Declaration
     account: Account
@@ -27,6 +28,9 @@ class Player:
     ids: Sequence[dict[str, str]]
     failed: str = ""
     past: PastBars | None = None
+    begins: int = 0
+    trades: int = 0
+    asleep: bool = False
 
     @property
     def instance(self) -> Any:
@@ -35,7 +39,12 @@ class Player:
 
     def has(self, callback: str) -> bool:
         """Whether the strategy has the callback and is still running."""
-        return not self.failed and callback in self.declaration.callbacks
+        return self.awake and callback in self.declaration.callbacks
+
+    @property
+    def awake(self) -> bool:
+        """Whether it plays: it has not failed, and its sessions have begun."""
+        return not self.failed and not self.asleep
 
     def visible(self, members: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
         """Sorted codes of what it is shown in a session that begins now: the universe and what it holds."""

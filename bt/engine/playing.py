@@ -115,6 +115,7 @@ class Engine:
         self._names = np.array(market.symbols, dtype=object)
         self._fill = players[0].account.execution.fill if players else "next_open"
         self._groups = _by_purse(players)
+        self._markets = [market]  # of those who play; the run's own is that of who began first
         self._carried = False
         self.speaking: Player | None = None
         self.ear: Listener | None = None
@@ -123,16 +124,12 @@ class Engine:
         """One session from its open to its close (or to where the run is stopped). `last` is the run's last session."""
         session, market = prepared.session, self.market
         clock = Clock(session.open, session.close)
-        market.session, market.number, market.now, market.elapsed = session, number, session.open, 0
-        market.seen_at_open, market.usual = market.seen.copy(), prepared.usual
+        self._begin(prepared, number)
         prior = market.last.copy()
-        for player in self.players:
-            player.account.begin()
         visible = visible_codes(prepared, self.players, len(self._names))
         prepared = alone(prepared, visible)
-        market.member = None if prepared.members is None else np.isin(np.arange(len(self._names)), prepared.members)
         for player in self.players:
-            if not player.failed:
+            if player.awake:
                 review(player.account, leave=self._leave)
         self._played = self._iterations = 0
         stage = Stage.of(prepared, self.players, self._names, self._zone, self._open(prepared, number))
@@ -153,6 +150,25 @@ class Engine:
             session, players, bars, self._iterations, played, stopped, volume, prepared.ranking, visible
         )
 
+    def _begin(self, prepared: PreparedSession, number: int) -> None:
+        """Who plays in a session, and what everybody knows at its open; strategies that began later know less."""
+        session, members = prepared.session, prepared.members
+        for player in self.players:
+            player.asleep, player.account.trading = number < player.begins, number >= player.trades
+        markets = {id(p.account.market): p.account.market for p in self.players if not p.asleep}
+        self._markets = list({id(self.market): self.market, **markets}.values())
+        for market in self._markets:
+            market.session, market.number, market.now, market.elapsed = session, number, session.open, 0
+            market.seen_at_open, market.usual = market.seen.copy(), prepared.usual
+            market.member = None if members is None else np.isin(np.arange(len(self._names)), members)
+        for player in self.players:
+            player.account.begin()
+
+    def _set_clock(self, now: int, elapsed: int) -> None:
+        """It is `now`, UTC microseconds, and so many minutes of the session are over."""
+        for market in self._markets:
+            market.now, market.elapsed = now, elapsed
+
     def stopped(self) -> str | None:
         """Why the run must end now: a strategy raised, Ctrl-C, or book.stop; None if it goes on."""
         if self.raised is not None:
@@ -171,7 +187,7 @@ class Engine:
             if "at_open" not in player.declaration.callbacks:
                 continue
             found[i] = nothing(player)
-            if self.raised is None and not player.failed and len(prepared.minutes.code):
+            if self.raised is None and player.awake and len(prepared.minutes.code):
                 try:
                     found[i] = opened(player, prepared.session, number, prepared.members)
                 except Exception as error:  # noqa: BLE001 - as in _show
@@ -183,7 +199,7 @@ class Engine:
 
     def _live(self, stage: Stage, clock: Clock, *, last: bool, at_end: str) -> None:
         """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""
-        session, market = stage.session, self.market
+        session = stage.session
         empty = not any(stage.market.count)  # a session without any bar is not shown
         for player in self.players:
             if not empty:
@@ -193,7 +209,8 @@ class Engine:
             self._stream(stage, clock)
         if self.stopped() is None:
             clock.advance(session.close)
-            market.now, market.elapsed, self._played = clock.now, session.minutes, session.minutes
+            self._set_clock(clock.now, session.minutes)
+            self._played = session.minutes
             self._close(stage, last=last, at_end=at_end, empty=empty)
 
     # ------------------------------------------------------------------------------------------------------- the minute
@@ -219,7 +236,7 @@ class Engine:
                 known = end - 1
                 self._match_opens(stage, clock, end)
             clock.advance(step.time)
-            self.market.now, self.market.elapsed = step.time, end
+            self._set_clock(step.time, end)
             self._advance(stage, known, end)
             known = end
             if meets and self._fill == "next_close":
@@ -227,7 +244,7 @@ class Engine:
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
-                if not player.failed:
+                if player.awake:
                     self._show(player, stage.shows[number], step, step.timers.get(number, ()))
                     if player.account.has_events:
                         self._tell(player, partial(stage.has_bar, step=step))
@@ -240,7 +257,7 @@ class Engine:
     def _match_opens(self, stage: Stage, clock: Clock, end: int) -> None:
         opened = int(stage.market.times[end - 1])
         clock.advance(opened)
-        self.market.now, self.market.elapsed = opened, end - 1
+        self._set_clock(opened, end - 1)
         self._match(at_opens(stage.market, end), opened + MINUTE)
 
     def _match_last_closes(self, stage: Stage, step: Step) -> None:
@@ -262,13 +279,14 @@ class Engine:
 
     def _advance(self, stage: Stage, known: int, end: int) -> None:
         """The closes of the minutes after the `known`-th, up to the `end`-th, become the last ones known."""
-        market = self.market
         if known < end and any(stage.market.count[known:end]):
             code, rows, count = stage.market.between(known, end)
-            market.last[code] = stage.market.closes(rows)
-            market.last_end[code] = stage.market.ends(rows)
-            market.seen[code] += count
-            market.version += 1
+            closes, ends = stage.market.closes(rows), stage.market.ends(rows)
+            for market in self._markets:
+                market.last[code] = closes
+                market.last_end[code] = ends
+                market.seen[code] += count
+                market.version += 1
 
     def _show(self, player: Player, show: Show, step: Step, timers: Sequence[Callback]) -> None:
         book, end = player.book, step.end
@@ -295,7 +313,8 @@ class Engine:
     def _section(self, player: Player, show: Show, step: Step) -> MinuteRows:
         """The cross-section of the moment, made afresh for each callback."""
         assert show.cross is not None
-        return show.cross.rows(step.end, step.time, player.account.shares, self.market.last_end, fresh=step.minute)
+        last_end = player.account.market.last_end
+        return show.cross.rows(step.end, step.time, player.account.shares, last_end, fresh=step.minute)
 
     def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""

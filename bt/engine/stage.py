@@ -229,7 +229,7 @@ class _Showing:
     def to(self, player: Player, opened: Opened | None) -> Show:
         """What a strategy is shown; `opened` is what its at_open gave, which makes its feeds its own."""
         declared, instance = player.declaration, player.instance
-        if not {"on_bar", "on_minute"} & declared.callbacks and not declared.timers:
+        if player.asleep or (not {"on_bar", "on_minute"} & declared.callbacks and not declared.timers):
             return Show((), None, None, None, ())
         view = _View(player.visible(self._members), self._ends(declared) if declared.timers_alone else None, opened)
         pairs = list(zip(declared.rows, player.ids, strict=False)) or [(BARE, {})]
@@ -271,7 +271,7 @@ def _steps(session: Session, ends: set[int], players: Sequence[Player], zone: Zo
         (int(times[end - 1]) + MINUTE, True): {} for end in ends
     }
     for number, player in enumerate(players):
-        for timer in player.declaration.timers:
+        for timer in () if player.asleep else player.declaration.timers:
             for us in timer.instants(session, zone):
                 due = moments.setdefault((us, ends_a_minute(session, us)), {}).setdefault(number, [])
                 if (method := getattr(player.instance, timer.method)) not in due:  # once, however many timers go off

@@ -30,6 +30,7 @@ from bt.run.players import make_players
 from bt.run.result import Run, outages_in
 from bt.run.sharding import shards
 from bt.run.span import session_range
+from bt.run.warming import set_starts, told, warm_sessions
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, TableColumns, build, declare
@@ -120,19 +121,22 @@ def _replay(
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
     span = session_range(time, store, *spec.session.dates, "1d" if spec.universe is None else spec.universe.rebalance)
     players: list[Player] = []
+    longest = max((declared.warm_up for declared in declarations), default=0)
+    warm = warm_sessions(span.schedule, span.first, store, longest)
     source = Preparer(
-        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last, tables=tables,
+        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first - warm, last=span.last, tables=tables,
         held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
     benchmark = benchmark_returns(spec, time, span)
-    market = Market.of(store.symbols)
-    players += make_players(spec, declarations, ids, market)
+    markets = {sessions: Market.of(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
+    players += make_players(spec, declarations, ids, markets)
+    set_starts(players, span.schedule, span.first, store)
     for player in players:
         if "at_open" in player.declaration.callbacks:
             player.past = source.past()
     pace = Pace(spec.session.speed)
     engine = Engine(
-        market,
+        markets[longest],
         players,
         ZoneInfo(time.zone),
         pace=pace,
@@ -152,7 +156,7 @@ def _replay(
         coordinator = SessionCoordinator(
             "backtest", [made_plan.labels.get(i, f"{i}m") for i in made_plan.intervals], source=source, engine=engine,
             recorder=recorder, progress=progress,
-            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise"),
+            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise", warm),
         )  # fmt: skip
         reason: FinishReason = "stopped"
         with calm_collector(), interruptible(pace, coordinator), hearing(engine):
@@ -215,6 +219,7 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "bars": totals.bars,
         "symbols": len(store.symbols),
         "universe": _universe(totals),
+        "warm_up": told(players),
         "orders": totals.orders,
         "fills": totals.fills,
         "expired": totals.expired,

@@ -180,6 +180,9 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.insert(
             2, ("universe", f"{size} of {summary['symbols']:,} symbols a session, {universe['ever']:,} in all")
         )
+    for name, warm in (summary.get("warm_up") or {}).items():
+        if warm["shown"] < warm["asked"]:
+            lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if summary["guards"]:

@@ -20,12 +20,13 @@ from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.strategy.independence import looks_across, read_independent
 from bt.strategy.loading import nearest
 from bt.strategy.outside import TableColumns, annotated
+from bt.strategy.reach import read_warm_up
 from bt.strategy.sources import Source, source_of
 from bt.strategy.timers import Timer, timers_of
 from bt.universe import located
 
 CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
-LATER = ("signals", "history", "warm_up")
+LATER = ("signals", "history")
 
 # ------------------------------------------------------------------------------------------------------- declarations
 
@@ -98,6 +99,7 @@ class Declaration:
     callbacks: frozenset[str]
     source: Source
     timers: tuple[Timer, ...] = ()
+    warm_up: int = 0
     independent: bool = False
     across: str = ""
     universe: UniverseSpec | None = None
@@ -331,4 +333,5 @@ def declare(
         independent=independent,
         across=across,
         universe=_universe(instance, owner),
+        warm_up=read_warm_up(instance, owner),
     )

@@ -111,7 +111,7 @@ class Book(Protocol):
 
     @property
     def trading(self) -> bool:
-        """Whether orders are taken."""
+        """Whether orders are taken: not while the strategy warms up."""
 
     @property
     def cash(self) -> float:

@@ -77,6 +77,9 @@ class Backtest:
         self.closing = found.closing
         self.history = History(list(days), found.accepted)
         self.days = [d for d in days if (start is None or d.name >= start) and (end is None or d.name <= end)]
+        warm, begins = max((s.warm_up for s in strategies), default=0), min((b.time_us for b in bars), default=0)
+        known = [d for d in days if start is not None and d.name < start and d.close > begins]
+        self.warming = known[-warm:] if warm else []
         self.zone = ZoneInfo(zone)
         self.strategies = list(strategies)
         names = {s for by_symbol in found.accepted.values() for s in by_symbol} | {r[1] for r in found.rows}
@@ -102,7 +105,10 @@ class Backtest:
             book.ledger.minutes = minutes
         self.result = Result(cash_units={b.strategy: b.ledger.cash for b in self.books})
         pool = set(self.present.symbols)
-        self.bars = {d.name: {s: b for s, b in self.history.bars[d.name].items() if s in pool} for d in self.days}
+        self.bars = {
+            d.name: {s: b for s, b in self.history.bars[d.name].items() if s in pool}
+            for d in [*self.warming, *self.days]
+        }
         reach = set(candidates) if candidates is not None else pool
         self.has_rows = {d.name for d in self.days if reach & self.history.bars[d.name].keys()}
         self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in reach}
@@ -118,17 +124,31 @@ class Backtest:
 
     def run(self) -> Result:
         """Play every session up to the last one that a row of the data belongs to."""
+        self._warm_up()
         reached = max((i + 1 for i, d in enumerate(self.days) if d.name in self.has_rows), default=0)
         for i, day in enumerate(self.days[:reached]):
-            self._session(day, last=i + 1 == reached)
             if self.present.stopped is not None:
                 break
+            self._session(day, last=i + 1 == reached)
         if self.present.stopped is not None:
             self.result.finish_reason = "stopped"
         elif reached < len(self.days):
             self.result.finish_reason = "no_more_data"
         self._tables()
         return self.result
+
+    def _warm_up(self) -> None:
+        """The sessions before the start are played without trading, and nothing of them is kept but what strategies know."""
+        for day in self.warming:
+            if self.present.stopped is None:
+                for book in self.books:
+                    book.trading = False
+                self._session(day, last=False)
+        self.result = Result(cash_units={b.strategy: b.ledger.cash for b in self.books})
+        for book in self.books:
+            book.trading = True
+            book.record_rows, book.log_rows = [], []
+            book.warm = len(book.orders)
 
     # -------------------------------------------------------------------------------------------------------- session
 
@@ -538,7 +558,7 @@ class Backtest:
             result.trades += book.ledger.trades
             result.records += book.record_rows
             result.log += book.log_rows
-            result.orders += [order_row(book, o) for o in book.orders]
+            result.orders += [order_row(book, o) for o in book.orders[book.warm :]]
         result.fills.sort(key=lambda r: (r["session"], r["time"], turn[r["strategy"]], r["symbol"], r["order_id"]))
         result.orders.sort(key=lambda r: (r["session"], r["decided_at"], turn[r["strategy"]], r["symbol"], r["id"]))
         result.trades.sort(key=lambda r: (r["exit_time"], turn[r["strategy"]], r["symbol"], r["entry_time"]))

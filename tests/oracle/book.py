@@ -80,6 +80,7 @@ class Book:
         self.only: str | None = None
         self.trading = True
         self.held_at_open: set[str] = set()
+        self.warm = 0
         self.opened: dict[str, dict[str, Any]] = {}
         self._present = present
         self._tif = tif
@@ -94,7 +95,7 @@ class Book:
         """A market order for signed `shares`; its id, also when it is refused."""
         count = whole(shares)
         order = self.make(symbol, "market", shares=count, tif=tif or self._tif, tag=tag)
-        if count == 0:
+        if count == 0 and self.trading:
             self.end(order, "rejected", "zero_shares")
         else:
             self._check(order, count)
@@ -134,7 +135,7 @@ class Book:
             return self.target(symbol, 0, tag)
         if symbol not in self._present.marks:
             order = self.make(symbol, "target", tif=self._tif, tag=tag)
-            self.end(order, "rejected", "no_price")
+            self.end(order, "rejected", "no_price" if self.trading else "warm_up")
             return order.id
         return self.target(symbol, math.trunc(worth / self._present.marks[symbol]), tag)
 
@@ -175,7 +176,7 @@ class Book:
         `only` one symbol, that is meant."""
         symbol = symbol or self.only
         if symbol is None:
-            if self.close_all is None:
+            if self.close_all is None and self.trading:
                 self.close_all = minutes_before
             return None
         self._known(symbol)
@@ -184,6 +185,8 @@ class Book:
                 return o.id
         order = self.make(symbol, "exit_at_close", tif="day", tag=tag)
         order.minutes_before = minutes_before
+        if not self.trading:
+            self.end(order, "rejected", "warm_up")
         return order.id
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
@@ -226,6 +229,9 @@ class Book:
 
     def _check(self, order: Order, shares: int) -> None:
         """Refuse the part of `shares` that opens or adds, if it must be; else reserve what it needs."""
+        if not self.trading:
+            self.end(order, "rejected", "warm_up")
+            return
         held = self.position(order.symbol)
         after = held + shares
         reverses = held * after < 0

@@ -76,7 +76,8 @@ class RowType:
 @dataclass(frozen=True)
 class Strategy:
     """A strategy's name, the object with the callbacks, its row types, its cash (None: the account's) and its timers, in the
-    order in which they are called. `column` makes of a list what the cross-section holds, such as an array."""
+    order in which they are called. `column` makes of a list what the cross-section holds, such as an array. `warm_up` sessions before the
+    start are shown to it; all of a backtest must have the same."""
 
     name: str
     object: Any
@@ -84,6 +85,7 @@ class Strategy:
     cash: float | None = None
     timers: Sequence[Timer] = ()
     column: Callable[[list[Any]], Any] = list
+    warm_up: int = 0
 
     @property
     def timers_alone(self) -> bool:
