@@ -318,7 +318,7 @@ class Engine:
 
     def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""
-        players, price = self.players, stage.market.close_price
+        players, price = [p for p in self.players if not p.asleep], stage.market.close_price
         for player in players:
             player.account.decide_at(stage.session.close)
         exits = [close_exits(p.account, price) for p in players]
