@@ -66,7 +66,7 @@ def test_less_than_asked(tmp_path: Path) -> None:
     run = play(market(tmp_path), strategy, THURSDAY)
     assert run.summary["warm_up"] == {"Long": {"asked": 7, "shown": 2}}
     assert "warm-up" in repr(run)
-    assert [h[0] for h in strategy.happened if len(h) == 4 and h[1] == 0 and h[0] != "order"] == [*DAYS]
+    assert [h[0] for h in strategy.happened if len(h) == 4 and h[1] == 0 and isinstance(h[2], bool)] == [*DAYS]
 
 
 def test_each_sees_its_own_sessions(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_each_sees_its_own_sessions(tmp_path: Path) -> None:
         warm_up = None
 
     def shown(strategy: Warm) -> list[Any]:
-        return [h for h in strategy.happened if len(h) == 4 and h[0] != "order"]
+        return [h for h in strategy.happened if len(h) == 4 and isinstance(h[2], bool)]
 
     where = market(tmp_path)
     one, two, none = Warm(), Two(), Cold()
