@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from bt.config import asked
+from bt.config import asked, first_day, last_day
+from bt.errors import UsageError
 from bt.features import (
     Feature,
     atr,
@@ -37,12 +39,13 @@ from bt.features import (
     vwap,
     zscore,
 )
-from bt.model import Fill, Order, Progress, RunSpec
+from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
 from bt.results import catalog
 from bt.run import Run, open_run, run_spec
-from bt.strategy import Book, Holding, Past, Row, Rows, Strategy, at, every
+from bt.strategy import Book, ForwardReturn, Holding, Past, Row, Rows, Strategy, at, every, forward_return
 from bt.strategy import SessionDay as Session
+from bt.training import rows_by_session
 from bt.universe import members, top
 
 
@@ -89,6 +92,69 @@ def replay(
     return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
 
 
+def load_rows(
+    source: str | os.PathLike[str] | RunSpec | None = None,
+    *,
+    strategy: Any = None,
+    label: Mapping[str, ForwardReturn] | None = None,
+    stream: bool = False,
+    **keywords: Any,
+) -> Any:
+    """Exactly the rows that a strategy would be shown, for training, with labels of what came after each.
+
+    Nothing is played: of the strategy only `at_open` is called. Rows that would be withheld are not there.
+
+    Parameters
+    ----------
+    source, strategy, **keywords
+        As `replay`: a configuration, a specification (which only `strategy`, `start` and `end` may change), or keywords.
+        There must be one strategy.
+    label : mapping of str to forward_return(...)
+        Further columns. They exist only here, never in a strategy; nothing after the last session is read for them.
+    stream : bool
+        True gives an iterator of one result a session, in which nothing is kept.
+
+    Returns
+    -------
+    DataFrame, or dict of DataFrame by interval where there are several row types
+        symbol, known_at (Datetime us UTC, the row's close_time), the fields of the row type as declared (None is null), then the labels;
+        sorted by known_at and symbol. Of a strategy without on_bar the finest row type; with timers alone the rows at timers.
+
+    Raises
+    ------
+    BtError
+        As `replay`.
+    """
+    if isinstance(source, RunSpec):
+        spec = _changed(source, strategy, keywords)
+    else:
+        spec = asked(source, strategy=strategy, keywords=keywords)
+    sessions = rows_by_session(spec, label or {})
+    if stream:
+        return (_single(frames) for frames in sessions)
+    kept = list(sessions)
+    return _single({interval: pl.concat([frames[interval] for frames in kept]) for interval in kept[0]})
+
+
+def _changed(spec: RunSpec, strategy: Any, keywords: Mapping[str, Any]) -> RunSpec:
+    """A specification with another strategy, start or end."""
+    days = {key: keywords[key] for key in ("start", "end") if keywords.get(key) is not None}
+    if more := set(keywords) - {"start", "end"}:
+        raise UsageError(f"load_rows: beside a RunSpec only strategy, start and end may be given, was {min(more)}")
+    if strategy is not None:
+        cls = strategy if isinstance(strategy, type) else type(strategy)
+        spec = replace(spec, strategies=(StrategySpec(cls.__name__, strategy),))
+    if days:
+        read = {"start": first_day, "end": last_day}
+        spec = replace(spec, session=replace(spec.session, **{key: read[key](day) for key, day in days.items()}))
+    return spec
+
+
+def _single(frames: dict[str, pl.DataFrame]) -> Any:
+    """The only frame, or all by interval."""
+    return next(iter(frames.values())) if len(frames) == 1 else frames
+
+
 def runs(folder: str | os.PathLike[str]) -> pl.DataFrame:
     """The finished runs in a folder, one row each, the latest first; `open_run` opens one by its ``path``.
 
@@ -125,6 +191,7 @@ __all__ = [
     "Book",
     "Feature",
     "Fill",
+    "ForwardReturn",
     "Holding",
     "Order",
     "Past",
@@ -142,9 +209,11 @@ __all__ = [
     "ema",
     "every",
     "feature",
+    "forward_return",
     "highest",
     "lag",
     "load_bars",
+    "load_rows",
     "lowest",
     "members",
     "of",

@@ -62,6 +62,15 @@ class Column(NamedTuple):
     null: npt.NDArray[np.bool_] | None = None
 
 
+class Traded(NamedTuple):
+    """Minute bars sorted by code and time: open_time in UTC microseconds, open and close in currency."""
+
+    code: Int64Array
+    open_time: Int64Array
+    open: npt.NDArray[np.float64]
+    close: npt.NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class PreparedBars:
     """The bars of one interval in one session, sorted by (code, end).

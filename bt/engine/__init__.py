@@ -8,8 +8,22 @@
 """
 
 from bt.engine.hearing import hearing
+from bt.engine.opening import nothing, opened
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.playing import Engine, Pace, SessionOutcome
-from bt.engine.stage import Stage, Step
+from bt.engine.stage import Stage, Step, alone, visible_codes
 
-__all__ = ["Engine", "Pace", "Player", "PlayerOutcome", "SessionOutcome", "Stage", "Step", "hearing"]
+__all__ = [
+    "Engine",
+    "Pace",
+    "Player",
+    "PlayerOutcome",
+    "SessionOutcome",
+    "Stage",
+    "Step",
+    "alone",
+    "hearing",
+    "nothing",
+    "opened",
+    "visible_codes",
+]

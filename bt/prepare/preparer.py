@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from bt.guards import report
-from bt.model import PreparedSession, RunSpec, Schedule
+from bt.model import PreparedSession, RunSpec, Schedule, Traded, slot_times
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, check_symbols, faults
 from bt.prepare.computing import Computer
@@ -128,6 +128,15 @@ class Preparer:
     def past(self) -> PastBars:
         """Bars of past sessions for one strategy's at_open."""
         return PastBars(self._loader, self._store, self._schedule)
+
+    def traded(self, first: int, last: int) -> Traded:
+        """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe."""
+        minutes = self._loader.history(first, last, ("open", "close"))
+        order = np.argsort(minutes.code, kind="stable")
+        offset = np.concatenate([[0], np.cumsum([s.minutes for s in minutes.sessions])[:-1]]).astype(np.int64)
+        times = np.concatenate([slot_times(s) for s in minutes.sessions])
+        opens, closes = (minutes.frame[c].to_numpy()[order] for c in ("open", "close"))
+        return Traded(minutes.code[order], times[offset[minutes.session] + minutes.slot][order], opens, closes)
 
     def start(self) -> None:
         """Find the members of every session, and bring history up to the first session's open: trailing windows, then warm-up bars."""

@@ -1,14 +1,26 @@
 """A run from its specification to its results.
 
-`result` is the `Run` object, `replaying` makes one, `dates` resolves its dates, `interrupt` minds Ctrl-C,
+`result` is the `Run` object, `making` gathers all that one needs, `replaying` plays it, `warming` counts the sessions before it, `dates` resolves its dates, `interrupt` minds Ctrl-C,
 `opening` reads one back, `players` gives every strategy its account, `sharding` says how a run
 may be divided, `span` which sessions it has, `benchmark` reads the symbol that metrics compare with.
 """
 
 from bt.run.dates import check_dates, resolved
+from bt.run.making import Made, made
 from bt.run.opening import open_run
 from bt.run.replaying import run_spec
 from bt.run.result import Run, summary_lines
 from bt.run.span import Range, session_range
 
-__all__ = ["Range", "Run", "check_dates", "open_run", "resolved", "run_spec", "session_range", "summary_lines"]
+__all__ = [
+    "Made",
+    "Range",
+    "Run",
+    "check_dates",
+    "made",
+    "open_run",
+    "resolved",
+    "run_spec",
+    "session_range",
+    "summary_lines",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,23 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from bt.book import Market
 from bt.config import UNIVERSE_TABLE, Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
 from bt.engine import Engine, Pace, Player, hearing
-from bt.errors import BtError, StrategyError, UsageError
-from bt.features import Feature
+from bt.errors import UsageError
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
-from bt.model import UNIT, Progress, RunSpec, StrategySpec
-from bt.prepare import OpenedTable, Preparer, indicator_features, members_content, open_outside, plan
+from bt.model import UNIT, Progress, RunSpec
+from bt.prepare import members_content
 from bt.recorder import Recorder, Totals
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.benchmark import benchmark_returns
-from bt.run.dates import check_dates, resolved
 from bt.run.interrupt import interruptible
-from bt.run.players import make_players
+from bt.run.making import Made, made
 from bt.run.result import Run, outages_in
 from bt.run.sharding import shards
-from bt.run.span import session_range
-from bt.run.warming import set_starts, told, warm_sessions
-from bt.sessions import TimeManager
+from bt.run.warming import told
 from bt.store import Store
-from bt.strategy import Declaration, TableColumns, build, declare
-from bt.universe import agreed
+from bt.strategy import Declaration
 
 
 def run_spec(
@@ -77,73 +71,34 @@ def run_spec(
     """
     began = wall.perf_counter()
     keep_freed_memory()
-    indicators = indicator_features(spec.indicators)
-    tables = open_outside(spec.tables)
-    columns = {name: table.columns for name, table in tables.items()}
-    declarations = [_declared(given, indicators, columns) for given in spec.strategies]
-    shards(spec, declarations, spec.workers)
-    if spec.workers > 1:
-        raise UsageError(
-            f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version replays in one process"
-        )
-    universe = agreed(spec.universe, [(d.name, d.universe) for d in declarations if d.universe is not None])
-    time = TimeManager(spec.data.calendar)
-    check_dates(spec.session, time)
-    store = Store.open(spec.data, threads=spec.threads, progress=checking)
-    try:
-        spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
-        return _replay(
-            spec, declarations, time, store, tables=tables, began=began, progress=progress, save=save, out=out
-        )
-    finally:
-        store.close()
 
+    def check(declarations: Sequence[Declaration]) -> None:
+        shards(spec, declarations, spec.workers)
+        if spec.workers > 1:
+            raise UsageError(
+                f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version replays in one process"
+            )
 
-def _declared(
-    given: StrategySpec, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns]
-) -> Declaration:
-    """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause."""
-    try:
-        return declare(given.name, build(given.use, given.params), indicators, tables)
-    except BtError:
-        raise
-    except Exception as error:
-        raise StrategyError(
-            f"strategy {given.name}: it must load, be made and declare its features without raising, was stopped by "
-            f"{type(error).__name__}: {error}; mend it, or its strategy.params"
-        ) from error
+    with made(spec, check=check, checking=checking, now=now) as parts:
+        return _replay(parts.spec, parts, began=began, progress=progress, save=save, out=out)
 
 
 def _replay(
-    spec: RunSpec, declarations: Sequence[Declaration], time: TimeManager, store: Store, *,
-    tables: Mapping[str, OpenedTable], began: float, progress: Progress | None, save: bool, out: Path | None,
-) -> Run:  # fmt: skip
-    made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
-    span = session_range(time, store, *spec.session.dates, "1d" if spec.universe is None else spec.universe.rebalance)
-    players: list[Player] = []
-    longest = max((declared.warm_up for declared in declarations), default=0)
-    warm = warm_sessions(span.schedule, span.first, store, longest)
-    source = Preparer(
-        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first - warm, last=span.last, tables=tables,
-        held=lambda: {code for p in players for code in p.account.ledger.positions},
-    )  # fmt: skip
+    spec: RunSpec, parts: Made, *, began: float, progress: Progress | None, save: bool, out: Path | None
+) -> Run:
+    declarations, players, store, span, time = parts.declarations, parts.players, parts.store, parts.span, parts.time
+    made_plan, source = parts.plan, parts.source
     benchmark = benchmark_returns(spec, time, span)
-    markets = {sessions: Market.of(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
-    players += make_players(spec, declarations, ids, markets)
-    set_starts(players, span.schedule, span.first, store)
-    for player in players:
-        if "at_open" in player.declaration.callbacks:
-            player.past = source.past()
     pace = Pace(spec.session.speed)
     engine = Engine(
-        markets[longest],
+        parts.market,
         players,
         ZoneInfo(time.zone),
         pace=pace,
         isolate=spec.run.on_strategy_error == "isolate",
         leave=spec.universe is not None and spec.universe.leavers == "exit",
     )
-    contents = {name: table.hash for name, table in tables.items()}
+    contents = {name: table.hash for name, table in parts.tables.items()}
     if spec.universe is not None and spec.universe.table:
         contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
     identity = Identity.of(spec, [declared.source for declared in declarations], contents)
@@ -156,7 +111,7 @@ def _replay(
         coordinator = SessionCoordinator(
             "backtest", [made_plan.labels.get(i, f"{i}m") for i in made_plan.intervals], source=source, engine=engine,
             recorder=recorder, progress=progress,
-            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise", warm),
+            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise", parts.warm),
         )  # fmt: skip
         reason: FinishReason = "stopped"
         with calm_collector(), interruptible(pace, coordinator), hearing(engine):

@@ -21,6 +21,7 @@ from bt.strategy.declaring import (
     read_row,
 )
 from bt.strategy.interface import Book, Holding, Past, Row, Rows, SessionDay, Strategy, hours
+from bt.strategy.labels import ForwardReturn, forward_return
 from bt.strategy.loading import build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.sources import Source, files_hash, source_of
@@ -32,6 +33,7 @@ __all__ = [
     "CONSTANTS",
     "Book",
     "Declaration",
+    "ForwardReturn",
     "Holding",
     "Past",
     "Row",
@@ -51,6 +53,7 @@ __all__ = [
     "ends_a_minute",
     "every",
     "files_hash",
+    "forward_return",
     "hours",
     "load_class",
     "nearest",

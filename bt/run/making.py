@@ -1,0 +1,121 @@
+"""What a run is made of: its strategies declared, its data opened, its sessions prepared, who plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bt.book import Market
+from bt.engine import Player
+from bt.errors import BtError, StrategyError
+from bt.features import Feature
+from bt.model import Progress, RunSpec, StrategySpec
+from bt.prepare import OpenedTable, Plan, Preparer, indicator_features, open_outside, plan
+from bt.run.dates import check_dates, resolved
+from bt.run.players import make_players
+from bt.run.span import Range, session_range
+from bt.run.warming import set_starts, warm_sessions
+from bt.sessions import TimeManager
+from bt.store import Store
+from bt.strategy import Declaration, TableColumns, build, declare
+from bt.universe import agreed
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything of a run before it is played.
+
+    `spec` has its dates and universe resolved; `span` are its sessions, before which `warm` more are shown; `market` is what is
+    known to who begins first.
+    """
+
+    spec: RunSpec
+    declarations: Sequence[Declaration]
+    tables: Mapping[str, OpenedTable]
+    time: TimeManager
+    store: Store
+    plan: Plan
+    span: Range
+    warm: int
+    source: Preparer
+    market: Market
+    players: Sequence[Player]
+
+
+@contextmanager
+def made(
+    spec: RunSpec,
+    *,
+    check: Callable[[Sequence[Declaration]], None] | None = None,
+    checking: Progress | None = None,
+    now: datetime | None = None,
+) -> Iterator[Made]:
+    """A run, ready to be played; its store is open meanwhile.
+
+    `check` may refuse the declarations before any file of bars is read; `checking` is called while files of unknown content are checked; `now` is what
+    ``session.end = "previous"`` starts from.
+
+    Raises
+    ------
+    UsageError
+        The strategy, calendar, symbols or dates cannot be used.
+    DataError
+        A file fault.
+    """
+    tables = open_outside(spec.tables)
+    columns = {name: table.columns for name, table in tables.items()}
+    indicators = indicator_features(spec.indicators)
+    declarations = [_declared(given, indicators, columns) for given in spec.strategies]
+    if check is not None:
+        check(declarations)
+    universe = agreed(spec.universe, [(d.name, d.universe) for d in declarations if d.universe is not None])
+    time = TimeManager(spec.data.calendar)
+    check_dates(spec.session, time)
+    store = Store.open(spec.data, threads=spec.threads, progress=checking)
+    try:
+        spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
+        yield _made(spec, declarations, tables, time, store)
+    finally:
+        store.close()
+
+
+def _made(
+    spec: RunSpec,
+    declarations: Sequence[Declaration],
+    tables: Mapping[str, OpenedTable],
+    time: TimeManager,
+    store: Store,
+) -> Made:
+    made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
+    span = session_range(time, store, *spec.session.dates, "1d" if spec.universe is None else spec.universe.rebalance)
+    players: list[Player] = []
+    longest = max((declared.warm_up for declared in declarations), default=0)
+    warm = warm_sessions(span.schedule, span.first, store, longest)
+    source = Preparer(
+        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first - warm, last=span.last,
+        tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
+    )  # fmt: skip
+    markets = {sessions: Market.of(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
+    players += make_players(spec, declarations, ids, markets)
+    set_starts(players, span.schedule, span.first, store)
+    for player in players:
+        if "at_open" in player.declaration.callbacks:
+            player.past = source.past()
+    return Made(spec, declarations, tables, time, store, made_plan, span, warm, source, markets[longest], players)
+
+
+def _declared(
+    given: StrategySpec, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns]
+) -> Declaration:
+    """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause."""
+    try:
+        return declare(given.name, build(given.use, given.params), indicators, tables)
+    except BtError:
+        raise
+    except Exception as error:
+        raise StrategyError(
+            f"strategy {given.name}: it must load, be made and declare its features without raising, was stopped by "
+            f"{type(error).__name__}: {error}; mend it, or its strategy.params"
+        ) from error
