@@ -138,16 +138,17 @@ def load_rows(
 
 def _changed(spec: RunSpec, strategy: Any, keywords: Mapping[str, Any]) -> RunSpec:
     """A specification with another strategy, start or end."""
-    days = {key: keywords[key] for key in ("start", "end") if keywords.get(key) is not None}
-    if more := set(keywords) - {"start", "end"}:
-        raise UsageError(f"load_rows: beside a RunSpec only strategy, start and end may be given, was {min(more)}")
+    if more := sorted(keywords.keys() - {"start", "end"}):
+        raise UsageError(f"load_rows: beside a RunSpec only strategy, start and end may be given, was {more[0]}")
     if strategy is not None:
         cls = strategy if isinstance(strategy, type) else type(strategy)
         spec = replace(spec, strategies=(StrategySpec(cls.__name__, strategy),))
-    if days:
-        read = {"start": first_day, "end": last_day}
-        spec = replace(spec, session=replace(spec.session, **{key: read[key](day) for key, day in days.items()}))
-    return spec
+    session = spec.session
+    if (start := keywords.get("start")) is not None:
+        session = replace(session, start=first_day(start))
+    if (end := keywords.get("end")) is not None:
+        session = replace(session, end=last_day(end))
+    return replace(spec, session=session)
 
 
 def _single(frames: dict[str, pl.DataFrame]) -> Any:

@@ -18,6 +18,7 @@ from bt.features import Feature, linked
 from bt.model import UniverseSpec
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
 from bt.strategy.independence import looks_across, read_independent
+from bt.strategy.labels import ForwardReturn
 from bt.strategy.loading import nearest
 from bt.strategy.outside import TableColumns, annotated
 from bt.strategy.reach import read_warm_up
@@ -162,6 +163,12 @@ def read_row(
         interval = interval_minutes(label)
     except ValueError:
         raise StrategyError(f'{where}: interval must be like "5m", "1h" or "1d", was {label!r}') from None
+    for name in order:
+        if isinstance(_default(cls, name), ForwardReturn) or hints[name] is ForwardReturn:
+            raise StrategyError(
+                f"{where}, field {name!r} must not be a label: it tells what comes after a row; labels are for "
+                f"bt.load_rows(..., label={{{name!r}: ...}}), which gives the same rows to train on"
+            )
     own = _Own(features, tables or {}, opens)
     fields = tuple(_read_field(name, hints[name], interval, own, where) for name in order)
     return RowType(cls, interval, label, fields)
@@ -260,6 +267,11 @@ def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> d
     if not isinstance(own, Mapping):
         raise StrategyError(f"{owner}: features() must return a dict of features, was {own!r}")
     for key, made in own.items():
+        if isinstance(made, ForwardReturn):
+            raise StrategyError(
+                f"{owner}: feature {key!r} must not be a label: it tells what comes after a row; labels are for "
+                f"bt.load_rows(..., label={{{key!r}: ...}}), which gives the same rows to train on"
+            )
         if not isinstance(made, Feature):
             raise StrategyError(
                 f"{owner}: feature {key!r} must be made by bt.feature, bt.sma, bt.trailing and the like, was {made!r}"

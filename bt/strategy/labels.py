@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from bt.errors import UsageError
 
+WITHIN: tuple[str | None, ...] = ("session", None)
+PRICES: tuple[str, ...] = ("next_open", "close")
 _PERIOD = re.compile(r"([1-9]\d{0,4})([mh])")
 
 
@@ -44,13 +46,12 @@ def forward_return(
     UsageError
         Something else is asked for.
     """
-    found = _PERIOD.fullmatch(period) if isinstance(period, str) else None
+    given: object = period
+    found = _PERIOD.fullmatch(given) if isinstance(given, str) else None
     if found is None:
         raise UsageError(f'forward_return: period must be like "15m" or "4h", was {period!r}')
-    asked: Any = within
-    if asked not in ("session", None):
+    if within not in WITHIN:
         raise UsageError(f'forward_return: within must be "session" or None, was {within!r}')
-    asked = price
-    if asked not in ("next_open", "close"):
+    if price not in PRICES:
         raise UsageError(f'forward_return: price must be "next_open" or "close", was {price!r}')
     return ForwardReturn(int(found[1]) * (60 if found[2] == "h" else 1), within, price)
