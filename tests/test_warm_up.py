@@ -138,7 +138,15 @@ def warmed(how: Habits, world: World, sessions: int) -> Dice:
 
 
 @law(25)
-@given(worlds(), habits, st.integers(1, 4), executions, accounts, gates, st.sampled_from((1, 2, 5)))
+@given(
+    worlds(),
+    habits,
+    st.integers(1, 4),
+    executions.map(lambda e: {**e, "at_end": "mark"}),
+    accounts,
+    gates,
+    st.sampled_from((1, 2, 5)),
+)
 def test_warm_up_as_in_the_oracle(
     world: World, how: Habits, sessions: int, execution: Any, account: Any, gate: Any, days: int
 ) -> None:
