@@ -348,6 +348,9 @@ def test_a_run_tells_its_universe_on_disk_and_in_its_summary(tmp_path: Path) -> 
     assert bt.open_run(tmp_path / "run").universe.equals(run.universe)
     assert run.universe.columns == ["session", "symbol", "rank"]
     assert run.summary["universe"] == {"fewest": 1, "most": 1, "ever": 3}
+    assert (
+        run.summary["bars"] == run.summary["iterations"] == 6 * 3
+    )  # three minutes of one symbol, whatever was read with it
     assert "1 of 3 symbols a session, 3 in all" in repr(run)
     assert run.quality.select("session", "symbol").rows() == run.universe.select("session", "symbol").rows()
     assert play(where, Script(), DAYS[1]).summary["universe"] is None
