@@ -158,6 +158,7 @@ class Compares(Own):
     [
         (Section, "on_minute sees every symbol"),
         (Timed, "the timer flat sees every symbol"),
+        (Opens, "at_open sees every symbol"),
         (Compares, "feature 'rank' reads other symbols"),
         (Sure, "independent must be True or False, was 'yes'"),
     ],
