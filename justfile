@@ -40,7 +40,7 @@ lint:
 fix:
     {{ bin }}/ruff check --fix . && {{ bin }}/ruff format .
 
-# mypy --strict over bt/ and the sample strategies
+# mypy --strict over bt/, the sample strategies and the gallery
 types:
     {{ bin }}/mypy
 

@@ -273,6 +273,45 @@ def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float, 
     return slope, level, math.sqrt(math.fsum((y - slope * x - level) ** 2 for y, x in points) / n)
 
 
+class LinearModel(Judge):
+    """Returns over 5 and 60 bars and the stretch from the mean of 30, across sessions; their weighted sum."""
+
+    timers = (o.Timer("trade", every="15m", start="open+30m", end="close-15m"), o.Timer("flatten", at="close-15m"))
+
+    def __init__(self, past: Past, *, weights: Sequence[float], value: float = 5_000.0, least: float = 0.0001) -> None:
+        super().__init__(past)
+        self.weights, self.value, self.least = weights, value, least
+        self.closes: dict[str, list[int]] = defaultdict(list)
+
+    def note(self, symbol: str, minute: int, bar: Any) -> None:
+        self.closes[symbol].append(whole(bar.close))
+
+    def edge(self, symbol: str) -> float | None:
+        closes = self.closes[symbol]
+        if len(closes) < 61:
+            return None
+        last = closes[-30:]
+        total = sum(last)
+        spread = sum((30 * c - total) ** 2 for c in last)  # 900 x 29 times the variance
+        if spread == 0:
+            return None
+        stretch = (30 * closes[-1] - total) / 30 / math.sqrt(spread / (900 * 29))
+        short, long = ((closes[-1] - closes[-1 - n]) / closes[-1 - n] for n in (5, 60))
+        constant, *slopes = self.weights
+        return sum(w * x for w, x in zip(slopes, (short, long, stretch), strict=True)) + constant
+
+    def trade(self, rows: Any, book: Any) -> None:
+        wanted = []
+        for symbol, fresh in zip(rows.symbol, rows.fresh, strict=True):
+            edge = self.edge(symbol) if fresh else None
+            expected = edge is not None and abs(edge) > self.least
+            wanted.append(math.copysign(self.value, edge) if expected and edge is not None else 0.0)
+        book.targets(rows, value=wanted)
+
+    def flatten(self, rows: Any, book: Any) -> None:
+        book.targets(rows, shares=[0] * len(rows))
+
+
 class LiquidMomentum(Judge):
     """Members by mean dollar volume of the sessions among the last ten that have bars; ranks of the last 60 bars among them."""
 

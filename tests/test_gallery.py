@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
 import random
 import re
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gallery_judges as judges
+import numpy as np
 import oracle as o
 import polars as pl
 import pytest
@@ -151,6 +153,8 @@ RANGE = Case("opening_range", "OpeningRange")
 GAP = Case("overnight_gap", "OvernightGap", {"gap": 0.0005})
 VWAP = Case("vwap_deviation", "VwapDeviation", {"below": 0.001})
 REVERSION = Case("mean_reversion", "MeanReversion")
+WEIGHTS = (0.00001, -0.21, 0.034, -0.00012)
+MODEL = Case("linear_model", "LinearModel", {}, {"weights": WEIGHTS}, {"weights": np.array(WEIGHTS)})
 SPY = Case("pairs", "Pairs", {"first": "IVV", "second": "SPY", "entry": 0.7})
 MADE_UP = Case("pairs", "Pairs", {"first": "S0001", "second": "S0000", "entry": 0.5})
 LIQUID = Case("liquid_momentum", "LiquidMomentum")
@@ -166,7 +170,7 @@ def named(*cases: Case) -> list[Any]:
     return [pytest.param(case, id=case.file) for case in cases]
 
 
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, MODEL))
 def test_some_etfs(some_etfs: Market, case: Case) -> None:
     assert_equal(some_etfs, case, 100)
 
@@ -181,24 +185,24 @@ def test_the_most_liquid_of_some_etfs(some_etfs: Market) -> None:
 
 
 @pytest.mark.slow  # minutes each: `just equality-full`
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, LIQUID))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, MODEL, LIQUID))
 def test_all_etfs(all_etfs: Market, case: Case) -> None:
     assert len(all_etfs.symbols or ()) == 956
-    assert_equal(all_etfs, case, 1000)
+    assert_equal(all_etfs, case, 500)
 
 
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, MODEL))
 def test_a_while_of_one_symbol(quarter: Market, case: Case) -> None:
     assert_equal(quarter, case, 2 if case is GAP else 10)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, MODEL))
 def test_a_year_of_one_symbol(year: Market, case: Case) -> None:
     assert_equal(year, case, 40)
 
 
-@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, MADE_UP, most_liquid(3)))
+@pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, REVERSION, MODEL, MADE_UP, most_liquid(3)))
 def test_several_symbols(several: Market, case: Case) -> None:
     assert_equal(several, case, 15)
 
@@ -238,6 +242,46 @@ def test_the_pairs_do_the_same_from_any_start_date(several: Market) -> None:
         assert strategy.seen == [s for s in whole.seen if s[0] >= str(start)]
         assert_frame_equal(decided, orders.filter(pl.col("session") >= start), check_exact=True)
         assert decided.height > 4
+
+
+def test_training_reads_what_the_strategy_is_shown(several: Market) -> None:
+    """Bit for bit, at its timers."""
+    shown: list[tuple[Any, ...]] = []
+    model = load("linear_model").LinearModel
+
+    class Recording(model):  # type: ignore[misc, valid-type]
+        def note(self, rows: bt.Rows, book: bt.Book) -> None:
+            fresh = rows.take(rows.fresh)
+            columns = [fresh.symbol, [book.now] * len(fresh), fresh.short, fresh.long, fresh.stretch, fresh.edge]
+            shown.extend(zip(*(c if isinstance(c, tuple | list) else c.tolist() for c in columns), strict=True))
+
+        @bt.every("15m", start="open+30m", end="close-15m")
+        def trade(self, rows: bt.Rows, book: bt.Book) -> None:
+            self.note(rows, book)
+
+        @bt.at("close-15m")
+        def flatten(self, rows: bt.Rows, book: bt.Book) -> None:
+            self.note(rows, book)
+
+    bt.replay(**several.given, strategy=Recording(), save=False)
+    label = {"move": bt.forward_return("15m", within="session", price="next_open")}
+    rows = bt.load_rows(**several.given, strategy=model(), label=label)
+    assert rows.columns == ["symbol", "known_at", "short", "long", "stretch", "edge", "move"]
+    assert rows.drop("move").rows() == shown
+    assert len(shown) > 1000
+    minutes = bt.load_rows(**several.given, strategy=load("vwap_deviation").VwapDeviation())
+    seen: list[tuple[Any, ...]] = []
+
+    class Watching(load("vwap_deviation").VwapDeviation):  # type: ignore[misc]
+        def on_bar(self, row: Any, book: bt.Book) -> None:
+            seen.append((row.symbol, book.now, row.close, row.minutes_left, row.fair, row.fast, row.slow))
+
+    bt.replay(**several.given, strategy=Watching(), save=False)
+    assert minutes.rows() == seen
+
+
+def test_training_gives_the_model_that_lies_there() -> None:
+    assert load("linear_model_train").train() == json.loads((EXAMPLES / "linear_model.json").read_text())
 
 
 # ---------------------------------------------------------------------------------------------------------- the files

@@ -17,6 +17,7 @@ from judge import assert_same_seen
 from polars.testing import assert_frame_equal
 from small import HALF_DAY, WEDNESDAY, at, bars, play, store
 from test_laws import TABLES, accounts, everything, executions, gates, law
+from test_universe_laws import judged_by, universes
 from timekeepers import Clockwork, clocks, dice, judge_of, keeper
 from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, Habits, assert_same_table, habits, judged, replayed
 from worlds import World, oracle_days, stored, times, worlds
@@ -259,7 +260,7 @@ def test_a_moment_that_is_none_is_refused(make: Any, message: str) -> None:
 # --------------------------------------------------------------------------------------------------------------- laws
 
 
-@law(40)
+@law(30)
 @given(worlds(sessions=3), clocks, shows, mixes, habits, executions, accounts, gates)
 def test_timers_see_and_trade_as_in_the_oracle(
     world: World,
@@ -290,7 +291,31 @@ def test_timers_see_and_trade_as_in_the_oracle(
     assert run.finish_reason == result.finish_reason
 
 
-@law(25)
+@law(20)
+@given(st.data(), worlds(sessions=5), clocks, shows, mixes, habits, accounts)
+def test_the_cross_section_is_the_universe_and_what_is_held(
+    data: st.DataObject,
+    world: World,
+    clock: list[Clockwork],
+    rows: tuple[type, ...],
+    mix: tuple[str, ...],
+    how: Habits,
+    account: dict[str, Any],
+) -> None:
+    universe = data.draw(universes(world))
+    made = keeper(clock, rows, mix if rows else ())
+    ours, theirs = (made(dice(how, world.symbols)) for _ in range(2))
+    with stored(world) as folder:
+        run = replayed(world, folder, ours, account=account, universe=universe.ours)
+    result = judged_by(world, [judge_of(theirs, "Timed")], universe.judge, account=o.Account(**account))
+    assert_same_seen(ours.seen, theirs.seen, 0.0 if world.decimals is not None else 1e-9)
+    assert sorted(map(repr, ours.dice.told)) == sorted(map(repr, theirs.dice.told))
+    for table, columns in (("fills", FILLS), ("orders", ORDERS), ("positions", POSITIONS)):
+        assert_same_table(run, table, getattr(result, table), columns)
+    assert run.summary["iterations"] == result.iterations
+
+
+@law(15)
 @given(worlds(sessions=3), clocks, shows, habits, executions)
 def test_minutes_that_nobody_is_shown_are_as_if_they_were_shown(
     world: World, clock: list[Clockwork], rows: tuple[type, ...], how: Habits, execution: dict[str, Any]

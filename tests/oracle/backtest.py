@@ -444,10 +444,13 @@ class Backtest:
         for strategy, book in self.each():
             self._expire(book)
             self._tell_orders(strategy, book)
-        if self.bars[day.name]:
-            for strategy, book in self.each():
+        ends_run = last and now.stopped is None and self.execution.at_end == "close"
+        for strategy, book in self.each():
+            if self.bars[day.name]:
                 self._call(strategy, book, "on_session_end", day.name)
-        if last and now.stopped is None and self.execution.at_end == "close":
+            elif not ends_run:  # a session without bars has an end too
+                self._tell_orders(strategy, book)
+        if ends_run:
             self._end_run(day)
         for _, book in self.each():
             self._expire(book)
