@@ -43,7 +43,7 @@ from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
 from bt.results import catalog
 from bt.run import Run, open_run, run_spec
-from bt.strategy import Book, ForwardReturn, Holding, Past, Row, Rows, Strategy, at, every, forward_return
+from bt.strategy import Book, ForwardReturn, Holding, Past, PastBars, Row, Rows, Strategy, at, every, forward_return
 from bt.strategy import SessionDay as Session
 from bt.training import rows_by_session
 from bt.universe import members, top
@@ -196,6 +196,7 @@ __all__ = [
     "Holding",
     "Order",
     "Past",
+    "PastBars",
     "Row",
     "Rows",
     "Run",

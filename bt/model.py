@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,37 @@ class PreparedBars:
 
 
 @dataclass(frozen=True)
+class BarHistory:
+    """Bars of one interval of some sessions, sorted by code, session and end: rows start[code] to start[code + 1] are a symbol's.
+
+    `key` is session x STRIDE + end, with the session's number in the schedule and the slot count at which the bar is known. `columns` are
+    open_time, close_time (UTC microseconds), open, high, low, close, volume.
+    """
+
+    STRIDE: ClassVar[int] = 1 << 16
+
+    start: Int64Array
+    key: Int64Array
+    columns: Mapping[str, npt.NDArray[Any]]
+
+    def begins(self, code: int) -> int:
+        """A symbol's first row."""
+        return int(self.start[code])
+
+    def since(self, code: int, session: int) -> int:
+        """A symbol's first row of session number `session` or later."""
+        return self._row(code, session * self.STRIDE, "left")
+
+    def until(self, code: int, session: int, elapsed: int) -> int:
+        """The row after a symbol's last that is known when `elapsed` minutes of session number `session` are over."""
+        return self._row(code, session * self.STRIDE + elapsed, "right")
+
+    def _row(self, code: int, key: int, side: Literal["left", "right"]) -> int:
+        a, b = int(self.start[code]), int(self.start[code + 1])
+        return a + int(np.searchsorted(self.key[a:b], key, side=side))
+
+
+@dataclass(frozen=True)
 class PreparedSession:
     """One session, ready to be replayed.
 
@@ -96,6 +127,8 @@ class PreparedSession:
         By interval in minutes, the bars that strategies are shown, with their columns.
     closing : mapping of int to float
         A symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
+    histories : mapping of int to BarHistory
+        By interval in minutes, what `book.bars` may reach: earlier bars and those of the window.
     members : array or None
         Codes of the session's universe, sorted; None when every symbol is a member.
     ranking : array or None
@@ -112,6 +145,7 @@ class PreparedSession:
     members: Int64Array | None = None
     ranking: Int64Array | None = None
     usual: npt.NDArray[np.int32] | None = None
+    histories: Mapping[int, BarHistory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from bt.book.account import Account
 from bt.book.crosswise import aim_all, aligned
 from bt.book.levels import shares_worth
+from bt.book.recall import Recall
 from bt.book.records import FillRecord, IntArray
 from bt.errors import StrategyError
 from bt.model import UNIT, Fill, Order, instant
 from bt.schema import MINUTE
-from bt.strategy import Holding, Rows, nearest
+from bt.strategy import Holding, PastBars, Rows, nearest
 
 
 class StrategyBook:
@@ -36,6 +37,7 @@ class StrategyBook:
         self._rngs_of: tuple[int, ...] = ()
         self.shown: tuple[Any, IntArray] | None = None
         self.about: int | None = None
+        self.recall: Recall | None = None
         self.stop_reason: str | None = None
 
     @property
@@ -140,6 +142,10 @@ class StrategyBook:
     def price(self, symbol: str) -> float | None:
         last = int(self._market.last[self._code(symbol)])
         return last / UNIT if last else None
+
+    def bars(self, symbol: str, n: int, interval: str = "1m") -> PastBars:
+        assert self.recall is not None
+        return self.recall.bars(self._code(symbol), n, interval, self._market.elapsed)
 
     def age(self, symbol: str) -> float:
         code = self._code(symbol)

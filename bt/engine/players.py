@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import Account, Output, StrategyBook
+from bt.book import Account, Output, Recall, StrategyBook
 from bt.ledger import Curve, Trade
+from bt.model import PreparedSession
 from bt.playback import Withheld
 from bt.prepare import PastBars
 from bt.strategy import Declaration
@@ -45,6 +46,15 @@ class Player:
     def awake(self) -> bool:
         """Whether it plays: it has not failed, and its sessions have begun."""
         return not self.failed and not self.asleep
+
+    def remember(self, prepared: PreparedSession, number: int) -> None:
+        """Let its book reach what was there before session number `number`, and the session's own bars as they end."""
+        visible = None
+        if prepared.members is not None:
+            visible = np.zeros(len(self.account.market.symbols), dtype=bool)
+            visible[self.visible(prepared.members)] = True
+        owner = f"strategy {self.declaration.name}"
+        self.book.recall = Recall(owner, self.declaration.history, prepared.histories, number, visible)
 
     def visible(self, members: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
         """Sorted codes of what it is shown in a session that begins now: the universe and what it holds."""

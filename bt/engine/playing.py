@@ -131,6 +131,8 @@ class Engine:
         for player in self.players:
             if player.awake:
                 review(player.account, leave=self._leave)
+        for player in self.players:
+            player.remember(prepared, number)
         self._played = self._iterations = 0
         stage = Stage.of(prepared, self.players, self._names, self._zone, self._open(prepared, number))
         try:

@@ -39,7 +39,7 @@ class Plan:
     each after what it is made from; `ids` has the column of each by its feature's key. `shown` are the intervals
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
     `tables_on` are the fields of outside tables that each interval shows. `judged` says whether the quality of sessions is asked for.
-    `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
+    `history` is what must be there of an interval before a session, for `book.bars`. `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     """
 
     read: tuple[str, ...]
@@ -55,6 +55,7 @@ class Plan:
     labels: Mapping[int, str] = field(default_factory=dict)
     judged: bool = True
     timers: Mapping[int, tuple[Timer, ...]] = field(default_factory=dict)
+    history: Mapping[int, Need] = field(default_factory=dict)
     zone: str = "UTC"
 
     def ends(self, interval: int, session: Session) -> npt.NDArray[np.int64] | None:
@@ -158,6 +159,10 @@ def plan(
         if w.feature.kind in OVER_BARS and w.feature.kind != "trailing":
             intervals.setdefault(w.feature.minutes, set()).update(w.feature.inputs())
             labels[w.feature.minutes] = w.feature.interval
+    history = _remembered(declarations)
+    for interval, label in {i: r.label for d in declarations for i, r in d.history.items()}.items():
+        intervals.setdefault(interval, set()).update(BAR_COLUMNS)
+        labels.setdefault(interval, label)
     for columns in intervals.values():
         read.update(columns)
     coarse = {k: _ordered(v) for k, v in sorted(intervals.items()) if k != 1}
@@ -174,6 +179,7 @@ def plan(
         tables_on=_outside(declarations),
         labels=labels,
         timers=_timers(declarations),
+        history=history,
         zone=zone,
     ), ids
 
@@ -185,6 +191,16 @@ def _outside(declarations: Sequence[Declaration]) -> dict[int, tuple[str, ...]]:
         fields = [item.name for item in row.fields if item.source == "table"]
         found.setdefault(row.interval, {}).update(dict.fromkeys(fields))
     return {interval: tuple(fields) for interval, fields in found.items() if fields}
+
+
+def _remembered(declarations: Sequence[Declaration]) -> dict[int, Need]:
+    """By interval, the most that any strategy's book reaches back to."""
+    found: dict[int, Need] = {}
+    for declared in declarations:
+        for interval, reach in declared.history.items():
+            known = found.get(interval, Need(0, 0, deep=False))
+            found[interval] = Need(max(known.bars, reach.bars), max(known.sessions, reach.sessions), deep=False)
+    return found
 
 
 def _timers(declarations: Sequence[Declaration]) -> dict[int, tuple[Timer, ...]]:

@@ -22,6 +22,7 @@ from bt.prepare.history import Trailing, warm_up
 from bt.prepare.past import PastBars
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
+from bt.prepare.remembering import Memory
 from bt.prepare.tables import OpenedTable, Tables
 from bt.prepare.universe import Attendance, Membership, Roster, membership
 from bt.prepare.window import Loaded, Loader
@@ -102,6 +103,7 @@ class Preparer:
         self._past = Past(store, self._loader, schedule, self._scale, cache, spec.session.prefetch_days)
         apart = None if spec.universe is None else last
         self._trailing = Trailing({w.id: w.feature for w in plan.trailing}, self._past, last=apart)
+        self.memory = Memory(plan.history, self._past)
         self._held = held
         self._membership: Membership | None = None
         self._roster = Roster(None)
@@ -129,6 +131,16 @@ class Preparer:
         """Bars of past sessions for one strategy's at_open."""
         return PastBars(self._loader, self._store, self._schedule)
 
+    def short_history(self) -> dict[str, dict[str, str | None]]:
+        """By interval, the symbols of which less was there at the first open than `book.bars` may reach back to: the session in
+        which all of it was, None if in none.
+        """
+        found: dict[str, dict[str, str | None]] = {}
+        for (interval, code), whole in sorted(self.memory.short.items()):
+            label = self._plan.labels.get(interval, f"{interval}m")
+            found.setdefault(label, {})[self._store.symbols[code]] = None if whole is None else whole.isoformat()
+        return found
+
     def traded(self, first: int, last: int) -> Traded:
         """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe."""
         minutes = self._loader.history(first, last, ("open", "close"))
@@ -148,6 +160,8 @@ class Preparer:
             if self._presence is not None:
                 self._presence.start(self._first, self._opening.codes)
         with timer("history_load"):
+            if self._plan.history:
+                self.memory.start(self._first, self._opening.codes)
             if self._plan.features:
                 tails = warm_up(self._plan, self._past, self._first, self._opening.codes)
                 self._computer = Computer(self._plan, self._scale, tails, codes=self._codes, isolate=self._isolate)
@@ -209,6 +223,7 @@ class Preparer:
         minutes = loaded.minutes
         with timer("features"):
             computed = self._computer.window(minutes)
+            histories = self.memory.window(minutes, computed.bars)
         with timer("indicators"):
             trailed = self._trailing.add(minutes, [self._plan.slots(s) for s in minutes.sessions])
         numbers = range(len(minutes.sessions))
@@ -233,7 +248,7 @@ class Preparer:
             quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)
         return PreparedWindow(
-            [self._ranked(prepared, first + i) for i, prepared in enumerate(sessions)],
+            [replace(self._ranked(p, first + i), histories=histories) for i, p in enumerate(sessions)],
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
             {(g // minutes.symbols, g % minutes.symbols): why for g, why in failed.items()},
@@ -249,6 +264,8 @@ class Preparer:
             self._trailing.join(first, attendance.new)
             if self._presence is not None:
                 self._presence.join(first, attendance.new)
+        if self._plan.history:
+            self.memory.attend(first, attendance.codes, attendance.new)
         if self._plan.features:
             tails = warm_up(self._plan, self._past, first, attendance.new)
             self._computer.attend(attendance.codes, attendance.new, tails)

@@ -120,7 +120,19 @@ def _replay(
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
             run = _finish(
-                _Played(spec, identity, store, results, recorder, coordinator, players, benchmark, began), reason
+                _Played(
+                    spec,
+                    identity,
+                    store,
+                    results,
+                    recorder,
+                    coordinator,
+                    players,
+                    source.short_history(),
+                    benchmark,
+                    began,
+                ),
+                reason,
             )
     except BaseException:
         results.discard()
@@ -143,6 +155,7 @@ class _Played:
     recorder: Recorder
     coordinator: SessionCoordinator
     players: Sequence[Player]
+    short: Mapping[str, Mapping[str, str | None]]
     benchmark: Mapping[date, float]
     began: float
 
@@ -175,6 +188,7 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "symbols": len(store.symbols),
         "universe": _universe(totals),
         "warm_up": told(players),
+        "history_short": played.short,
         "orders": totals.orders,
         "fills": totals.fills,
         "expired": totals.expired,

@@ -180,6 +180,12 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.insert(
             2, ("universe", f"{size} of {summary['symbols']:,} symbols a session, {universe['ever']:,} in all")
         )
+    for interval, short in (summary.get("history_short") or {}).items():
+        few = [f"{s} ({f'first known on {day}' if day else 'never'})" for s, day in list(short.items())[:5]]
+        more = f" and {len(short) - 5:,} more" if len(short) > 5 else ""
+        lines.append(
+            ("short history", f"of {interval} at the start for {len(short):,} symbols: {', '.join(few)}{more}")
+        )
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))

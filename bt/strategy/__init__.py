@@ -20,10 +20,11 @@ from bt.strategy.declaring import (
     declare,
     read_row,
 )
-from bt.strategy.interface import Book, Holding, Past, Row, Rows, SessionDay, Strategy, hours
+from bt.strategy.interface import Book, Holding, Past, PastBars, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.labels import ForwardReturn, forward_return
 from bt.strategy.loading import build, load_class, nearest
 from bt.strategy.outside import TableColumns
+from bt.strategy.reach import Reach
 from bt.strategy.sources import Source, files_hash, source_of
 from bt.strategy.timers import Timer, at, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
@@ -36,6 +37,8 @@ __all__ = [
     "ForwardReturn",
     "Holding",
     "Past",
+    "PastBars",
+    "Reach",
     "Row",
     "RowField",
     "RowType",

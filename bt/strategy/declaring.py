@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +21,13 @@ from bt.strategy.independence import looks_across, read_independent
 from bt.strategy.labels import ForwardReturn
 from bt.strategy.loading import nearest
 from bt.strategy.outside import TableColumns, annotated
-from bt.strategy.reach import read_warm_up
+from bt.strategy.reach import Reach, read_history, read_warm_up
 from bt.strategy.sources import Source, source_of
 from bt.strategy.timers import Timer, timers_of
 from bt.universe import located
 
 CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
-LATER = ("signals", "history")
+LATER = ("signals",)
 
 # ------------------------------------------------------------------------------------------------------- declarations
 
@@ -101,6 +101,7 @@ class Declaration:
     source: Source
     timers: tuple[Timer, ...] = ()
     warm_up: int = 0
+    history: Mapping[int, Reach] = field(default_factory=dict)
     independent: bool = False
     across: str = ""
     universe: UniverseSpec | None = None
@@ -346,4 +347,5 @@ def declare(
         across=across,
         universe=_universe(instance, owner),
         warm_up=read_warm_up(instance, owner),
+        history=read_history(instance, owner),
     )

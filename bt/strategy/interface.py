@@ -98,6 +98,22 @@ class Holding:
     bars_held: int
 
 
+@dataclass(frozen=True, slots=True)
+class PastBars:
+    """Bars of one symbol as read-only arrays, oldest first: times in UTC microseconds, prices, volume."""
+
+    open_time: npt.NDArray[np.int64]
+    close_time: npt.NDArray[np.int64]
+    open: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    close: npt.NDArray[np.float64]
+    volume: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.close)
+
+
 class Book(Protocol):
     """A strategy's account and its orders. Money is in currency, shares are whole and signed, times are UTC."""
 
@@ -189,6 +205,12 @@ class Book(Protocol):
 
     def price(self, symbol: str) -> float | None:
         """The last close shown, or None."""
+
+    def bars(self, symbol: str, n: int, interval: str = "1m") -> PastBars:
+        """The symbol's last `n` bars that have ended by now, across sessions; fewer where its data begins later.
+
+        `history` on the class declares how far back an interval reaches: ``{"1m": 200, "15m": "20d"}``.
+        """
 
     def age(self, symbol: str) -> float:
         """Minutes by the clock since the end of the symbol's last bar shown; NaN before its first."""

@@ -100,6 +100,8 @@ class Backtest:
         if account.shared:
             for book in self.books:
                 book.purse = self.books
+        for strategy, book in self.each():
+            book.reach = getattr(strategy.object, "history", {})
         minutes = [t for d in days for t in d.minutes]
         for book in self.books:
             book.ledger.minutes = minutes

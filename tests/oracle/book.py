@@ -13,6 +13,7 @@ from oracle.account import UNIT, Ledger, Order, money, whole
 from oracle.bins import completeness
 from oracle.features import as_decimal
 from oracle.market import Bar, Day, History, instant
+from oracle.past import remembered
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Book:
         self.trading = True
         self.held_at_open: set[str] = set()
         self.warm = 0
+        self.reach: dict[str, Any] = {}
         self.opened: dict[str, dict[str, Any]] = {}
         self._present = present
         self._tif = tif
@@ -170,6 +172,18 @@ class Book:
         """Minutes by the clock since the end of the last bar shown, NaN before the first."""
         bar = self._present.last.get(symbol)
         return math.nan if bar is None else (self._present.now_us - bar.end_us) / 60_000_000
+
+    def bars(self, symbol: str, n: int, interval: str = "1m") -> list[Any]:
+        """The last `n` bars that have ended by now, no more than `reach` declares."""
+        present, depth = self._present, self.reach[interval]
+        assert present.history is not None
+        assert present.day is not None
+        since = None
+        if isinstance(depth, str):
+            days = present.history.days
+            at = [d.name for d in days].index(present.day.name)
+            since = days[max(at - int(depth[:-1]), 0)]
+        return remembered(present.history, symbol, interval, present.now_us, since=since)[-n:]
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0, tag: str = "") -> int | None:
         """A standing order until the close. With symbol None one is made, at the time it acts, for each symbol held; where there is
