@@ -105,7 +105,7 @@ def test_a_row_type_is_a_row():
         ({"row": None}, "on_bar and on_minute need `row`; set row = YourRowType"),
         ({"row": (Minute, Minute)}, r"row types must have different intervals, were \['1m', '1m'\]"),
         ({"signals": lambda self: {}}, "`signals` must not be there; this version does not support it"),
-        ({"warm_up": "5d"}, "`warm_up` must not be there"),
+        ({"warm_up": 5}, "warm_up must be a number of sessions"),
         (
             {"features": lambda self: {"f": 3}},
             "feature 'f' must be made by bt.feature, bt.sma, bt.trailing and the like, was 3",
