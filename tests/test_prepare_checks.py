@@ -76,6 +76,42 @@ def test_a_lookback_that_is_too_short_is_named(where: Path, expr: pl.Expr, lookb
     assert str(expr) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("expr", "lookback"),
+    [(CLOSE.rolling_mean(20), 5), (CLOSE.ewm_mean(span=20), 10), (CLOSE.rolling_sum(100, min_samples=1), 3)],
+)
+@pytest.mark.parametrize("interval", ["1m", "2m"])
+def test_a_lookback_is_judged_where_nothing_is_before_the_first_session(
+    where: Path, expr: pl.Expr, lookback: int, interval: str
+):
+    with pytest.raises(FeatureError, match=f"lookback must cover what it reads, was {lookback}"):
+        play(where, Watch(bt.feature(expr, lookback, interval=interval)), TUESDAY)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        bt.feature(CLOSE.rolling_mean(20), 19),
+        bt.feature(CLOSE.rolling_sum(100, min_samples=1), 99),
+        bt.feature(CLOSE.cum_sum(), 5, within="session"),
+        bt.feature(CLOSE.cum_sum(), 0),
+        bt.feature(CLOSE.shift(60), 60),
+        bt.feature(CLOSE.rolling_mean(10), "1d"),
+    ],
+)
+def test_a_lookback_that_is_long_enough_passes_in_the_first_session_of_the_data(where: Path, feature: bt.Feature):
+    watch = Watch(feature)
+    play(where, watch, TUESDAY)
+    assert len(watch.seen) == 120
+
+
+def test_symbols_of_one_bar_in_the_first_session_of_the_data(tmp_path: Path):
+    where = store(tmp_path, bars("A", WALK[:1]), bars("B", WALK[:2]), bars("C", WALK, day=WEDNESDAY))
+    watch = Watch(bt.feature(CLOSE.rolling_mean(5), 4))
+    play(where, watch, TUESDAY, WEDNESDAY)
+    assert len(watch.seen) == 63
+
+
 def test_a_recursive_feature_with_a_long_lookback_passes(where: Path):
     watch = Watch(bt.feature(CLOSE.ewm_mean(span=3), 60))
     play(where, watch, THURSDAY)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import BtError, DataError, FeatureError, StrategyError
-from bt.features import Ordered
+from bt.features import Ordered, Runs
 from bt.model import Column, instant
 from bt.prepare.columns import Bars, evaluate
 from bt.prepare.plan import Wanted
@@ -70,6 +70,9 @@ PROOF_SESSIONS = 5
 def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     """Evaluate an expression feature twice more on the first session: cut short, and with twice its warm-up.
 
+    Where no symbol has a bar before that session, its first half stands for what is before. A `lookback` in sessions cannot
+    be judged then.
+
     Raises
     ------
     FeatureError
@@ -84,14 +87,16 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     today = bars.session == first
     source = f"feature {feature.aggregate if feature.expr is None else feature.expr}"
     bars = replace(bars, chosen=bars.runs.session == first)
+    judged = bars if (bars.runs.session < first).any() else _halved(bars, first)
     try:
         whole = evaluate(bars, feature)
-        double = evaluate(bars, feature, factor=2)
+        once = whole if judged is bars else evaluate(judged, feature)
+        double = evaluate(judged, feature, factor=2)
     except BtError:
         raise
     except Exception:  # noqa: BLE001 - it fails for some symbol; told where symbols are dropped
         return
-    at = _first_difference(_picked(whole, today), _picked(double, today), 1e-9)
+    at = _first_difference(_picked(once, judged.wanted), _picked(double, judged.wanted), 1e-9)
     if at is not None:
         declared = f"{feature.sessions}d" if feature.sessions else feature.bars
         raise FeatureError(
@@ -115,6 +120,19 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
                 f"{source}: a value must not depend on later bars; with the last bars of the first session cut off it "
                 f"changed from {at[0]} to {at[1]}: shift it back or drop what looks ahead"
             )
+
+
+def _halved(bars: Ordered, first: int) -> Ordered:
+    """Nothing is before the session `first`: its first half as a session of its own, which the second has for warm-up."""
+    runs, stop = bars.runs, bars.runs.stop(len(bars))
+    split = (runs.session == first) & (stop - runs.start > 1)
+    middle = (runs.start[split] + stop[split]) // 2
+    start = np.concatenate([runs.start, middle])
+    code = np.concatenate([runs.code, runs.code[split]])
+    session = np.concatenate([np.where(split, first - 1, runs.session), np.full(len(middle), first)])
+    order = np.argsort(start)
+    halves = Runs(start[order], code[order], session[order])
+    return replace(bars, runs=halves, chosen=halves.session == first)
 
 
 CUTS = (0.0, 0.25, 0.5, 0.75)
