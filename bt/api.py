@@ -97,6 +97,7 @@ def load_rows(
     *,
     strategy: Any = None,
     label: Mapping[str, ForwardReturn] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - as replay has it
     stream: bool = False,
     **keywords: Any,
 ) -> Any:
@@ -106,7 +107,7 @@ def load_rows(
 
     Parameters
     ----------
-    source, strategy, **keywords
+    source, strategy, set, **keywords
         As `replay`: a configuration, a specification (which only `strategy`, `start` and `end` may change), or keywords.
         There must be one strategy.
     label : mapping of str to forward_return(...)
@@ -126,9 +127,9 @@ def load_rows(
         As `replay`.
     """
     if isinstance(source, RunSpec):
-        spec = _changed(source, strategy, keywords)
+        spec = _changed(source, strategy, keywords if set is None else {**keywords, "set": set})
     else:
-        spec = asked(source, strategy=strategy, keywords=keywords)
+        spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
     sessions = rows_by_session(spec, label or {})
     if stream:
         return (_single(frames) for frames in sessions)

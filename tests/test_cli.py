@@ -105,6 +105,7 @@ WRONG = [
     (["replay", "run.toml", "--start", "2024-13-01"], "session.start must be a date", "'2024-13-01'"),
     (["replay", "run.toml", "--end", "2024-12-01"], "session.start must be on or before session.end 2024-12-01", "2024-12-05"),
     (["replay", "run.toml", "--start", "2023-01-03", "--end", "2023-01-05"], "the range must hold bars", "2024-12-03 to"),
+    (["replay", "run.toml", "--symbols", "ASHB", "--start", "2023-01-03", "--end", "2023-01-05"], "the range must hold bars", "of data.symbols the store has 2024-12-03 to"),
     (["replay", "run.toml", "--speed", "fast"], "session.speed must be a finite number >= 0", "'fast'"),
     (["replay", "run.toml", "--threads", "-1"], "engine.threads must be a whole number >= 0", "-1"),
     (["replay", "run.toml", "--threads", "many"], "--threads", "integer"),

@@ -68,6 +68,12 @@ def test_the_summary_for_people(crossover):
     assert "WARNING" not in answer.out
 
 
+def test_the_summary_of_a_run_that_stopped_says_how_much_was_played(replay):
+    lines = replay("--out", "stopped", use="Stops").out.splitlines()
+    assert lines[0].split(maxsplit=1)[1] == "stopped (had enough)"
+    assert lines[1].split(maxsplit=1)[1].startswith("1 of those from 2024-12-05 to 2024-12-06, ")
+
+
 def test_quiet_prints_the_folder_alone(crossover):
     answer = crossover("--quiet", "--set", "execution.commission_per_share=0")
     assert (answer.code, answer.err) == (0, "")

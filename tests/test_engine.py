@@ -412,6 +412,12 @@ def test_records_and_logs_carry_the_time(tmp_path: Path):
     assert run.log.select("time", "message", "fields").rows() == [(at(2), "here", '{"n": 3}')]
 
 
+def test_a_record_is_a_number(tmp_path: Path):
+    script = Script({("A", 1): lambda book: book.record(x="high")})
+    with pytest.raises(StrategyRaised, match=r"record 'x' must be a number, was 'high'; book\.log keeps words"):
+        play(store(tmp_path, bars("A", [1.0, 1.0])), script)
+
+
 def test_random_numbers_follow_from_seed_session_symbol_and_minute(tmp_path: Path):
     class Draws(Script):
         def on_bar(self, row: Bar, book: bt.Book) -> None:

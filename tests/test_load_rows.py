@@ -114,6 +114,11 @@ def test_a_configuration_and_a_specification(tmp_path: Path) -> None:
         f'[data]\nbars = "bars"\ncalendar = "XNYS"\n[session]\nstart = "{TUESDAY}"\nend = "{WEDNESDAY}"\n'
     )
     assert bt.load_rows(config, strategy=Means()).equals(load(where))
+    assert bt.load_rows(config, strategy=Means(), set={"session.end": TUESDAY}).height == 6
+    with pytest.raises(UsageError, match="only strategy, start and end may be given, was set"):
+        bt.load_rows(spec, set={"session.end": TUESDAY})
+    with pytest.raises(UsageError, match="save must be a known keyword, was an unknown one; bt.replay alone has it"):
+        bt.load_rows(config, strategy=Means(), save=False)
 
 
 def test_refused(tmp_path: Path) -> None:

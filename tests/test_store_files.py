@@ -53,11 +53,18 @@ def test_names_with_wildcard_characters_are_names(tmp_path: Path) -> None:
     assert store.read(*ALWAYS, ["open"]).height == 20
 
 
-@pytest.mark.parametrize("where", ["nowhere", "nowhere/*.parquet", "empty"])
-def test_nothing_matches(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "was"),
+    [
+        ("nowhere", "must be a folder, file or glob that exists, was not there"),
+        ("nowhere/*.parquet", "must be a glob that matches files, was one that matches none"),
+        ("empty", "must be a folder with *.parquet files, was empty"),
+    ],
+)
+def test_nothing_matches(tmp_path: Path, where: str, was: str) -> None:
     (tmp_path / "empty").mkdir()
     message = fault(tmp_path / where)
-    assert where in message
+    assert f"{where} {was}; " in message
     assert "bt ingest" in message
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
@@ -145,9 +145,11 @@ class Tuned(Plain):
     """A strategy with parameters."""
 
     def __init__(
-        self, fast: int, rate: float = 0.5, name: str = "", *, on: bool = True, levels: list[int] | None = None
-    ) -> None:
+        self, fast: int, rate: float = 0.5, name: str = "", *, on: bool = True, levels: list[int] | None = None,
+        side: Literal["long", "short"] = "long", pairs: dict[str, float] = {},  # noqa: B006 - read only
+    ) -> None:  # fmt: skip
         self.given = (fast, rate, name, on, levels)
+        self.side, self.pairs = side, pairs
 
 
 def test_parameters_are_coerced_by_their_annotations():
@@ -164,6 +166,9 @@ def test_parameters_are_coerced_by_their_annotations():
         ({"fast": "3"}, "strategy.params.fast must be int, was '3'"),
         ({"fast": True}, "strategy.params.fast must be int, was True"),
         ({"fast": 3, "on": 1}, "strategy.params.on must be bool, was 1"),
+        ({"fast": 3, "side": "up"}, "strategy.params.side must be 'long' or 'short', was 'up'"),
+        ({"fast": 3, "pairs": {"A": "x"}}, r"strategy.params.pairs must be dict\[str, float\], was {'A': 'x'}"),
+        ({"fast": 3, "xyz": 1}, r"a parameter of Tuned \(fast, .*\); its parameters are its constructor's$"),
         (
             {"fast": 3, "rtae": 1.0},
             r"strategy.params.rtae must be a parameter of Tuned \(fast, rate, .*did you mean 'rate'",

@@ -262,7 +262,13 @@ class StrategyBook:
 
     def record(self, **values: float) -> None:
         for name, value in values.items():
-            self._account.output.records.append((self._market.now, name, float(value)))
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise StrategyError(
+                    f"strategy {self._account.name}: record {name!r} must be a number, was {value!r}; book.log keeps words"
+                ) from None
+            self._account.output.records.append((self._market.now, name, number))
 
     def log(self, message: str, **fields: Any) -> None:
         text = json.dumps(fields, default=str, sort_keys=True) if fields else "{}"

@@ -49,6 +49,8 @@ def asked(
     UsageError
         `source` is something else.
     """
+    if settings is not None and not isinstance(settings, Mapping):
+        raise UsageError(f"replay: set must be a dict of dotted keys, was {settings!r}; as {{'run.seed': 1}}")
     given = _given(strategy, settings or {}, keywords or {})
     if isinstance(source, RunSpec):
         if given:
@@ -103,6 +105,8 @@ def _given(strategy: Any, settings: Mapping[str, Any], keywords: Mapping[str, An
 
 def _nearest(keyword: str) -> str:
     """A hint: how an unknown keyword is said."""
+    if keyword in OTHERS:
+        return "bt.replay alone has it"
     deeper: dict[str, str] = {}
     for key in KEYS:
         if len(key) == 2 and key[0] not in ("data", "session") and "*" not in key:

@@ -109,5 +109,7 @@ def problems(error: ValidationError, origin: Origin) -> str:
             continue
         custom = item.get("ctx", {}).get("error")
         hint = str(custom) if custom else 'write it in quotes: "..."' if item["type"] == "string_type" else ""
+        if known == ("strategies", "*"):
+            hint = "its keys are use, name, params, cash and files; in Python use may be a class or an instance"
         lines[origin.problem(parts, KEYS[known], item["input"], hint)] = None
     return "\n".join(lines)

@@ -160,9 +160,10 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     def money(value: float) -> str:
         return f"{value:,.2f}"
 
+    whole = "" if summary["finish_reason"] == "end_date" else "of those "
     lines = [
         ("finished", summary["finish_reason"] + (f" ({summary['stop_reason']})" if summary["stop_reason"] else "")),
-        ("sessions", f"{summary['sessions']:,} from {summary['start']} to {summary['end']}, {summary['bars']:,} bars, {summary['iterations']:,} minutes stepped"),
+        ("sessions", f"{summary['sessions']:,} {whole}from {summary['start']} to {summary['end']}, {summary['bars']:,} bars, {summary['iterations']:,} minutes stepped"),
         ("net P&L", f"{money(summary['net_pnl'])}  (equity {money(summary['equity_start'])} to {money(summary['equity_end'])})"),
         ("return", f"{summary['total_return']:+.2%}, max drawdown {summary['max_drawdown']:.2%}, Sharpe " + (f"{summary['sharpe']:.2f}" if summary["sharpe"] is not None else "undefined")),
         ("orders", f"{summary['orders']:,}: {summary['fills']:,} fills, {summary['expired']:,} expired, {summary['rejected']:,} rejected, {summary['cancelled']:,} cancelled"),

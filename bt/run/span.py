@@ -41,8 +41,9 @@ def session_range(time: TimeManager, store: Store, start: date, end: date, rebal
     borders = time.borders(schedule, first, asked)
     reached = [i for i, border in zip(inside, borders[:-1].tolist(), strict=True) if border < ends]
     if not reached or int(schedule.close[asked]) <= begins:
+        has = "the store has" if store.data.symbols is None else "of data.symbols the store has"
         raise DataError(
-            f"{store.data.bars}: the range must hold bars, was {start} to {end}; the store has {instant(begins):%Y-%m-%d} to "
+            f"{store.data.bars}: the range must hold bars, was {start} to {end}; {has} {instant(begins):%Y-%m-%d} to "
             f"{instant(ends):%Y-%m-%d}: set session.start and session.end"
         )
     return Range(schedule, first, reached[-1], reached[-1] == asked)

@@ -98,8 +98,13 @@ def find(bars: str) -> tuple[Path, list[str]]:
         found = [path for path in map(Path, glob(str(where), recursive=True)) if path.is_file()]  # noqa: PTH207
     paths = sorted(str(path) for path in found if not _hidden(path.relative_to(root)))
     if not paths:
-        what = "folder with *.parquet files" if where.is_dir() else "folder, file or glob that exists"
-        raise DataError(f"data.bars: {bars} must be a {what}, was empty; check the path, or make it with `bt ingest`")
+        if where.is_dir():
+            what = "a folder with *.parquet files, was empty"
+        elif has_magic(str(where)):
+            what = "a glob that matches files, was one that matches none"
+        else:
+            what = "a folder, file or glob that exists, was not there"
+        raise DataError(f"data.bars: {bars} must be {what}; check the path, or make it with `bt ingest`")
     return root, paths
 
 

@@ -100,9 +100,8 @@ def build(use: Any, params: Mapping[str, Any]) -> Any:
     for key, value in params.items():
         if key not in signature.parameters:
             known = ", ".join(signature.parameters) or "none"
-            raise StrategyError(
-                f"strategy.params.{key} must be a parameter of {cls.__name__} ({known}); {nearest(key, signature.parameters)}"
-            )
+            hint = nearest(key, signature.parameters) or "its parameters are its constructor's"
+            raise StrategyError(f"strategy.params.{key} must be a parameter of {cls.__name__} ({known}); {hint}")
         given[key] = _coerce(f"strategy.params.{key}", value, hints.get(key))
     missing = [
         n for n, p in signature.parameters.items()
@@ -123,5 +122,11 @@ def _coerce(where: str, value: Any, hint: Any) -> Any:
         return value
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    wanted = getattr(hint, "__name__", str(hint))
-    raise StrategyError(f"{where} must be {wanted}, was {value!r}")
+    raise StrategyError(f"{where} must be {_wanted(hint)}, was {value!r}")
+
+
+def _wanted(hint: Any) -> str:
+    """An annotation as a reader would say it."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(repr(choice) for choice in typing.get_args(hint))
+    return str(hint) if typing.get_origin(hint) else str(getattr(hint, "__name__", hint))
