@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bt.playback import Feed, IntArray, constant
 from bt.schema import MINUTE
+
+
+class LastBars(Protocol):
+    """A session's minute bars: (symbols, minutes) the row of each symbol's last bar when a minute ends, -1 before its first."""
+
+    @property
+    def last(self) -> npt.NDArray[np.int32]:
+        """The table."""
+
+    def ends(self, rows: IntArray) -> IntArray:
+        """The ends of some bars, UTC microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When each symbol's last bar ended, as of the moment at which `end` minutes are over; `before` is what it was at the session's open."""
+
+    bars: LastBars
+    end: int
+    before: IntArray
+
+    def of(self, code: IntArray) -> IntArray:
+        """UTC microseconds for some symbols, 0 before the first bar."""
+        found: IntArray = self.before[code]
+        if self.end:
+            rows = self.bars.last[code, self.end - 1]
+            has = rows >= 0
+            found[has] = self.bars.ends(rows[has].astype(np.int64))
+        return found
 
 
 class MinuteRows:
@@ -29,7 +58,7 @@ class MinuteRows:
         fields: Mapping[str, int],
         constants: Mapping[str, Any],
         now: int,
-        ends: IntArray,
+        ends: Ends,
     ) -> None:
         self.symbol = symbol
         self.code = code
@@ -62,8 +91,9 @@ class MinuteRows:
     @property
     def age(self) -> npt.NDArray[np.float64]:
         """Minutes since the end of each symbol's last bar, by the clock; NaN where there was none yet."""
-        minutes = (self._now - self._ends) / MINUTE
-        minutes[self._ends == 0] = np.nan
+        ends = self._ends.of(self.code)
+        minutes = (self._now - ends) / MINUTE
+        minutes[ends == 0] = np.nan
         minutes.flags.writeable = False
         return np.asarray(minutes)
 
@@ -75,7 +105,7 @@ class MinuteRows:
         at = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows.astype(np.int64)
         return MinuteRows(
             tuple([self.symbol[i] for i in at.tolist()]), self.code[at], fresh=self.fresh[at], position=self.position[at],
-            block=self._block[:, at], fields=self._fields, constants=self._constants, now=self._now, ends=self._ends[at],
+            block=self._block[:, at], fields=self._fields, constants=self._constants, now=self._now, ends=self._ends,
         )  # fmt: skip
 
     def matrix(self, *names: str) -> npt.NDArray[np.float64]:
@@ -113,10 +143,10 @@ class CrossFeed:
         named = {feed.row.fields[k].name: i for i, k in enumerate(numbers)}
         return CrossFeed(feed, tuple(feed.names[fixed].tolist()), fixed, named, matrix, place)
 
-    def rows(self, end: int, now: int, position: IntArray, ends: IntArray, *, fresh: bool = True) -> MinuteRows:
+    def rows(self, end: int, now: int, position: IntArray, ends: Ends, *, fresh: bool = True) -> MinuteRows:
         """The moment `now` at slot count `end`, with the bars that end then (`fresh`), or none.
 
-        `position` and `ends` (the end of each symbol's last bar, UTC microseconds, 0 before the first) are by code and copied.
+        `position` is by code and copied; `ends` answers when somebody asks for ages.
         """
         a, b = self.feed.start[end], self.feed.start[end + 1]
         if not fresh:
@@ -136,5 +166,5 @@ class CrossFeed:
         constants = {f.name: constant(f, self.feed, begin, end, now) for f in fields}
         return MinuteRows(
             self.symbols, self.codes, fresh=has, position=position[self.codes], block=block, fields=self.fields,
-            constants=constants, now=now, ends=ends[self.codes],
+            constants=constants, now=now, ends=ends,
         )  # fmt: skip

@@ -117,7 +117,7 @@ def depth() -> int:
 
 def coordinator(sessions: int, total: int | None = None, **more: Any) -> tuple[SessionCoordinator, Windows, Notes]:
     source, notes = Windows(sessions), Notes()
-    engine = Engine(Market.of(("A",)), [], ZoneInfo("UTC"), pace=Pace(0), isolate=False)
+    engine = Engine(Market(("A",)), [], ZoneInfo("UTC"), pace=Pace(0), isolate=False)
     agenda = Agenda(first=0, total=sessions if total is None else total, complete=True, at_end="mark")
     made = SessionCoordinator("backtest", ["5m"], source=source, engine=engine, recorder=notes, agenda=agenda, **more)
     return made, source, notes

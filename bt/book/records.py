@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,36 +14,109 @@ IntArray = npt.NDArray[np.int64]
 Type = Literal["market", "target", "exit_at_close"]
 
 
-@dataclass(slots=True)
-class Market:
-    """What everybody knows now; one for the run, kept by the engine.
+class Closes(Protocol):
+    """A session's minute bars, as far as what everybody knows is made of them."""
 
-    `last` is each symbol's last close shown in units (0: none yet), `last_end` the end of that bar
-    (UTC us), `seen` counts its bars shown since the start of the run, `seen_at_open` at the session's open; `elapsed` is the minutes of session gone by. `version` changes with the closes.
-    `usual` is the session's, as `PreparedSession` has it.
-    `member` marks the members of the session's universe; None: all are.
+    def between(self, known: int, end: int) -> tuple[IntArray, IntArray, IntArray]:
+        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had."""
+
+    def closes(self, rows: IntArray) -> IntArray:
+        """The closes of some bars, units."""
+
+    def ends(self, rows: IntArray) -> IntArray:
+        """The ends of some bars, UTC microseconds."""
+
+
+class Market:
+    """What everybody knows now; kept by the engine, which moves `now` (UTC microseconds) and `elapsed`, the minutes of the session that
+    are over. What follows from the bars of those minutes is worked out when somebody asks.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+    index : dict
+        Each symbol's code.
+    session, number : Session, int
+        The session, and its number in the schedule.
+    seen_at_open, ended_at_open : array
+        `seen` and `last_end` at the session's open.
+    usual : array or None
+        As in `PreparedSession`.
+    member : array or None
+        Marks the members of the session's universe; None: all are.
     """
 
-    symbols: tuple[str, ...]
-    last: IntArray
-    last_end: IntArray
-    seen: IntArray
-    seen_at_open: IntArray
-    index: dict[str, int]
-    session: Session | None = None
-    number: int = 0
-    now: int = 0
-    elapsed: int = 0
-    version: int = 0
-    usual: npt.NDArray[np.int32] | None = None
-    member: npt.NDArray[np.bool_] | None = None
+    __slots__ = (
+        "_bars", "_known", "_last", "_last_end", "_seen", "_version", "elapsed", "ended_at_open", "index", "member", "now", "number",
+        "seen_at_open", "session", "symbols", "usual",
+    )  # fmt: skip
 
-    @staticmethod
-    def of(symbols: tuple[str, ...]) -> Market:
-        """Before anything is known."""
-        n = len(symbols)
-        last, last_end, seen, at_open = (np.zeros(n, dtype=np.int64) for _ in range(4))
-        return Market(symbols, last, last_end, seen, at_open, {s: i for i, s in enumerate(symbols)})
+    def __init__(self, symbols: tuple[str, ...]) -> None:
+        self.symbols = symbols
+        self.index = {s: i for i, s in enumerate(symbols)}
+        self.session: Session | None = None
+        self.number = self.now = self.elapsed = 0
+        self._last, self._last_end, self._seen = (np.zeros(len(symbols), dtype=np.int64) for _ in range(3))
+        self.seen_at_open, self.ended_at_open = self._seen.copy(), self._last_end.copy()
+        self.usual: npt.NDArray[np.int32] | None = None
+        self.member: npt.NDArray[np.bool_] | None = None
+        self._bars: Closes | None = None
+        self._known = self._version = 0
+
+    def begin(self, session: Session, number: int) -> None:
+        """A session opens."""
+        self.session, self.number, self.now, self.elapsed = session, number, session.open, 0
+        self.seen_at_open, self.ended_at_open = self._seen.copy(), self._last_end.copy()
+        self._bars, self._known = None, 0
+
+    def play(self, bars: Closes) -> None:
+        """The session's bars, from which time takes what it passes."""
+        self._bars = bars
+
+    def end(self, played: int) -> None:
+        """The session is over after `played` minutes: what they brought stays, their bars go."""
+        self.elapsed = played
+        self._catch_up()
+        self._bars = None
+
+    def _catch_up(self) -> None:
+        if self._bars is None or self._known >= self.elapsed:
+            return
+        code, rows, count = self._bars.between(self._known, self.elapsed)
+        self._known = self.elapsed
+        if len(code):
+            self._last[code] = self._bars.closes(rows)
+            self._last_end[code] = self._bars.ends(rows)
+            self._seen[code] += count
+            self._version += 1
+
+    @property
+    def last(self) -> IntArray:
+        """Each symbol's last close shown in units, 0 before its first."""
+        if self._known != self.elapsed:
+            self._catch_up()
+        return self._last
+
+    @property
+    def last_end(self) -> IntArray:
+        """The end of that bar, UTC microseconds."""
+        if self._known != self.elapsed:
+            self._catch_up()
+        return self._last_end
+
+    @property
+    def seen(self) -> IntArray:
+        """How many bars of each symbol have been shown since the start of the run."""
+        if self._known != self.elapsed:
+            self._catch_up()
+        return self._seen
+
+    @property
+    def version(self) -> int:
+        """Changes with the closes."""
+        if self._known != self.elapsed:
+            self._catch_up()
+        return self._version
 
 
 @dataclass(slots=True, eq=False)

@@ -3,11 +3,11 @@
 For every minute of a session with a bar, every end of a coarser bin that a strategy asked for and every timer:
 
 1. orders given earlier are matched against the bars that open in the minute, and fills are told (`_match`);
-2. the clock moves to the minute's end, and the closes become the last ones known (`_advance`); with `next_close` (1) is done now;
+2. the clock moves to the minute's end, and the closes become the last ones known (`bt.book.Market` looks them up when asked); with `next_close` (1) is done now;
 3. rows are shown: minute rows in symbol order, then coarser ones, then the cross-section, then timers go off (`_show`);
 4. what strategies order then is live from the next minute; refusals are told (`_tell`). With `same_close` it fills now.
 
-Minutes in which no order waits and nobody is shown anything are passed over together (`_advance` takes several).
+Minutes in which no order waits and nobody is shown anything are passed over.
 
 At the close exits fill, the strategy is told the session's end, and day orders expire (`_close`).
 """
@@ -29,13 +29,13 @@ from bt.book import FillRecord, Market, Quotes, close_all, close_exits, match, r
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.quoting import at_closes, at_last_closes, at_opens
-from bt.engine.stage import Callback, Show, Stage, Step, alone, visible_codes
+from bt.engine.stage import Stage, Step, alone, visible_codes
 from bt.errors import BtError, StrategyError, StrategyRaised
 from bt.ledger import Curve, Marks
 from bt.model import Clock, PreparedSession, Session, instant
 from bt.playback import Feed, Withheld
 from bt.schema import MINUTE
-from bt.section import MinuteRows
+from bt.section import Ends, MinuteRows
 from bt.strategy import check_state, hours
 
 
@@ -135,11 +135,15 @@ class Engine:
             player.remember(prepared, number)
         self._played = self._iterations = 0
         stage = Stage.of(prepared, self.players, self._names, self._zone, self._open(prepared, number))
+        for known in self._markets:
+            known.play(stage.market)
         try:
             if self.raised is None:
                 self._live(stage, clock, last=last, at_end=at_end)
         except StrategyRaised as error:
             self.raised = error
+        for known in self._markets:
+            known.end(self._played)
         self.speaking = None
         if self.ear is not None:
             self.ear.end_session()
@@ -160,8 +164,8 @@ class Engine:
         markets = {id(p.account.market): p.account.market for p in self.players if not p.asleep}
         self._markets = list({id(self.market): self.market, **markets}.values())
         for market in self._markets:
-            market.session, market.number, market.now, market.elapsed = session, number, session.open, 0
-            market.seen_at_open, market.usual = market.seen.copy(), prepared.usual
+            market.begin(session, number)
+            market.usual = prepared.usual
             market.member = None if members is None else np.isin(np.arange(len(self._names)), members)
         for player in self.players:
             player.account.begin()
@@ -222,7 +226,6 @@ class Engine:
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
         count, books = stage.market.count, [p.book for p in self.players]
-        known = 0  # minutes whose closes the market has
         for step in stage.steps:
             end = self._played = step.end
             self._iterations += 1
@@ -234,27 +237,22 @@ class Engine:
                 continue
             meets = waiting and step.minute and count[end - 1] > 0
             if meets and self._fill == "next_open":
-                self._advance(stage, known, end - 1)
-                known = end - 1
                 self._match_opens(stage, clock, end)
             clock.advance(step.time)
             self._set_clock(step.time, end)
-            self._advance(stage, known, end)
-            known = end
             if meets and self._fill == "next_close":
                 self._match(at_closes(stage.market, end), step.time)
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
                 if player.awake:
-                    self._show(player, stage.shows[number], step, step.timers.get(number, ()))
+                    self._show(stage, number, step)
                     if player.account.has_events:
                         self._tell(player, partial(stage.has_bar, step=step))
             if self._fill == "same_close":
                 self._match_last_closes(stage, step)
             if stop.is_set() or any(b.stop_reason is not None for b in books):
                 break
-        self._advance(stage, known, self._played)
 
     def _match_opens(self, stage: Stage, clock: Clock, end: int) -> None:
         opened = int(stage.market.times[end - 1])
@@ -279,18 +277,8 @@ class Engine:
                 for player, own in zip(group, fills, strict=True):
                     self._tell_fills(player, own)
 
-    def _advance(self, stage: Stage, known: int, end: int) -> None:
-        """The closes of the minutes after the `known`-th, up to the `end`-th, become the last ones known."""
-        if known < end and any(stage.market.count[known:end]):
-            code, rows, count = stage.market.between(known, end)
-            closes, ends = stage.market.closes(rows), stage.market.ends(rows)
-            for market in self._markets:
-                market.last[code] = closes
-                market.last_end[code] = ends
-                market.seen[code] += count
-                market.version += 1
-
-    def _show(self, player: Player, show: Show, step: Step, timers: Sequence[Callback]) -> None:
+    def _show(self, stage: Stage, number: int, step: Step) -> None:
+        player, show = self.players[number], stage.shows[number]
         book, end = player.book, step.end
         self.speaking = player
         player.account.decide_at(self.market.now)
@@ -306,17 +294,18 @@ class Engine:
                         _check_whole(progress, rows_feed)
                 book.shown = None
             if show.on_minute is not None and step.minute and show.shows_minute(end):
-                show.on_minute(self._section(player, show, step), book)
-            for timer in timers:
-                timer(self._section(player, show, step), book)
+                show.on_minute(self._section(stage, number, step), book)
+            for timer in step.timers.get(number, ()):
+                timer(self._section(stage, number, step), book)
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self._raised(player, error)
 
-    def _section(self, player: Player, show: Show, step: Step) -> MinuteRows:
+    def _section(self, stage: Stage, number: int, step: Step) -> MinuteRows:
         """The cross-section of the moment, made afresh for each callback."""
-        assert show.cross is not None
-        last_end = player.account.market.last_end
-        return show.cross.rows(step.end, step.time, player.account.shares, last_end, fresh=step.minute)
+        player, cross = self.players[number], stage.shows[number].cross
+        assert cross is not None
+        ends = Ends(stage.market, step.end, player.account.market.ended_at_open)
+        return cross.rows(step.end, step.time, player.account.shares, ends, fresh=step.minute)
 
     def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""

@@ -97,7 +97,7 @@ def _made(
         spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first - warm, last=span.last,
         tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
-    markets = {sessions: Market.of(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
+    markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
     players += make_players(spec, declarations, ids, markets)
     set_starts(players, span.schedule, span.first, store)
     for player in players:
