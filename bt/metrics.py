@@ -133,6 +133,15 @@ def _account_minutes(equity: pl.DataFrame) -> pl.DataFrame:
         ) from error
 
 
+def _deepest(equity: Int64Array, peaks: Int64Array) -> tuple[int, float]:
+    """The first minute of the deepest fall below `peaks`, and the fall, rounded once: large amounts are no doubles."""
+    near = (equity - peaks) / peaks
+    close = np.flatnonzero(near <= near.min() * (1 - 1e-12)).tolist()
+    falls = [(int(equity[i]) - int(peaks[i])) / int(peaks[i]) for i in close]
+    depth = min(falls)
+    return close[falls.index(depth)], depth
+
+
 class _Drawdown:
     """The deepest drawdown of an equity that arrives in pieces, and its length in minutes."""
 
@@ -148,12 +157,11 @@ class _Drawdown:
     def add(self, equity: Int64Array) -> None:
         """The next minutes' equity, units."""
         peaks = np.maximum.accumulate(np.maximum(equity, self._peak))
-        fall = (equity - peaks) / peaks
-        worst = int(np.argmin(fall))
-        if fall[worst] < self.depth:
+        worst, depth = _deepest(equity, peaks)
+        if depth < self.depth:
             before = np.flatnonzero(equity[: worst + 1] == peaks[: worst + 1])
             self._from = self._minutes + int(before[-1]) + 1 if before.size else self._peak_at
-            self.depth, self._below, self._until = float(fall[worst]), int(peaks[worst]), None
+            self.depth, self._below, self._until = depth, int(peaks[worst]), None
             self._recover(equity, worst + 1)
         else:
             self._recover(equity, 0)

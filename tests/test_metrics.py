@@ -12,6 +12,7 @@ import numpy as np
 import oracle as o
 import polars as pl
 import pytest
+from oracle.metrics import drawdown_minutes, max_drawdown
 
 from bt import metrics as m
 from bt.errors import MoneyError
@@ -234,3 +235,18 @@ def test_every_formula_names_its_source_and_every_field_its_unit() -> None:
     for name in Metrics.__dataclass_fields__:
         assert name in (Metrics.__doc__ or "")
     assert math.isclose(m.sharpe([0.01, 0.03], 4) or 0, 0.02 / math.sqrt(0.0002) * 2)
+
+
+def test_drawdown_of_amounts_that_are_no_doubles() -> None:
+    """1e9 of currency is 1e17 units, beyond 2^53: the fraction is rounded once all the same."""
+    draws = np.random.default_rng(5)
+    for cash in (10**11, 10**17, 3 * 10**17 + 7):
+        for _ in range(200):
+            steps = draws.integers(-50, 50, 40) * draws.choice([1, 10**3, 10**8], 40)
+            equity = np.maximum(cash + np.cumsum(steps), 1)
+            found = m._Drawdown(cash)
+            for part in np.split(equity, [7, 8, 25]):
+                found.add(part)
+            line = equity.tolist()
+            assert found.depth == max_drawdown(cash, line)
+            assert found.length == drawdown_minutes(cash, line)
