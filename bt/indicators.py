@@ -67,11 +67,19 @@ def _divided(total: Array, count: Array | int, scale: Array) -> Floats:
     return quotient(total, count * scale)
 
 
+def _added(stack: Array) -> Array:
+    """Sums down axis 0, row by row, oldest first. NumPy's own adds a single column in another order than several."""
+    total: Array = np.zeros_like(stack[0])
+    for row in stack:
+        total += row
+    return total
+
+
 def _combine(stack: Array, present: npt.NDArray[np.bool_], aggregate: str, scale: Array) -> Floats:
     """`aggregate` down axis 0 of (sessions, ...), over what is present; garbage where nothing is."""
     count = present.sum(axis=0)
     if aggregate in ("avg", "sum"):
-        total = np.where(present, stack, 0).sum(axis=0)  # axis 0: added row by row, oldest first
+        total = _added(np.where(present, stack, 0))
         return _divided(total, count if aggregate == "avg" else 1, scale)
     if aggregate in ("first", "last"):
         at = present.argmax(axis=0) if aggregate == "first" else len(present) - 1 - present[::-1].argmax(axis=0)
@@ -83,9 +91,9 @@ def _combine(stack: Array, present: npt.NDArray[np.bool_], aggregate: str, scale
         return _divided(np.where(present, stack, wide.max).min(axis=0), 1, scale)
     values = _divided(stack, 1, scale)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(present, values, 0.0).sum(axis=0) / count
+        mean = _added(np.where(present, values, 0.0)) / count
         spread = np.where(present, values - mean, 0.0)
-        return np.asarray(np.sqrt((spread * spread).sum(axis=0) / (count - 1)))
+        return np.asarray(np.sqrt(_added(spread * spread) / (count - 1)))
 
 
 def _masked(values: Floats, used: IntArray, aggregate: str, min_sessions: int) -> Trailed:

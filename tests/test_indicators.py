@@ -172,3 +172,21 @@ def test_some_minutes_are_those_of_all(aggregate):
     assert some.rows(np.array([5, 0])).tolist() == [2, 0]
     for one, other in zip(some[:3], every[:3], strict=True):
         np.testing.assert_array_equal(one, other[slots])
+
+
+@pytest.mark.parametrize("aggregate", ["avg", "sum", "std"])
+@pytest.mark.parametrize("sessions", [9, 20, 40])
+def test_floats_are_added_oldest_first_however_many_symbols_there_are(aggregate, sessions):
+    """NumPy adds a column that stands alone in another order than one among others."""
+    for seed in range(20):
+        values = np.random.default_rng(seed).lognormal(5, 3, sessions).tolist()
+        alone, among = (
+            window([[v, *more] for v in values], scale=0).at(0, sessions, aggregate, 1).values[0]
+            for more in ([], [1.0])
+        )
+        assert alone == among
+        total = 0.0
+        for value in values:
+            total += value
+        if aggregate != "std":
+            assert alone == (total if aggregate == "sum" else total / sessions)
