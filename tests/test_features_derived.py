@@ -221,3 +221,18 @@ def test_what_cannot_be_linked_is_named(tmp_path: Path, features: dict[str, bt.F
 def test_what_is_no_feature_is_named(make, message):
     with pytest.raises(StrategyError, match=message):
         make()
+
+
+def test_two_strategies_may_give_different_scores_one_name(tmp_path: Path):
+    """Each is checked."""
+
+    class Peeks(Scoring):
+        def features(self) -> dict[str, bt.Feature]:
+            return {"f": bt.score(lambda table: table[:, 0] - table[:, 0].mean(), [bt.lag("close", 0)])}
+
+    where = store(tmp_path, bars("A", WALK))
+    with pytest.raises(FeatureError, match="score 'f': predict must judge each row by itself"):
+        bt.replay(
+            bars=where, calendar="XNYS", start=TUESDAY, end=TUESDAY, save=False,
+            strategies=[{"name": "one", "use": Scoring()}, {"name": "two", "use": Peeks()}],
+        )  # fmt: skip

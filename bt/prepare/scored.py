@@ -21,7 +21,7 @@ class Scorer:
 
     def __init__(self, *, isolate: bool) -> None:
         self._isolate = isolate
-        self._checked: set[str] = set()
+        self._checked: set[tuple[str, int]] = set()
 
     def column(
         self, name: str, predict: Predict, inputs: Sequence[Column], group: IntArray
@@ -38,9 +38,9 @@ class Scorer:
         failed: dict[int, str] = {}
         for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True) if len(rows) else ():
             try:
-                if name not in self._checked:
+                if (name, id(predict)) not in self._checked:  # two strategies may give theirs one name
                     check_rowwise(name, predict, table[low:high])
-                    self._checked.add(name)
+                    self._checked.add((name, id(predict)))
                 values[rows[low:high]] = called(name, predict, table[low:high])
             except BtError:
                 raise
