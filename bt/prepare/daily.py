@@ -120,7 +120,7 @@ class Daily:
                 stale.setdefault(schedule.index[day], []).append(name)
         fresh: dict[str, list[pl.DataFrame]] = {}
         numbers = sorted(stale)
-        for a, b in _runs(numbers, past.chunk):
+        for a, b in consecutive(numbers, past.chunk):
             names = sorted({name for i in range(a, b + 1) for name in stale[i]})
             minutes = past.loader.history(a, b, read_columns([self._windows[n][0] for n in names]))
             table = self._aggregate(minutes, names)
@@ -179,7 +179,7 @@ class Daily:
         return found
 
 
-def _runs(numbers: Sequence[int], most: int) -> list[tuple[int, int]]:
+def consecutive(numbers: Sequence[int], most: int) -> list[tuple[int, int]]:
     """Consecutive runs (first, last) of sorted numbers, none longer than `most`."""
     runs: list[tuple[int, int]] = []
     for i in numbers:

@@ -12,6 +12,7 @@ import polars as pl
 from bt.errors import StrategyError
 from bt.model import Schedule, slot_times
 from bt.prepare.columns import grouped_minutes, resampled
+from bt.prepare.daily import consecutive
 from bt.prepare.window import Loader, Minutes
 from bt.schema import BAR_COLUMNS, MINUTE, OPTIONAL_COLUMNS, interval_minutes
 from bt.store import Store
@@ -70,13 +71,13 @@ class PastBars:
         kept = self._moved(self._kept.setdefault((interval, columns), _Kept(wanted)), at, at - first, wanted)
         joined = wanted & ~kept.codes
         if joined.any() and kept.frames:
-            for a, b in _runs(sorted(kept.frames), self._chunk):
+            for a, b in consecutive(sorted(kept.frames), self._chunk):
                 for number, more in self._read(interval, columns, a, b, joined):
                     both = pl.concat([kept.frames[number], more])
                     kept.frames[number] = both.sort("code", maintain_order=True)
         kept.codes |= wanted
         missing = [number for number in range(first, at) if number not in kept.frames]
-        for a, b in _runs(missing, self._chunk):
+        for a, b in consecutive(missing, self._chunk):
             kept.frames.update(self._read(interval, columns, a, b, kept.codes))
         frames = [kept.frames[number] for number in range(first, at)]
         if not frames:
@@ -169,14 +170,3 @@ class Past:
     def close(self) -> None:
         """The session is open: nothing is told any more."""
         self._bars = None
-
-
-def _runs(numbers: Sequence[int], most: int) -> list[tuple[int, int]]:
-    """Consecutive runs (first, last) of sorted numbers, none longer than `most`."""
-    runs: list[tuple[int, int]] = []
-    for i in numbers:
-        if runs and i == runs[-1][1] + 1 and i - runs[-1][0] < most:
-            runs[-1] = (runs[-1][0], i)
-        else:
-            runs.append((i, i))
-    return runs
