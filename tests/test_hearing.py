@@ -120,3 +120,20 @@ def test_attributes_that_pickle_and_what_is_left_out(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0]))
     assert play(where, Keeps(lambda: 3)).finish_reason == "end_date"
     assert play(where, Leaves(io.TextIOWrapper(io.BytesIO()))).finish_reason == "end_date"
+
+
+def test_at_open_is_heard(tmp_path: Path):
+    class Opens(Script):
+        def at_open(self, session: Any, past: Any) -> None:
+            print("before the open")
+
+    run = play(store(tmp_path, bars("A", [1.0])), Opens())
+    assert said(run) == [(at(0), "Opens", "before the open", '{"stream": "stdout"}')]
+
+
+def test_a_wrong_format_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own raises
+    script = Script({("A", 0): lambda _book: LOGGER.warning("%d", "no number")})
+    run = play(store(tmp_path, bars("A", [1.0])), script)
+    assert run.finish_reason == "end_date"
+    assert "--- Logging error ---" in capsys.readouterr().err

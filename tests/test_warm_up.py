@@ -185,3 +185,13 @@ def test_together_as_alone(world: World, how: Habits, sessions: list[int]) -> No
             for name in set(TABLES) - {"quality", "guards", "by_session"}:
                 mine = everything(together)[name].filter(strategy=f"s{i}")
                 assert_frame_equal(mine, run[name], check_exact=True)
+
+
+def test_the_state_of_who_begins_later_must_pickle_too(tmp_path: Path) -> None:
+    class Later(Script):
+        def on_session_end(self, session: Any, book: Any) -> None:
+            self.what = (n for n in range(3))
+
+    given = [{"name": "warm", "use": Warm()}, {"name": "later", "use": Later()}]
+    with pytest.raises(StrategyRaised, match="strategy later: attribute 'what' must pickle"):
+        bt.replay(bars=market(tmp_path), calendar="XNYS", start=THURSDAY, end=THURSDAY, strategies=given, save=False)

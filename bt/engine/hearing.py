@@ -93,7 +93,12 @@ class _Logging(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep and pass on."""
         if (player := self._ear.speaker) is not None:
-            self._ear.keep(player, self.format(record), level=record.levelname, logger=record.name)
+            try:
+                line = self.format(record)
+            except Exception:  # noqa: BLE001 - a wrong format is told as by any handler, and stops nobody
+                self.handleError(record)
+                return
+            self._ear.keep(player, line, level=record.levelname, logger=record.name)
         last = logging.lastResort
         if logging.getLogger().handlers == [self] and last is not None and record.levelno >= last.level:
             last.handle(record)

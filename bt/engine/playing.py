@@ -116,7 +116,7 @@ class Engine:
         self._fill = players[0].account.execution.fill if players else "next_open"
         self._groups = _by_purse(players)
         self._markets = [market]  # of those who play; the run's own is that of who began first
-        self._carried = False
+        self._carried: set[str] = set()  # strategies whose state has been checked
         self.speaking: Player | None = None
         self.ear: Listener | None = None
 
@@ -194,6 +194,7 @@ class Engine:
                 continue
             found[i] = nothing(player)
             if self.raised is None and player.awake and len(prepared.minutes.code):
+                self.speaking = player
                 try:
                     found[i] = opened(player, prepared.session, number, prepared.members)
                 except Exception as error:  # noqa: BLE001 - as in _show
@@ -322,9 +323,7 @@ class Engine:
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
                 player.account.expire()
-        if not self._carried:
-            self._carried = True
-            self._check_states()
+        self._check_states(players)
         if last and at_end == "close":
             for player, fills in zip(players, [close_all(p.account, price) for p in players], strict=True):
                 self._tell_fills(player, fills)
@@ -332,12 +331,14 @@ class Engine:
             self._tell(player)
             player.account.expire()  # day orders given on being told of it come after the close too; they are told next
 
-    def _check_states(self) -> None:
-        """At the first session's end: what a strategy's attributes have become must pickle."""
-        for player in self.players:
-            if not player.failed:
+    def _check_states(self, players: Sequence[Player]) -> None:
+        """At the end of the first session a strategy was shown: what its attributes have become must pickle."""
+        for player in players:
+            name = player.declaration.name
+            if player.awake and name not in self._carried:
+                self._carried.add(name)
                 try:
-                    check_state(player.instance, f"strategy {player.declaration.name}")
+                    check_state(player.instance, f"strategy {name}")
                 except StrategyError as error:
                     self._raised(player, error)
 
