@@ -90,6 +90,11 @@ class Recorder:
         self._sessions: list[date] = []
         self._clock = _SessionClock(schedule)
 
+    @property
+    def last_session(self) -> date | None:
+        """The last session that was written, None before the first."""
+        return self._sessions[-1] if self._sessions else None
+
     def _named(self, code: Sequence[int] | Any) -> pl.Series:
         return self._symbols.gather(pl.Series(code, dtype=pl.UInt32))
 

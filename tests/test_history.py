@@ -141,3 +141,41 @@ def test_bars_as_in_the_oracle(world: World, seed: int, history: dict[str, Any],
         replayed(world, folder, ours, prefetch_days=days)
     judged(world, o.Strategy("s", theirs, [o.RowType.of(Close)]))
     assert_same_seen(ours.seen, theirs.seen, 0.0 if world.whole_volume else 1e-12)
+
+
+FRIDAY, MONDAY = "2024-01-05", "2024-01-08"
+
+
+def changing(folder: Path) -> Path:
+    """A and B lead in turn by volume: who is a member is never both."""
+    rows = []
+    for d, day in enumerate((*DAYS, FRIDAY, MONDAY)):
+        for symbol, volume in (("A", 100 + 900 * (d % 3 == 0)), ("B", 500)):
+            rows.append(bars(symbol, [10.0, 11.0], day=day, volume=volume))
+    return store(folder, *rows)
+
+
+@pytest.mark.parametrize("days", [1, 2, 5])
+def test_short_history_is_told_of_members_however_the_work_is_cut(tmp_path: Path, days: int) -> None:
+    """A leads on the first day and is whole on the fourth, when it is a member again; B comes later and is not judged."""
+    strategy = Asks()
+    strategy.asked = "A", 1, "1m"
+    strategy.history = {"1m": 5}
+    strategy.on_bar = lambda row, book: None  # type: ignore[assignment,method-assign]
+    universe = {"top": 1, "by": "prior(volume)"}
+    run = play(changing(tmp_path), strategy, WEDNESDAY, MONDAY, universe=universe, prefetch_days=days)
+    told = dict(zip(*(run.universe[c].cast(str).to_list() for c in ("session", "symbol")), strict=True))
+    assert told == {WEDNESDAY: "A", THURSDAY: "B", FRIDAY: "B", MONDAY: "A"}
+    assert run.summary["history_short"] == {"1m": {"A": MONDAY}}
+
+
+@pytest.mark.parametrize("days", [1, 5])
+def test_what_was_prepared_and_not_played_is_not_told(tmp_path: Path, days: int) -> None:
+    class Stops(Asks):
+        history: Any = {"1m": 7}  # noqa: RUF012
+
+        def on_bar(self, row: Any, book: bt.Book) -> None:
+            book.stop("enough")
+
+    run = play(market(tmp_path), Stops(), WEDNESDAY, THURSDAY, prefetch_days=days)
+    assert run.summary["history_short"] == {"1m": {"AAA": None, "BBB": None}}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -131,14 +132,15 @@ class Preparer:
         """Bars of past sessions for one strategy's at_open."""
         return PastBars(self._loader, self._store, self._schedule)
 
-    def short_history(self) -> dict[str, dict[str, str | None]]:
+    def short_history(self, until: date | None) -> dict[str, dict[str, str | None]]:
         """By interval, the symbols of which less was there at the first open than `book.bars` may reach back to: the session in
-        which all of it was, None if in none.
+        which all of it was, None if in none up to `until`, the last that was played.
         """
         found: dict[str, dict[str, str | None]] = {}
         for (interval, code), whole in sorted(self.memory.short.items()):
             label = self._plan.labels.get(interval, f"{interval}m")
-            found.setdefault(label, {})[self._store.symbols[code]] = None if whole is None else whole.isoformat()
+            played = whole is not None and until is not None and whole <= until  # more may have been prepared
+            found.setdefault(label, {})[self._store.symbols[code]] = whole.isoformat() if whole and played else None
         return found
 
     def traded(self, first: int, last: int) -> Traded:
@@ -161,7 +163,8 @@ class Preparer:
                 self._presence.start(self._first, self._opening.codes)
         with timer("history_load"):
             if self._plan.history:
-                self.memory.start(self._first, self._opening.codes)
+                first = None if self._membership is None else self._membership.ranking(self._first)
+                self.memory.start(self._first, self._opening.codes, first)
             if self._plan.features:
                 tails = warm_up(self._plan, self._past, self._first, self._opening.codes)
                 self._computer = Computer(self._plan, self._scale, tails, codes=self._codes, isolate=self._isolate)
@@ -181,7 +184,7 @@ class Preparer:
         days = self._days()
         return [(a, min(a + days - 1, self._last)) for a in range(self._first, self._last + 1, days)]
 
-    def windows(self) -> Iterator[PreparedWindow]:
+    def windows(self) -> Generator[PreparedWindow, None, None]:
         """Every window in order. One more is prepared ahead, on a thread of its own."""
         edges = self._edges
         with ThreadPoolExecutor(1, "bt-prefetch") as pool:
@@ -223,7 +226,7 @@ class Preparer:
         minutes = loaded.minutes
         with timer("features"):
             computed = self._computer.window(minutes)
-            histories = self.memory.window(minutes, computed.bars)
+            histories = self.memory.window(minutes, computed.bars, members)
         with timer("indicators"):
             trailed = self._trailing.add(minutes, [self._plan.slots(s) for s in minutes.sessions])
         numbers = range(len(minutes.sessions))

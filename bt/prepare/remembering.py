@@ -34,6 +34,7 @@ class Memory:
     ----------
     short : dict
         By interval and code, where not all was there at the first open: the session in which it is, None as long as there is none.
+        Only members of a session's universe are judged in it: of others not all is read.
     """
 
     def __init__(self, needs: Mapping[int, Need], past: Past) -> None:
@@ -41,18 +42,16 @@ class Memory:
         self._past = past
         self._tails: dict[int, pl.DataFrame] = {}
         self.short: dict[tuple[int, int], date | None] = {}
-        self._have: dict[tuple[int, int], int] = {}
 
-    def start(self, at: int, codes: IntArray | None) -> None:
-        """Read back what is there before session number `at`; `codes` None means every symbol."""
+    def start(self, at: int, codes: IntArray | None, members: IntArray | None = None) -> None:
+        """Read back what is there before session number `at`, whose universe are `members`; None means every symbol."""
         self._tails = self._read(at, codes)
-        symbols = np.arange(len(self._past.store.symbols)) if codes is None else codes
+        judged = np.arange(len(self._past.store.symbols)) if members is None else np.sort(members)
         for interval, tail in self._tails.items():
             count = np.bincount(tail["code"].to_numpy(), minlength=len(self._past.store.symbols))
-            for code in symbols.tolist():
+            for code in judged.tolist():
                 if self._lacks(interval, code, int(count[code]), at):
                     self.short[interval, code] = None
-                    self._have[interval, code] = int(count[code])
 
     def _lacks(self, interval: int, code: int, have: int, at: int) -> bool:
         """Whether less than was asked for is known at the open of session number `at`."""
@@ -69,30 +68,41 @@ class Memory:
             kept = tail.filter(pl.Series(stays))
             self._tails[interval] = pl.concat([kept, fresh[interval]]) if interval in fresh else kept
 
-    def window(self, minutes: Minutes, bars: Mapping[int, Grouped]) -> dict[int, BarHistory]:
-        """What is remembered in the sessions of a window: their own bars too, each known from its end."""
+    def window(
+        self, minutes: Minutes, bars: Mapping[int, Grouped], members: npt.NDArray[np.bool_] | None = None
+    ) -> dict[int, BarHistory]:
+        """What is remembered in the sessions of a window: their own bars too, each known from its end.
+
+        `members` are the symbols of each session's universe (sessions, symbols); None means all.
+        """
         made = {}
         for interval, need in self._needs.items():
             mine = _timed(bars[interval], minutes)
             whole = _sorted(pl.concat([self._tails[interval], mine]))
             made[interval] = _history(whole, minutes.symbols)
-            self._count(interval, mine, minutes)
+            self._judge(interval, whole, minutes, members)
             runs = Runs.of(*(whole[c].to_numpy() for c in ("code", "session")))
             kept = need.keep(runs, whole.height, minutes.first + len(minutes.sessions))
             self._tails[interval] = whole[kept]
         return made
 
-    def _count(self, interval: int, bars: pl.DataFrame, minutes: Minutes) -> None:
-        """When what was short becomes whole."""
+    def _judge(
+        self, interval: int, bars: pl.DataFrame, minutes: Minutes, members: npt.NDArray[np.bool_] | None
+    ) -> None:
+        """When what was short becomes whole, by all the bars known until the end of each session."""
         pending = [code for (i, code), since in self.short.items() if i == interval and since is None]
-        for number, session in enumerate(minutes.sessions if pending else ()):
-            rows = bars.filter(pl.col("session") == minutes.first + number)
-            count = np.bincount(rows["code"].to_numpy(), minlength=minutes.symbols)
-            for code in pending:
-                key = interval, code
-                self._have[key] += int(count[code])
-                if self.short[key] is None and not self._lacks(interval, code, self._have[key], minutes.first + number):
-                    self.short[key] = session.name
+        if not pending:
+            return
+        code, session = (bars[c].to_numpy() for c in ("code", "session"))
+        mine = np.isin(code, pending)
+        code, session = code[mine], session[mine]
+        for number, day in enumerate(minutes.sessions):
+            at = minutes.first + number
+            count = np.bincount(code[session <= at], minlength=minutes.symbols)
+            here = [c for c in pending if members is None or members[number, c]]
+            whole = [c for c in here if not self._lacks(interval, c, int(count[c]), at)]
+            self.short.update({(interval, c): day.name for c in whole})
+            pending = [c for c in pending if c not in set(whole)]
 
     def _read(self, at: int, codes: IntArray | None) -> dict[int, pl.DataFrame]:
         """The last bars before session number `at`, session by session back until every symbol has them or its data begins."""

@@ -128,7 +128,7 @@ def _replay(
                     recorder,
                     coordinator,
                     players,
-                    source.short_history(),
+                    source.short_history(recorder.last_session),
                     benchmark,
                     began,
                 ),
