@@ -76,6 +76,8 @@ class MinuteRows:
         return len(self.symbol)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in self.__slots__:  # asked while it is being copied or unpickled
+            raise AttributeError(name)
         number = self._fields.get(name)
         if number is not None:
             return self._block[number]

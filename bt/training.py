@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from bt.errors import BtError, DataError, StrategyError, StrategyRaised, UsageEr
 from bt.forward import forward
 from bt.model import PreparedSession, RunSpec, Traded, slot_times
 from bt.playback import Feed
+from bt.prepare import PreparedWindow
 from bt.run import Made, made
 from bt.schema import MINUTE
 from bt.strategy import ForwardReturn, RowField
@@ -40,19 +42,24 @@ def rows_by_session(spec: RunSpec, label: Labels) -> Iterator[Frames]:
         As `bt.replay`.
     """
     with made(spec) as parts:
-        player = _only(parts)
+        player, source = _only(parts), parts.source
         _check_labels(player, label)
-        source, span = parts.source, parts.span
         source.start()
-        number = span.first - parts.warm
-        for window in source.windows():
-            for i, prepared in enumerate(window.sessions):
-                if spec.run.on_data_error == "raise" and i in window.faults:
-                    raise DataError(window.faults[i])
-                shown = _shown(player, prepared, number, parts)
-                if number >= span.first:
-                    yield _labelled(shown, label, prepared, number, parts)
-                number += 1
+        with closing(source.windows()) as windows:  # before the store is closed: the next one is being read
+            yield from _sessions(windows, player, label, parts)
+
+
+def _sessions(windows: Iterator[PreparedWindow], player: Player, label: Labels, parts: Made) -> Iterator[Frames]:
+    """The frames of each session of the run, by interval; sessions before it are only told to at_open."""
+    number = parts.span.first - parts.warm
+    for window in windows:
+        for i, prepared in enumerate(window.sessions):
+            if parts.spec.run.on_data_error == "raise" and i in window.faults:
+                raise DataError(window.faults[i])
+            shown = _shown(player, prepared, number, parts)
+            if number >= parts.span.first:
+                yield _labelled(shown, label, prepared, number, parts)
+            number += 1
 
 
 def _only(parts: Made) -> Player:
