@@ -17,7 +17,7 @@ from bt.exact import quotient
 from bt.execution import divide_half_even
 from bt.ledger import Curve, Trade
 from bt.metrics import Metrics, MetricsAccumulator
-from bt.model import Schedule, Session, slot_times
+from bt.model import Schedule, Session, instant, slot_times
 from bt.results import Results
 from bt.schema import DAY, MINUTE
 
@@ -40,6 +40,8 @@ class Totals:
     equity_start: int = 0
     equity_end: int = 0
     stale_exits: int = 0
+    stale: dict[str, str] = field(default_factory=dict)
+    """Symbols held at the end without a bar in the last session, and when their last bar ended."""
     guards: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     quality_sum: float = 0.0
@@ -88,6 +90,7 @@ class Recorder:
         self._own = [MetricsAccumulator(s, sessions_a_year) for s in starts] if len(players) > 1 else []
         self._last = list(starts)
         self._sessions: list[date] = []
+        self._opened = 0
         self._clock = _SessionClock(schedule)
 
     @property
@@ -106,6 +109,7 @@ class Recorder:
         """Write every table's rows of one session."""
         name = outcome.session.name
         self._sessions.append(name)
+        self._opened = outcome.session.open
         withheld = pl.concat([guards, *self._warming(outcome)]) if outcome.players else guards
         self._write_guards(name, withheld)
         self._write_quality(name, quality)
@@ -160,7 +164,12 @@ class Recorder:
             records = player.account.abandon()
             self.totals.open_orders += len(records)
             self._write_orders(player.declaration.name, records)
-            self.totals.open_positions += len(player.account.held())
+            held = player.account.held()
+            self.totals.open_positions += len(held)
+            for code, *_ in held:
+                ended = int(player.account.market.last_end[code])
+                if ended <= self._opened:
+                    self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
         others = [benchmark.get(name) for name in self._sessions]
         own = {p.declaration.name: m.result(others) for p, m in zip(self._players, self._own, strict=False)}
         return self._metrics.result(others), own

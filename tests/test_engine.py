@@ -189,6 +189,51 @@ def test_exit_at_the_close(tmp_path: Path):
     assert run.summary["stale_exits"] == 1
 
 
+@pytest.mark.parametrize("timers", [False, True])
+def test_a_position_whose_symbol_has_no_bar_any_more_is_told(tmp_path: Path, timers: bool):
+    """It stays at its last close; one that had a bar in the last session, or is not held, is no news."""
+    days = [bars(s, p, day=d) for d in (TUESDAY, WEDNESDAY) for s, p in (("A", [1.0, 3.0]), ("B", [1.0]))]
+    where = store(tmp_path, *days, bars("B", [1.0], day=THURSDAY), bars("C", [1.0, 1.0]))
+
+    class Buys:
+        row = Bar
+
+        def buy(self, book: bt.Book) -> None:
+            if book.session == date(2024, 1, 2):
+                book.order("A", 5)
+            if book.session == date(2024, 1, 3):
+                book.order("B", 5, tif="gtc")
+
+    class ByBar(Buys):
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            if row.symbol == "A":
+                self.buy(book)
+
+    class ByClock(Buys):
+        @bt.at("open+1m")
+        def go(self, rows: bt.Rows, book: bt.Book) -> None:
+            self.buy(book)
+
+    run = play(where, ByClock() if timers else ByBar(), end=THURSDAY)
+    assert run.positions.filter(session=date(2024, 1, 4)).select("symbol", "price").rows() == [("A", 3.0), ("B", 1.0)]
+    assert run.summary["stale"] == {"A": "2024-01-03T14:32:00+00:00"}
+    assert "held at the close of their last bar: A (2024-01-03)" in repr(run)
+    assert play(where, ByBar(), end=WEDNESDAY).summary["stale"] == {}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda book: book.order("A", 1, tag=5),
+        lambda book: book.target("A", 1, tag=5),
+        lambda book: book.target_value("A", 1.0, tag=5),
+    ],
+)
+def test_a_tag_is_text(tmp_path: Path, order: Any):
+    with pytest.raises(StrategyRaised, match=r"strategy Script: tag must be text, was 5; write str\(\.\.\.\)"):
+        play(store(tmp_path, bars("A", [1.0, 1.0])), Script({("A", 0): order}))
+
+
 def test_exit_some_minutes_before_the_close(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0, 1.0, *[None] * 384, 7.0, 8.0]))
 

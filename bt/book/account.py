@@ -12,6 +12,7 @@ import numpy as np
 from bt.book.levels import Levels
 from bt.book.purse import AccountPurse, Purse, SymbolPurse
 from bt.book.records import IntArray, LiveOrder, Market, OrderRecord, Output, Type
+from bt.errors import StrategyError
 from bt.execution import Costs, fits
 from bt.ledger import Curve, Ledger, Marks, Trade
 from bt.model import ExecutionSpec, Order, QualitySpec, instant
@@ -130,6 +131,9 @@ class Account:
         self, code: int, type_: Type, shares: int, *, tif: str, level: int = 0, tag: str = "", before: int = 0
     ) -> LiveOrder:
         """The next order of this account; it is not live yet."""
+        given: object = tag
+        if not isinstance(given, str):
+            raise StrategyError(f"strategy {self.name}: tag must be text, was {tag!r}; write str(...)")
         if self.ids is None:
             number = self.next_id
             self.next_id += 1

@@ -198,6 +198,7 @@ def _finish(played: _Played, reason: FinishReason) -> Run:
         "open_positions": totals.open_positions,
         "open_orders": totals.open_orders,
         "stale_exits": totals.stale_exits,
+        "stale": dict(sorted(totals.stale.items())),
         "net_pnl": (totals.equity_end - totals.equity_start) / UNIT,
         "commission": totals.commission / UNIT,
         "slippage": totals.slippage / UNIT,

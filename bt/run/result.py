@@ -192,6 +192,10 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
+    if stale := summary.get("stale"):
+        since = [f"{symbol} ({ended[:10]})" for symbol, ended in list(stale.items())[:5]]
+        more = f" and {len(stale) - 5:,} more" if len(stale) > 5 else ""
+        lines.append(("stale", f"held at the close of their last bar: {', '.join(since)}{more}"))
     if summary["guards"]:
         lines.append(("withheld rows", ", ".join(f"{k} {v:,}" for k, v in summary["guards"].items())))
     if summary["failed"]:
