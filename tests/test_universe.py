@@ -182,6 +182,8 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
         ({"top": 3, "by": "prior(close, 2d)"}, ["it is written prior(close)"]),
         ({"top": 3, "by": "avg(max(high) - low, 2d)"}, ["mixes them"]),
         ({"top": 3, "by": "prior(close)", "where": "prior(close)"}, ["bt.top: where", "compared with nothing"]),
+        ({"top": 3, "by": "avg(close, 10d) +"}, ["character 18, at 'the end'"]),
+        ({"top": 3, "by": "prior(close)", "where": "prior(close) > 5 and "}, ["character 21, at 'the end'"]),
         ({"top": 3, "by": "prior(close)", "where": "not prior(close) > 3"}, ["character 1", "comparisons, and, or"]),
         ({"top": 3, "by": "prior(close)", "rebalance": "2d"}, ["rebalance must be '1d' or '1w' or '1mo', was '2d'"]),
     ],

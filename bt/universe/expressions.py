@@ -96,7 +96,8 @@ class _Reader:
         try:
             tree = ast.parse(self._line, mode="eval").body
         except SyntaxError as error:
-            raise self._refusal((error.offset or 1) - 1, f"it is made of {_WORDS}") from None
+            at = (error.offset or len(self._line) + 1) - 1  # offset 0: more was expected
+            raise self._refusal(at, f"it is made of {_WORDS}") from None
         value = self._number(tree) if kind == "number" else self._condition(tree)
         return Expression(self._text, ast.unparse(tree), tuple(self._terms.values()), value)
 
