@@ -24,22 +24,30 @@ class LastBars(Protocol):
         """The ends of some bars, UTC microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
 class Ends:
-    """When each symbol's last bar ended, as of the moment at which `end` minutes are over; `before` is what it was at the session's open."""
+    """When each symbol's last bar ended, as of the moment at which `end` minutes are over; `before` is what it was at the session's open.
 
-    bars: LastBars
-    end: int
-    before: IntArray
+    It looks into the session's bars when asked, until `settle`: rows that a strategy keeps must not hold a whole session.
+    """
+
+    __slots__ = ("__weakref__", "_bars", "_before", "_end")
+
+    def __init__(self, bars: LastBars, end: int, before: IntArray) -> None:
+        self._bars: LastBars | None = bars
+        self._end, self._before = end, before
 
     def of(self, code: IntArray) -> IntArray:
         """UTC microseconds for some symbols, 0 before the first bar."""
-        found: IntArray = self.before[code]
-        if self.end:
-            rows = self.bars.last[code, self.end - 1]
+        found: IntArray = self._before[code]
+        if self._end and self._bars is not None:
+            rows = self._bars.last[code, self._end - 1]
             has = rows >= 0
-            found[has] = self.bars.ends(rows[has].astype(np.int64))
+            found[has] = self._bars.ends(rows[has].astype(np.int64))
         return found
+
+    def settle(self) -> None:
+        """Look everything up, and let go of the session's bars."""
+        self._before, self._bars = self.of(np.arange(len(self._before))), None
 
 
 class MinuteRows:

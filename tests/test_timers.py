@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import math
+import pickle
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, Habits, assert_sa
 from worlds import World, oracle_days, stored, times, worlds
 
 import bt
+from bt.engine.stage import Market
 from bt.errors import StrategyError
 from bt.strategy.timers import timers_of
 
@@ -343,3 +347,35 @@ def test_minutes_that_nobody_is_shown_are_as_if_they_were_shown(
     fills = both.fills.filter(pl.col("strategy") == "strategy").drop("strategy")
     assert_frame_equal(fills, other.fills.drop("strategy"), check_exact=True)
     assert_frame_equal(one.guards, both.guards, check_exact=True)
+
+
+def test_rows_that_are_kept_are_of_their_moment_and_hold_no_session(tmp_path: Path):
+    class Keeps:
+        row = Minute
+
+        def __init__(self) -> None:
+            self.kept: list[Any] = []
+            self.ages: list[Any] = []
+
+        def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+            self.kept.append(rows)
+            if len(self.kept) % 2:
+                self.ages.append(rows.age.tolist())
+
+    strategy = Keeps()
+    play(store(tmp_path, bars("A", [1.0, None, 1.0]), bars("B", [None, 2.0])), strategy)
+    assert [rows.age.tolist() for rows in strategy.kept] == [
+        [0.0, pytest.approx(math.nan, nan_ok=True)],
+        [1.0, 0.0],
+        [0.0, 1.0],
+    ]
+    assert strategy.ages[1] == [0.0, 1.0]
+    again = [pickle.loads(pickle.dumps(rows)) for rows in strategy.kept]  # noqa: S301 - our own
+    assert [rows.take([1]).age.tolist() for rows in again[1:]] == [[0.0], [1.0]]
+    reached, waiting = set(), list(strategy.kept)
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in reached and not isinstance(one, type):
+            reached.add(id(one))
+            assert not isinstance(one, Market)
+            waiting += gc.get_referents(one)

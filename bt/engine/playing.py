@@ -15,6 +15,7 @@ At the close exits fill, the strategy is told the session's end, and day orders 
 from __future__ import annotations
 
 import time as wall
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,6 +118,7 @@ class Engine:
         self._groups = _by_purse(players)
         self._markets = [market]  # of those who play; the run's own is that of who began first
         self._carried: set[str] = set()  # strategies whose state has been checked
+        self._ends: weakref.ref[Ends] | None = None  # of the rows that were handed out last
         self.speaking: Player | None = None
         self.ear: Listener | None = None
 
@@ -212,8 +214,11 @@ class Engine:
             if not empty:
                 self._call(player, "on_session_start", hours(session))
                 self._tell(player, stage.market.has)
-        if self.stopped() is None:
-            self._stream(stage, clock)
+        try:
+            if self.stopped() is None:
+                self._stream(stage, clock)
+        finally:
+            self._settle()
         if self.stopped() is None:
             clock.advance(session.close)
             self._set_clock(clock.now, session.minutes)
@@ -305,8 +310,17 @@ class Engine:
         """The cross-section of the moment, made afresh for each callback."""
         player, cross = self.players[number], stage.shows[number].cross
         assert cross is not None
+        self._settle()
         ends = Ends(stage.market, step.end, player.account.market.ended_at_open)
+        self._ends = weakref.ref(ends)
         return cross.rows(step.end, step.time, player.account.shares, ends, fresh=step.minute)
+
+    def _settle(self) -> None:
+        """Rows that a strategy has kept let go of the session's bars."""
+        kept = None if self._ends is None else self._ends()
+        if kept is not None:
+            kept.settle()
+        self._ends = None
 
     def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""
