@@ -4,6 +4,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import pytest
 
 import bt
@@ -90,6 +91,26 @@ def test_row_types_that_cannot_be_had(annotations, more, message):
     with pytest.raises(StrategyError, match=message) as caught:
         read_row(row, {"fast": bt.sma("close", 5)}, "strategy s")
     assert str(caught.value).startswith("strategy s: row type Bad")
+
+
+def test_a_default_would_never_be_used():
+    class Filled(bt.Row):
+        symbol: str
+        fast: float = 50.0
+
+    class Made(bt.Row):
+        symbol: str
+        fast: float = msgspec.field(default_factory=float)
+
+    class Paired(NamedTuple):
+        symbol: str
+        fast: float | None = None
+
+    for row, told in ((Filled, "50.0"), (Made, "<class 'float'>"), (Paired, "None")):
+        with pytest.raises(
+            StrategyError, match=f"field 'fast' must have no default, was {told}: nothing is ever filled"
+        ):
+            read_row(row, {"fast": bt.sma("close", 5)}, "s")
 
 
 def test_a_row_type_is_a_row():

@@ -165,21 +165,35 @@ def read_row(
     except ValueError:
         raise StrategyError(f'{where}: interval must be like "5m", "1h" or "1d", was {label!r}') from None
     for name in order:
-        if isinstance(_default(cls, name), ForwardReturn) or hints[name] is ForwardReturn:
-            raise StrategyError(
-                f"{where}, field {name!r} must not be a label: it tells what comes after a row; labels are for "
-                f"bt.load_rows(..., label={{{name!r}: ...}}), which gives the same rows to train on"
-            )
+        _check_default(f"{where}, field {name!r}", name, _default(cls, name), hints[name])
     own = _Own(features, tables or {}, opens)
     fields = tuple(_read_field(name, hints[name], interval, own, where) for name in order)
     return RowType(cls, interval, label, fields)
 
 
+def _check_default(at: str, name: str, default: Any, hint: Any) -> None:
+    """Refuse a label, which no row may show, and any other default, which would never be used."""
+    if isinstance(default, ForwardReturn) or hint is ForwardReturn:
+        raise StrategyError(
+            f"{at} must not be a label: it tells what comes after a row; labels are for "
+            f"bt.load_rows(..., label={{{name!r}: ...}}), which gives the same rows to train on"
+        )
+    if default is not msgspec.NODEFAULT:
+        raise StrategyError(
+            f"{at} must have no default, was {default!r}: nothing is ever filled in; annotate what may be unknown "
+            "`| None`, and it is None until it is known"
+        )
+
+
 def _default(cls: type, name: str) -> Any:
-    """A field's default, None without one."""
+    """A field's default, msgspec.NODEFAULT without one."""
     if issubclass(cls, msgspec.Struct):
-        return next((f.default for f in msgspec.structs.fields(cls) if f.name == name), None)
-    return getattr(cls, "_field_defaults", {}).get(name)
+        return next(
+            f.default if f.default_factory is msgspec.NODEFAULT else f.default_factory
+            for f in msgspec.structs.fields(cls)
+            if f.name == name
+        )
+    return getattr(cls, "_field_defaults", {}).get(name, msgspec.NODEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
