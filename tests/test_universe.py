@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -466,3 +466,29 @@ def test_rows_of_members_are_those_of_a_run_without_a_universe(ragged: Path, pre
     assert some.rows == expected
     assert sum(row.completeness is not None for row in expected) > 100
     assert sum(row.slow is not None for row in expected) > 200
+
+
+def test_what_others_hold_tells_a_strategy_nothing(tmp_path: Path) -> None:
+    """A is held by one strategy after it left; the other knows of it what it would know alone."""
+
+    class Knows(Script):
+        def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+            self.happened.append((book.now, book.price("A"), book.age("A"), rows.symbol, rows.age.tolist()))
+
+    def told(*others: Any) -> list[Any]:
+        asks = Knows()
+        given = [{"name": f"s{i}", "use": use} for i, use in enumerate((asks, *others))]
+        bt.replay(
+            bars=where, calendar="XNYS", start=DAYS[1], end=DAYS[5], save=False, strategies=given,
+            universe={"top": 1, "by": "prior(volume)"},
+        )  # fmt: skip
+        return asks.happened
+
+    where = market(tmp_path, LEADING)
+    holds = Script({("A", 0): lambda book: book.target("A", 10)})
+    alone = told()
+    assert {h[1] for h in alone if isinstance(h[0], datetime)} == {
+        10.0,
+        14.0,
+    }  # the last ones shown of its days as a member
+    assert told(holds) == alone

@@ -44,11 +44,13 @@ class Market:
         As in `PreparedSession`.
     member : array or None
         Marks the members of the session's universe; None: all are.
+    visible : array or None
+        Marks the symbols whose bars are shown to whom this market is known; None: all are.
     """
 
     __slots__ = (
         "_bars", "_known", "_last", "_last_end", "_seen", "_version", "elapsed", "ended_at_open", "index", "member", "now", "number",
-        "seen_at_open", "session", "symbols", "usual",
+        "seen_at_open", "session", "symbols", "usual", "visible",
     )  # fmt: skip
 
     def __init__(self, symbols: tuple[str, ...]) -> None:
@@ -60,6 +62,7 @@ class Market:
         self.seen_at_open, self.ended_at_open = self._seen.copy(), self._last_end.copy()
         self.usual: npt.NDArray[np.int32] | None = None
         self.member: npt.NDArray[np.bool_] | None = None
+        self.visible: npt.NDArray[np.bool_] | None = None
         self._bars: Closes | None = None
         self._known = self._version = 0
 
@@ -84,6 +87,9 @@ class Market:
             return
         code, rows, count = self._bars.between(self._known, self.elapsed)
         self._known = self.elapsed
+        if self.visible is not None:
+            shown = self.visible[code]
+            code, rows, count = code[shown], rows[shown], count[shown]
         if len(code):
             self._last[code] = self._bars.closes(rows)
             self._last_end[code] = self._bars.ends(rows)

@@ -170,6 +170,8 @@ class Engine:
             market.usual = prepared.usual
             market.member = None if members is None else np.isin(np.arange(len(self._names)), members)
         for player in self.players:
+            if player.account.market is not self.market:  # the run's own knows what anybody is shown
+                player.account.market.visible = visible_codes(prepared, [player], len(self._names))
             player.account.begin()
 
     def _set_clock(self, now: int, elapsed: int) -> None:

@@ -98,7 +98,9 @@ def _made(
         tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
-    players += make_players(spec, declarations, ids, markets)
+    apart = spec.universe is not None and len(declarations) > 1  # then what each holds decides what it is shown
+    own = [Market(store.symbols) if apart else markets[declared.warm_up] for declared in declarations]
+    players += make_players(spec, declarations, ids, own)
     set_starts(players, span.schedule, span.first, store)
     for player in players:
         if "at_open" in player.declaration.callbacks:

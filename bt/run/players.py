@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bt.book import Account, AccountPurse, Market, StrategyBook, Terms
 from bt.engine import Player
@@ -16,10 +16,10 @@ def make_players(
     spec: RunSpec,
     declarations: Sequence[Declaration],
     ids: Sequence[Sequence[dict[str, str]]],
-    markets: Mapping[int, Market],
+    markets: Sequence[Market],
 ) -> list[Player]:
-    """A player for each declaration; `ids` are the columns behind the fields of their row types, `markets` what is known, by the
-    sessions of warm-up: who begins later knows less.
+    """A player for each declaration; `ids` are the columns behind the fields of their row types, `markets` what each knows:
+    who begins later knows less.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def make_players(
     players = []
     for number, (declared, fields) in enumerate(zip(declarations, ids, strict=True)):
         cash = starting_cash(spec, number)
-        market = markets[declared.warm_up]
+        market = markets[number]
         if declared.independent:
             cash = cash_per_symbol(spec, cash, len(market.symbols))
         terms = Terms(spec.execution, spec.quality, spec.account.leverage, cash)
