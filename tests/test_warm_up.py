@@ -142,7 +142,7 @@ def warmed(how: Habits, world: World, sessions: int) -> Dice:
     worlds(),
     habits,
     st.integers(1, 4),
-    executions.map(lambda e: {**e, "at_end": "mark"}),
+    executions,
     accounts,
     gates,
     st.sampled_from((1, 2, 5)),

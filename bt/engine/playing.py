@@ -335,16 +335,20 @@ class Engine:
         for player in players:
             player.account.expire()
             self._tell(player)
+        ends = last and at_end == "close"
         for player in players:
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
                 player.account.expire()
+            if not (empty and ends):
+                self._tell(player)
         self._check_states(players)
-        if last and at_end == "close":
+        if ends:
             for player, fills in zip(players, [close_all(p.account, price) for p in players], strict=True):
                 self._tell_fills(player, fills)
+            for player in players:
+                self._tell(player)
         for player in players:
-            self._tell(player)
             player.account.expire()  # day orders given on being told of it come after the close too; they are told next
 
     def _check_states(self, players: Sequence[Player]) -> None:
