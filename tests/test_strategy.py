@@ -118,11 +118,26 @@ def test_a_row_type_is_a_row():
         read_row(dict, {}, "s")
 
 
+@bt.at("close-5m")
+def leave(self: Any, book: bt.Book) -> None:
+    """A timer that forgot what it is handed."""
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"on_bars": lambda self, row, book: None}, "callback must be known, was 'on_bars'; did you mean 'on_bar'"),
         ({"on_tick": lambda self, row, book: None}, "callback must be known, was 'on_tick'"),
+        (
+            {"on_bar": lambda self, row: None},
+            r"on_bar must take \(row, book\), was \(row\); write `def on_bar\(self, row, book\)`",
+        ),
+        (
+            {"on_fill": lambda self, fill, book, more: None},
+            r"on_fill must take \(fill, book\), was \(fill, book, more\)",
+        ),
+        ({"at_open": lambda self, session: None}, r"at_open must take \(session, past\), was \(session\)"),
+        ({"leave": leave}, r"leave must take \(rows, book\), was \(book\)"),
         ({"row": None}, "on_bar and on_minute need `row`; set row = YourRowType"),
         ({"row": (Minute, Minute)}, r"row types must have different intervals, were \['1m', '1m'\]"),
         ({"signals": lambda self: {}}, "`signals` must not be there; this version does not support it"),

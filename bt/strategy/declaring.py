@@ -26,7 +26,11 @@ from bt.strategy.sources import Source, source_of
 from bt.strategy.timers import Timer, timers_of
 from bt.universe import located
 
-CALLBACKS = ("on_session_start", "on_session_end", "on_bar", "on_minute", "on_fill", "on_order")
+TAKES: Mapping[str, str] = {
+    "on_session_start": "session, book", "on_session_end": "session, book", "on_bar": "row, book", "on_minute": "rows, book",
+    "on_fill": "fill, book", "on_order": "order, book", "at_open": "session, past",
+}  # fmt: skip
+CALLBACKS = tuple(name for name in TAKES if name.startswith("on_"))
 LATER = ("signals",)
 
 # ------------------------------------------------------------------------------------------------------- declarations
@@ -248,6 +252,21 @@ def _read_field(name: str, hint: Any, interval: int, own: _Own, where: str) -> R
     return RowField(name, source, kind, optional)
 
 
+def _check_takes(instance: Any, method: str, owner: str) -> None:
+    """Refuse a callback or a timer that cannot be called with what it is called with."""
+    try:
+        takes = inspect.signature(getattr(instance, method))
+    except ValueError:  # compiled without one
+        return
+    wanted = TAKES.get(method, "rows, book")
+    try:
+        takes.bind(*wanted.split(", "))
+    except TypeError:
+        raise StrategyError(
+            f"{owner}: {method} must take ({wanted}), was ({', '.join(takes.parameters)}); write `def {method}(self, {wanted})`"
+        ) from None
+
+
 def _callbacks(instance: Any, owner: str) -> frozenset[str]:
     for later in LATER:
         if hasattr(instance, later):
@@ -259,11 +278,13 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
             raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
         if inspect.iscoroutinefunction(getattr(instance, callback)):
             raise StrategyError(f"{owner}: {callback} must be a plain function, was async; write `def {callback}`")
+        _check_takes(instance, callback, owner)
     for timer in timers_of(type(instance)):
         if inspect.iscoroutinefunction(getattr(instance, timer.method)):
             raise StrategyError(
                 f"{owner}: {timer.method} must be a plain function, was async; write `def {timer.method}`"
             )
+        _check_takes(instance, timer.method, owner)
     if not named and not timers_of(type(instance)):
         raise StrategyError(
             f"{owner} must have a callback; write on_bar(self, row, book), on_minute(self, rows, book) or a timer"
@@ -273,6 +294,7 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
         return frozenset(named)
     if not callable(opens) or inspect.iscoroutinefunction(opens):
         raise StrategyError(f"{owner}: at_open must be a plain method (self, session, past), was {opens!r}")
+    _check_takes(instance, "at_open", owner)
     return frozenset((*named, "at_open"))
 
 
