@@ -23,6 +23,7 @@ from pinned import FOLDER, Data, Used, data, machine, python, say
 CASES = {
     "rows": "rows, empty callback",
     "cross": "cross-section, empty callback",
+    "timer": "15-minute timer, five features",
     "sma": "rows, SMA 10/30",
     "load": "`bt.load_bars`",
 }

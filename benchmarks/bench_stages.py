@@ -28,6 +28,7 @@ from pinned import FOLDER, Data, data, machine, python, say
 CASES = {
     "cross": "cross-section",
     "rows": "rows",
+    "timer": "15-minute timer, five features",
     "sma": "rows, SMA 10/30",
     "expression": "cross, rolling_std(20)",
     "trailing": "cross, 10-day minute average",

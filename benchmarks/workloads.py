@@ -72,11 +72,11 @@ class Trailing(Expression):
 
 
 class Five(bt.Row):
-    f1: float | None
-    f2: float | None
-    f3: float | None
-    f4: float | None
-    f5: float | None
+    mean: float | None
+    move: float | None
+    away: float | None
+    worth: float | None
+    strength: float | None
 
 
 class Timer:
@@ -85,7 +85,13 @@ class Timer:
     row = Five
 
     def features(self) -> dict[str, bt.Feature]:
-        return {f"f{k}": bt.sma("close", 10 * k) for k in range(1, 6)}
+        return {
+            "mean": bt.sma("close", 30),
+            "move": bt.ret("close", 15),
+            "away": bt.zscore("close", 30),
+            "worth": bt.vwap(),
+            "strength": bt.cross_rank("move"),
+        }
 
     @bt.every("15m")
     def look(self, rows: bt.Rows, book: bt.Book) -> None:
