@@ -125,6 +125,8 @@ class PreparedSession:
         Every good minute bar that was read, with open, close and volume: what fills and marks need.
     shown : mapping of int to PreparedBars
         By interval in minutes, the bars that strategies are shown, with their columns.
+    unseen : mapping of int to PreparedBars
+        Of intervals that are shown at timers only, every bar, without columns: time steps through their ends all the same.
     closing : mapping of int to float
         A symbol's code to the price stamped at the close, where `close_price = "closing_print"` asks for it.
     histories : mapping of int to BarHistory
@@ -146,6 +148,7 @@ class PreparedSession:
     ranking: Int64Array | None = None
     usual: npt.NDArray[np.int32] | None = None
     histories: Mapping[int, BarHistory] = field(default_factory=dict)
+    unseen: Mapping[int, PreparedBars] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,10 @@ def alone(prepared: PreparedSession, seen: npt.NDArray[np.bool_] | None) -> Prep
     """The session with the bars of marked symbols; the others were only read along."""
     if seen is None:
         return prepared
-    shown = {interval: _only(bars, seen) for interval, bars in prepared.shown.items()}
-    return replace(prepared, minutes=_only(prepared.minutes, seen), shown=shown)
+    shown, unseen = (
+        {interval: _only(bars, seen) for interval, bars in some.items()} for some in (prepared.shown, prepared.unseen)
+    )
+    return replace(prepared, minutes=_only(prepared.minutes, seen), shown=shown, unseen=unseen)
 
 
 def _only(bars: PreparedBars, seen: npt.NDArray[np.bool_]) -> PreparedBars:
@@ -190,6 +192,7 @@ class Stage:
         shows = [showing.to(player, opened.get(i)) for i, player in enumerate(players)]
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
+        ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())
         return Stage(
             prepared.session, market, _steps(prepared.session, ends, players, zone), shows, list(showing.tapes.values())
         )

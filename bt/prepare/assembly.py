@@ -112,4 +112,10 @@ def prepared_session(
     rows = _rows(minutes, number)
     traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in TRADED}
     bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
-    return PreparedSession(session, bars, shown, closing, usual=by_minute)
+    unseen = {}
+    for interval in plan.timers:
+        if interval > 1:
+            over = computed.bars[interval]
+            rows = _rows(over, number)
+            unseen[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], {})
+    return PreparedSession(session, bars, shown, closing, usual=by_minute, unseen=unseen)

@@ -179,7 +179,7 @@ class Backtest:
             for bar in self.bars[day.name][symbol]:
                 opening[bar.time_us][symbol] = bar
         ending, due = self._bins(day), self._due(day)
-        stepped = {r.interval for s in self.strategies if not s.timers_alone for r in s.rows}
+        stepped = {r.interval for s in self.strategies for r in s.rows}
         ends = {t + MINUTE for t in day.minutes}
         for m, t in enumerate(day.minutes):
             if t in due and t not in ends and now.stopped is None:
