@@ -1,7 +1,8 @@
 """The values that pass between rooms: schedule, clock, run specification, orders and fills.
 
 All are frozen but ``Clock``, the only thing here with state. Times are int64 UTC microseconds, money is int64 units of
-1e-8 of the currency, sessions are tz-naive dates.
+1e-8 of the currency, sessions are tz-naive dates. The room is long because every value that two rooms share has its one
+home here; none of them does anything.
 """
 
 from __future__ import annotations

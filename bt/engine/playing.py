@@ -10,6 +10,8 @@ For every minute of a session with a bar, every end of a coarser bin that a stra
 Minutes in which no order waits and nobody is shown anything are passed over.
 
 At the close exits fill, the strategy is told the session's end, and day orders expire (`_close`).
+
+The room is long because the order of these steps is one thing, to be read in one place.
 """
 
 from __future__ import annotations
