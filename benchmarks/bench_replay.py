@@ -24,6 +24,7 @@ CASES = {
     "rows": "rows, empty callback",
     "cross": "cross-section, empty callback",
     "timer": "15-minute timer, five features",
+    "means": "15-minute timer, five means",
     "sma": "rows, SMA 10/30",
     "load": "`bt.load_bars`",
 }

@@ -82,7 +82,7 @@ class Five(bt.Row):
 class Timer:
     """Five features, seen every 15 minutes."""
 
-    row = Five
+    row: type = Five
 
     def features(self) -> dict[str, bt.Feature]:
         return {
@@ -98,9 +98,27 @@ class Timer:
         pass
 
 
+class FiveMeans(bt.Row):
+    f1: float | None
+    f2: float | None
+    f3: float | None
+    f4: float | None
+    f5: float | None
+
+
+class TimerMeans(Timer):
+    """Five means of one column, which share its sums."""
+
+    row = FiveMeans
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {f"f{k}": bt.sma("close", 10 * k) for k in range(1, 6)}
+
+
 WORKLOADS: dict[str, tuple[type, dict[str, Any]]] = {
     "rows": (Rows, {}),
     "timer": (Timer, {}),
+    "means": (TimerMeans, {}),
     "cross": (Cross, {}),
     "sma": (Sma, {}),
     "intervals": (Cross, {"streams": {"intervals": ["5m", "15m", "30m", "1h", "1d"]}}),
