@@ -302,6 +302,15 @@ def test_targets_of_a_cross_section(tmp_path: Path, others: str, held: dict[str,
     assert run.orders.height == (4 if others == "keep" else 5)
 
 
+def test_one_number_is_the_target_of_every_row(tmp_path: Path):
+    class Section(Script):
+        def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+            book.targets(rows, shares=7)
+
+    run = play(store(tmp_path, bars("A", [1.0] * 3), bars("B", [1.0] * 3)), Section())
+    assert run.positions.select("symbol", "shares").rows() == [("A", 7), ("B", 7)]
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [

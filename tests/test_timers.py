@@ -253,6 +253,7 @@ def test_take_and_matrix(tmp_path: Path) -> None:
         (lambda: bt.at("close+5m"), "must be a moment inside the session"),
         (lambda: bt.at("open-5m"), "must be a moment inside the session"),
         (lambda: bt.at("25:00"), "must be a moment inside the session"),
+        (lambda: bt.at("9:45"), "in four digits \"09:45\", was '9:45'"),
         (lambda: bt.every("5m", end="noon"), "every: end must be a moment"),
     ],
 )

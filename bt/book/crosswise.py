@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
 
 
 def aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> Wanted:
-    """`numbers`, one for each of `rows`.
+    """`numbers`, one for each of `rows`; a single number is that of all.
 
     Raises
     ------
@@ -34,6 +34,8 @@ def aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> Wanted
         given = np.asarray(numbers, dtype=np.float64)
     except (TypeError, ValueError):
         raise StrategyError(f"{where} must be an array of numbers, was {numbers!r}") from None
+    if given.ndim == 0:
+        given = np.full(len(rows), given)
     if given.shape != (len(rows),):
         raise StrategyError(f"{where} must have one entry a row, {len(rows)}, was of shape {given.shape}")
     with np.errstate(invalid="ignore"):

@@ -90,7 +90,7 @@ def _moment(text: Any, where: str) -> Moment:
         if found := _CLOCK.fullmatch(text):
             return Moment("clock", int(found[1]) * 60 + int(found[2]))
     raise StrategyError(
-        f'{where} must be a moment inside the session, like "open+30m", "close-5m" or the exchange\'s time "10:00", was {text!r}'
+        f'{where} must be a moment inside the session, like "open+30m", "close-5m" or the exchange\'s time in four digits "09:45", was {text!r}'
     )
 
 
