@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from difflib import get_close_matches
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,34 +51,44 @@ class Ends:
         self._before, self._bars = self.of(np.arange(len(self._before))), None
 
 
-class MinuteRows:
-    """One moment of the universe: the `Rows` handed to on_minute and timers. See `bt.strategy.Rows`."""
+class Moment(NamedTuple):
+    """What is the same for every symbol of some rows: where `block` has each field, constant fields, the present (UTC microseconds)."""
 
-    __slots__ = ("_block", "_constants", "_ends", "_fields", "_now", "code", "fresh", "position", "symbol")
+    fields: Mapping[str, int]
+    constants: Mapping[str, Any]
+    now: int
+    ends: Ends
+
+
+class MinuteRows:
+    """One moment of the universe: the `Rows` handed to on_minute and timers. See `bt.strategy.Rows`.
+
+    Parameters
+    ----------
+    names : tuple of str and array
+        The symbols and their codes.
+    fresh, position, block : array
+        An entry a symbol; of `block` (fields, symbols). They become read-only.
+    moment : Moment
+    """
+
+    __slots__ = ("_block", "_moment", "code", "fresh", "position", "symbol")
 
     def __init__(
         self,
-        symbol: tuple[str, ...],
-        code: IntArray,
+        names: tuple[tuple[str, ...], IntArray],
         *,
         fresh: npt.NDArray[np.bool_],
         position: IntArray,
         block: npt.NDArray[np.float64],
-        fields: Mapping[str, int],
-        constants: Mapping[str, Any],
-        now: int,
-        ends: Ends,
+        moment: Moment,
     ) -> None:
-        self.symbol = symbol
-        self.code = code
+        self.symbol, self.code = names
         self.fresh = fresh
         self.position = position
         self._block = block
-        self._fields = fields
-        self._constants = constants
-        self._now = now
-        self._ends = ends
-        for array in (code, fresh, position, block):
+        self._moment = moment
+        for array in (self.code, fresh, position, block):
             array.flags.writeable = False
 
     def __len__(self) -> int:
@@ -86,45 +97,57 @@ class MinuteRows:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in self.__slots__:  # asked while it is being copied or unpickled
             raise AttributeError(name)
-        number = self._fields.get(name)
+        number = self._moment.fields.get(name)
         if number is not None:
             return self._block[number]
-        if name in self._constants:
-            return self._constants[name]
+        if name in self._moment.constants:
+            return self._moment.constants[name]
         raise AttributeError(
             f"rows: a column must be one of {', '.join(self._known())}, was {name!r}; add it to the row type"
         )
 
     def _known(self) -> tuple[str, ...]:
-        return ("symbol", "code", "fresh", "age", "position", *self._fields, *self._constants)
+        return ("symbol", "code", "fresh", "age", "position", *self._moment.fields, *self._moment.constants)
 
     @property
     def age(self) -> npt.NDArray[np.float64]:
         """Minutes since the end of each symbol's last bar, by the clock; NaN where there was none yet."""
-        ends = self._ends.of(self.code)
-        minutes = (self._now - ends) / MINUTE
+        ends = self._moment.ends.of(self.code)
+        minutes = (self._moment.now - ends) / MINUTE
         minutes[ends == 0] = np.nan
         minutes.flags.writeable = False
         return np.asarray(minutes)
 
-    def take(self, mask: npt.ArrayLike) -> MinuteRows:
-        """The rows of some symbols: a boolean mask over all of them, or their positions."""
-        rows = np.asarray(mask)
+    def take(self, which: Sequence[str] | npt.ArrayLike) -> MinuteRows:
+        """The rows of some symbols: their names, their positions, or a boolean mask over all of them."""
+        rows = np.asarray(which)
         if rows.dtype.kind == "b" and rows.shape != (len(self),):
             raise ValueError(f"rows.take: a mask must have one entry a symbol, {len(self)}, was {rows.shape}")
+        if rows.dtype.kind == "U":
+            rows = self._places(rows.tolist())
         at = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows.astype(np.int64)
+        names = tuple([self.symbol[i] for i in at.tolist()]), self.code[at]
         return MinuteRows(
-            tuple([self.symbol[i] for i in at.tolist()]), self.code[at], fresh=self.fresh[at], position=self.position[at],
-            block=self._block[:, at], fields=self._fields, constants=self._constants, now=self._now, ends=self._ends,
-        )  # fmt: skip
+            names, fresh=self.fresh[at], position=self.position[at], block=self._block[:, at], moment=self._moment
+        )
+
+    def _places(self, symbols: Sequence[str]) -> IntArray:
+        place = {symbol: i for i, symbol in enumerate(self.symbol)}
+        for symbol in symbols:
+            if symbol not in place:
+                near = get_close_matches(symbol, self.symbol, 1, 0.0) or ["none"]
+                raise ValueError(
+                    f"rows.take: symbol must be one of the {len(place)} rows, was {symbol!r}; the nearest is {near[0]!r}"
+                )
+        return np.array([place[symbol] for symbol in symbols], dtype=np.int64)
 
     def matrix(self, *names: str) -> npt.NDArray[np.float64]:
         """The columns `names` side by side, (symbols, names); a copy that is yours to change."""
         for name in names:
-            if name not in self._fields:
-                known = ", ".join(self._fields) or "(none)"
+            if name not in self._moment.fields:
+                known = ", ".join(self._moment.fields) or "(none)"
                 raise AttributeError(f"rows.matrix: a column must be one of {known}, was {name!r}")
-        return np.ascontiguousarray(self._block[[self._fields[n] for n in names]].T)
+        return np.ascontiguousarray(self._block[[self._moment.fields[n] for n in names]].T)
 
 
 @dataclass(frozen=True)
@@ -175,6 +198,6 @@ class CrossFeed:
         fields = [f for f in self.feed.row.fields if f.source == "constant"]
         constants = {f.name: constant(f, self.feed, begin, end, now) for f in fields}
         return MinuteRows(
-            self.symbols, self.codes, fresh=has, position=position[self.codes], block=block, fields=self.fields,
-            constants=constants, now=now, ends=ends,
+            (self.symbols, self.codes), fresh=has, position=position[self.codes], block=block,
+            moment=Moment(self.fields, constants, now, ends),
         )  # fmt: skip

@@ -4,17 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import bt
 
-INPUTS = ("short", "long", "stretch")
-
 
 class Stock(bt.Row):
-    """The model's inputs, which training reads too, and what it makes of them."""
-
-    symbol: str
     short: float
     long: float
     stretch: float
@@ -31,21 +25,14 @@ class LinearModel:
         self.value, self.least = value, least
 
     def features(self) -> dict[str, bt.Feature]:
-        """The score is made from the others, by name."""
         moves = {"short": bt.ret("close", 5), "long": bt.ret("close", 60), "stretch": bt.zscore("close", 30)}
-        return {**moves, "edge": bt.score(self.predict, inputs=INPUTS)}
+        return {**moves, "edge": bt.score(self.predict, inputs=list(moves))}
 
-    def predict(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The expected return of each row; sums within a row, so that it depends on no other."""
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
         return np.asarray((inputs * self.weights[1:]).sum(axis=1) + self.weights[0])
 
     @bt.every("15m", start="open+30m", end="close-15m")
     def trade(self, rows: bt.Rows, book: bt.Book) -> None:
-        """Flat where nothing is expected, or nothing is known."""
         side = np.sign(rows.edge) * (np.abs(rows.edge) > self.least)
         book.targets(rows, value=self.value * np.nan_to_num(side))
-
-    @bt.at("close-15m")
-    def flatten(self, rows: bt.Rows, book: bt.Book) -> None:
-        """Nothing is held overnight."""
-        book.targets(rows, shares=np.zeros(len(rows)))
+        book.exit_at_close()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from linear_model import INPUTS, LinearModel
+from linear_model import LinearModel
 
 import bt
 
@@ -18,7 +18,7 @@ def train(start: str = "2024-11-04", end: str = "2024-11-22") -> list[float]:
         label={"move": bt.forward_return("15m", within="session", price="next_open")},
     )  # fmt: skip
     rows = rows.drop_nulls("move")
-    inputs = rows.select(INPUTS).to_numpy()
+    inputs = rows.select("short", "long", "stretch").to_numpy()
     weights, *_ = np.linalg.lstsq(np.column_stack([np.ones(len(inputs)), inputs]), rows["move"].to_numpy())
     return [float(f"{w:.6g}") for w in weights]
 

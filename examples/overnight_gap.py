@@ -24,11 +24,8 @@ class OvernightGap:
 
     def features(self) -> dict[str, bt.Feature]:
         """Daily values of the session before, and the first open of this one."""
-        return {
-            "opened": bt.so_far("first", "open"),
-            "prior_close": bt.prior("close"),
-            "prior_high": bt.prior("high"),
-        }
+        prior = {"prior_close": bt.prior("close"), "prior_high": bt.prior("high")}
+        return {"opened": bt.so_far("first", "open"), **prior}
 
     def on_bar(self, row: Minute, book: bt.Book) -> None:
         """Enter in the session's first minutes; leave at the prior close, or at today's."""

@@ -1,19 +1,14 @@
 """Pairs: the spread of two log prices, with a hedge ratio that is fitted before each open."""
 
 import numpy as np
-import polars as pl
 
 import bt
 
 
 class Leg(bt.Row):
-    """The last three come from `at_open`: the same for both legs, fixed for the session."""
-
-    minutes_left: int
     close: float
-    ratio: float
-    level: float
-    width: float
+    weight: float  # from `at_open`: 1 and minus the hedge ratio, in deviations of the spread
+    mean: float  # from `at_open`: the log close's
 
 
 class Pairs:
@@ -21,35 +16,24 @@ class Pairs:
 
     row = Leg
 
-    def __init__(
-        self, first: str = "NORD", second: str = "PEBL", sessions: int = 20, entry: float = 1.5, value: float = 50_000.0
-    ) -> None:
-        self.first, self.second, self.sessions, self.entry, self.value = first, second, sessions, entry, value
+    def __init__(self, first: str = "NORD", second: str = "PEBL", entry: float = 1.5, value: float = 50_000.0) -> None:
+        self.legs, self.entry, self.value = [first, second], entry, value
 
-    def at_open(self, session: bt.Session, past: bt.Past) -> pl.DataFrame | None:
-        """Least squares of the first log close on the second, over the last daily bars that both have."""
-        daily = past("1d", self.sessions, ["close"])
-        y, x = (daily.filter(pl.col("symbol") == s).select("session", "close") for s in (self.first, self.second))
-        both = y.join(x, on="session", maintain_order="left")
-        if both.height < self.sessions // 2:
+    def at_open(self, session: bt.Session, past: bt.Past) -> dict[str, object] | None:
+        daily = past("1d", 20, "close").pivot("symbol", on_columns=self.legs, index="session", values="close")
+        y, x = np.log(daily.drop_nulls().select(self.legs).to_numpy().T)
+        if len(x) < 10:
             return None
-        ys, xs = np.log(both["close"].to_numpy()), np.log(both["close_right"].to_numpy())
-        ratio, level = np.polyfit(xs, ys, 1)
-        width = np.std(ys - ratio * xs - level)
-        return pl.DataFrame({"symbol": [self.first, self.second], "ratio": ratio, "level": level, "width": width})
+        ratio, _ = np.polyfit(x, y, 1)
+        weight = np.array([1, -ratio]) / np.std(y - ratio * x)
+        return {"symbol": self.legs, "weight": weight, "mean": [y.mean(), x.mean()]}
 
-    def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
-        """Nothing is held overnight, so that no day depends on the one before."""
-        book.exit_at_close()
-
-    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
-        """Decide when both legs have a bar."""
-        pair = rows.take([rows.symbol.index(self.first), rows.symbol.index(self.second)])
-        if not pair.fresh.all():
-            return
-        y, x = np.log(pair.close)
-        spread = (y - pair.ratio[0] * x - pair.level[0]) / pair.width[0]
+    @bt.every("1m", start="open+1m", end="close-15m")
+    def trade(self, rows: bt.Rows, book: bt.Book) -> None:
+        pair = rows.take(self.legs)
+        spread = (pair.weight * (np.log(pair.close) - pair.mean)).sum()  # NaN unless both have a bar: nothing is done
         if pair.position[0] * spread > 0:  # long below the mean, short above: it was crossed
-            book.targets(pair, shares=np.zeros(2), tag="mean")
-        elif not pair.position.any() and abs(spread) > self.entry and rows.minutes_left >= 15:
-            book.targets(pair, value=self.value * np.sign(spread) * np.array([-1.0, pair.ratio[0]]), tag="spread")
+            book.targets(pair, shares=0, tag="mean")
+        elif not pair.position.any() and abs(spread) > self.entry:
+            book.targets(pair, value=-np.sign(spread) * self.value * pair.weight / pair.weight[0], tag="spread")
+            book.exit_at_close()

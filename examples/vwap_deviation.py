@@ -23,21 +23,15 @@ class VwapDeviation:
         self.below, self.value = below, value
 
     def features(self) -> dict[str, bt.Feature]:
-        """The filter's means run across sessions; the VWAP starts afresh at each open."""
-        return {
-            "fair": bt.vwap(),
-            "fast": bt.sma("close", 4, interval="15m"),
-            "slow": bt.sma("close", 26, interval="15m"),
-        }
+        quarters = {"fast": bt.sma("close", 4, interval="15m"), "slow": bt.sma("close", 26, interval="15m")}
+        return {"fair": bt.vwap(), **quarters}
 
     def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
-        """Whatever is held is sold at the close."""
         book.exit_at_close()
 
     def on_bar(self, row: Minute, book: bt.Book) -> None:
-        """Out at the VWAP; in below it, if the trend is up and half an hour is left."""
+        weak = row.close < row.fair * (1 - self.below) and row.fast > row.slow and row.minutes_left >= 30
         if row.close >= row.fair:
             book.target(row.symbol, 0, tag="at the vwap")
-        elif row.close < row.fair * (1 - self.below) and row.fast > row.slow and row.minutes_left >= 30:
-            if book.position(row.symbol) == 0:
-                book.target_value(row.symbol, self.value, tag="below")
+        elif weak and book.position(row.symbol) == 0:
+            book.target_value(row.symbol, self.value, tag="below")

@@ -229,27 +229,24 @@ def standardized(values: Mapping[str, float]) -> dict[str, float]:
 
 
 class Pairs(Judge):
-    """Least squares by hand over the closes of the sessions that both legs have among the last ones."""
+    """Least squares by hand over the closes of the sessions that both legs have among the last twenty."""
 
-    def __init__(
-        self, past: Past, *, first: str, second: str, sessions: int = 20, entry: float = 1.5, value: float = 50_000.0
-    ) -> None:
+    timers = (o.Timer("trade", every="1m", start="open+1m", end="close-15m"),)
+
+    def __init__(self, past: Past, *, first: str, second: str, entry: float = 1.5, value: float = 50_000.0) -> None:
         super().__init__(past)
-        self.first, self.second, self.sessions, self.entry, self.value = first, second, sessions, entry, value
+        self.first, self.second, self.entry, self.value = first, second, entry, value
         self.fit: tuple[float, float, float] | None = None
-        self.fits: dict[date, Any] = {}
 
     def start(self, book: Any) -> None:
         both = []
-        for day in self.past.before(self.session.name)[-self.sessions :]:
+        for day in self.past.before(self.session.name)[-20:]:
             bars = self.past.bars[day.name]
             if self.first in bars and self.second in bars:
                 both.append((math.log(bars[self.first][-1].close), math.log(bars[self.second][-1].close)))
-        self.fit = least_squares(both) if len(both) >= self.sessions // 2 else None
-        self.fits[self.session.name] = self.fit
-        book.exit_at_close()
+        self.fit = least_squares(both) if len(both) >= 10 else None
 
-    def on_minute(self, rows: Any, book: Any) -> None:
+    def trade(self, rows: Any, book: Any) -> None:
         a, b = rows.symbol.index(self.first), rows.symbol.index(self.second)
         if self.fit is None or not (rows.fresh[a] and rows.fresh[b]):
             return
@@ -259,9 +256,10 @@ class Pairs(Judge):
         held = book.position(self.first)
         if held * spread > 0:
             book.targets(pair, shares=[0, 0], tag="mean")
-        elif held == 0 and book.position(self.second) == 0 and abs(spread) > self.entry and rows.minutes_left >= 15:
+        elif held == 0 and book.position(self.second) == 0 and abs(spread) > self.entry:
             side = math.copysign(self.value, spread)
             book.targets(pair, value=[-side, side * ratio], tag="spread")
+            book.exit_at_close()
 
 
 def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
@@ -276,7 +274,7 @@ def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float, 
 class LinearModel(Judge):
     """Returns over 5 and 60 bars and the stretch from the mean of 30, across sessions; their weighted sum."""
 
-    timers = (o.Timer("trade", every="15m", start="open+30m", end="close-15m"), o.Timer("flatten", at="close-15m"))
+    timers = (o.Timer("trade", every="15m", start="open+30m", end="close-15m"),)
 
     def __init__(self, past: Past, *, weights: Sequence[float], value: float = 5_000.0, least: float = 0.0001) -> None:
         super().__init__(past)
@@ -307,9 +305,7 @@ class LinearModel(Judge):
             expected = edge is not None and abs(edge) > self.least
             wanted.append(math.copysign(self.value, edge) if expected and edge is not None else 0.0)
         book.targets(rows, value=wanted)
-
-    def flatten(self, rows: Any, book: Any) -> None:
-        book.targets(rows, shares=[0] * len(rows))
+        book.exit_at_close()
 
 
 class LiquidMomentum(Judge):

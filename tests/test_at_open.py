@@ -177,7 +177,12 @@ def test_in_the_cross_section(tmp_path: Path) -> None:
             "field 'beta' must be float or int in what at_open returned, was String",
         ),
         (FRAME.with_columns(rank=pl.lit(2.5)), "an int must be whole, was 2.5"),
-        ({"AAA": 1}, "must return a Polars DataFrame or None, was dict"),
+        (["AAA"], "must return a Polars DataFrame, a dict of columns or None, was list"),
+        ({"AAA": [1]}, "must return a column symbol of text, was a frame of AAA"),
+        (
+            {"symbol": ["AAA", "BBB"], "beta": [1.0, 2.0, 3.0]},
+            "must return columns of one length, was refused by Polars",
+        ),
     ],
 )
 def test_a_frame_that_does_not_fit(tmp_path: Path, frame: Any, told: str) -> None:

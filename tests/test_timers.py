@@ -231,12 +231,16 @@ def test_take_and_matrix(tmp_path: Path) -> None:
             assert some.matrix("close", "open").tolist() == [[2.0, 1.0], [6.0, 6.0]]
             back = rows.take([2, 0])
             assert (back.symbol, back.close.tolist(), back.position.tolist()) == (("C", "A"), [6.0, 2.0], [0, 0])
-            assert rows.take(np.zeros(3, dtype=bool)).symbol == ()
+            named = rows.take(["C", "A"])
+            assert (named.symbol, named.code.tolist(), named.close.tolist()) == (("C", "A"), [2, 0], [6.0, 2.0])
+            assert rows.take(np.zeros(3, dtype=bool)).symbol == rows.take([]).symbol == ()
             made = rows.matrix("close")
             made[0, 0] = 77.0  # a copy, ours to change
             assert rows.close[0] == 2.0
             with pytest.raises(ValueError, match="one entry a symbol, 3"):
                 rows.take([True, False])
+            with pytest.raises(ValueError, match=r"symbol must be one of the 3 rows, was 'AA'; the nearest is 'A'"):
+                rows.take(["A", "AA"])
             with pytest.raises(AttributeError, match="must be one of open, close, was 'volume'"):
                 rows.matrix("volume")
             with pytest.raises(ValueError, match="read-only"):

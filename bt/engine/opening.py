@@ -48,6 +48,7 @@ def opened(player: Player, session: Session, number: int, members: npt.NDArray[n
     if frame is None:
         return nothing(player)
     where = f"strategy {declared.name}: at_open"
+    frame = _frame(frame, where)
     rows = _rows(frame, player.account.market.index, where)
     return {
         field.name: _column(frame, field, rows, len(symbols), f"strategy {declared.name}: row type {cls}")
@@ -62,10 +63,22 @@ def nothing(player: Player) -> Opened:
     return {name: Column(_blank(type_, n), np.ones(n, dtype=bool)) for name, type_ in names.items()}
 
 
-def _rows(frame: Any, index: Mapping[str, int], where: str) -> npt.NDArray[np.int64]:
+def _frame(given: Any, where: str) -> pl.DataFrame:
+    """What at_open returned, as a frame."""
+    if isinstance(given, Mapping):
+        try:
+            return pl.DataFrame(given)
+        except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+            raise StrategyError(f"{where} must return columns of one length, was refused by Polars: {error}") from None
+    if not isinstance(given, pl.DataFrame):
+        raise StrategyError(
+            f"{where} must return a Polars DataFrame, a dict of columns or None, was {type(given).__name__}"
+        )
+    return given
+
+
+def _rows(frame: pl.DataFrame, index: Mapping[str, int], where: str) -> npt.NDArray[np.int64]:
     """The code of each row of the frame."""
-    if not isinstance(frame, pl.DataFrame):
-        raise StrategyError(f"{where} must return a Polars DataFrame or None, was {type(frame).__name__}")
     kinds = (pl.String, pl.Categorical, pl.Enum)
     if "symbol" not in frame.columns or not isinstance(frame["symbol"].dtype, kinds):
         raise StrategyError(f"{where} must return a column symbol of text, was a frame of {', '.join(frame.columns)}")

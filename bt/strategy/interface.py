@@ -55,8 +55,8 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
     def __getattr__(self, name: str) -> Any: ...
-    def take(self, mask: npt.ArrayLike) -> Rows:
-        """The rows of some symbols: a boolean mask, or positions."""
+    def take(self, which: Sequence[str] | npt.ArrayLike) -> Rows:
+        """The rows of some symbols: their names, their positions, or a boolean mask."""
 
     def matrix(self, *names: str) -> npt.NDArray[np.float64]:
         """Columns side by side, (symbols, names); a copy."""
