@@ -7,6 +7,7 @@
     │   ├── ConfigError       an unknown or impossible configuration value
     │   ├── CalendarError     an unknown calendar, a date outside its bounds, no such session
     │   └── StrategyError     the strategy is not one: its class, row type, features or parameters
+    │       └── NoSuchField   a field of a row type that nothing gives
     ├── DataError             a file fault: nothing was replayed                        exit 2
     ├── FeatureError          a feature peeks, or needs more than its declared lookback exit 2
     ├── ClockError            the clock was moved backwards or past the close (also a RuntimeError)
@@ -46,6 +47,14 @@ class CalendarError(UsageError):
 
 class StrategyError(UsageError):
     """A strategy cannot be used: its class, row type, features or parameters."""
+
+
+class NoSuchField(StrategyError):
+    """A row type has a field that nothing gives; `field` is its name."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class DataError(BtError):

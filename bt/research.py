@@ -171,6 +171,7 @@ def load_quality(
     store = Store.open(given)
     try:
         held = _sessions_held(time, store) if begin is None or finish is None else (begin, finish)
+        _check_held(begin, finish, held)
         spec = RunSpec(given, resolved(SessionSpec(begin or held[0], finish or held[1]), time, store), ())
         time.schedule(*spec.session.dates)
         made_plan, _ = plan([], [label for minutes, label in labels.items() if minutes > 1], store.extra_columns)
@@ -270,6 +271,22 @@ def _data(bars: Bars, calendar: str, symbols: Sequence[str] | None, more: Mappin
         except TypeError as error:
             raise UsageError(f"bars: they must be a path, a Polars or an Arrow table, were not: {error}") from None
     return DataSpec(given, calendar, None if symbols is None else tuple(symbols), **more)
+
+
+def _check_held(begin: date | str | None, finish: date | str | None, held: tuple[date | str, date | str]) -> None:
+    """Refuse an end alone that lies before all data, and a start alone that lies after."""
+    for name, day, side, other in (
+        ("end", finish, "after the first", held[0]),
+        ("start", begin, "before the last", held[1]),
+    ):
+        alone = begin is None or finish is None
+        if (
+            alone
+            and isinstance(day, date)
+            and isinstance(other, date)
+            and (day < other if name == "end" else day > other)
+        ):
+            raise UsageError(f"{name}: it must be on or {side} session of the data, {other}, was {day}")
 
 
 def _asked(name: str, value: date | str) -> date | str:

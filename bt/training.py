@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.engine import Player, Stage, alone, nothing, opened, visible_codes
-from bt.errors import BtError, DataError, StrategyError, StrategyRaised, UsageError
+from bt.errors import BtError, DataError, NoSuchField, StrategyError, StrategyRaised, UsageError
 from bt.forward import forward
 from bt.model import PreparedSession, RunSpec, Traded, slot_times
 from bt.playback import Feed
@@ -41,7 +41,7 @@ def rows_by_session(spec: RunSpec, label: Labels) -> Iterator[Frames]:
     BtError
         As `bt.replay`.
     """
-    with made(spec) as parts:
+    with _made(spec, label) as parts:
         player, source = _only(parts), parts.source
         _check_labels(player, label)
         source.start()
@@ -60,6 +60,21 @@ def _sessions(windows: Iterator[PreparedWindow], player: Player, label: Labels, 
             if number >= parts.span.first:
                 yield _labelled(shown, label, prepared, number, parts)
             number += 1
+
+
+@contextmanager
+def _made(spec: RunSpec, label: Labels) -> Iterator[Made]:
+    """`made`, which knows no labels: one that a row type has for a field is named as such."""
+    try:
+        with made(spec) as parts:
+            yield parts
+    except NoSuchField as error:
+        if error.field not in label:
+            raise
+        raise StrategyError(
+            f"load_rows: label {error.field!r} must not be a field of a row type: it tells what comes after a row, and is a column "
+            "beside the fields; take it out of the row type"
+        ) from error
 
 
 def _only(parts: Made) -> Player:

@@ -245,8 +245,12 @@ def test_polars_is_told_its_threads(tmp_path: Path, monkeypatch, flag, settings,
 
 def test_a_broken_configuration_is_not_judged_when_threads_are_looked_up(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(sys, "modules", {})
-    monkeypatch.setattr("bt.cli.cores.os.environ", {})
+    environ: dict[str, str] = {}
+    monkeypatch.setattr("bt.cli.cores.os.environ", environ)
     (tmp_path / "a.toml").write_bytes(b"\xff[")
     (tmp_path / "b.toml").write_text("engine = 3")
     for config in (tmp_path / "a.toml", tmp_path / "b.toml", tmp_path, tmp_path / "absent.toml"):
         limit_polars(config, None, [])
+        assert environ == {}
+        limit_polars(config, 2, [])  # what is wrong with the file is in nobody's way
+        assert environ.pop("POLARS_MAX_THREADS") == "2"

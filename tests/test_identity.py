@@ -249,7 +249,10 @@ def test_objects_are_told_by_value(one, same, other):
 def test_an_object_that_holds_itself_is_told():
     ring = Slope(None)
     ring.weights = [ring]
-    json.dumps(told(ring))
+    again, other = Slope(None), Slope(None)
+    again.weights, other.weights = [again], [other, 1]
+    assert told(ring) == told(again) != told(other)
+    assert json.loads(json.dumps(told(ring))) == told(ring)
 
 
 class Counts:

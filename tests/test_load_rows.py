@@ -139,6 +139,20 @@ def test_refused(tmp_path: Path) -> None:
         for run in (lambda s: play(where, s), lambda s: load(where, s)):
             with pytest.raises(StrategyError, match=r"must not be a label.*bt.load_rows\(..., label="):
                 run(strategy)
+
+    class Ahead(bt.Row):
+        symbol: str
+        y: float
+
+    class Asks(Means):
+        row = Ahead
+
+    with pytest.raises(
+        StrategyError, match="load_rows: label 'y' must not be a field of a row type: it tells what comes"
+    ):
+        load(where, Asks(), label={"y": bt.forward_return("15m")})
+    with pytest.raises(StrategyError, match="field 'y' must be a bar column, a feature or an indicator"):
+        load(where, Asks(), label={"z": bt.forward_return("15m")})
     for label, told in (
         ({"close": bt.forward_return("1m")}, "a name of its own"),
         ({"y": 1}, "made by bt.forward_return"),

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge import assert_same_seen
 from polars.testing import assert_frame_equal
-from small import HALF_DAY, WEDNESDAY, at, bars, play, store
+from small import HALF_DAY, TUESDAY, WEDNESDAY, at, bars, play, store
 from test_laws import TABLES, accounts, everything, executions, gates, law
 from test_universe_laws import judged_by, universes
 from timekeepers import Clockwork, clocks, dice, judge_of, keeper
@@ -28,7 +28,7 @@ from worlds import World, oracle_days, stored, times, worlds
 import bt
 from bt.engine.stage import Market
 from bt.errors import StrategyError
-from bt.strategy.timers import timers_of
+from bt.strategy.timers import check_timers, timers_of
 
 
 class Known(bt.Row):
@@ -259,11 +259,50 @@ def test_take_and_matrix(tmp_path: Path) -> None:
         (lambda: bt.at("25:00"), "must be a moment inside the session"),
         (lambda: bt.at("9:45"), "in four digits \"09:45\", was '9:45'"),
         (lambda: bt.every("5m", end="noon"), "every: end must be a moment"),
+        (
+            lambda: bt.every("5m", start="open+1h", end="open+30m"),
+            r"every: end must come after the start open\+60m, was open\+30m: it would never be called",
+        ),
+        (lambda: bt.every("15m", end="open+15m"), r"after the start open\+15m, was open\+15m"),
+        (lambda: bt.every("5m", start="close-5m", end="close-1h"), "after the start close-5m, was close-60m"),
+        (lambda: bt.every("5m", start="close"), "after the start close, was close"),
     ],
 )
 def test_a_moment_that_is_none_is_refused(make: Any, message: str) -> None:
     with pytest.raises(StrategyError, match=message):
         make()
+
+
+class Backwards:
+    row = Minute
+
+    @bt.every("15m", start="10:00", end="09:45")
+    def look(self, rows: bt.Rows, book: bt.Book) -> None: ...
+
+
+class Night:
+    row = Minute
+
+    @bt.every("6h", start="22:00", end="09:45")
+    def look(self, rows: bt.Rows, book: bt.Book) -> None: ...
+
+
+def test_a_timer_that_ends_before_it_starts_is_refused_before_the_run(tmp_path: Path) -> None:
+    where = store(tmp_path, bars("A", [1.0, 2.0]))
+    told = "strategy Backwards: look: every: end must come after the start 10:00, was 09:45: it would never be called"
+    with pytest.raises(StrategyError, match=told):
+        play(where, Backwards())
+    with pytest.raises(StrategyError, match=told):
+        bt.load_rows(bars=where, calendar="XNYS", strategy=Backwards(), start=TUESDAY, end=TUESDAY)
+
+
+def test_what_comes_first_is_the_calendar_s_to_say() -> None:
+    """A night of Chicago has 22:00 before 09:45, a day of New York has no 22:00."""
+    for calendar in ("CME_EQUITY", "XNYS"):
+        schedule = times(calendar).schedule(date(2024, 3, 4), date(2024, 3, 8))
+        check_timers(timers_of(Night), schedule, "strategy n")
+        with pytest.raises(StrategyError, match=r"strategy b: look: every"):
+            check_timers(timers_of(Backwards), schedule, "strategy b")
 
 
 # --------------------------------------------------------------------------------------------------------------- laws

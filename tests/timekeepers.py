@@ -117,13 +117,31 @@ moments = st.sampled_from(
     ("open", "close", "open+1m", "open+30m", "open+7m", "open+3h", "close-1m", "close-5m", "close-2h", "10:00", "12:00", "13:00", "12:30", "09:31", "17:00", "00:00", "08:15")
 )  # fmt: skip
 periods = st.sampled_from(("1m", "7m", "15m", "30m", "1h", "97m"))
+
+
+def comes_after(work: Clockwork) -> bool:
+    """Whether a timer's end may come after its start: what begins as it ends, or later, is refused."""
+    start, end = work.start or f"open+{work.every}", work.end
+    if ":" in start and ":" in end:
+        return start < end
+    if start[:4] != end[:4]:  # open, clos, or a time of day: which is first is the session's to say
+        return True
+    return minutes_from(start) < minutes_from(end)
+
+
+def minutes_from(moment: str) -> int:
+    """The 30 of "open+30m", the -120 of "close-2h"."""
+    number = moment.removeprefix("open").removeprefix("close")
+    return int(number[:-1]) * (60 if number.endswith("h") else 1) if number else 0
+
+
 works = st.builds(Clockwork, st.sampled_from(("tick", "tock")), at=moments) | st.builds(
     Clockwork,
     st.sampled_from(("tick", "tock")),
     every=periods,
     start=st.just("") | moments,
     end=st.just("close") | moments,
-)
+).filter(comes_after)
 clocks = st.lists(works, min_size=1, max_size=3)
 
 

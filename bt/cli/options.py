@@ -13,6 +13,10 @@ SAID = (
     (r'data\.timezone = "(.*?)"', r"--tz \1"),
     (r'data\.stamp = "(.*?)"', r"--stamp \1"),
     (r"session\.(start|end)", r"--\1"),
+    (r"^(start|end): it", r"--\1: it"),
+    (r"^[^:]+: start must be <= end", r"--start: it must be on or before the end"),
+    (r"^intervals: each", r"--interval: it"),
+    (r"data\.symbols", r"--symbols"),
 )
 """How a hint that names a configuration's key reads where there is no configuration."""
 

@@ -41,6 +41,13 @@ class Origin:
         raise ConfigError(self.problem(parts, must, was, hint))
 
 
+LATER = {
+    ("sweep",): "sweeps are not in this version yet; --set KEY=VALUE makes one run at a time",
+    ("output", "html"): "reports in HTML are not in this version yet; the run's folder has the tables as Parquet",
+}
+"""Keys that a later version will know, and what to do until then."""
+
+
 class Words(str):
     """Text of ours in an error, shown without quotes."""
 
@@ -87,10 +94,15 @@ def nearest(parts: Parts) -> str:
     anywhere = {key[-1]: key for key in reversed(KEYS) if key[-1] != "*"}
     if near := difflib.get_close_matches(parts[-1], anywhere, 1, 0.75):
         return f"did you mean {'.'.join(anywhere[near[0]]).replace('*', 'NAME')}?"
-    dotted = {".".join(key).replace("*", "NAME"): key for key in KEYS}
+    dotted = {".".join(key).replace("*", "NAME"): key for key in KEYS if key != pattern(parts)[: len(key)]}
     near = difflib.get_close_matches(".".join(parts), dotted, 1, 0.4)
     table = f"[{'.'.join(parts[:-1])}]" if len(parts) > 1 else "the top level"
     return f"nearest is {near[0]}" if near else f"keys of {table}: {', '.join(here)}"
+
+
+def _later(parts: Parts) -> Parts | None:
+    """The key of `LATER` that `parts` is or is in."""
+    return next((key for key in LATER if parts[: len(key)] == key), None)
 
 
 def problems(error: ValidationError, origin: Origin) -> str:
@@ -98,6 +110,9 @@ def problems(error: ValidationError, origin: Origin) -> str:
     lines: dict[str, None] = {}  # an alternative type repeats a problem: keep one
     for item in error.errors(include_url=False):
         parts = tuple(str(p) for p in item["loc"])
+        if item["type"] == "extra_forbidden" and (later := _later(parts)) is not None:
+            lines[origin.problem(later, "left out", Words("given"), LATER[later])] = None
+            continue
         if item["type"] == "extra_forbidden":
             lines[origin.problem(parts, "a known key", Words("an unknown one"), nearest(parts))] = None
             continue

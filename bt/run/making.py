@@ -19,7 +19,7 @@ from bt.run.span import Range, session_range
 from bt.run.warming import set_starts, warm_sessions
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, TableColumns, build, declare
+from bt.strategy import Declaration, TableColumns, build, check_timers, declare
 from bt.universe import agreed
 
 
@@ -90,6 +90,8 @@ def _made(
 ) -> Made:
     made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
     span = session_range(time, store, *spec.session.dates, "1d" if spec.universe is None else spec.universe.rebalance)
+    for declared in declarations:
+        check_timers(declared.timers, span.schedule, f"strategy {declared.name}")
     players: list[Player] = []
     longest = max((declared.warm_up for declared in declarations), default=0)
     warm = warm_sessions(span.schedule, span.first, store, longest)

@@ -26,7 +26,7 @@ from bt.strategy.loading import build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.reach import Reach
 from bt.strategy.sources import Source, files_hash, source_of
-from bt.strategy.timers import Timer, at, ends_a_minute, every, slots_ended
+from bt.strategy.timers import Timer, at, check_timers, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "at",
     "build",
     "check_state",
+    "check_timers",
     "declare",
     "dumps",
     "ends_a_minute",

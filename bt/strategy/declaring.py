@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bt.errors import StrategyError
+from bt.errors import NoSuchField, StrategyError
 from bt.features import Feature, linked
 from bt.model import UniverseSpec
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
@@ -217,7 +217,7 @@ class _Own:
             *(f"{table}_{column}" for table, columns in self.tables.items() for column in columns.kinds),
         )  # fmt: skip
         hint = nearest(name, known) or "declare it in features() or [indicators], or return it from at_open"
-        raise StrategyError(f"{at} must be a bar column, a feature or an indicator; {hint}")
+        raise NoSuchField(f"{at} must be a bar column, a feature or an indicator; {hint}", name)
 
 
 def _read_field(name: str, hint: Any, interval: int, own: _Own, where: str) -> RowField:

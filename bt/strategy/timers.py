@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from bt.errors import StrategyError
-from bt.model import Session, instant
+from bt.model import Schedule, Session, instant
 from bt.schema import DAY, MINUTE, interval_minutes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +30,11 @@ class Moment(NamedTuple):
 
     anchor: str
     minutes: int = 0
+
+    def __str__(self) -> str:
+        if self.anchor == "clock":
+            return f"{self.minutes // 60:02}:{self.minutes % 60:02}"
+        return self.anchor + (f"{self.minutes:+}m" if self.minutes else "")
 
     def of(self, session: Session, zone: ZoneInfo) -> int | None:
         """UTC microseconds of the moment in a session; None where the session has no such time of day."""
@@ -109,7 +114,8 @@ def every(period: str, *, start: str = "", end: str = "close") -> Callable[[F], 
     Raises
     ------
     StrategyError
-        The period or a moment is not one.
+        The period or a moment is not one, or the end does not come after the start. Of two local times the calendar of the
+        run decides that, before the run starts.
     """
     try:
         minutes = interval_minutes(period)
@@ -119,6 +125,8 @@ def every(period: str, *, start: str = "", end: str = "close") -> Callable[[F], 
         raise StrategyError(f'every: period must be like "15m" or "1h", was {period!r}')
     first = _moment(start, "every: start") if start else Moment("open", minutes)
     last = _moment(end, "every: end")
+    if first.anchor == last.anchor != "clock" and first.minutes >= last.minutes:
+        raise StrategyError(_never("every", first, last))
 
     def mark(method: F) -> F:
         return _marked(method, Timer(method.__name__, minutes, first, last))
@@ -142,6 +150,28 @@ def at(moment: str) -> Callable[[F], F]:
         return _marked(method, Timer(method.__name__, 0, when, when))
 
     return mark
+
+
+def check_timers(timers: Sequence[Timer], schedule: Schedule, owner: str) -> None:
+    """Refuse timers between two local times of which the end comes first, in every session that has both.
+
+    Raises
+    ------
+    StrategyError
+        Such a timer would never go off.
+    """
+    zone = ZoneInfo(schedule.zone)
+    for timer in timers:
+        if timer.minutes and timer.start.anchor == timer.end.anchor == "clock":
+            sessions = [schedule.session(i) for i in range(len(schedule))]
+            starts = [(session, us) for session in sessions if (us := timer.start.of(session, zone)) is not None]
+            ends = [timer.end.of(session, zone) for session, _ in starts]
+            if starts and all(end is not None and end <= us for (_, us), end in zip(starts, ends, strict=True)):
+                raise StrategyError(_never(f"{owner}: {timer.method}: every", timer.start, timer.end))
+
+
+def _never(where: str, start: Moment, end: Moment) -> str:
+    return f"{where}: end must come after the start {start}, was {end}: it would never be called; mend one of them"
 
 
 def _marked(method: F, timer: Timer) -> F:
