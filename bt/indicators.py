@@ -75,23 +75,33 @@ def _added(stack: Array) -> Array:
     return total
 
 
-def _combine(stack: Array, present: npt.NDArray[np.bool_], aggregate: str, scale: Array) -> Floats:
-    """`aggregate` down axis 0 of (sessions, ...), over what is present; garbage where nothing is."""
-    count = present.sum(axis=0)
+def _counted(present: npt.NDArray[np.bool_]) -> IntArray:
+    """How many are present down axis 0."""
+    total = np.zeros(present.shape[1], dtype=np.int64)
+    for a in range(0, len(present), 255):  # bytes are added fastest, and hold so many
+        total += np.add.reduce(present[a : a + 255].view(np.uint8), axis=0, dtype=np.uint8)
+    return total
+
+
+def _combine(stack: Array, present: npt.NDArray[np.bool_], count: IntArray, aggregate: str, scale: Array) -> Floats:
+    """`aggregate` down axis 0 of (sessions, symbols), which is 0 where nothing is present; garbage where nothing ever is."""
     if aggregate in ("avg", "sum"):
-        total = _added(np.where(present, stack, 0))
-        return _divided(total, count if aggregate == "avg" else 1, scale)
+        return _divided(_added(stack), count if aggregate == "avg" else 1, scale)
     if aggregate in ("first", "last"):
         at = present.argmax(axis=0) if aggregate == "first" else len(present) - 1 - present[::-1].argmax(axis=0)
         return _divided(np.take_along_axis(stack, at[None], axis=0)[0], 1, scale)
     if aggregate in ("max", "min"):
-        wide: Any = np.iinfo(np.int64) if stack.dtype.kind == "i" else np.finfo(np.float64)
-        if aggregate == "max":
-            return _divided(np.where(present, stack, wide.min).max(axis=0), 1, scale)
-        return _divided(np.where(present, stack, wide.max).min(axis=0), 1, scale)
+        extreme = np.max if aggregate == "max" else np.min
+        made = extreme(stack, axis=0)
+        some = np.flatnonzero((count < len(present)) & (made == 0))  # it may be the 0 where nothing is present
+        if len(some):
+            wide: Any = np.iinfo(np.int64) if stack.dtype.kind == "i" else np.finfo(np.float64)
+            least = wide.min if aggregate == "max" else wide.max
+            made[some] = extreme(np.where(present[:, some], stack[:, some], least), axis=0)
+        return _divided(made, 1, scale)
     values = _divided(stack, 1, scale)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = _added(np.where(present, values, 0.0)) / count
+        mean = _added(values) / count
         spread = np.where(present, values - mean, 0.0)
         return np.asarray(np.sqrt(_added(spread * spread) / (count - 1)))
 
@@ -116,45 +126,71 @@ class SessionWindow:
         self._symbols = symbols
         self._scale = np.maximum(scale, 1)
         self._rough = scale == 0
-        self._days: dict[int, tuple[Array, Floats, npt.NDArray[np.bool_]]] = {}
+        self._base, self._low, self._high = 0, 0, 0
+        self._present = np.zeros((0, symbols), dtype=bool)
+        # one row a session from number `_base` on, of which `_low` to `_high` - 1 are in use; 0 where nothing is present
+        self._whole: Array = np.zeros((0, symbols), dtype=np.int64)
+        self._floats = np.zeros((0, symbols))
 
     def add(self, session: int, code: IntArray, values: Array) -> None:
         """The values of session number `session`: one for each symbol in `code`."""
-        present = np.zeros(self._symbols, dtype=bool)
-        present[code] = True
-        floats = np.zeros(self._symbols)
-        floats[code] = values
-        whole: Array = floats
-        if values.dtype.kind in "iu":
-            whole = np.zeros(self._symbols, dtype=np.int64)
-            whole[code] = values
-        elif (self._scale != 1).any():
-            whole = scaled(floats, self._scale)
-        self._days[session] = (whole, floats, present)
+        self._reach(session)
+        row = session - self._base
+        for table in (self._present, self._whole, self._floats):
+            if len(table):
+                table[row] = 0
+        self._present[row, code] = True
+        if len(self._floats):
+            self._floats[row, code] = values
+        if len(self._whole) and len(code):
+            if values.dtype.kind not in "iu":
+                if (self._scale != 1).any():
+                    values = scaled(values, self._scale[code])
+                else:
+                    self._whole = self._whole.astype(np.float64, copy=False)
+            self._whole[row, code] = values
 
-    def has(self, session: int) -> bool:
-        """Whether the session has been added."""
-        return session in self._days
+    def _reach(self, session: int) -> None:
+        """Have a row for `session`, beside those in use."""
+        if self._low == self._high:
+            self._low, self._high = session, session
+        low, high = min(self._low, session), max(self._high, session + 1)
+        if low < self._base or high > self._base + len(self._present):
+            room = (high - low) * 5 // 4 + 16
+            self._present = self._moved(self._present, low, room)
+            if not self._rough.all():
+                self._whole = self._moved(self._whole, low, room)
+            if self._rough.any():
+                self._floats = self._moved(self._floats, low, room)
+            self._base = low
+        self._low, self._high = low, high
+
+    def _moved(self, table: npt.NDArray[Any], low: int, room: int) -> npt.NDArray[Any]:
+        """The rows in use in a table of `room` rows that begins with session `low`."""
+        made = np.zeros((room, self._symbols), dtype=table.dtype)
+        used = table[max(self._low - self._base, 0) : max(self._high - self._base, 0)]
+        made[self._low - low : self._low - low + len(used)] = used
+        return made
 
     def forget(self, before: int) -> None:
         """Drop sessions numbered below `before`."""
-        for session in [s for s in self._days if s < before]:
-            del self._days[session]
+        self._low = max(self._low, min(before, self._high))
 
     def at(self, first: int, stop: int, aggregate: str, min_sessions: int) -> Trailed:
         """The aggregate over sessions first <= s < stop."""
-        days = [self._days[s] for s in range(first, stop) if s in self._days]
-        if not days:
+        rows = slice(max(first, self._low) - self._base, min(stop, self._high) - self._base)
+        if rows.stop <= rows.start:
             nothing = np.zeros(self._symbols, dtype=np.int64)
             return _masked(np.full(self._symbols, np.nan), nothing, aggregate, min_sessions)
-        present = np.stack([d[2] for d in days])
+        present = self._present[rows]
+        used = _counted(present)
         values = np.zeros(self._symbols)
         if not self._rough.all():
-            values = _combine(np.stack([d[0] for d in days]), present, aggregate, self._scale)
+            values = _combine(self._whole[rows], present, used, aggregate, self._scale)
         if self._rough.any():
-            rough = _combine(np.stack([d[1] for d in days]), present, aggregate, np.ones(self._symbols))
+            rough = _combine(self._floats[rows], present, used, aggregate, np.ones(self._symbols))
             values = np.where(self._rough, rough, values)
-        return _masked(values, present.sum(axis=0), aggregate, min_sessions)
+        return _masked(values, used, aggregate, min_sessions)
 
 
 def _place(days: Sequence[tuple[Any, ...]], session: int) -> int:

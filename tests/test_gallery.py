@@ -194,6 +194,11 @@ ALONE = replace(LIQUID, given={"best": 0.5}, judged={"top": 100})
 """One symbol's rank is 0.5 wherever it has one: with that as the least it is held all day, with more never."""
 
 
+@pytest.mark.slow
+def test_a_pair_among_all_etfs(all_etfs: Market) -> None:
+    assert_equal(all_etfs, SPY, 10)
+
+
 @pytest.mark.parametrize("case", named(RANGE, GAP, VWAP, MODEL, ALONE))
 def test_a_while_of_one_symbol(quarter: Market, case: Case) -> None:
     assert_equal(quarter, case, 2 if case is GAP else 10)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from datetime import date
 from pathlib import Path
 
@@ -73,6 +74,31 @@ def test_symbols_without_a_grid_are_summed_as_floats():
     found = made.at(0, 3, "avg", 1)
     assert found.values[0] == 0.2
     assert found.values[1] == pytest.approx(0.2 * np.pi)
+
+
+@pytest.mark.parametrize("aggregate", ["avg", "sum", "max", "min", "first", "last", "std"])
+@pytest.mark.parametrize("scale", [(1, 1, 1), (100, 1, 1), (1, 0, 1), (0, 0, 0)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_sessions_come_in_any_order_and_are_forgotten(aggregate, scale, sign):
+    """As from plain lists; more than 255 sessions are counted too."""
+    rng = random.Random(f"{aggregate} {scale} {sign}")
+    made, days = SessionWindow(3, np.array(scale, dtype=np.int64)), {}
+    before = 0
+    for block in range(0, 600, 60):
+        for session in rng.sample(range(block, block + 60), 57):  # three have nothing at all
+            day = {code: sign * rng.randint(0, 4) for code in range(3) if rng.random() < (0.95, 0.6, 0.01)[code]}
+            days[session] = day
+            made.add(session, np.array(list(day), dtype=np.int64), np.array(list(day.values()), dtype=np.float64))
+        for first in (block - 400, block - 20, block + 59):
+            found = made.at(first, block + 55, aggregate, 1)
+            for code in range(3):
+                known = [days[s][code] for s in range(max(first, before), block + 55) if code in days.get(s, ())]
+                assert found.used[code] == len(known)
+                if not found.null[code]:
+                    assert found.values[code] == pytest.approx(reference(aggregate, known), rel=1e-9)
+                assert found.null[code] == (len(known) < (2 if aggregate == "std" else 1))
+        before = max(block - 300, 0)
+        made.forget(before)
 
 
 @pytest.mark.parametrize("aggregate", ["avg", "sum", "max", "min", "first", "last", "std"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -96,15 +97,21 @@ class Daily:
         """First session that any indicator of the quantity `name` looks back to at session number `at`."""
         return min(self._past.first(f, at) for f in self._features.values() if _name(f) == name)
 
-    def start(self, at: int) -> None:
-        """Bring the windows up to session number `at`, reading what the cache does not have."""
-        self._bring({name: self._reach(name, at) for name in self._windows}, at)
+    def start(self, at: int, last: int | None = None) -> None:
+        """Bring the windows up to session number `at`, reading what the cache does not have; with `last` on in a block, as `ahead`."""
+        stop = at if last is None else min(max(at, at + self._block), last)
+        self._bring({name: self._reach(name, at) for name in self._windows}, stop)
 
     def ahead(self, at: int, last: int) -> None:
         """The same for a later session, reading on in blocks up to session `last`."""
         if at > self._until:
-            block = max(BLOCK_ROWS // len(self._past.scale), 1)
-            self._bring(dict.fromkeys(self._windows, self._until), min(max(at, self._until + block), last))
+            stop = min(max(at, self._until + self._block), last)
+            self._bring(dict.fromkeys(self._windows, self._until), stop)
+
+    @property
+    def _block(self) -> int:
+        """Sessions that are read ahead at once."""
+        return max(BLOCK_ROWS // len(self._past.scale), 1)
 
     def _bring(self, first: Mapping[str, int], stop: int) -> None:
         """Sessions from `first` (by quantity) up to `stop`, which is not included."""
@@ -139,9 +146,12 @@ class Daily:
         return int(self._past.schedule.open[i]), int(self._past.schedule.close[i])
 
     def _fill(self, window: SessionWindow, frame: pl.DataFrame) -> None:
-        for (day,), rows in frame.group_by("session", maintain_order=True):
-            session = self._past.schedule.index[day]
-            window.add(session, rows["code"].to_numpy().astype(np.int64), rows["value"].to_numpy())
+        """Rows of one session follow each other."""
+        day, code, values = frame["session"].to_physical().to_numpy(), frame["code"].to_numpy(), frame["value"]
+        edges = [0, *(np.flatnonzero(day[1:] != day[:-1]) + 1).tolist(), len(day)] if len(day) else []
+        for a, b in pairwise(edges):
+            session = self._past.schedule.index[frame["session"][a]]
+            window.add(session, code[a:b].astype(np.int64), values[a:b].to_numpy())
 
     def _aggregate(self, minutes: Minutes, names: Sequence[str]) -> pl.DataFrame:
         """One row per symbol and session with a bar: session (Date), code, and a column per name."""

@@ -62,7 +62,7 @@ def membership(rules: Rules, past: Past, first: int, last: int) -> Membership:
     table = Listed.read(rules.spec.table, past.store.symbols) if rules.spec.table else None
     daily = Daily(rules.terms, past)
     decided = [_decided(names, i, rules.spec.rebalance) for i in range(first, last + 1)]
-    daily.start(decided[0])
+    daily.start(decided[0], last)
     made: dict[int, IntArray] = {}
     for at in decided:
         if at not in made:
@@ -96,7 +96,16 @@ def _members(rules: Rules, trailed: dict[str, Trailed], listed: Masks | None, sy
         return np.flatnonzero(chosen)
     values, chosen = _ranked_by(rules.by, found, chosen)
     code = np.flatnonzero(chosen)
-    return code[np.argsort(-values[code], kind="stable")][: rules.spec.top]  # stable: ties stay in symbol order
+    return code[_highest(values[code], rules.spec.top)]
+
+
+def _highest(values: npt.NDArray[np.float64], most: int | None) -> IntArray:
+    """Where the `most` highest values are, the highest first; ties stay in order."""
+    falling = -values
+    among = np.arange(len(values))
+    if most is not None and most < len(values):  # sorting them all takes far longer than finding the last of them
+        among = np.flatnonzero(~(falling > np.partition(falling, most - 1)[most - 1]))
+    return among[np.argsort(falling[among], kind="stable")][:most]
 
 
 def _ranked_by(

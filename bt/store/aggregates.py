@@ -89,9 +89,9 @@ class DailyCache:
 
     def _coded(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`frame` with codes of this store for its symbols; symbols that are gone are left out."""
-        codes = pl.DataFrame({"symbol": self._store.symbols}, {"symbol": pl.String}).with_row_index("code")
-        joined = frame.join(codes.with_columns(pl.col("code").cast(pl.UInt16)), on="symbol", maintain_order="left")
-        return joined.select("session", "code", pl.exclude("session", "code", "symbol"))
+        known = pl.col("symbol").cast(pl.Enum(self._store.symbols), strict=False)
+        coded = frame.with_columns(known.to_physical().cast(pl.UInt16).alias("code"))
+        return coded.drop_nulls("code").select("session", "code", pl.exclude("session", "code", "symbol"))
 
     def _key(self, low: int, high: int) -> str:
         text = "\n".join([f"{low} {high}", *self._store.overlapping_hashes(low, high)])

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bt.errors import DataError, UsageError
@@ -236,7 +237,15 @@ class Store:
 
     def overlapping_hashes(self, start: int, end: int) -> list[str]:
         """Content hashes of the files with bars in ``[start, end)``, sorted."""
-        return sorted(self._contents[i] for i in self._files_between(start, end, None))
+        first, last = self._ranges
+        return sorted(self._contents[i] for i in np.flatnonzero((first < end) & (last >= start)).tolist())
+
+    @cached_property
+    def _ranges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First and last bar of each file; of one without a bar a range that nothing is in."""
+        never = pl.col("first").fill_null(np.iinfo(np.int64).max), pl.col("last").fill_null(np.iinfo(np.int64).min)
+        frame = self.files.select(*never)
+        return frame["first"].to_numpy(), frame["last"].to_numpy()
 
     def close(self) -> None:
         """Release DuckDB's memory; the store cannot be read afterwards."""
