@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.book import FillRecord, OrderRecord
+from bt.book import EVERY, FillRecord, OrderRecord
 from bt.engine import Player, PlayerOutcome, SessionOutcome
 from bt.exact import quotient
 from bt.execution import divide_half_even
@@ -351,7 +351,7 @@ class Recorder:
             {
                 "id": pl.Series(columns["id"], dtype=pl.Int64),
                 "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, len(orders)),
-                "symbol": self._named(columns["code"]),
+                "symbol": self._named([None if c == EVERY else c for c in columns["code"]]).fill_null(""),
                 "session": pl.Series([names[i] for i in columns["session"]], dtype=pl.Date),
                 "decided_at": pl.Series(columns["decided"], dtype=pl.Int64),
                 "type": pl.Series(columns["type"], dtype=pl.String),

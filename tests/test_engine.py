@@ -184,9 +184,50 @@ def test_exit_at_the_close(tmp_path: Path):
 
     script = Leaves({("A", 0): lambda book: book.session == date(2024, 1, 2) and book.order("A", 2)})
     run = play(where, script, end=THURSDAY)
-    assert orders(run) == [(1, "filled", ""), (2, "expired", "no_bar"), (3, "filled", "")]
+    assert orders(run) == [(1, "filled", ""), (2, "expired", "no_bar"), (3, "cancelled", "split"), (4, "filled", "")]
+    assert run.orders["symbol"].to_list() == ["A", "A", "", "A"]
     assert run.fills.select("time", "price", "stale_minutes").rows()[1] == (at(390, THURSDAY), 5.0, 389)
     assert run.summary["stale_exits"] == 1
+
+
+def test_exit_at_close_of_everything_is_an_order_that_can_be_seen_and_cancelled(tmp_path: Path):
+    """It is listed, also of each symbol; cancelled by its id, or for one symbol alone; given again it is about all."""
+    told: list[object] = []
+
+    class Leaves(Script):
+        def on_order(self, order: bt.Order, book: bt.Book) -> None:
+            told.append((order.id, order.symbol, order.status, order.reason))
+
+    def begin(book: bt.Book) -> None:
+        book.order("A", 1)
+        book.order("B", 1)
+        book.exit_at_close()
+        book.exit_at_close()  # it stands already
+
+    def look(book: bt.Book) -> None:
+        (standing,) = book.open_orders()
+        told.append((standing.id, standing.symbol, standing.type, standing.shares))
+        told.append([len(book.open_orders(s)) for s in "AB"])
+        told.append((book.cancel(symbol="A"), book.cancel(symbol="A")))
+        told.append([len(book.open_orders(s)) for s in "AB"])
+
+    def again(book: bt.Book) -> None:
+        told.append(book.cancel(book.open_orders()[0].id))
+        told.append(book.open_orders())
+
+    steps = {
+        ("A", 0): lambda book: begin(book) if book.session == date(2024, 1, 2) else book.exit_at_close(),
+        ("A", 1): lambda book: look(book) if book.session == date(2024, 1, 2) else again(book),
+    }
+    days = [bars(s, [1.0, 1.0, 1.0], day=d) for s in "AB" for d in (TUESDAY, WEDNESDAY)]
+    run = play(store(tmp_path, *days), Leaves(steps), end=WEDNESDAY)
+    assert told == [
+        (3, "", "exit_at_close", None), [1, 1], (True, False), [0, 1],
+        (3, "", "cancelled", "split"),
+        True, [], (5, "", "cancelled", "cancelled"),
+    ]  # fmt: skip
+    assert run.fills.select("order_id", "symbol", "shares").rows() == [(1, "A", 1), (2, "B", 1), (4, "B", -1)]
+    assert run.positions.filter(pl.col("session") == date(2024, 1, 3))["symbol"].to_list() == ["A"]
 
 
 @pytest.mark.parametrize("timers", [False, True])

@@ -908,7 +908,12 @@ def test_exit_at_close_of_everything_is_decided_when_it_acts():
     result = play([session], bars, Script(steps))
     exits = [r for r in result.orders if r["type"] == "exit_at_close"]
     # once at close - 3; what is held again at the close is closed there
-    assert column(exits, "id", "decided_at") == [(2, o.instant(session.minutes[7])), (4, o.instant(session.close))]
+    assert column(exits, "id", "symbol", "decided_at") == [
+        (2, "", o.instant(session.minutes[1])),
+        (3, "A", o.instant(session.minutes[7])),
+        (5, "A", o.instant(session.close)),
+    ]
+    assert [r["reason"] for r in exits] == ["split", "", ""]
     assert column(result.fills, "shares", "time") == [
         (1, o.instant(session.minutes[1])),
         (-1, o.instant(session.minutes[7])),

@@ -331,8 +331,8 @@ class Lone:
 
     def on_order(self, order: Any, book: Any) -> None:
         self.told.append((book.now, "order", order.id, order.symbol, order.status, order.reason))
-        if order.status != "open":
-            self._act(("order", order.symbol, order.id, order.status), book, order.symbol, rarer=5)
+        if order.status != "open" and (order.symbol or self.habits.symbols):
+            self._act(("order", order.symbol, order.id, order.status), book, order.symbol or None, rarer=5)
 
     def _act(self, moment: tuple[Any, ...], book: Any, symbol: str | None, *, rarer: float = 1) -> None:
         dice = random.Random(repr((self.habits.seed, *map(str, moment))))

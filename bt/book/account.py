@@ -11,7 +11,7 @@ import numpy as np
 
 from bt.book.levels import Levels
 from bt.book.purse import AccountPurse, Purse, SymbolPurse
-from bt.book.records import IntArray, LiveOrder, Market, OrderRecord, Output, Type
+from bt.book.records import EVERY, IntArray, LiveOrder, Market, OrderRecord, Output, Type
 from bt.errors import StrategyError
 from bt.execution import Costs, fits
 from bt.ledger import Curve, Ledger, Marks, Trade
@@ -36,7 +36,7 @@ class Account:
     live : dict
         Orders that fill at a bar's open, by symbol code.
     exits : dict
-        Standing exit_at_close orders by code; `exit_all` is the minutes before the close of the one for every symbol.
+        Standing exit_at_close orders by code; `exit_all` is the one for every symbol.
     levels : Levels
         Of each symbol the level that a target is known not to change.
     output : Output
@@ -64,7 +64,7 @@ class Account:
         self.ids: dict[int, int] | None = {} if by_symbol else None
         self.live: dict[int, list[LiveOrder]] = {}
         self.exits: dict[int, LiveOrder] = {}
-        self.exit_all: int | None = None
+        self.exit_all: LiveOrder | None = None
         self.levels = Levels(market.symbols)
         self.purse: Purse
         if by_symbol:
@@ -125,6 +125,8 @@ class Account:
         """Every live order, standing exits included, by id."""
         live = {(o.id, o.code): o for orders in self.live.values() for o in orders}
         live |= {(o.id, o.code): o for o in self.exits.values()}
+        if self.exit_all is not None:
+            live[self.exit_all.id, EVERY] = self.exit_all
         return [live[k] for k in sorted(live)]
 
     def new(
@@ -234,7 +236,7 @@ class Account:
         """An order as on_order and open_orders tell of it."""
         return Order(
             id=order.id,
-            symbol=self.market.symbols[order.code],
+            symbol="" if order.code == EVERY else self.market.symbols[order.code],
             type=order.type,
             shares=order.shares if order.type == "market" else None,
             level=order.level if order.type == "target" else None,
@@ -255,10 +257,13 @@ class Account:
                 del self.live[code]
         if self.exits.get(code) is order:
             del self.exits[code]
+        if self.exit_all is order:
+            self.exit_all = None
         if order.need:
             self.purse.reserve(code, -order.need)
             order.need = 0
-        self.levels.forget(code)
+        if code != EVERY:
+            self.levels.forget(code)
         self.output.orders.append(self.recorded(order, status, reason, shares))
         if status != "filled":
             self.pending.append(self.told(order, status, reason))
@@ -308,12 +313,10 @@ class Account:
         """The strategy raised and plays no more: its live orders are cancelled, its positions stay."""
         for order in self.all_live():
             self.end(order, "cancelled", "strategy_raised")
-        self.exit_all = None
         self.pending = []
 
     def expire(self) -> None:
         """The session is over: day orders end."""
-        self.exit_all = None
         for order in self.all_live():
             if order.tif == "day":
                 self.end(order, "expired", "no_bar")

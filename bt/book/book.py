@@ -13,7 +13,7 @@ from bt.book.account import Account
 from bt.book.crosswise import aim_all, aligned
 from bt.book.levels import shares_worth
 from bt.book.recall import Recall
-from bt.book.records import FillRecord, IntArray
+from bt.book.records import EVERY, FillRecord, IntArray
 from bt.errors import StrategyError
 from bt.model import UNIT, Fill, Order, instant
 from bt.schema import MINUTE
@@ -153,7 +153,7 @@ class StrategyBook:
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
         code = self._one_or_all(symbol)
-        return [self._account.told(o, "open", o.reason) for o in self._account.all_live() if code in (None, o.code)]
+        return [self._account.told(o, "open", o.reason) for o in self._account.all_live() if o.concerns(code)]
 
     def _one_or_all(self, symbol: str | None) -> int | None:
         """A symbol's code, None for every symbol that the book knows, if those are more than one."""
@@ -239,9 +239,13 @@ class StrategyBook:
         if (id is None) == (symbol is None):
             raise StrategyError(f"strategy {self._account.name}: cancel takes an order id or symbol=, one of them")
         code = self._one_or_all(symbol)
-        found = [o for o in self._account.all_live() if id in (None, o.id) and code in (None, o.code)]
+        found = [o for o in self._account.all_live() if id in (None, o.id) and o.concerns(code)]
         for order in found:
-            self._account.end(order, "cancelled", "cancelled")
+            if id is None and order.code == EVERY:  # it goes on for the other symbols
+                assert code is not None
+                order.but.add(code)
+            else:
+                self._account.end(order, "cancelled", "cancelled")
         return bool(found)
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0) -> None:
@@ -250,15 +254,19 @@ class StrategyBook:
             raise StrategyError(
                 f"strategy {self._account.name}: minutes_before must be a whole number >= 0, was {minutes_before!r}"
             )
-        code = self._one_or_all(symbol)
-        if code is None:
-            if self._account.exit_all is None and self._account.trading:
-                self._account.exit_all = minutes_before
-        elif not self._account.trading:
-            refused = self._account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
-            self._account.end(refused, "rejected", "warm_up")
-        elif code not in self._account.exits:
-            self._account.exits[code] = self._account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
+        found, account = self._one_or_all(symbol), self._account
+        code = EVERY if found is None else found
+        standing = account.exit_all if code == EVERY else account.exits.get(code)
+        if standing is not None:
+            standing.but.clear()
+            return
+        made = account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
+        if not account.trading:
+            account.end(made, "rejected", "warm_up")
+        elif code == EVERY:
+            account.exit_all = made
+        else:
+            account.exits[code] = made
 
     def record(self, **values: float) -> None:
         for name, value in values.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bt.book.account import Account
 from bt.book.matching import quantity
-from bt.book.records import LiveOrder
+from bt.book.records import EVERY, LiveOrder
 
 OUTSIDE = "not_in_universe"
 """Why an order is refused in a symbol that is no member."""
@@ -24,7 +24,7 @@ def review(account: Account, *, leave: bool) -> None:
     if member is None:
         return
     for order in account.all_live():
-        if not member[order.code]:
+        if order.code != EVERY and not member[order.code]:
             _review(account, order, leave=leave)
     if leave:
         for code, held in sorted(account.ledger.positions.items()):

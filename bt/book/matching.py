@@ -15,6 +15,10 @@ ClosePrice = Callable[[int], tuple[int, int] | None]
 """A symbol's (price in units, minutes stale) at the close; None without a bar in the session."""
 
 
+SPLIT = "split"
+"""Why exit_at_close without a symbol ends: each symbol held got an order of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quotes:
     """What a moment offers to live orders.
@@ -80,22 +84,22 @@ def _wake_exits(account: Account, due: int) -> None:
     """exit_at_close(minutes_before=n) is a live market order from close - n on."""
     assert account.market.session is not None
     close = account.market.session.close
-    if account.exit_all and close - account.exit_all * MINUTE <= due:
-        _exit_everything(account, close - account.exit_all * MINUTE)
-        account.exit_all = 0  # what is held again at the close is closed there
+    every = account.exit_all
+    if every is not None and every.before and close - every.before * MINUTE <= due:
+        _exit_everything(account, every, close - every.before * MINUTE)
+        every.before = 0  # what is held again at the close is closed there
     for code, order in account.exits.items():
         if order.before and close - order.before * MINUTE <= due and order not in account.live.get(code, ()):
             account.live.setdefault(code, []).append(order)
             account.levels.forget(code)
 
 
-def _exit_everything(account: Account, decided: int) -> None:
+def _exit_everything(account: Account, every: LiveOrder, decided: int) -> None:
     """exit_at_close without a symbol: one order for each symbol held that has none of its own, decided now."""
-    if account.exit_all is not None:
-        for code in sorted(account.ledger.positions):
-            if code not in account.exits:
-                made = account.exits[code] = account.new(code, "exit_at_close", 0, tif="day", before=account.exit_all)
-                made.decided = decided
+    for code in sorted(account.ledger.positions):
+        if code not in account.exits and every.concerns(code):
+            made = account.exits[code] = account.new(code, "exit_at_close", 0, tif="day", before=every.before)
+            made.decided, every.reason = decided, SPLIT
 
 
 def _fill(account: Account, order: LiveOrder, shares: int, reference: int, quotes: Quotes) -> FillRecord:
@@ -134,7 +138,9 @@ def close_exits(account: Account, price: ClosePrice) -> list[FillRecord]:
     """exit_at_close at the close. `price(code)` is the (price in units, stale minutes) of a symbol's close, None without a bar."""
     session = account.market.session
     assert session is not None
-    _exit_everything(account, session.close)
+    if (every := account.exit_all) is not None:
+        _exit_everything(account, every, session.close)
+        account.end(every, "cancelled", every.reason or "flat")
     fills = []
     for order in sorted(account.exits.values(), key=lambda o: (o.id, o.code)):
         code = order.code

@@ -125,9 +125,13 @@ class Market:
         return self._version
 
 
+EVERY = -1
+"""The code of an order that is about every symbol: exit_at_close without one."""
+
+
 @dataclass(slots=True, eq=False)
 class LiveOrder:
-    """An order that may still fill. `need` is the money reserved for it."""
+    """An order that may still fill. `need` is the money reserved for it. One of code `EVERY` leaves out the symbols in `but`."""
 
     id: int
     code: int
@@ -141,6 +145,11 @@ class LiveOrder:
     need: int = 0
     reason: str = ""
     before: int = 0
+    but: set[int] = field(default_factory=set)
+
+    def concerns(self, code: int | None) -> bool:
+        """Whether it may change what is held of a symbol; None asks for any."""
+        return code is None or self.code == code or (self.code == EVERY and code not in self.but)
 
 
 class OrderRecord(NamedTuple):

@@ -372,7 +372,7 @@ class Engine:
         An independent one is told of the symbols `at_hand` only, so that no symbol's moments are another's.
         """
         for order in player.account.events(at_hand if player.declaration.independent else None):
-            player.book.about = self.market.index[order.symbol]
+            player.book.about = self.market.index.get(order.symbol)  # None: an order about every symbol
             self._call(player, "on_order", order)
         player.book.about = None
 

@@ -189,10 +189,10 @@ class Book(Protocol):
         """
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
-        """Cancel one order, or all of a symbol's; whether any was live."""
+        """Cancel one order, or all of a symbol's; whether any was live. An exit_at_close of everything then leaves the symbol out."""
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0) -> None:
-        """Be flat at the session's close, in `symbol` or in everything held."""
+        """Be flat at the session's close, in `symbol` or in everything held: then it is an order of the symbol ""."""
 
     def position(self, symbol: str) -> int:
         """Signed shares held, filled ones only; 0 if none."""
@@ -201,7 +201,7 @@ class Book(Protocol):
         """The position in detail, or None."""
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Live orders, by id."""
+        """Live orders, by id; of a symbol also an exit_at_close of everything."""
 
     def price(self, symbol: str) -> float | None:
         """The last close shown, or None."""

@@ -316,9 +316,10 @@ class Backtest:
         """A book's live orders that may fill now."""
         day = self.present.day
         assert day is not None
-        if book.close_all and due >= day.close - book.close_all * MINUTE:
-            self._close_held(book, day.close - book.close_all * MINUTE)
-            book.close_all = 0
+        every = book.close_all
+        if every is not None and every.minutes_before and due >= day.close - every.minutes_before * MINUTE:
+            self._close_held(book, every, day.close - every.minutes_before * MINUTE)
+            every.minutes_before = 0
         ready = []
         for order in book.live.values():
             if order.symbol not in offers or order.decided_us > due:
@@ -437,8 +438,9 @@ class Backtest:
         now.now_us = now.decided_us = day.close
         now.elapsed = len(day.minutes)
         for _, book in self.each():
-            if book.close_all is not None:
-                self._close_held(book, day.close)
+            if (every := book.close_all) is not None:
+                self._close_held(book, every, day.close)
+                book.end(every, "cancelled", every.reason or "flat")
             for order in [o for o in book.open_orders() if o.type == "exit_at_close"]:
                 self._exit(book, order, day, ending=False)
         for strategy, book in self.each():
@@ -461,7 +463,6 @@ class Backtest:
         for order in book.open_orders():
             if order.tif == "day":
                 book.end(order, "expired", "no_bar")
-        book.close_all = None
 
     def _end_run(self, day: Day) -> None:
         """at_end = "close": every position is closed as exit_at_close would."""
@@ -483,17 +484,19 @@ class Backtest:
                 amounts = {"price": marks[symbol], "value": book.ledger.value(symbol, marks)}
                 self.result.positions.append(head | {"shares": book.ledger.position(symbol)} | priced(amounts))
 
-    def _close_held(self, book: Book, decided_us: int) -> None:
-        """exit_at_close without a symbol acts now: one order for each symbol held that has none."""
+    def _close_held(self, book: Book, every: Order, decided_us: int) -> None:
+        """exit_at_close without a symbol acts now: one order for each symbol held that has none and is not spared."""
         self.present.decided_us = decided_us
         for symbol in sorted(book.ledger.positions):
-            if not any(o.type == "exit_at_close" for o in book.open_orders(symbol)):
+            own = any(o.type == "exit_at_close" for o in book.own_orders(symbol))
+            if not own and symbol not in book.spared:
                 order = book.make(symbol, "exit_at_close", tif="day", tag="")
-                order.minutes_before = book.close_all or 0
+                order.minutes_before = every.minutes_before
+                every.reason = "split"
 
     def _exit(self, book: Book, order: Order, day: Day, *, ending: bool) -> None:
         """One exit_at_close at the close; at the run's end (`ending`) an old close will do."""
-        for other in book.open_orders(order.symbol):
+        for other in book.own_orders(order.symbol):
             if other is not order:
                 book.end(other, "cancelled", "exit_at_close")
         shares = quantity(order, book)

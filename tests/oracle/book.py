@@ -75,7 +75,8 @@ class Book:
         self.filled: list[SimpleNamespace] = []
         self.record_rows: list[dict[str, Any]] = []
         self.log_rows: list[dict[str, Any]] = []
-        self.close_all: int | None = None
+        self.close_all: Order | None = None
+        self.spared: set[str] = set()
         self.session_start = cash
         self.purse: list[Book] = [self]
         self.only: str | None = None
@@ -107,7 +108,7 @@ class Book:
         """A level to hold; the new order's id, or None when nothing changes."""
         level = whole(shares)
         self._known(symbol)
-        working = [o for o in self.open_orders(symbol) if o.type != "exit_at_close"]
+        working = [o for o in self.own_orders(symbol) if o.type != "exit_at_close"]
         if any(o.type == "target" and o.level == level for o in working):
             return None
         needed = level - self.position(symbol)
@@ -186,33 +187,45 @@ class Book:
         return remembered(present.history, symbol, interval, present.now_us, since=since)[-n:]
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0, tag: str = "") -> int | None:
-        """A standing order until the close. With symbol None one is made, at the time it acts, for each symbol held; where there is
-        `only` one symbol, that is meant."""
-        symbol = symbol or self.only
-        if symbol is None:
-            if self.close_all is None and self.trading:
-                self.close_all = minutes_before
-            return None
-        self._known(symbol)
-        for o in self.open_orders(symbol):
+        """A standing order until the close. With symbol None it is of the symbol "", and when it acts one order is made for each symbol
+        held that is not `spared`; where there is `only` one symbol, that is meant."""
+        symbol = symbol or self.only or ""
+        if symbol:
+            self._known(symbol)
+        elif self.close_all is not None:
+            self.spared = set()
+        for o in self.own_orders(symbol):
             if o.type == "exit_at_close":
                 return o.id
         order = self.make(symbol, "exit_at_close", tif="day", tag=tag)
         order.minutes_before = minutes_before
         if not self.trading:
             self.end(order, "rejected", "warm_up")
+        elif not symbol:
+            self.close_all, self.spared = order, set()
         return order.id
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
-        """Cancel a live order, or all of a symbol; False when there was none."""
+        """Cancel a live order, or all of a symbol; False when there was none. What closes everything then spares the symbol."""
         found = [self.live[id]] if id in self.live else self.open_orders(symbol) if symbol is not None else []
         for o in found:
-            self.end(o, "cancelled", "cancelled")
+            if symbol is not None and o is self.close_all:
+                self.spared.add(symbol)
+            else:
+                self.end(o, "cancelled", "cancelled")
         return bool(found)
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Live orders by id."""
-        return [o for o in self.live.values() if symbol is None or o.symbol == symbol]
+        """Live orders by id; of a symbol also what closes everything, unless the symbol is spared."""
+        return [
+            o
+            for o in self.live.values()
+            if symbol is None or o.symbol == symbol or (o is self.close_all and symbol not in self.spared)
+        ]
+
+    def own_orders(self, symbol: str) -> list[Order]:
+        """Live orders of a symbol by id; of "" what closes everything."""
+        return [o for o in self.live.values() if o.symbol == symbol]
 
     def make(
         self,
@@ -224,7 +237,8 @@ class Book:
         tif: str,
         tag: str,
     ) -> Order:
-        self._known(symbol)
+        if symbol:
+            self._known(symbol)
         assert self._present.day is not None
         order = Order(
             id=len(self.orders) + 1,
@@ -308,6 +322,8 @@ class Book:
     def end(self, order: Order, status: str, reason: str) -> None:
         order.end(status, reason)
         del self.live[order.id]
+        if order is self.close_all:
+            self.close_all = None
         if status != "filled":
             self._tell(order)
 
