@@ -123,7 +123,7 @@ def comes_after(work: Clockwork) -> bool:
     """Whether a timer's end may come after its start: what begins as it ends, or later, is refused."""
     start, end = work.start or f"open+{work.every}", work.end
     if ":" in start and ":" in end:
-        return start < end
+        return start < end < "17:00"  # where Chicago's sessions begin, and others have none
     if start[:4] != end[:4]:  # open, clos, or a time of day: which is first is the session's to say
         return True
     return minutes_from(start) < minutes_from(end)
