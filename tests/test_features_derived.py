@@ -13,6 +13,7 @@ from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, Price, Script, bars, p
 import bt
 from bt.errors import DataError, FeatureError, StrategyError
 from bt.model import Column
+from bt.prepare.scored import is_sampled
 from bt.prepare.universal import across
 
 WALK: list[Price] = [10.0, 11.0, 13.0, 12.0]
@@ -154,6 +155,22 @@ def test_a_score_that_looks_at_other_rows_is_named(tmp_path: Path, predict):
         column(where, {"f": bt.score(predict, [bt.lag("close", 0)])})
 
 
+def test_a_score_that_looks_at_other_rows_of_some_symbols_only_is_named(tmp_path: Path):
+    """The first symbol's are judged row by row, another's are not."""
+    where = store(tmp_path, *(bars(s, [p * (1 + i // 2) for p in WALK]) for i, s in enumerate("ABCD")))  # type: ignore[operator]
+
+    def predict(table: Any) -> Any:
+        return table[:, 0] if table[:, 0].max() < 20 else table[:, 0] - table[:, 0].mean()
+
+    with pytest.raises(FeatureError, match="score 'f': predict must judge each row by itself"):
+        column(where, {"f": bt.score(predict, [bt.lag("close", 0)])})
+
+
+def test_groups_are_sampled_ever_more_rarely() -> None:
+    picked = [n for n in range(1 << 12) if is_sampled(n)]
+    assert [n.bit_length() for n in picked] == list(range(1, 13))
+
+
 def test_a_score_of_the_wrong_shape_is_named(tmp_path: Path):
     where = store(tmp_path, bars("A", WALK))
     with pytest.raises(FeatureError, match=r"score 'f': predict must give one number a row, was shape \(\) for 4 rows"):
@@ -196,6 +213,12 @@ def test_a_score_that_raises_drops_the_symbol_for_the_session(tmp_path: Path):
     ("features", "message"),
     [
         ({"f": bt.cross_rank("g")}, "feature 'f' must be made from features of the strategy, was given 'g'"),
+        (
+            {"f": bt.feature(pl.when(pl.col("close") > 1).then(pl.lit("up")).otherwise(pl.lit("down")), 0)},
+            "feature 'f' must be a number or a boolean a bar, was String",
+        ),
+        ({"f": bt.cross_rank(bt.feature(pl.col("close").cast(pl.String), 0))}, "feature 'f' must be .* was String"),
+        ({"f": bt.feature(pl.concat_list("open", "close"), 0)}, r"feature 'f' must be .* was List"),
         ({"f": bt.cross_rank("f")}, "a feature must not need itself, was f -> f"),
         ({"f": bt.cross_rank("g"), "g": bt.of("A", "f")}, "a feature must not need itself, was f -> g -> f"),
         ({"f": bt.of("A", bt.cross_rank(bt.lag("close", 0)))}, "of must be given a feature over a symbol's bars"),

@@ -88,6 +88,41 @@ def test_a_lookback_is_judged_where_nothing_is_before_the_first_session(
         play(where, Watch(bt.feature(expr, lookback, interval=interval)), TUESDAY)
 
 
+@pytest.mark.parametrize("day", [TUESDAY, THURSDAY])
+@pytest.mark.parametrize(
+    "expr", [CLOSE.rolling_mean(10), CLOSE.shift(1), CLOSE / CLOSE.shift(3) - 1, CLOSE.rolling_max(5, min_samples=1)]
+)
+def test_a_window_without_a_lookback_is_named(where: Path, expr: pl.Expr, day: str):
+    with pytest.raises(FeatureError, match=r'was 0; .*: declare a lookback, or within="session"') as caught:
+        play(where, Watch(bt.feature(expr, 0)), day)
+    assert str(expr) in str(caught.value)
+
+
+@pytest.mark.parametrize("day", [TUESDAY, THURSDAY])
+@pytest.mark.parametrize(
+    "feature",
+    [
+        *(
+            bt.feature(e, 0)
+            for e in (
+                CLOSE * 2,
+                CLOSE.cum_sum(),
+                CLOSE.cum_max(),
+                CLOSE.cum_min(),
+                CLOSE / CLOSE.first(),
+                CLOSE.cum_count(),
+            )
+        ),
+        bt.feature((CLOSE * pl.col("volume")).cum_sum() / pl.col("volume").cum_sum(), 0),
+        bt.feature(CLOSE.rolling_mean(10), 0, within="session"),
+    ],
+)
+def test_the_session_so_far_needs_no_lookback(where: Path, feature: bt.Feature, day: str):
+    watch = Watch(feature)
+    play(where, watch, day)
+    assert len(watch.seen) == 120
+
+
 @pytest.mark.parametrize(
     "feature",
     [

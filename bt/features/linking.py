@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import polars as pl
+
 from bt.errors import StrategyError
 from bt.features.declared import Feature
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS
 
 OVER_BARS = ("expression", "window", "recursive", "today", "trailing")
 """Kinds that need no other feature."""
@@ -18,7 +21,8 @@ def linked(features: Mapping[str, Feature], owner: str) -> dict[str, Feature]:
     Raises
     ------
     StrategyError
-        A name is not one of `features`, a feature needs itself, or `of` is asked for what only a universe has.
+        A name is not one of `features`, a feature needs itself, an expression gives neither numbers nor booleans, or `of` is asked for
+        what only a universe has.
     """
     made: dict[str, Feature] = {}
 
@@ -37,6 +41,8 @@ def linked(features: Mapping[str, Feature], owner: str) -> dict[str, Feature]:
         return made[name]
 
     def whole(feature: Feature, path: tuple[str, ...]) -> Feature:
+        if feature.kind == "expression":
+            _check_kind(feature, f"{owner}: feature {path[-1]!r}")
         if not feature.inputs_:
             return feature
         inputs = tuple(named(i, path) if isinstance(i, str) else whole(i, path) for i in feature.inputs_)
@@ -44,6 +50,27 @@ def linked(features: Mapping[str, Feature], owner: str) -> dict[str, Feature]:
         return _of(done, f"{owner}: feature {path[-1]!r}") if done.kind == "of" else done
 
     return {name: named(name, ()) for name in features}
+
+
+SCHEMA = {
+    **dict.fromkeys((*BAR_COLUMNS, *OPTIONAL_COLUMNS), pl.Float64()),
+    "volume": pl.Int64(),
+    "n_trades": pl.Int64(),
+}
+"""What an expression works on."""
+
+
+def _check_kind(feature: Feature, where: str) -> None:
+    """Refuse an expression of texts, dates or lists; one that Polars cannot type yet is judged by its values."""
+    assert feature.expr is not None
+    try:
+        (kind,) = pl.LazyFrame(schema=SCHEMA).select(feature.expr.alias("it")).collect_schema().dtypes()
+    except Exception:  # noqa: BLE001 - it cannot be evaluated, or calls code that raises: told where symbols are dropped
+        return
+    if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null, pl.Unknown)):
+        raise StrategyError(
+            f"{where} must be a number or a boolean a bar, was {kind}: {feature.expr}; give a number, or keep text in an outside table"
+        )
 
 
 def _of(feature: Feature, where: str) -> Feature:

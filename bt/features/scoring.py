@@ -16,7 +16,7 @@ def score(predict: Predict, inputs: Sequence[Feature | str]) -> Feature:
     ----------
     predict : callable
         Gets an array of float64, shape (rows, inputs), of one symbol and session, and returns one float a row. It must be
-        row-wise: at the start a seeded sample of rows is scored again with the others replaced by noise, and must not change.
+        row-wise: seeded samples of rows, at the start and ever more rarely, are scored again with the others replaced by noise, and must not change.
         It belongs to the run's state: a function of a module, or an attribute of the strategy that pickles.
     inputs : sequence of Feature or str
         In the order of the array's columns: features, or names of the strategy's. Rows with an unknown input are not passed,

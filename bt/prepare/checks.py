@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import BtError, DataError, FeatureError, StrategyError
-from bt.features import Ordered, Runs
+from bt.features import Feature, Ordered, Runs, ranges
 from bt.model import Column, instant
 from bt.prepare.columns import Bars, evaluate
 from bt.prepare.plan import Wanted
@@ -71,7 +71,8 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
     """Evaluate an expression feature twice more on the first session: cut short, and with twice its warm-up.
 
     Where no symbol has a bar before that session, its first half stands for what is before. A `lookback` in sessions cannot
-    be judged then.
+    be judged then. A `lookback` of 0 is that of the session so far, unless the expression is found to look back a limited way
+    (`_reaches_back`).
 
     Raises
     ------
@@ -92,6 +93,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         whole = evaluate(bars, feature)
         once = whole if judged is bars else evaluate(judged, feature)
         double = evaluate(judged, feature, factor=2)
+        windowed = _reaches_back(_halved(bars.only(today), first), feature)
     except BtError:
         raise
     except Exception:  # noqa: BLE001 - it fails for some symbol; told where symbols are dropped
@@ -102,6 +104,11 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         raise FeatureError(
             f"{source}: lookback must cover what it reads, was {declared}; with twice the warm-up a value of the first "
             f"session changed from {at[0]} to {at[1]}: declare a longer lookback"
+        )
+    if windowed is not None:
+        raise FeatureError(
+            f"{source}: lookback must cover what it reads, was 0; with bars of earlier sessions before it a value of the first session changed "
+            f'from {windowed[0]} to {windowed[1]}: declare a lookback, or within="session" where each session is to begin afresh'
         )
     for part in CUTS:
         keep = _cut(bars, today, part)
@@ -120,6 +127,36 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
                 f"{source}: a value must not depend on later bars; with the last bars of the first session cut off it "
                 f"changed from {at[0]} to {at[1]}: shift it back or drop what looks ahead"
             )
+
+
+def _reaches_back(halves: Ordered, feature: Feature) -> tuple[object, object] | None:
+    """Two values of an expression with a lookback of 0 that show it to look back a limited way, in a session whose first half stands for what
+    is before; None where that is not found.
+
+    A window sees the bars right before, and not what is beyond them; the session so far sees all there is. So values with some
+    bars before differ from those with none, and stay where prices beyond those bars are ten times larger and smaller.
+    A window longer than a quarter of the session is not told from the session so far.
+    """
+    if feature.kind != "expression" or feature.bars or feature.sessions or feature.within is not None:
+        return None
+    runs, stop = halves.runs, halves.runs.stop(len(halves))
+    before = np.append(runs.code[1:] == runs.code[:-1], False)
+    some = int((stop - runs.start)[before].max(initial=0)) // 2
+    judged = np.append(False, before[:-1] & ((stop - runs.start)[:-1] > some))
+    if not some or not judged.any():
+        return None
+    far = ranges(runs.start[before], np.maximum(stop[before] - some, runs.start[before]))
+    factor = np.ones(len(halves))
+    factor[far] = np.where(far % 2, 10.0, 0.1)
+    frame = halves.frame.select((pl.col(c) * pl.Series(factor)).cast(t) for c, t in halves.frame.schema.items())
+    halves = replace(halves, chosen=judged)
+    none = _picked(evaluate(halves, feature), halves.wanted)
+    near = _picked(evaluate(halves, replace(feature, bars=some)), halves.wanted)
+    changed = _first_difference(none, near, 1e-9)
+    if changed is None:
+        return None
+    beyond = evaluate(replace(halves, frame=frame), replace(feature, bars=len(halves)))
+    return changed if _first_difference(near, _picked(beyond, halves.wanted), 1e-9) is None else None
 
 
 def _halved(bars: Ordered, first: int) -> Ordered:

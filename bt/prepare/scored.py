@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class Scorer:
-    """Scores windows in order; each model is checked on the first rows it gets."""
+    """Scores windows in order; each model is checked on the first rows it gets, and on those of ever fewer of the groups that follow."""
 
     def __init__(self, *, isolate: bool) -> None:
         self._isolate = isolate
         self._checked: set[tuple[str, int]] = set()
+        self._given: dict[tuple[str, int], int] = {}
 
     def column(
         self, name: str, predict: Predict, inputs: Sequence[Column], group: IntArray
@@ -36,11 +38,13 @@ class Scorer:
         starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
         values = np.full(len(there), np.nan)
         failed: dict[int, str] = {}
+        model = (name, id(predict))  # two strategies may give theirs one name
         for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True) if len(rows) else ():
             try:
-                if (name, id(predict)) not in self._checked:  # two strategies may give theirs one name
-                    check_rowwise(name, predict, table[low:high])
-                    self._checked.add((name, id(predict)))
+                number = self._given[model] = self._given.get(model, -1) + 1
+                if model not in self._checked or is_sampled(number):
+                    check_rowwise(name, predict, table[low:high], seed=number)
+                    self._checked.add(model)
                 values[rows[low:high]] = called(name, predict, table[low:high])
             except BtError:
                 raise
@@ -63,13 +67,24 @@ def called(name: str, predict: Predict, table: Floats) -> Floats:
 
 
 SAMPLE = 4
-"""Rows of the first symbol and session that are scored again."""
+"""Rows of a symbol and session that are scored again."""
 
 NOISE_ROWS = 8
 """So many rows more are around them."""
 
 
-def check_rowwise(name: str, predict: Predict, table: Floats) -> None:
+def is_sampled(number: int) -> bool:
+    """Whether a model is checked on the `number`-th symbol and session it gets: on one of the groups 1, one of 2 and 3, one of 4 to 7, and so
+    on, drawn by a fixed seed. So the checks of a run are few, fall mostly before its first session, and do not depend on how it is cut."""
+    return number > 0 and number == _drawn(number.bit_length() - 1)
+
+
+@lru_cache(maxsize=64)
+def _drawn(power: int) -> int:
+    return int(np.random.default_rng(power).integers(1 << power, 2 << power))
+
+
+def check_rowwise(name: str, predict: Predict, table: Floats, *, seed: int = 0) -> None:
     """Score a seeded sample of rows again among noise.
 
     Raises
@@ -77,7 +92,7 @@ def check_rowwise(name: str, predict: Predict, table: Floats) -> None:
     FeatureError
         A score depends on the rows beside it.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     n = len(table) + NOISE_ROWS
     kept = rng.choice(len(table), min(SAMPLE, len(table)), replace=False)
     places = 1 + rng.choice(n - 1, len(kept), replace=False)  # never first: something that looks back sees noise
