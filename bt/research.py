@@ -18,7 +18,7 @@ from bt.errors import DataError, UsageError
 from bt.features import Feature, linked
 from bt.model import DataSpec, MemoryBars, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
 from bt.outages import Watch
-from bt.prepare import PreparedWindow, Preparer, plan
+from bt.prepare import PreparedWindow, Preparer, Reading, plan
 from bt.resample import CLOSED_BY
 from bt.results import ORDER, conform, empty
 from bt.run import Range, check_dates, resolved, session_range
@@ -79,22 +79,24 @@ def load_bars(
     check_dates(asked, time)
     store = Store.open(spec.data)
     try:
-        spec = replace(spec, session=resolved(asked, time, store))
-        made_plan, ids = plan([declared], (), store.extra_columns)
-        span = session_range(time, store, *spec.session.dates)
-        source = Preparer(
-            spec, replace(made_plan, judged=False),
-            store=store, time=time, schedule=span.schedule, first=span.first, last=span.last,
-        )  # fmt: skip
-        source.start()
-        found: dict[str, list[pl.DataFrame]] = {label: [] for label in intervals}
-        for window in source.windows():
-            for prepared in window.sessions:
-                for row, fields in zip(declared.rows, ids[0], strict=True):
-                    frame = _frame(prepared.session, prepared.shown[row.interval], fields, store.symbols)
-                    found[row.label].append(frame)
+        made = _bars(replace(spec, session=resolved(asked, time, store)), declared, time, store)
+        return {label: made[label] for label in intervals}
     finally:
         store.close()
+
+
+def _bars(spec: RunSpec, declared: Declaration, time: TimeManager, store: Store) -> dict[str, pl.DataFrame]:
+    """What `declared` shows of a store, by interval."""
+    made_plan, ids = plan([declared], (), store.extra_columns)
+    span = session_range(time, store, *spec.session.dates)
+    reading = Reading(store, time, span.schedule, span.first, span.last)
+    source = Preparer(spec, replace(made_plan, judged=False), reading)
+    source.start()
+    found: dict[str, list[pl.DataFrame]] = {row.label: [] for row in declared.rows}
+    for window in source.windows():
+        for prepared in window.sessions:
+            for row, fields in zip(declared.rows, ids[0], strict=True):
+                found[row.label].append(_frame(prepared.session, prepared.shown[row.interval], fields, store.symbols))
     return {label: pl.concat(frames) for label, frames in found.items()}
 
 
@@ -176,9 +178,7 @@ def load_quality(
         time.schedule(*spec.session.dates)
         made_plan, _ = plan([], [label for minutes, label in labels.items() if minutes > 1], store.extra_columns)
         span = session_range(time, store, *spec.session.dates)
-        source = Preparer(
-            spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first, last=span.last
-        )
+        source = Preparer(spec, made_plan, Reading(store, time, span.schedule, span.first, span.last))
         return _judged(source, span, store.symbols, labels, worst=worst, gap_lists=gap_lists, progress=progress)
     finally:
         store.close()

@@ -16,7 +16,7 @@ Where to look:
 from bt.prepare.listed import content as members_content
 from bt.prepare.past import Past, PastBars
 from bt.prepare.plan import Plan, indicator_features, plan
-from bt.prepare.preparer import PreparedWindow, Preparer
+from bt.prepare.preparer import PreparedWindow, Preparer, Reading
 from bt.prepare.tables import OpenedTable, open_outside
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Plan",
     "PreparedWindow",
     "Preparer",
+    "Reading",
     "indicator_features",
     "members_content",
     "open_outside",

@@ -136,52 +136,65 @@ def plan(
         A row type shows a column that the data lacks or that coarser bars do not have.
     """
     made: dict[object, Wanted] = {}
-    read = set(TRADED)
     showing: dict[str, set[int]] = {"quality": set(), "completeness": set()}
     shown: dict[int, set[str]] = {}
-    labels = {interval_minutes(s): s for s in streams}
     ids: list[list[dict[str, str]]] = []
     for declared in declarations:
         ids.append([])
         for row in declared.rows:
-            labels[row.interval] = row.label
             columns = shown.setdefault(row.interval, set())
             ids[-1].append(_row(declared, row, made, columns, available))
             for item in row.fields:
                 if item.source in showing:
                     showing[item.source].add(row.interval)
     wanted = list(made.values())
-    intervals: dict[int, set[str]] = {interval_minutes(s): set() for s in streams}
-    for interval, columns in shown.items():
-        intervals.setdefault(interval, set()).update(columns)
-    for w in wanted:
-        read.update(w.feature.inputs())
-        if w.feature.kind in OVER_BARS and w.feature.kind != "trailing":
-            intervals.setdefault(w.feature.minutes, set()).update(w.feature.inputs())
-            labels[w.feature.minutes] = w.feature.interval
-    history = _remembered(declarations)
-    for interval, label in {i: r.label for d in declarations for i, r in d.history.items()}.items():
-        intervals.setdefault(interval, set()).update(BAR_COLUMNS)
-        labels.setdefault(interval, label)
-    for columns in intervals.values():
-        read.update(columns)
-    coarse = {k: _ordered(v) for k, v in sorted(intervals.items()) if k != 1}
+    over_bars = [w for w in wanted if _over_bars(w.feature)]
+    intervals = _intervals(declarations, streams, shown, over_bars)
+    read = {*TRADED, *(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
     return Plan(
         read=_ordered(read),
-        features=tuple(w for w in wanted if w.feature.kind in OVER_BARS and w.feature.kind != "trailing"),
+        features=tuple(over_bars),
         trailing=tuple(w for w in wanted if w.feature.kind == "trailing"),
         derived=tuple(w for w in wanted if w.feature.kind not in OVER_BARS),
         ids={key: w.id for key, w in made.items()},
         shown={k: _ordered(v) for k, v in shown.items()},
-        intervals=coarse,
+        intervals={k: _ordered(v) for k, v in sorted(intervals.items()) if k != 1},
         quality_on=frozenset(showing["quality"]),
         completeness_on=frozenset(showing["completeness"]),
         tables_on=_outside(declarations),
-        labels=labels,
+        labels=_labels(declarations, streams, over_bars),
         timers=_timers(declarations),
-        history=history,
+        history=_remembered(declarations),
         zone=zone,
     ), ids
+
+
+def _over_bars(feature: Feature) -> bool:
+    return feature.kind in OVER_BARS and feature.kind != "trailing"
+
+
+def _intervals(
+    declarations: Sequence[Declaration], streams: Sequence[str], shown: Mapping[int, set[str]], over: Sequence[Wanted]
+) -> dict[int, set[str]]:
+    """Every interval that is asked for, with the bar columns it needs."""
+    found: dict[int, set[str]] = {interval_minutes(s): set() for s in streams}
+    for interval, columns in shown.items():
+        found.setdefault(interval, set()).update(columns)
+    for w in over:
+        found.setdefault(w.feature.minutes, set()).update(w.feature.inputs())
+    for interval in (i for d in declarations for i in d.history):
+        found.setdefault(interval, set()).update(BAR_COLUMNS)
+    return found
+
+
+def _labels(declarations: Sequence[Declaration], streams: Sequence[str], over: Sequence[Wanted]) -> dict[int, str]:
+    """What each interval is called: as a feature names it, else a row type, else a stream, else a history."""
+    return {
+        **{i: reach.label for d in declarations for i, reach in d.history.items()},
+        **{interval_minutes(s): s for s in streams},
+        **{row.interval: row.label for d in declarations for row in d.rows},
+        **{w.feature.minutes: w.feature.interval for w in over},
+    }
 
 
 def _outside(declarations: Sequence[Declaration]) -> dict[int, tuple[str, ...]]:

@@ -66,11 +66,24 @@ class _Timer:
             self.seconds[name] = self.seconds.get(name, 0.0) + wall.perf_counter() - began
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is read, and when: the sessions `first` to `last` (numbers in `schedule`, both included) of a store."""
+
+    store: Store
+    time: TimeManager
+    schedule: Schedule
+    first: int
+    last: int
+
+
 class Preparer:
-    """Prepares the sessions `first` to `last` (numbers in `schedule`, both included) of a run.
+    """Prepares the sessions of a run.
 
     Parameters
     ----------
+    reading : Reading
+        Which sessions, from where.
     held : callable
         The codes that any strategy holds now; asked between windows, on the thread that plays them.
     """
@@ -79,21 +92,15 @@ class Preparer:
         self,
         spec: RunSpec,
         plan: Plan,
+        reading: Reading,
         *,
-        store: Store,
-        time: TimeManager,
-        schedule: Schedule,
-        first: int,
-        last: int,
         tables: Mapping[str, OpenedTable] | None = None,
         held: Callable[[], Iterable[int]] = tuple,
     ) -> None:
-        self._spec = spec
-        self._plan = plan
-        self._store = store
-        self._schedule = schedule
-        self._time = time
-        self._first, self._last = first, last
+        store, time, schedule = reading.store, reading.time, reading.schedule
+        self._spec, self._plan = spec, plan
+        self._store, self._schedule, self._time = store, schedule, time
+        self._first, self._last = reading.first, reading.last
         decimals = [store.decimals[s] for s in store.symbols]
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
         read = plan.read
@@ -102,7 +109,7 @@ class Preparer:
         cache = DailyCache(store, time.identity)
         self._presence = self._presences(cache)
         self._past = Past(store, self._loader, schedule, self._scale, cache, spec.session.prefetch_days)
-        apart = None if spec.universe is None else last
+        apart = None if spec.universe is None else reading.last
         self._trailing = Trailing({w.id: w.feature for w in plan.trailing}, self._past, last=apart)
         self.memory = Memory(plan.history, self._past)
         self._held = held

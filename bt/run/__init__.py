@@ -1,6 +1,6 @@
 """A run from its specification to its results.
 
-`result` is the `Run` object, `making` gathers all that one needs, `replaying` plays it, `warming` counts the sessions before it, `dates` resolves its dates, `interrupt` minds Ctrl-C,
+`result` is the `Run` object, `making` gathers all that one needs, `replaying` plays it, `finishing` closes its results, `warming` counts the sessions before it, `dates` resolves its dates, `interrupt` minds Ctrl-C,
 `opening` reads one back, `players` gives every strategy its account, `sharding` says how a run
 may be divided, `span` which sessions it has, `benchmark` reads the symbol that metrics compare with.
 """

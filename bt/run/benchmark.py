@@ -11,7 +11,7 @@ import numpy as np
 from bt.errors import ConfigError, UsageError
 from bt.execution import to_units
 from bt.model import RunSpec
-from bt.prepare import Preparer, plan
+from bt.prepare import Preparer, Reading, plan
 from bt.run.span import Range
 from bt.sessions import TimeManager
 from bt.store import Store
@@ -62,9 +62,7 @@ def _closes(spec: RunSpec, time: TimeManager, span: Range, store: Store) -> dict
     begin, end = (span.schedule.names[i] for i in (span.first, span.last))
     schedule = time.schedule(max(begin - timedelta(days=10 * BEFORE), time.earliest), end)
     first = max(schedule.index[begin] - BEFORE, 0)
-    source = Preparer(
-        only, replace(made_plan, judged=False), store=store, time=time, schedule=schedule, first=first, last=len(schedule) - 1
-    )  # fmt: skip
+    source = Preparer(only, replace(made_plan, judged=False), Reading(store, time, schedule, first, len(schedule) - 1))
     source.start()
     closes: dict[date, int] = {}
     for window in source.windows():

@@ -12,7 +12,7 @@ from bt.engine import Player
 from bt.errors import BtError, StrategyError
 from bt.features import Feature
 from bt.model import Progress, RunSpec, StrategySpec
-from bt.prepare import OpenedTable, Plan, Preparer, indicator_features, open_outside, plan
+from bt.prepare import OpenedTable, Plan, Preparer, Reading, indicator_features, open_outside, plan
 from bt.run.dates import check_dates, resolved
 from bt.run.players import make_players
 from bt.run.span import Range, session_range
@@ -96,7 +96,7 @@ def _made(
     longest = max((declared.warm_up for declared in declarations), default=0)
     warm = warm_sessions(span.schedule, span.first, store, longest)
     source = Preparer(
-        spec, made_plan, store=store, time=time, schedule=span.schedule, first=span.first - warm, last=span.last,
+        spec, made_plan, Reading(store, time, span.schedule, span.first - warm, span.last),
         tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
-
-import polars as pl
 
 from bt.config import UNIVERSE_TABLE, Identity
 from bt.coordinator import Agenda, FinishReason, SessionCoordinator
-from bt.engine import Engine, Pace, Player, hearing
+from bt.engine import Engine, Pace, hearing
 from bt.errors import UsageError
-from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
-from bt.model import UNIT, Progress, RunSpec
+from bt.memory import calm_collector, keep_freed_memory
+from bt.model import Progress, RunSpec
 from bt.prepare import members_content
-from bt.recorder import Recorder, Totals
-from bt.results import MemoryResults, RunFolder, manifest, open_tables
+from bt.recorder import Recorder
+from bt.results import MemoryResults, RunFolder
 from bt.run.benchmark import benchmark_returns
+from bt.run.finishing import Played, finished
 from bt.run.interrupt import interruptible
 from bt.run.making import Made, made
-from bt.run.result import Run, outages_in
+from bt.run.result import Run
 from bt.run.sharding import shards
-from bt.run.warming import told
-from bt.store import Store
 from bt.strategy import Declaration
 
 
@@ -86,54 +81,31 @@ def run_spec(
 def _replay(
     spec: RunSpec, parts: Made, *, began: float, progress: Progress | None, save: bool, out: Path | None
 ) -> Run:
-    declarations, players, store, span, time = parts.declarations, parts.players, parts.store, parts.span, parts.time
-    made_plan, source = parts.plan, parts.source
-    benchmark = benchmark_returns(spec, time, span)
+    benchmark = benchmark_returns(spec, parts.time, parts.span)
     pace = Pace(spec.session.speed)
     engine = Engine(
         parts.market,
-        players,
-        ZoneInfo(time.zone),
+        parts.players,
+        ZoneInfo(parts.time.zone),
         pace=pace,
         isolate=spec.run.on_strategy_error == "isolate",
         leave=spec.universe is not None and spec.universe.leavers == "exit",
     )
-    contents = {name: table.hash for name, table in parts.tables.items()}
-    if spec.universe is not None and spec.universe.table:
-        contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
-    identity = Identity.of(spec, [declared.source for declared in declarations], contents)
+    identity = _identity(spec, parts)
     results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
     try:
         recorder = Recorder(
-            results, players, store.symbols,
-            schedule=span.schedule, sessions_a_year=time.sessions_a_year(), labels=made_plan.labels,
+            results, parts.players, parts.store.symbols,
+            schedule=parts.span.schedule, sessions_a_year=parts.time.sessions_a_year(), labels=parts.plan.labels,
         )  # fmt: skip
-        coordinator = SessionCoordinator(
-            "backtest", [made_plan.labels.get(i, f"{i}m") for i in made_plan.intervals], source=source, engine=engine,
-            recorder=recorder, progress=progress,
-            agenda=Agenda(span.first, span.last - span.first + 1, span.complete, spec.execution.at_end, spec.run.on_data_error == "raise", parts.warm),
-        )  # fmt: skip
+        coordinator = _coordinator(parts, engine, recorder, progress)
         reason: FinishReason = "stopped"
         with calm_collector(), interruptible(pace, coordinator), hearing(engine):
             try:
                 reason = coordinator.run()
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
-            run = _finish(
-                _Played(
-                    spec,
-                    identity,
-                    store,
-                    results,
-                    recorder,
-                    coordinator,
-                    players,
-                    source.short_history(recorder.last_session),
-                    benchmark,
-                    began,
-                ),
-                reason,
-            )
+            run = finished(Played(parts, identity, results, recorder, coordinator, benchmark, began), reason)
     except BaseException:
         results.discard()
         raise
@@ -144,104 +116,21 @@ def _replay(
     return run
 
 
-@dataclass(frozen=True)
-class _Played:
-    """A run that has been played, before its results are closed. `began` is the wall clock at its start."""
-
-    spec: RunSpec
-    identity: Identity
-    store: Store
-    results: RunFolder | MemoryResults
-    recorder: Recorder
-    coordinator: SessionCoordinator
-    players: Sequence[Player]
-    short: Mapping[str, Mapping[str, str | None]]
-    benchmark: Mapping[date, float]
-    began: float
+def _identity(spec: RunSpec, parts: Made) -> Identity:
+    """What the run's result depends on: its specification, code and outside tables."""
+    contents = {name: table.hash for name, table in parts.tables.items()}
+    if spec.universe is not None and spec.universe.table:
+        contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
+    return Identity.of(spec, [declared.source for declared in parts.declarations], contents)
 
 
-def _universe(totals: Totals) -> dict[str, int] | None:
-    """How many members the sessions had, and how many symbols ever were; None without a universe."""
-    if not totals.members:
-        return None
-    return {"fewest": min(totals.members), "most": max(totals.members), "ever": len(totals.ever_members)}
-
-
-def _finish(played: _Played, reason: FinishReason) -> Run:
-    spec, store, results, players = played.spec, played.store, played.results, played.players
-    identity, recorder, coordinator = played.identity, played.recorder, played.coordinator
-    metrics, own = recorder.finish(played.benchmark)
-    outages = outages_in(results.complete()["quality"])
-    totals, timings = recorder.totals, coordinator.timings
-    seconds = wall.perf_counter() - played.began
-    failed = dict(totals.failed)
-    summary: dict[str, Any] = {
-        "run": None,
-        "name": spec.run.name,
-        "finish_reason": reason,
-        "stop_reason": coordinator.stop_reason,
-        "start": spec.session.dates[0].isoformat(),
-        "end": spec.session.dates[1].isoformat(),
-        "sessions": totals.sessions,
-        "iterations": totals.iterations,
-        "bars": totals.bars,
-        "symbols": len(store.symbols),
-        "universe": _universe(totals),
-        "warm_up": told(players),
-        "history_short": played.short,
-        "orders": totals.orders,
-        "fills": totals.fills,
-        "expired": totals.expired,
-        "rejected": totals.rejected,
-        "cancelled": totals.cancelled,
-        "trades": totals.trades,
-        "open_positions": totals.open_positions,
-        "open_orders": totals.open_orders,
-        "stale_exits": totals.stale_exits,
-        "stale": dict(sorted(totals.stale.items())),
-        "net_pnl": (totals.equity_end - totals.equity_start) / UNIT,
-        "commission": totals.commission / UNIT,
-        "slippage": totals.slippage / UNIT,
-        "costs_assumed": spec.execution.slippage_bps > 0 or spec.execution.commission_per_share > 0,
-        "equity_start": totals.equity_start / UNIT,
-        "equity_end": totals.equity_end / UNIT,
-        "total_return": metrics.total_return,
-        "max_drawdown": metrics.max_drawdown,
-        "sharpe": metrics.sharpe,
-        "quality": totals.quality_sum / totals.quality_count if totals.quality_count else None,
-        "completeness": totals.completeness_sum / totals.completeness_count if totals.completeness_count else None,
-        "outages": outages.height,
-        "guards": dict(sorted(totals.guards.items())),
-        "failed": failed,
-        "strategies_failed": {p.declaration.name: p.failed for p in players if p.failed},
-        "float_path": [s for s, k in store.decimals.items() if k is None],
-    }
-    clock = {
-        "seconds": {**timings.phases, **timings.parts, "total": seconds},
-        "bars_per_second": totals.bars / seconds if seconds else 0.0,
-        "peak_rss_mb": peak_rss_mb(),
-    }
-    documents = {
-        "manifest": manifest(
-            identity.spec, spec_hash=identity.hash,
-            strategy_hashes=identity.code,
-            data_fingerprint=identity.fingerprint(store.fingerprint), tables=dict(identity.tables),
-            finish_reason=reason, stop_reason=coordinator.stop_reason,
-            streams=coordinator.markings, symbols=len(store.symbols), strategy_failed=summary["strategies_failed"],
-            strategy_sources={p.declaration.name: p.declaration.source.text for p in players},
-            strategy_modules={p.declaration.name: dict(p.declaration.source.modules) for p in players},
-        ),
-        "metrics": {
-            "summary": {k: v for k, v in summary.items() if k != "run"}, "account": metrics.to_dict(),
-            "strategies": {name: m.to_dict() for name, m in own.items()},
-            "outages": outages.with_columns(
-                pl.col("session").dt.to_string("iso"), pl.col("start", "end").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-            ).to_dicts(),
-        },
-        "timings": {**clock, "finished": datetime.now(UTC).isoformat(), "sessions": timings.sessions},
-    }  # fmt: skip
-    path = results.finish(**documents)
-    summary["run"] = None if path is None else str(path)
-    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
-    tables = results.tables if isinstance(results, MemoryResults) else open_tables(path)  # type: ignore[arg-type]
-    return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables)
+def _coordinator(parts: Made, engine: Engine, recorder: Recorder, progress: Progress | None) -> SessionCoordinator:
+    spec, span, labels = parts.spec, parts.span, parts.plan.labels
+    agenda = Agenda(
+        span.first, span.last - span.first + 1, span.complete,
+        spec.execution.at_end, spec.run.on_data_error == "raise", parts.warm,
+    )  # fmt: skip
+    return SessionCoordinator(
+        "backtest", [labels.get(i, f"{i}m") for i in parts.plan.intervals], source=parts.source, engine=engine,
+        recorder=recorder, progress=progress, agenda=agenda,
+    )  # fmt: skip

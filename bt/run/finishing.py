@@ -1,0 +1,187 @@
+"""The end of a run: its summary, documents and tables, once everything was played."""
+
+from __future__ import annotations
+
+import time as wall
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+
+from bt.config import Identity
+from bt.coordinator import FinishReason, SessionCoordinator
+from bt.memory import peak_rss_mb
+from bt.metrics import Metrics
+from bt.model import UNIT
+from bt.recorder import Recorder, Totals
+from bt.results import MemoryResults, RunFolder, manifest, open_tables
+from bt.run.making import Made
+from bt.run.result import Run, outages_in
+from bt.run.warming import told
+
+
+@dataclass(frozen=True)
+class Played:
+    """A run that has been played, before its results are closed. `began` is the wall clock at its start."""
+
+    parts: Made
+    identity: Identity
+    results: RunFolder | MemoryResults
+    recorder: Recorder
+    coordinator: SessionCoordinator
+    benchmark: Mapping[date, float]
+    began: float
+
+
+def finished(played: Played, reason: FinishReason) -> Run:
+    """Close the results: metrics, documents, tables.
+
+    Raises
+    ------
+    ResultsError
+        They could not be written.
+    """
+    results, coordinator = played.results, played.coordinator
+    metrics, own = played.recorder.finish(played.benchmark)
+    outages = outages_in(results.complete()["quality"])
+    seconds = wall.perf_counter() - played.began
+    summary = {
+        "run": None,
+        "name": played.parts.spec.run.name,
+        "finish_reason": reason,
+        "stop_reason": coordinator.stop_reason,
+        **_extent(played),
+        **_figures(played.recorder.totals),
+        **_returns(played, metrics),
+        **_faults(played, outages.height),
+    }
+    clock = _clock(played, seconds)
+    path = results.finish(
+        manifest=_manifest(played, reason),
+        metrics=_metrics(summary, metrics, own, outages),
+        timings={**clock, "finished": datetime.now(UTC).isoformat(), "sessions": coordinator.timings.sessions},
+    )
+    summary["run"] = None if path is None else str(path)
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
+    tables = results.tables if isinstance(results, MemoryResults) else open_tables(path)  # type: ignore[arg-type]
+    return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables)
+
+
+# ------------------------------------------------------------------------------------------------------- the summary
+
+
+def _extent(played: Played) -> dict[str, Any]:
+    """What was played: dates, counts, members, warm-up, and whose history was short."""
+    parts, totals = played.parts, played.recorder.totals
+    first, last = parts.spec.session.dates
+    return {
+        "start": first.isoformat(),
+        "end": last.isoformat(),
+        "sessions": totals.sessions,
+        "iterations": totals.iterations,
+        "bars": totals.bars,
+        "symbols": len(parts.store.symbols),
+        "universe": _universe(totals),
+        "warm_up": told(parts.players),
+        "history_short": parts.source.short_history(played.recorder.last_session),
+    }
+
+
+def _universe(totals: Totals) -> dict[str, int] | None:
+    """How many members the sessions had, and how many symbols ever were; None without a universe."""
+    if not totals.members:
+        return None
+    return {"fewest": min(totals.members), "most": max(totals.members), "ever": len(totals.ever_members)}
+
+
+def _figures(totals: Totals) -> dict[str, Any]:
+    """Orders, fills and trades counted, and what is left open or stale."""
+    return {
+        "orders": totals.orders,
+        "fills": totals.fills,
+        "expired": totals.expired,
+        "rejected": totals.rejected,
+        "cancelled": totals.cancelled,
+        "trades": totals.trades,
+        "open_positions": totals.open_positions,
+        "open_orders": totals.open_orders,
+        "stale_exits": totals.stale_exits,
+        "stale": dict(sorted(totals.stale.items())),
+    }
+
+
+def _returns(played: Played, metrics: Metrics) -> dict[str, Any]:
+    """Money in currency, and what became of it."""
+    execution, totals = played.parts.spec.execution, played.recorder.totals
+    return {
+        "net_pnl": (totals.equity_end - totals.equity_start) / UNIT,
+        "commission": totals.commission / UNIT,
+        "slippage": totals.slippage / UNIT,
+        "costs_assumed": execution.slippage_bps > 0 or execution.commission_per_share > 0,
+        "equity_start": totals.equity_start / UNIT,
+        "equity_end": totals.equity_end / UNIT,
+        "total_return": metrics.total_return,
+        "max_drawdown": metrics.max_drawdown,
+        "sharpe": metrics.sharpe,
+    }
+
+
+def _faults(played: Played, outages: int) -> dict[str, Any]:
+    """Quality, guards, and what failed."""
+    parts, totals = played.parts, played.recorder.totals
+    return {
+        "quality": totals.quality_sum / totals.quality_count if totals.quality_count else None,
+        "completeness": totals.completeness_sum / totals.completeness_count if totals.completeness_count else None,
+        "outages": outages,
+        "guards": dict(sorted(totals.guards.items())),
+        "failed": dict(totals.failed),
+        "strategies_failed": _failed(parts),
+        "float_path": [s for s, k in parts.store.decimals.items() if k is None],
+    }
+
+
+def _failed(parts: Made) -> dict[str, Any]:
+    return {p.declaration.name: p.failed for p in parts.players if p.failed}
+
+
+# ----------------------------------------------------------------------------------------------------- the documents
+
+
+def _metrics(
+    summary: Mapping[str, Any], metrics: Metrics, own: Mapping[str, Metrics], outages: pl.DataFrame
+) -> dict[str, Any]:
+    """The summary without its folder, the metrics of the account and of each strategy, and outages."""
+    texts = pl.col("session").dt.to_string("iso"), pl.col("start", "end").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "summary": {k: v for k, v in summary.items() if k != "run"},
+        "account": metrics.to_dict(),
+        "strategies": {name: m.to_dict() for name, m in own.items()},
+        "outages": outages.with_columns(*texts).to_dicts(),
+    }
+
+
+def _clock(played: Played, seconds: float) -> dict[str, Any]:
+    """Where the time went, and the most memory."""
+    timings, bars = played.coordinator.timings, played.recorder.totals.bars
+    return {
+        "seconds": {**timings.phases, **timings.parts, "total": seconds},
+        "bars_per_second": bars / seconds if seconds else 0.0,
+        "peak_rss_mb": peak_rss_mb(),
+    }
+
+
+def _manifest(played: Played, reason: FinishReason) -> dict[str, Any]:
+    """What the run's result depends on."""
+    parts, identity, coordinator = played.parts, played.identity, played.coordinator
+    sources = {p.declaration.name: p.declaration.source for p in parts.players}
+    return manifest(
+        identity.spec, spec_hash=identity.hash,
+        strategy_hashes=identity.code,
+        data_fingerprint=identity.fingerprint(parts.store.fingerprint), tables=dict(identity.tables),
+        finish_reason=reason, stop_reason=coordinator.stop_reason,
+        streams=coordinator.markings, symbols=len(parts.store.symbols), strategy_failed=_failed(parts),
+        strategy_sources={name: source.text for name, source in sources.items()},
+        strategy_modules={name: dict(source.modules) for name, source in sources.items()},
+    )  # fmt: skip
