@@ -118,6 +118,7 @@ class Engine:
         self._names = np.array(market.symbols, dtype=object)
         self._fill = players[0].account.execution.fill if players else "next_open"
         self._groups = _by_purse(players)
+        self._number = {id(player): number for number, player in enumerate(players)}
         self._markets = [market]  # of those who play; the run's own is that of who began first
         self._carried: set[str] = set()  # strategies whose state has been checked
         self._ends: weakref.ref[Ends] | None = None  # of the rows that were handed out last
@@ -199,7 +200,7 @@ class Engine:
             if "at_open" not in player.declaration.callbacks:
                 continue
             found[i] = nothing(player)
-            if self.raised is None and player.awake and len(prepared.minutes.code):
+            if self.raised is None and player.awake and _sees_any(player, prepared):
                 self.speaking = player
                 try:
                     found[i] = opened(player, prepared.session, number, prepared.members)
@@ -213,9 +214,8 @@ class Engine:
     def _live(self, stage: Stage, clock: Clock, *, last: bool, at_end: str) -> None:
         """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""
         session = stage.session
-        empty = not any(stage.market.count)  # a session without any bar is not shown
-        for player in self.players:
-            if not empty:
+        for number, player in enumerate(self.players):
+            if not stage.is_empty(number):  # a session without any bar that it sees is not shown
                 self._call(player, "on_session_start", hours(session))
                 self._tell(player, stage.market.has)
         try:
@@ -227,7 +227,7 @@ class Engine:
             clock.advance(session.close)
             self._set_clock(clock.now, session.minutes)
             self._played = session.minutes
-            self._close(stage, last=last, at_end=at_end, empty=empty)
+            self._close(stage, last=last, at_end=at_end)
 
     # ------------------------------------------------------------------------------------------------------- the minute
 
@@ -251,11 +251,11 @@ class Engine:
             clock.advance(step.time)
             self._set_clock(step.time, end)
             if meets and self._fill == "next_close":
-                self._match(at_closes(stage.market, end), step.time)
+                self._match(at_closes(stage.market, end), step.time, self._meeting(stage, end))
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
-                if player.awake:
+                if player.awake and stage.is_own(number, step):
                     self._show(stage, number, step)
                     if player.account.has_events:
                         self._tell(player, partial(stage.has_bar, step=step))
@@ -268,17 +268,23 @@ class Engine:
         opened = int(stage.market.times[end - 1])
         clock.advance(opened)
         self._set_clock(opened, end - 1)
-        self._match(at_opens(stage.market, end), opened + MINUTE)
+        self._match(at_opens(stage.market, end), opened + MINUTE, self._meeting(stage, end))
+
+    def _meeting(self, stage: Stage, end: int) -> list[Sequence[Player]]:
+        """Those who share their money, of whom one sees a bar that ends now: what others hold is no moment of theirs."""
+        return [g for g in self._groups if any(stage.sees(self._number[id(p)], end) for p in g)]
 
     def _match_last_closes(self, stage: Stage, step: Step) -> None:
         """An independent strategy's orders have their moments where their own symbol has a bar."""
         for group in self._groups:
+            if not any(stage.is_own(self._number[id(p)], step) for p in group):
+                continue
             only = partial(stage.has_bar, step=step) if group[0].declaration.independent else None
             self._match(at_last_closes(self.market, step.end, minute=step.minute, only=only), step.time, [group])
 
-    def _match(self, quotes: Quotes, decided: int, groups: Sequence[Sequence[Player]] | None = None) -> None:
+    def _match(self, quotes: Quotes, decided: int, groups: Sequence[Sequence[Player]]) -> None:
         """Fill what finds a price, purse by purse, and tell it; orders given meanwhile count as decided at `decided`."""
-        for group in self._groups if groups is None else groups:
+        for group in groups:
             accounts = [p.account for p in group]
             if any(a.waiting for a in accounts):
                 fills = match(accounts, quotes)
@@ -326,7 +332,7 @@ class Engine:
             kept.settle()
         self._ends = None
 
-    def _close(self, stage: Stage, *, last: bool, at_end: str, empty: bool) -> None:
+    def _close(self, stage: Stage, *, last: bool, at_end: str) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""
         players, price = [p for p in self.players if not p.asleep], stage.market.close_price
         for player in players:
@@ -339,6 +345,7 @@ class Engine:
             self._tell(player)
         ends = last and at_end == "close"
         for player in players:
+            empty = stage.is_empty(self._number[id(player)])
             if not empty:
                 self._call(player, "on_session_end", hours(stage.session))
                 player.account.expire()
@@ -418,6 +425,12 @@ class Engine:
             Withheld(w.field, w.code[w.begin < played], w.begin[w.begin < played]) for w in stage.shows[number].withheld
         ]
         return PlayerOutcome(player.account.output, curve, trades, player.account.held(), withheld)
+
+
+def _sees_any(player: Player, prepared: PreparedSession) -> bool:
+    """Whether a strategy is shown any bar of a session."""
+    code = prepared.minutes.code
+    return bool(len(code) and (prepared.members is None or np.isin(code, player.visible(prepared.members)).any()))
 
 
 def _by_purse(players: Sequence[Player]) -> list[list[Player]]:

@@ -162,15 +162,38 @@ class Market:
         return int(self.closes(one)[0]), (self.session.close - int(self.ends(one)[0])) // MINUTE
 
 
+class Own(NamedTuple):
+    """Where one of several strategies has moments of its own, by how many minutes are over: `bars`, where a minute bar that it sees ends,
+    and `ends`, where any bar of its intervals does."""
+
+    bars: npt.NDArray[np.bool_]
+    ends: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Stage:
-    """One session, set up for the minute loop."""
+    """One session, set up for the minute loop. `owns` are the moments of each strategy, nothing where there is one: all are its own."""
 
     session: Session
     market: Market
     steps: list[Step]
     shows: Sequence[Show]
     tapes: Sequence[Tape]
+    owns: Sequence[Own] = ()
+
+    def is_own(self, number: int, step: Step) -> bool:
+        """Whether strategy `number` would have the moment were it alone."""
+        if not self.owns or number in step.timers:
+            return True
+        return step.minute and bool(self.owns[number].ends[step.end])
+
+    def sees(self, number: int, end: int) -> bool:
+        """Whether a minute bar that strategy `number` sees ends when `end` minutes are over."""
+        return bool(self.owns[number].bars[end]) if self.owns else self.market.count[end - 1] > 0
+
+    def is_empty(self, number: int) -> bool:
+        """Whether strategy `number` sees no bar in the session: then the session is not shown to it."""
+        return not (self.owns[number].bars.any() if self.owns else any(self.market.count))
 
     def has_bar(self, code: int, step: Step) -> bool:
         """Whether a bar of a symbol ends now, of minutes or of an interval that is shown."""
@@ -193,9 +216,29 @@ class Stage:
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
         ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())
-        return Stage(
-            prepared.session, market, _steps(prepared.session, ends, players, zone), shows, list(showing.tapes.values())
-        )
+        owns = [_own(prepared, player, len(names)) for player in players] if len(players) > 1 else []
+        steps = _steps(prepared.session, ends, players, zone)
+        return Stage(prepared.session, market, steps, shows, list(showing.tapes.values()), owns)
+
+
+def _own(prepared: PreparedSession, player: Player, symbols: int) -> Own:
+    """The moments of one strategy among several."""
+    seen = np.zeros(symbols, dtype=bool)
+    seen[player.visible(prepared.members)] = True
+
+    def ending(bars: PreparedBars) -> npt.NDArray[np.bool_]:
+        ends = np.zeros(prepared.session.minutes + 1, dtype=bool)
+        ends[bars.end[seen[bars.code]]] = True
+        return ends
+
+    minutes = ending(prepared.minutes)
+    coarse = [
+        ending(some[row.interval])
+        for row in player.declaration.rows
+        for some in (prepared.shown, prepared.unseen)
+        if row.interval != 1 and row.interval in some
+    ]
+    return Own(minutes, np.logical_or.reduce([minutes, *coarse]))
 
 
 BARE = RowType(object, 1, "1m", ())

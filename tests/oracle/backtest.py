@@ -7,7 +7,7 @@ given are live from the next minute because they are decided at this one's end. 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import partial
 from types import SimpleNamespace
@@ -171,7 +171,7 @@ class Backtest:
             book.review(leave=self.universe is not None and self.universe.leavers == "exit")
         self._at_open(day)
         for strategy, book in self.each():
-            if self.bars[day.name]:
+            if self._sees(book, self.bars[day.name]):
                 self._call(strategy, book, "on_session_start", day.name)
 
         opening: dict[int, dict[str, Bar]] = defaultdict(dict)
@@ -227,11 +227,25 @@ class Backtest:
         members = self.present.members
         return members is None or symbol in members or symbol in book.held_at_open
 
+    def _sees(self, book: Book, symbols: Iterable[str]) -> bool:
+        """Whether a strategy is shown any of the symbols."""
+        return any(self._shown(book, symbol) for symbol in symbols)
+
+    def _has(self, bars: dict[str, Bar], ends_now: dict[str, list[Bin]], timers: dict[str, list[str]]) -> set[str]:
+        """The strategies that would have this moment were they alone."""
+        return {
+            strategy.name
+            for strategy, book in self.each()
+            if strategy.name in timers
+            or self._sees(book, bars)
+            or any(self._sees(book, [b.symbol for b in ends_now.get(r.interval, [])]) for r in strategy.rows)
+        }
+
     def _at_open(self, day: Day) -> None:
         """Before anything else: what earlier sessions were, and the columns that come of it."""
         for strategy, book in self.each():
             book.opened = {}
-            if self.bars[day.name] and hasattr(strategy.object, "at_open"):
+            if self._sees(book, self.bars[day.name]) and hasattr(strategy.object, "at_open"):
                 seen = {s for s in self.present.symbols if self._shown(book, s)}
                 frame = strategy.object.at_open(day.name, partial(past, self.history, day, seen))
                 if frame is not None:
@@ -263,11 +277,13 @@ class Backtest:
         now = self.present
         now.now_us = now.decided_us = t
         now.elapsed = m
+        here = self._has({}, {}, timers)
         for strategy, book in self.each():
-            self._call_timers(strategy, book, {}, timers)
-            self._tell_orders(strategy, book)
+            if strategy.name in here:
+                self._call_timers(strategy, book, {}, timers)
+                self._tell_orders(strategy, book)
         if self.execution.fill == "same_close":
-            self._match_last_closes()
+            self._match_last_closes(here)
 
     def _minute(
         self, m: int, t: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]], timers: dict[str, list[str]]
@@ -276,29 +292,34 @@ class Backtest:
         self.present.now_us = t
         self.present.elapsed = m
         fill = self.execution.fill
+        here, seeing = self._has(bars, ends_now, timers), self._has(bars, {}, {})
         if bars and fill == "next_open":
-            self._match(t, t, {s: Offer(bar.open, bar, 0) for s, bar in bars.items()})
+            self._match(t, t, {s: Offer(bar.open, bar, 0) for s, bar in bars.items()}, seeing)
         self._move(m, t, bars)
         if bars and fill == "next_close":
-            self._match(t, t + MINUTE, {s: Offer(bar.close, bar, 0) for s, bar in bars.items()})
+            self._match(t, t + MINUTE, {s: Offer(bar.close, bar, 0) for s, bar in bars.items()}, seeing)
         for strategy, book in self.each():
+            if strategy.name not in here:
+                continue
             if not strategy.timers_alone or strategy.name in timers:
                 self._show(strategy, book, m, bars, ends_now, timers)
             self._tell_orders(strategy, book)
         if fill == "same_close":
-            self._match_last_closes()
+            self._match_last_closes(here)
 
-    def _match_last_closes(self) -> None:
+    def _match_last_closes(self, here: set[str]) -> None:
         """fill = "same_close": the last close of each symbol in this session, now."""
         now = self.present.now_us
         offers = {s: Offer(bar.close, bar, (now - bar.end_us) // MINUTE) for s, bar in self.present.today.items()}
-        self._match(now, now, offers)
+        self._match(now, now, offers, here)
 
-    def _match(self, due: int, t: int, offers: dict[str, Offer]) -> None:
+    def _match(self, due: int, t: int, offers: dict[str, Offer], here: set[str]) -> None:
         """Fill every live order whose symbol has an offer, at `t`: exits first, then by id; over all strategies where they
-        share their money. Orders decided after `due` wait. Then tell."""
+        share their money. Orders decided after `due` wait. Then tell. Only for whom one of the strategies in `here` shares the money with."""
         purses = [self.each()] if any(len(b.purse) > 1 for b in self.books) else [[one] for one in self.each()]
         for purse in purses:
+            if not any(strategy.name in here for strategy, _ in purse):
+                continue
             ready = [(i, book, order) for i, (_, book) in enumerate(purse) for order in self._ready(book, due, offers)]
             ready.sort(key=lambda r: (quantity(r[2], r[1]) * r[1].position(r[2].symbol) >= 0, r[0], r[2].id))
             for _, book, order in ready:
@@ -450,7 +471,7 @@ class Backtest:
             self._tell_orders(strategy, book)
         ends_run = last and now.stopped is None and self.execution.at_end == "close"
         for strategy, book in self.each():
-            if self.bars[day.name]:
+            if self._sees(book, self.bars[day.name]):
                 self._call(strategy, book, "on_session_end", day.name)
             elif not ends_run:  # a session without bars has an end too
                 self._tell_orders(strategy, book)
