@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,49 @@ def test_an_object_that_holds_itself_is_told():
     again.weights, other.weights = [again], [other, 1]
     assert told(ring) == told(again) != told(other)
     assert json.loads(json.dumps(told(ring))) == told(ring)
+
+
+LAZY = """\
+import bt
+
+
+class Minute(bt.Row):
+    symbol: str
+    close: float
+
+
+class Lazy:
+    row = Minute
+
+    def on_bar(self, row, book):
+        import later
+        from kit.tools import more
+
+        later.CALLS.append(1)
+        book.record(calls=len(later.CALLS), more=more())
+"""
+
+
+def test_a_neighbour_imported_in_a_callback_is_the_strategy_s_own(tmp_path: Path):
+    where, uses = store(tmp_path, bars("A", [1.0, 2.0])), []
+    for name, size in (("one", 1), ("two", 2)):
+        folder = tmp_path / name
+        (folder / "kit").mkdir(parents=True)
+        (folder / "lazy.py").write_text(LAZY)
+        (folder / "later.py").write_text("CALLS = []\n")
+        (folder / "kit" / "__init__.py").write_text("")
+        (folder / "kit" / "tools.py").write_text(f"def more():\n    return {size}\n")
+        uses.append({"name": name, "use": f"{folder}/lazy.py:Lazy"})
+    before = (set(sys.modules), list(sys.path))
+    run = bt.replay(bars=where, start="2024-01-02", end="2024-01-02", strategies=uses, save=False)
+    found = run.records.sort("strategy", "name", "time").select("strategy", "name", "value").rows()
+    assert found == [
+        ("one", "calls", 1), ("one", "calls", 2), ("one", "more", 1), ("one", "more", 1),
+        ("two", "calls", 1), ("two", "calls", 2), ("two", "more", 2), ("two", "more", 2),
+    ]  # fmt: skip
+    assert not {"later", "kit", "kit.tools"} & (set(sys.modules) - before[0])
+    assert sys.path == before[1]
+    assert set(source_of(load_class(uses[0]["use"])).modules) == {"later", "kit", "kit.tools"}
 
 
 class Counts:
