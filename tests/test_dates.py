@@ -201,14 +201,18 @@ def test_flags_and_the_environment_take_words(folder: Path, capsys, monkeypatch:
     assert (answer.code, answer.json["sessions"]) == (0, 1)
     monkeypatch.setenv("BT_SESSION__START", "-4 sessions")
     assert call(capsys, "replay", "run.toml", "--json").json["sessions"] == 4
+    monkeypatch.setenv("BT_SESSION__START", "yesterday")
+    assert "variable BT_SESSION__START: session.start must be a date" in call(capsys, "replay", "run.toml").err
     monkeypatch.delenv("BT_SESSION__START")
+    answer = call(capsys, "replay", "run.toml", "--start", "yesterday")
+    assert (answer.code, "command line: session.start must be a date" in answer.err) == (2, True)
     answer = call(
         capsys, "quality", "sample", "--calendar", "XNYS", "--start", "-2 sessions", "--end", "last", "--json"
     )
     assert (answer.code, answer.json["start"], answer.json["end"]) == (0, "2024-12-05", "2024-12-06")
     answer = call(capsys, "quality", "sample", "--calendar", "XNYS", "--start", "yesterday")
     assert answer.code == 2
-    assert "error: start: it must be a date like 2024-11-25" in answer.err
+    assert "error: --start: it must be a date like 2024-11-25" in answer.err
 
 
 def test_previous_is_told_by_the_clock(folder: Path, capsys):
