@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -42,6 +43,11 @@ class Past:
     scale: IntArray
     cache: DailyCache
     chunk: int
+
+    @cached_property
+    def begins(self) -> IntArray:
+        """When each symbol's data begins, UTC microseconds."""
+        return np.array([self.store.first[s] for s in self.store.symbols], dtype=np.int64)
 
     def first(self, feature: Feature, at: int) -> int:
         """The first session a trailing feature looks back to at session number `at`."""

@@ -39,7 +39,7 @@ class Plan:
     each after what it is made from; `ids` has the column of each by its feature's key. `shown` are the intervals
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
     `tables_on` are the fields of outside tables that each interval shows. `judged` says whether the quality of sessions is asked for.
-    `history` is what must be there of an interval before a session, for `book.bars`. `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
+    `history` is what must be there of an interval before a session, for `book.bars`; `fields` are the features of every strategy's fields, by name. `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     """
 
     read: tuple[str, ...]
@@ -56,6 +56,7 @@ class Plan:
     judged: bool = True
     timers: Mapping[int, tuple[Timer, ...]] = field(default_factory=dict)
     history: Mapping[int, Need] = field(default_factory=dict)
+    fields: Mapping[str, tuple[Feature, ...]] = field(default_factory=dict)
     zone: str = "UTC"
 
     def ends(self, interval: int, session: Session) -> npt.NDArray[np.int64] | None:
@@ -165,6 +166,7 @@ def plan(
         labels=_labels(declarations, streams, over_bars),
         timers=_timers(declarations),
         history=_remembered(declarations),
+        fields=_fields(declarations),
         zone=zone,
     ), ids
 
@@ -204,6 +206,16 @@ def _outside(declarations: Sequence[Declaration]) -> dict[int, tuple[str, ...]]:
         fields = [item.name for item in row.fields if item.source == "table"]
         found.setdefault(row.interval, {}).update(dict.fromkeys(fields))
     return {interval: tuple(fields) for interval, fields in found.items() if fields}
+
+
+def _fields(declarations: Sequence[Declaration]) -> dict[str, tuple[Feature, ...]]:
+    """The features that row types show, by the field's name; several strategies may mean several by one name."""
+    found: dict[str, tuple[Feature, ...]] = {}
+    for declared in declarations:
+        for item in (item for row in declared.rows for item in row.fields):
+            if item.source == "feature" and (feature := declared.features.get(item.name)) is not None:
+                found[item.name] = (*found.get(item.name, ()), feature)
+    return found
 
 
 def _remembered(declarations: Sequence[Declaration]) -> dict[int, Need]:

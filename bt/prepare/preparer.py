@@ -24,6 +24,7 @@ from bt.prepare.past import PastBars
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
 from bt.prepare.remembering import Memory
+from bt.prepare.shortness import Shortness, told
 from bt.prepare.tables import OpenedTable, Tables
 from bt.prepare.universe import Attendance, Membership, Roster, membership
 from bt.prepare.window import Loaded, Loader
@@ -117,6 +118,7 @@ class Preparer:
         self._roster = Roster(None)
         codes = {s: i for i, s in enumerate(store.symbols)}
         check_symbols(plan.also_read, codes, str(spec.data.bars))
+        self._shortness = Shortness(plan, self._past, codes)
         isolate = spec.run.on_data_error == "isolate"
         self._codes, self._isolate = codes, isolate
         self._computer = Computer(plan, self._scale, {}, codes=codes, isolate=isolate)
@@ -143,12 +145,14 @@ class Preparer:
         """By interval, the symbols of which less was there at the first open than `book.bars` may reach back to: the session in
         which all of it was, None if in none up to `until`, the last that was played.
         """
-        found: dict[str, dict[str, str | None]] = {}
+        found: dict[str, dict[int, date | None]] = {}
         for (interval, code), whole in sorted(self.memory.short.items()):
-            label = self._plan.labels.get(interval, f"{interval}m")
-            played = whole is not None and until is not None and whole <= until  # more may have been prepared
-            found.setdefault(label, {})[self._store.symbols[code]] = whole.isoformat() if whole and played else None
-        return found
+            found.setdefault(self._plan.labels.get(interval, f"{interval}m"), {})[code] = whole
+        return told(found, self._store.symbols, until)
+
+    def short_features(self, until: date | None) -> dict[str, dict[str, str | None]]:
+        """The same by field, of the bars and sessions that its feature reads back to."""
+        return told(self._shortness.fields(), self._store.symbols, until)
 
     def traded(self, first: int, last: int) -> Traded:
         """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe."""
@@ -169,11 +173,12 @@ class Preparer:
             if self._presence is not None:
                 self._presence.start(self._first, self._opening.codes)
         with timer("history_load"):
+            first = None if self._membership is None else self._membership.ranking(self._first)
             if self._plan.history:
-                first = None if self._membership is None else self._membership.ranking(self._first)
                 self.memory.start(self._first, self._opening.codes, first)
+            tails = warm_up(self._plan, self._past, self._first, self._opening.codes) if self._plan.features else {}
+            self._shortness.start(self._first, tails, first)
             if self._plan.features:
-                tails = warm_up(self._plan, self._past, self._first, self._opening.codes)
                 self._computer = Computer(self._plan, self._scale, tails, codes=self._codes, isolate=self._isolate)
         self.history_seconds = timer.seconds
 
@@ -234,6 +239,7 @@ class Preparer:
         with timer("features"):
             computed = self._computer.window(minutes)
             histories = self.memory.window(minutes, computed.bars, members)
+            self._shortness.window(minutes, computed.bars, members)
         with timer("indicators"):
             trailed = self._trailing.add(minutes, [self._plan.slots(s) for s in minutes.sessions])
         numbers = range(len(minutes.sessions))
@@ -279,6 +285,7 @@ class Preparer:
         if self._plan.features:
             tails = warm_up(self._plan, self._past, first, attendance.new)
             self._computer.attend(attendance.codes, attendance.new, tails)
+            self._shortness.attend(attendance.new, tails)
 
     def _ranked(self, prepared: PreparedSession, session: int) -> PreparedSession:
         """A session with its members."""

@@ -56,8 +56,8 @@ class Memory:
     def _lacks(self, interval: int, code: int, have: int, at: int) -> bool:
         """Whether less than was asked for is known at the open of session number `at`."""
         need, store, schedule = self._needs[interval], self._past.store, self._past.schedule
-        first = max(at - need.sessions, 0)
-        late = need.sessions > 0 and int(schedule.close[first]) <= store.first[store.symbols[code]]
+        first = at - need.sessions  # below 0 is before all data
+        late = need.sessions > 0 and (first < 0 or int(schedule.close[first]) <= store.first[store.symbols[code]])
         return have < need.bars or late
 
     def attend(self, at: int, codes: IntArray, new: IntArray) -> None:

@@ -86,6 +86,7 @@ def _extent(played: Played) -> dict[str, Any]:
         "universe": _universe(totals),
         "warm_up": told(parts.players),
         "history_short": parts.source.short_history(played.recorder.last_session),
+        "features_short": parts.source.short_features(played.recorder.last_session),
     }
 
 

@@ -154,6 +154,13 @@ def _attributed(trades: pl.DataFrame, key: str) -> pl.DataFrame:
     )
 
 
+def _short(of: str, short: Mapping[str, str | None]) -> str:
+    """Who lacked what `of` an interval or a field reads back to, and since when it is there."""
+    few = [f"{s} ({f'first known on {day}' if day else 'never'})" for s, day in list(short.items())[:5]]
+    more = f" and {len(short) - 5:,} more" if len(short) > 5 else ""
+    return f"of {of} at the start for {len(short):,} symbol{'s' if len(short) > 1 else ''}: {', '.join(few)}{more}"
+
+
 def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A run's summary as (name, text) for a reader."""
 
@@ -181,12 +188,8 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.insert(
             2, ("universe", f"{size} of {summary['symbols']:,} symbols a session, {universe['ever']:,} in all")
         )
-    for interval, short in (summary.get("history_short") or {}).items():
-        few = [f"{s} ({f'first known on {day}' if day else 'never'})" for s, day in list(short.items())[:5]]
-        more = f" and {len(short) - 5:,} more" if len(short) > 5 else ""
-        lines.append(
-            ("short history", f"of {interval} at the start for {len(short):,} symbols: {', '.join(few)}{more}")
-        )
+    for name in ("history_short", "features_short"):
+        lines += [("short history", _short(of, short)) for of, short in (summary.get(name) or {}).items()]
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
