@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ from small import Bar, bars, store
 import bt
 from bt.config import from_mapping
 from bt.errors import ConfigError
+from bt.model import StrategySpec
 from bt.results import open_documents
-from bt.strategy import load_class, source_of, told
+from bt.strategy import load_class, pack, source_of, told, unpack
 
 STRATEGY = """\
 import json
@@ -297,6 +300,115 @@ def test_a_neighbour_imported_in_a_callback_is_the_strategy_s_own(tmp_path: Path
     assert not {"later", "kit", "kit.tools"} & (set(sys.modules) - before[0])
     assert sys.path == before[1]
     assert set(source_of(load_class(uses[0]["use"])).modules) == {"later", "kit", "kit.tools"}
+
+
+CHAIN = {
+    "chain.py": """\
+import bt
+import first
+from first import Kind
+
+
+class Minute(bt.Row):
+    symbol: str
+    close: float
+
+
+class Chain:
+    row = Minute
+
+    def __init__(self):
+        self.kind = Kind()
+
+    def on_bar(self, row, book):
+        import deep.inner
+
+        first.CALLS.append(1)
+        book.record(calls=len(first.CALLS), reached=first.reach(), deep=deep.inner.up(), same=isinstance(self.kind, first.again().Kind))
+""",
+    "first.py": """\
+import importlib
+
+CALLS = []
+
+
+class Kind:
+    pass
+
+
+def reach():
+    import second
+
+    return second.reach()
+
+
+def again():
+    import second
+
+    return second.back()
+""",
+    "second.py": "def reach():\n    from deep import inner\n\n    return inner.VALUE\n\n\ndef back():\n    import first\n\n    return first\n",
+    "deep/__init__.py": "",
+    "deep/inner.py": "VALUE = 7\n\n\ndef up():\n    from . import other\n\n    return other.VALUE\n",
+    "deep/other.py": "VALUE = 8\n",
+}  # fmt: skip
+SEEN = [("calls", 1), ("calls", 2), ("deep", 8), ("deep", 8), ("reached", 7), ("reached", 7), ("same", 1), ("same", 1)]
+
+
+def chain(folder: Path) -> str:
+    for name, text in CHAIN.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return f"{folder}/chain.py:Chain"
+
+
+def recorded(where: Path, strategy: object) -> list[tuple[str, float]]:
+    run = bt.replay(bars=where, start="2024-01-02", end="2024-01-02", strategy=strategy, save=False)
+    return run.records.sort("name", "time").select("name", "value").rows()
+
+
+def unpacked(packed: list[bytes], where: Path) -> tuple[list[tuple[str, float]], bool, list[str]]:
+    """In another process: what an instance records, whether a class packed later is of the same neighbour, what was left behind."""
+    before = list(sys.path)
+    one, other = (unpack(p).use for p in packed)
+    found = recorded(where, one)
+    same = type(one.kind).__module__ == "first" and type(one.kind) is type(other.kind)
+    return found, same, [*({"first", "second", "deep"} & set(sys.modules)), *(p for p in sys.path if p not in before)]
+
+
+def test_neighbours_import_one_another_in_functions(tmp_path: Path):
+    where, use = store(tmp_path, bars("A", [1.0, 2.0])), chain(tmp_path / "one")
+    before = set(sys.modules), list(sys.path), list(sys.meta_path)
+    assert recorded(where, use) == SEEN
+    assert not {"first", "second", "deep", "deep.inner", "deep.other"} & (set(sys.modules) - before[0])
+    assert (sys.path, sys.meta_path) == before[1:]
+
+
+def test_neighbours_are_imported_where_a_strategy_is_carried_to(tmp_path: Path):
+    """Into a spawned process, which cannot import them by name; nothing of the modules had been used, or all of it."""
+    where, use = store(tmp_path, bars("A", [1.0, 2.0])), load_class(chain(tmp_path / "one"))
+    strategy = use()
+    for again in (False, True):
+        packed = [pack(StrategySpec("x", strategy)) for _ in range(2)]
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            assert pool.submit(unpacked, packed, where).result(timeout=120) == (SEEN, True, [])
+        if not again:
+            assert recorded(where, strategy) == SEEN
+    here = unpack(pack(StrategySpec("x", strategy))).use
+    assert type(here.kind) is type(strategy.kind)  # the very neighbours of the class it was
+
+
+def test_what_is_installed_within_the_folder_is_no_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A virtual environment may lie beside a strategy: what a neighbour imports from there stays everybody's."""
+    site = tmp_path / "env" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "installed_in_env.py").write_text("X = 1\n")
+    (tmp_path / "helps.py").write_text("import installed_in_env\n")
+    (tmp_path / "uses_env.py").write_text("import helps\n\n\nclass Uses:\n    pass\n")
+    monkeypatch.syspath_prepend(site)
+    load_class(f"{tmp_path}/uses_env.py:Uses")
+    assert sys.modules.pop("installed_in_env").X == 1
+    assert "helps" not in sys.modules
 
 
 class Counts:

@@ -1,7 +1,7 @@
 """What a strategy is: a plain class with a row type, features and callbacks.
 
 1. `interface` is what users write against: `Row`, `Book`, `Rows`;
-2. `loading` makes an instance of where the class is and its parameters;
+2. `loading` makes an instance of where the class is and its parameters, with `neighbours`, the modules beside its file;
 3. `timers` are methods called by the exchange's clock;
 4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `values` its
    parameters, each with what it is known by;

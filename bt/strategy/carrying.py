@@ -1,7 +1,7 @@
 """Strategies carried to another process: by value where it could not import them.
 
 What is defined in a notebook's cell, at a prompt, in a script or in a file that was loaded by its path travels with its
-code, and with everything of its module that the code names. cloudpickle does that but for two things done here: row
+code, and with everything of its module that the code names; the modules beside such a file are imported from there again. cloudpickle does that but for two things done here: row
 types, whose slots it cannot rebuild, and annotations written as text, which mean nothing where their names are unknown.
 """
 
@@ -21,6 +21,7 @@ import msgspec
 
 from bt.errors import StrategyError
 from bt.model import StrategySpec
+from bt.strategy.neighbours import by_reference, with_imports
 from bt.strategy.sources import CARRIED, source_of
 
 LOADED = "bt_strategy_"
@@ -130,12 +131,16 @@ def _dump(thing: Any, file: Any) -> None:
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | types.FunctionType | types.ModuleType) and (place := by_reference(obj)) is not None:
+            return place
         reduced = super().reducer_override(obj)
         if reduced is NotImplemented:  # by reference
             return reduced
         if isinstance(obj, type) and issubclass(obj, msgspec.Struct):
             return _remade, _parts(obj)
-        if isinstance(obj, type | types.FunctionType):
+        if isinstance(obj, types.FunctionType):
+            return with_imports(obj, _with_hints(obj, reduced))
+        if isinstance(obj, type):
             return _with_hints(obj, reduced)
         return reduced
 

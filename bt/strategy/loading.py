@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import difflib
 import hashlib
 import importlib
-import importlib.machinery
 import importlib.util
 import inspect
 import sys
-import threading
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,6 +17,7 @@ from typing import Any
 import msgspec
 
 from bt.errors import StrategyError
+from bt.strategy.neighbours import Neighbours
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -60,56 +58,14 @@ def _load_file(path: Path) -> types.ModuleType:
         raise StrategyError(f"{path}: must be a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    neighbours = _Neighbours(path.resolve().parent)
-    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": neighbours.imported}
+    neighbours = Neighbours(path.resolve().parent)
+    module.__dict__["__builtins__"] = neighbours.builtins
     try:
-        spec.loader.exec_module(module)
+        with neighbours.present():
+            spec.loader.exec_module(module)
     except Exception as error:
         raise StrategyError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
     return module
-
-
-_IMPORTING = threading.RLock()
-"""Held while a neighbour is imported: models may be called on another thread than the strategy."""
-
-
-class _Neighbours:
-    """The modules beside a strategy's file, as its own code imports them, at the top or in a callback. They are its own: another
-    strategy's ``helper.py`` is another module, so none stays in ``sys.modules``."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._own: dict[str, types.ModuleType] = {}
-        self._known: dict[str, bool] = {}
-
-    def imported(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:  # noqa: A002
-        """``__import__`` of the strategy's file."""
-        if level or not self._is_beside(name.partition(".")[0]):
-            return builtins.__import__(name, globals, locals, fromlist, level)
-        with _IMPORTING:
-            before = set(sys.modules)
-            sys.modules.update({n: m for n, m in self._own.items() if n not in sys.modules})
-            sys.path.insert(0, str(self._folder))
-            importlib.invalidate_caches()
-            try:
-                return builtins.__import__(name, globals, locals, fromlist, level)
-            finally:
-                sys.path.remove(str(self._folder))
-                self._take(set(sys.modules) - before)
-
-    def _is_beside(self, top: str) -> bool:
-        """Whether a name is that of a neighbour; what Python has loaded already goes before."""
-        if top not in self._known:
-            found = None if top in sys.modules else importlib.machinery.PathFinder.find_spec(top, [str(self._folder)])
-            self._known[top] = found is not None
-        return self._known[top]
-
-    def _take(self, loaded: Iterable[str]) -> None:
-        for name in loaded:
-            module = sys.modules[name]
-            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-            if any(place and self._folder in Path(place).resolve().parents for place in places):
-                self._own[name] = sys.modules.pop(name)
 
 
 def build(use: Any, params: Mapping[str, Any]) -> Any:
