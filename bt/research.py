@@ -18,7 +18,7 @@ from bt.errors import DataError, UsageError
 from bt.features import Feature, linked
 from bt.model import DataSpec, MemoryBars, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
 from bt.outages import Watch
-from bt.prepare import PreparedWindow, Preparer, Reading, plan
+from bt.prepare import PreparedWindow, Preparer, Reading, plan, reading_along
 from bt.resample import CLOSED_BY
 from bt.results import ORDER, conform, empty
 from bt.run import Range, check_dates, resolved, session_range
@@ -88,13 +88,13 @@ def load_bars(
 def _bars(spec: RunSpec, declared: Declaration, time: TimeManager, store: Store) -> dict[str, pl.DataFrame]:
     """What `declared` shows of a store, by interval."""
     made_plan, ids = plan([declared], (), store.extra_columns)
-    span = session_range(time, store, *spec.session.dates)
-    reading = Reading(store, time, span.schedule, span.first, span.last)
-    source = Preparer(spec, replace(made_plan, judged=False), reading)
-    source.start()
     found: dict[str, list[pl.DataFrame]] = {row.label: [] for row in declared.rows}
-    for window in source.windows():
-        for prepared in window.sessions:
+    with reading_along(store, made_plan.also_read) as wider:
+        span = session_range(time, store, *spec.session.dates, wider=wider)
+        reading = Reading(wider, time, span.schedule, span.first, span.last)
+        source = Preparer(spec, replace(made_plan, judged=False), reading)
+        source.start()
+        for prepared in (one for window in source.windows() for one in window.sessions):
             for row, fields in zip(declared.rows, ids[0], strict=True):
                 found[row.label].append(_frame(prepared.session, prepared.shown[row.interval], fields, store.symbols))
     return {label: pl.concat(frames) for label, frames in found.items()}

@@ -45,7 +45,7 @@ def test_another_symbols_coarser_feature(tmp_path: Path):
 
 def test_a_symbol_that_is_not_there_is_named(tmp_path: Path):
     where = store(tmp_path, bars("ABC", WALK))
-    with pytest.raises(StrategyError, match=r"of: symbol must be one of the 1 .* was 'ABX'; did you mean 'ABC'"):
+    with pytest.raises(StrategyError, match=r"of: symbol must be one of the 1 .* was 'ABX'; the nearest is 'ABC'"):
         column(where, {"f": bt.of("ABX", bt.sma("close", 1))})
 
 

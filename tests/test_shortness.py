@@ -120,6 +120,9 @@ def test_with_a_universe_members_are_told_of(tmp_path: Path, days: int) -> None:
     run = play(changing(tmp_path), strategy, WEDNESDAY, MONDAY, universe=universe, prefetch_days=days)
     assert run.universe["symbol"].to_list() == ["A", "B", "B", "A"]
     assert run.summary["features_short"] == {"mean": {"A": MONDAY}}
+    deeper = Quiet(bt.sma("close", 12))
+    run = play(changing(tmp_path), deeper, WEDNESDAY, MONDAY, universe=universe, prefetch_days=days)
+    assert run.summary["features_short"] == {"mean": {"A": None}}
 
 
 def three_days(folder: Path) -> Path:

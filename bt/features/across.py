@@ -15,7 +15,7 @@ def of(symbol: str, feature: Feature | str, *, within: Within = None) -> Feature
     Parameters
     ----------
     symbol : str
-        A symbol of the store; it is read even where the universe does not hold it.
+        A symbol of the store; it is read even where the universe, or ``data.symbols``, does not hold it.
     feature : Feature or str
         A feature over bars or past sessions (a trailing one is that of the row's session), or the name of one.
     within : {"session"}, optional

@@ -83,5 +83,5 @@ def _of(feature: Feature, where: str) -> Feature:
         return replace(inner, inputs_=tuple(replace(feature, inputs_=(i,)) for i in inner.needs))
     raise StrategyError(
         f"{where}: of must be given a feature over a symbol's bars or past sessions, was a {inner.kind} of other features; "
-        "take `of` inside"
+        "it is known on rows only: take `of` of the features it is made from"
     )

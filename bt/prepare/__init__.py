@@ -4,7 +4,7 @@ Where to look:
 
 1. `plan` gathers what the strategies declared, each column once;
 2. `universe` decides who is a member in which session, from `daily` values of past sessions or a `listed` table, and so whose bars a
-   window reads;
+   window reads; `along` adds symbols that only features of others look at;
 3. `window` loads some sessions with one query and puts them through the guards into canonical order;
 4. `history` brings the trailing windows and the warm-up bars up to the open;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
@@ -13,6 +13,7 @@ Where to look:
 7. `preparer` does 3 to 6 window by window, the next one on another thread while this one replays.
 """
 
+from bt.prepare.along import reading_along
 from bt.prepare.listed import content as members_content
 from bt.prepare.past import Past, PastBars
 from bt.prepare.plan import Plan, indicator_features, plan
@@ -31,4 +32,5 @@ __all__ = [
     "members_content",
     "open_outside",
     "plan",
+    "reading_along",
 ]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.errors import BtError, DataError, FeatureError, StrategyError
+from bt.errors import BtError, DataError, FeatureError
 from bt.features import Feature, Ordered, Runs, ranges
 from bt.model import Column, instant
 from bt.prepare.columns import Bars, evaluate
 from bt.prepare.plan import Wanted
 from bt.prepare.window import Loaded
 from bt.schema import FAULT_REASONS
-from bt.strategy import nearest
 
 
 def faults(loaded: Loaded, source: str, symbols: tuple[str, ...]) -> dict[int, str]:
@@ -48,16 +46,6 @@ def check_stamps(loaded: Loaded, source: str) -> None:
             f"{source}: timestamps must be the start of the minute as declared, but {at_close} of {sessions} "
             'symbol-sessions have a bar at the close and none has one at the open; set data.stamp = "end"'
         )
-
-
-def check_symbols(asked: Sequence[str], codes: Mapping[str, int], source: str) -> None:
-    """Refuse features of other symbols that are not among those of the run."""
-    for symbol in asked:
-        if symbol not in codes:
-            raise StrategyError(
-                f"of: symbol must be one of the {len(codes)} that are read from {source}, was {symbol!r}; "
-                f"{nearest(symbol, codes) or 'add it to data.symbols'}"
-            )
 
 
 PROOF = 2

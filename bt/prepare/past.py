@@ -65,9 +65,8 @@ class PastBars:
         self, interval: int, columns: tuple[str, ...], first: int, at: int, codes: IntArray | None
     ) -> pl.DataFrame:
         """The bars of sessions `first` to `at` - 1: symbol, session, open_time, close_time, `columns`; by symbol and time."""
-        wanted = np.full(len(self._names), codes is None)
-        if codes is not None:
-            wanted[codes] = True
+        wanted = np.zeros(len(self._names), dtype=bool)
+        wanted[slice(self._store.candidates) if codes is None else codes] = True
         kept = self._moved(self._kept.setdefault((interval, columns), _Kept(wanted)), at, at - first, wanted)
         joined = wanted & ~kept.codes
         if joined.any() and kept.frames:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bt.guards import report
 from bt.model import PreparedSession, RunSpec, Schedule, Traded, slot_times
+from bt.prepare.along import candidates
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
-from bt.prepare.checks import PROOF_SESSIONS, check_stamps, check_symbols, faults
+from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
 from bt.prepare.daily import Past
 from bt.prepare.derived import Deriver
@@ -117,7 +119,6 @@ class Preparer:
         self._membership: Membership | None = None
         self._roster = Roster(None)
         codes = {s: i for i, s in enumerate(store.symbols)}
-        check_symbols(plan.also_read, codes, str(spec.data.bars))
         self._shortness = Shortness(plan, self._past, codes)
         isolate = spec.run.on_data_error == "isolate"
         self._codes, self._isolate = codes, isolate
@@ -156,7 +157,8 @@ class Preparer:
 
     def traded(self, first: int, last: int) -> Traded:
         """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe."""
-        minutes = self._loader.history(first, last, ("open", "close"))
+        names = self._store.symbols[: self._store.candidates] if self._store.along else None
+        minutes = self._loader.history(first, last, ("open", "close"), names)
         order = np.argsort(minutes.code, kind="stable")
         offset = np.concatenate([[0], np.cumsum([s.minutes for s in minutes.sessions])[:-1]]).astype(np.int64)
         times = np.concatenate([slot_times(s) for s in minutes.sessions])
@@ -173,7 +175,8 @@ class Preparer:
             if self._presence is not None:
                 self._presence.start(self._first, self._opening.codes)
         with timer("history_load"):
-            first = None if self._membership is None else self._membership.ranking(self._first)
+            judged = self._judged(self._first, self._first)
+            first = None if judged is None else np.flatnonzero(judged[0])
             if self._plan.history:
                 self.memory.start(self._first, self._opening.codes, first)
             tails = warm_up(self._plan, self._past, self._first, self._opening.codes) if self._plan.features else {}
@@ -231,9 +234,8 @@ class Preparer:
             loaded = self._loader.window(first, last, self._loader.names(attendance.codes))
             if first == self._first and not (loaded.minutes.slot == 0).any():
                 self._doubt_stamps()
-            members = None
-            if self._membership is not None:
-                members = self._membership.mask(first, last, loaded.minutes.symbols)
+            members = self._judged(first, last)
+            if members is not None:
                 loaded = loaded.of(members.ravel())
         minutes = loaded.minutes
         with timer("features"):
@@ -244,7 +246,7 @@ class Preparer:
             trailed = self._trailing.add(minutes, [self._plan.slots(s) for s in minutes.sessions])
         numbers = range(len(minutes.sessions))
         with timer("features"):
-            kept = self._deriver.window(computed.kept(), trailed, members)
+            kept = self._deriver.window(computed.kept(self._along), trailed, members)
             failed = {**computed.failed, **kept.failed}
             shown = kept.kept()
         with timer("quality"):
@@ -267,10 +269,25 @@ class Preparer:
             [replace(self._ranked(p, first + i), histories=histories) for i, p in enumerate(sessions)],
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
-            {(g // minutes.symbols, g % minutes.symbols): why for g, why in failed.items()},
+            {
+                (g // minutes.symbols, g % minutes.symbols): why
+                for g, why in failed.items()
+                if g % minutes.symbols not in self._along
+            },
             faults(loaded, str(self._spec.data.bars), self._store.symbols),
             timer.seconds,
         )
+
+    @property
+    def _along(self) -> range:
+        """The codes of symbols that are read for features of others alone; nobody is shown them."""
+        return range(self._store.candidates, len(self._store.symbols))
+
+    def _judged(self, first: int, last: int) -> npt.NDArray[np.bool_] | None:
+        """Who may be shown in each of some sessions (sessions, symbols); None means everybody."""
+        if self._membership is None:
+            return candidates(self._store, last - first + 1)
+        return self._membership.mask(first, last, len(self._store.symbols))
 
     def _join(self, first: int, attendance: Attendance) -> None:
         """Symbols that the window before lacked get the history they need at session number `first`."""

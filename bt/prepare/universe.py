@@ -59,7 +59,8 @@ def membership(rules: Rules, past: Past, first: int, last: int) -> Membership:
         The membership table cannot be used.
     """
     names = past.schedule.names
-    table = Listed.read(rules.spec.table, past.store.symbols) if rules.spec.table else None
+    store = past.store
+    table = Listed.read(rules.spec.table, store.symbols[: store.candidates]) if rules.spec.table else None
     daily = Daily(rules.terms, past)
     decided = [_decided(names, i, rules.spec.rebalance) for i in range(first, last + 1)]
     daily.start(decided[0], last)
@@ -68,7 +69,7 @@ def membership(rules: Rules, past: Past, first: int, last: int) -> Membership:
         if at not in made:
             daily.ahead(at, last)
             listed = None if table is None else table.at(names[at])
-            made[at] = _members(rules, daily.at(at), listed, len(past.scale))
+            made[at] = _members(rules, daily.at(at), listed, store.candidates)
     return Membership(first, [made[at] for at in decided])
 
 
@@ -86,8 +87,8 @@ def _period(day: date, rebalance: str) -> tuple[int, int]:
 
 
 def _members(rules: Rules, trailed: dict[str, Trailed], listed: Masks | None, symbols: int) -> IntArray:
-    """Codes by rank from the trailing values at one open."""
-    found = {f.key: Known(trailed[id_].values, trailed[id_].null) for id_, f in rules.terms.items()}
+    """Codes by rank from the trailing values at one open, among the first `symbols`."""
+    found = {f.key: Known(trailed[id_].values[:symbols], trailed[id_].null[:symbols]) for id_, f in rules.terms.items()}
     chosen = np.ones(symbols, dtype=bool) if listed is None else listed.copy()
     if rules.where is not None:
         met, unknown = rules.where.value(found)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from bt.book import Market
 from bt.engine import Player
 from bt.errors import BtError, StrategyError
 from bt.features import Feature
 from bt.model import Progress, RunSpec, StrategySpec
-from bt.prepare import OpenedTable, Plan, Preparer, Reading, indicator_features, open_outside, plan
+from bt.prepare import OpenedTable, Plan, Preparer, Reading, indicator_features, open_outside, plan, reading_along
 from bt.run.dates import check_dates, resolved
 from bt.run.players import make_players
 from bt.run.span import Range, session_range
@@ -76,9 +77,20 @@ def made(
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
         spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
-        yield _made(spec, declarations, tables, time, store)
+        planned = plan(declarations, spec.intervals, store.extra_columns, time.zone)
+        with reading_along(store, planned[0].also_read, threads=spec.threads) as wider:
+            yield _made(spec, declarations, tables, time, _Data(store, wider, *planned))
     finally:
         store.close()
+
+
+class _Data(NamedTuple):
+    """A run's store, the same with the symbols that are read along, what is planned, and the column behind each field."""
+
+    store: Store
+    wider: Store
+    plan: Plan
+    ids: list[list[dict[str, str]]]
 
 
 def _made(
@@ -86,17 +98,18 @@ def _made(
     declarations: Sequence[Declaration],
     tables: Mapping[str, OpenedTable],
     time: TimeManager,
-    store: Store,
+    data: _Data,
 ) -> Made:
-    made_plan, ids = plan(declarations, spec.intervals, store.extra_columns, time.zone)
-    span = session_range(time, store, *spec.session.dates, "1d" if spec.universe is None else spec.universe.rebalance)
+    store, wider, made_plan, ids = data
+    rebalance = "1d" if spec.universe is None else spec.universe.rebalance
+    span = session_range(time, store, *spec.session.dates, rebalance, wider=wider)
     for declared in declarations:
         check_timers(declared.timers, span.schedule, f"strategy {declared.name}")
     players: list[Player] = []
     longest = max((declared.warm_up for declared in declarations), default=0)
     warm = warm_sessions(span.schedule, span.first, store, longest)
     source = Preparer(
-        spec, made_plan, Reading(store, time, span.schedule, span.first - warm, span.last),
+        spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last),
         tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}

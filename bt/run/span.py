@@ -21,10 +21,13 @@ class Range:
     complete: bool
 
 
-def session_range(time: TimeManager, store: Store, start: date, end: date, rebalance: str = "1d") -> Range:
+def session_range(
+    time: TimeManager, store: Store, start: date, end: date, rebalance: str = "1d", *, wider: Store | None = None
+) -> Range:
     """The sessions from `start` to `end` that the data reaches: up to the one that its last row belongs to.
 
     The schedule before them begins with a whole calendar week or month where a universe is decided there (`rebalance`).
+    It reaches back to the first bar of `wider`, whose symbols are read along.
 
     Raises
     ------
@@ -32,7 +35,8 @@ def session_range(time: TimeManager, store: Store, start: date, end: date, rebal
         The store has no bar in the range.
     """
     begins, ends = min(store.first.values()), max(store.last.values())
-    earliest = min(start, instant(begins).date()) - timedelta(days=1)
+    known = begins if wider is None else min(begins, *wider.first.values())
+    earliest = min(start, instant(known).date()) - timedelta(days=1)
     if rebalance != "1d":
         earliest = earliest - timedelta(days=earliest.weekday()) if rebalance == "1w" else earliest.replace(day=1)
     schedule = time.schedule(max(earliest, time.earliest), end)

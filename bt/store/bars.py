@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ class Store:
     layout : Layout
         The files' columns.
     symbols : tuple of str
-        Sorted; a bar's ``code`` is the index into it.
+        Sorted; a bar's ``code`` is the index into it. The last `along` of them, sorted too, were asked for beside the others.
     files : DataFrame
         One row per file: path, hash, rows, bytes, first, last (Int64 UTC microseconds of open_time, null if it has no
         bar of `symbols`), clean (no faulty row, no duplicate, no overlap with another file), sorted (by symbol and
@@ -59,6 +59,7 @@ class Store:
     spans: pl.DataFrame
     cache: Path
     volume_is_integer: bool
+    along: int
     reach: int
     _ids: tuple[FileId, ...]
     _connection: Connection
@@ -66,19 +67,24 @@ class Store:
 
     @classmethod
     def open(
-        cls, data: DataSpec, *, threads: int = 0, progress: Callable[[int, int, int], None] | None = None
+        cls,
+        data: DataSpec,
+        *,
+        threads: int = 0,
+        progress: Callable[[int, int, int], None] | None = None,
+        along: Sequence[str] = (),
     ) -> Store:
         """The store that `data` names, every file checked.
 
         Files whose content is known are not read. `progress` is called as ``progress(files_done, files_total,
-        rows_done)`` while others are.
+        rows_done)`` while others are. `along` are symbols to be read beside those of ``data.symbols``.
 
         Raises
         ------
         ConfigError
             ``data.timezone`` is not a zone.
         UsageError
-            ``data.symbols`` has a symbol the store has not, or there are more than 65534.
+            ``data.symbols`` or `along` has a symbol the store has not, or there are more than 65534.
         DataError
             No file matches, the files have faults (all are listed), or the store has no bar.
         """
@@ -99,6 +105,9 @@ class Store:
         )
         found = _found_symbols(data, verdict)
         symbols = _chosen_symbols(data, found)
+        if along:
+            symbols = (*symbols, *_chosen_symbols(replace(data, symbols=tuple(along)), found, "of"))
+            data = replace(data, symbols=symbols)
         spans = _spans(contents, verdict, symbols)
         return cls(
             data=data,
@@ -108,11 +117,17 @@ class Store:
             spans=spans,
             cache=cache,
             volume_is_integer=bool(verdict["integral"].all()),
+            along=len(along),
             reach=int(verdict["last"].drop_nulls().cast(pl.Int64).to_numpy().max()),
             _ids=tuple(ids),
             _connection=connection,
             _symbol_codes=_symbol_codes(connection, found, symbols) if layout.symbol else None,
         )
+
+    @property
+    def candidates(self) -> int:
+        """How many symbols are not only read along."""
+        return len(self.symbols) - self.along
 
     @property
     def rows(self) -> int:
@@ -324,10 +339,10 @@ def _found_symbols(data: DataSpec, verdict: pl.DataFrame) -> list[str]:
     return found
 
 
-def _chosen_symbols(data: DataSpec, found: Sequence[str]) -> tuple[str, ...]:
+def _chosen_symbols(data: DataSpec, found: Sequence[str], source: str = "data.symbols") -> tuple[str, ...]:
     chosen = found if data.symbols is None else sorted(set(data.symbols))
     for symbol in sorted(set(chosen).difference(found)):
-        raise _unknown("data.symbols", str(data.bars), symbol, found)
+        raise _unknown(source, str(data.bars), symbol, found)
     if not 0 < len(chosen) < UNWANTED:
         raise UsageError(f"data.symbols: must be 1 to {UNWANTED - 1} symbols, was {len(chosen)}; choose others")
     return tuple(chosen)
