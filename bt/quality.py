@@ -25,13 +25,13 @@ class Grid:
     offset: IntArray
 
 
-def quality(session: IntArray, code: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.DataFrame:
+def quality(group: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.DataFrame:
     """Quality of every symbol in every session of a grid.
 
     Parameters
     ----------
-    session, code, unit : arrays
-        Of each present unit (`unit` is an index into `grid`), sorted by session, code and unit, without repeats.
+    group, unit : arrays
+        Of each present unit, sorted by both without repeats: session x `symbols` + code, and an index into `grid`.
     symbols : int
         Number of symbols.
 
@@ -44,8 +44,8 @@ def quality(session: IntArray, code: IntArray, unit: IntArray, symbols: int, gri
     """
     sessions = len(grid.offset) - 1
     groups = sessions * symbols
-    group = session * symbols + code
-    first, stop, owner = _gaps(group, unit, groups, symbols, grid)
+    bounds = np.searchsorted(group, np.arange(groups + 1))
+    first, stop, owner = _gaps(bounds, unit, symbols, grid)
     total = np.concatenate([[0], np.cumsum(grid.minutes)])
     minutes = total[stop] - total[first]
     start, end = grid.begin[first], grid.end[stop - 1]
@@ -56,7 +56,7 @@ def quality(session: IntArray, code: IntArray, unit: IntArray, symbols: int, gri
     longest = order[offset[1:][has] - 1]  # the longest; of equals the earliest
     longest_start, longest_minutes = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
     longest_start[has], longest_minutes[has] = start[longest], minutes[longest]
-    present = np.bincount(group, minlength=groups)
+    present = np.diff(bounds)
     expected = np.repeat(np.diff(grid.offset), symbols)
     return pl.DataFrame(
         {
@@ -75,24 +75,28 @@ def quality(session: IntArray, code: IntArray, unit: IntArray, symbols: int, gri
 _NONE = pl.Series([None], dtype=pl.Int64)
 
 
-def _gaps(
-    group: IntArray, unit: IntArray, groups: int, symbols: int, grid: Grid
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Runs of missing units: first, stop (past the last), and the group each belongs to, sorted by group and time."""
-    # Each group's units with a sentinel before and behind: a gap is a step of more than one.
-    length = np.bincount(group, minlength=groups) + 2
-    last = np.cumsum(length) - 1
-    line = np.empty(int(length.sum()), dtype=np.int64)
-    line[last] = np.repeat(grid.offset[1:], symbols)
-    line[last - length + 1] = np.repeat(grid.offset[:-1], symbols) - 1
-    inner = np.ones(len(line), dtype=bool)
-    inner[last] = inner[last - length + 1] = False
-    line[inner] = unit
-    at = np.flatnonzero(np.diff(line) > 1)
-    owner = np.searchsorted(last, at, side="left")
-    inside = owner == np.searchsorted(last, at + 1, side="left")  # not the step from one group to the next
+def _gaps(bounds: IntArray, unit: IntArray, symbols: int, grid: Grid) -> tuple[IntArray, IntArray, IntArray]:
+    """Runs of missing units: first, stop (past the last), and the group each belongs to, sorted by group and time.
+
+    `bounds` are the rows of each group: those of group g are bounds[g] to bounds[g + 1].
+    """
+    low, high = (np.repeat(edge, symbols) for edge in (grid.offset[:-1], grid.offset[1:]))
+    here = np.flatnonzero(np.diff(bounds))
+    before, after = (
+        low.copy(),
+        high.copy(),
+    )  # the first unit of each group, and past its last; of an empty one its session
+    before[here], after[here] = unit[bounds[here]], unit[bounds[here + 1] - 1] + 1
+    empty = np.flatnonzero(np.diff(bounds) == 0)
+    before[empty] = high[empty]
+    head, foot = np.flatnonzero(before > low), np.flatnonzero(after < high)
+    at = np.flatnonzero(np.diff(unit) > 1)
+    owner = np.searchsorted(bounds, at, side="right") - 1
+    inside = at + 1 < bounds[owner + 1]  # not the step from one group to the next
     at, owner = at[inside], owner[inside]
-    first, stop = line[at] + 1, line[at + 1]
+    first = np.concatenate([low[head], unit[at] + 1, after[foot]])
+    stop = np.concatenate([before[head], unit[at + 1], high[foot]])
+    owner = np.concatenate([head, owner, foot])
     cuts = np.setdiff1d(np.flatnonzero(grid.begin[1:] != grid.end[:-1]) + 1, grid.offset)
     for cut in cuts:  # a break: no gap runs through it
         through = (first < cut) & (cut < stop)
@@ -100,10 +104,8 @@ def _gaps(
             first = np.concatenate([first, np.full(through.sum(), cut)])
             stop = np.concatenate([np.where(through, cut, stop), stop[through]])
             owner = np.concatenate([owner, owner[through]])
-    if len(cuts):
-        order = np.lexsort((first, owner))
-        first, stop, owner = first[order], stop[order], owner[order]
-    return first, stop, owner
+    order = np.lexsort((first, owner))
+    return first[order], stop[order], owner[order]
 
 
 def _lists(offset: IntArray, start: IntArray, end: IntArray, minutes: IntArray) -> pl.Series:

@@ -225,13 +225,16 @@ class Recorder:
             self._results.append("guards", frame)
 
     def _write_quality(self, name: date, quality: pl.DataFrame) -> None:
-        minute = quality.filter(pl.col("interval") == 1)
+        minute = quality.select("interval", "quality", "completeness").filter(pl.col("interval") == 1)
         self.totals.quality_sum += float(np.add.reduce(minute["quality"].to_numpy()))
         self.totals.quality_count += minute.height
         known = minute["completeness"].drop_nulls().to_numpy()
         self.totals.completeness_sum += float(np.add.reduce(known))
         self.totals.completeness_count += len(known)
-        labels = pl.Series("interval", [self._labels.get(i, f"{i}m") for i in quality["interval"].to_list()])
+        intervals = quality["interval"].unique().to_list()
+        labels = quality["interval"].replace_strict(
+            {i: self._labels.get(i, f"{i}m") for i in intervals}, return_dtype=pl.String
+        )
         frame = quality.with_columns(pl.lit(name).alias("session"), self._named(quality["code"]), labels)
         self._results.append("quality", frame)
 

@@ -39,14 +39,16 @@ class Kernels:
         self._columns: dict[str, npt.NDArray[Any]] = {}
         self._whole: dict[str, IntArray] = {}
         self._sums: dict[str, IntArray] = {}
-        self._squares: dict[str, tuple[IntArray, IntArray, int]] = {}
+        self._squares: dict[str, tuple[IntArray, int]] = {}
         self._starts: dict[Within, IntArray] = {}
         self._depths: dict[tuple[Within, int], tuple[IntArray, IntArray]] = {}
+        self._windows: dict[tuple[str, int, int], tuple[IntArray, IntArray]] = {}
         scale = np.maximum(bars.scale, 1)
         same = len(scale) > 0 and bool((scale == scale[0]).all())
         self._same_scale = int(scale[0]) if same else None
         self._scale = scale
-        self._rough = bool((bars.scale[bars.code] == 0).any()) if len(bars) else False
+        self.most_scale = int(scale.max(initial=1))
+        self._rough = bool((bars.scale[bars.runs.code] == 0).any())
 
     def value(self, feature: Feature, rows: IntArray) -> Column:
         """A windowed feature at `rows` (of feature order); not known where the symbol, or session, has too few bars."""
@@ -62,7 +64,7 @@ class Kernels:
     def column(self, name: str) -> npt.NDArray[Any]:
         """A bar column."""
         if name not in self._columns:
-            self._columns[name] = self.bars.frame[name].to_numpy()
+            self._columns[name] = self.bars.column(name)
         return self._columns[name]
 
     def is_whole(self, name: str) -> bool:
@@ -119,9 +121,11 @@ class Kernels:
     # -------------------------------------------------------------------------------------------------------- windows
 
     def _window_sum(self, name: str, n: int, rows: IntArray) -> IntArray:
-        total = self.totals(name)
-        after = rows + 1
-        return np.asarray(total[after] - total[np.maximum(after - n, 0)])
+        known = self._windows.get((name, n, id(rows)))
+        if known is None or known[0] is not rows:
+            known = rows, _between(self.totals(name), n, rows)
+            self._windows[name, n, id(rows)] = known
+        return known[1]
 
     def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:
         count = n if mean else 1
@@ -136,11 +140,9 @@ class Kernels:
 
     def _spread(self, name: str, n: int, rows: IntArray, null: Mask) -> Floats:
         """n sum(x^2) - sum(x)^2 of whole numbers, over n (n - 1): their sample variance, rounded once."""
-        one, two, most = self._centred(name)
-        after = rows + 1
-        before = np.maximum(after - n, 0)
-        first = one[after] - one[before]
-        spread = n * (two[after] - two[before]) - first * first  # exact where it fits, whatever wrapped around
+        squares, most = self._powers(name)
+        first = self._window_sum(name, n, rows)
+        spread = n * _between(squares, n, rows) - first * first  # exact where it fits, whatever wrapped around
         made = quotient(np.where(null, 0, spread), n * (n - 1))
         if n * n * most * most >= _FITS:
             at = np.flatnonzero(~null & (n * self._bound(name, n, rows) >= _FITS))
@@ -151,21 +153,19 @@ class Kernels:
         return made
 
     def _bound(self, name: str, n: int, rows: IntArray) -> Floats:
-        """At least the sum of squares of each row's window."""
-        total = np.concatenate([[0.0], np.cumsum(self._offsets(name).astype(np.float64) ** 2)])
+        """At least the sum of squares of each row's window, as distances from the symbol's first."""
+        values = self.whole(name)
+        offset = (values - values[self.starts(None)]).astype(np.float64)
+        total = np.concatenate([[0.0], np.cumsum(offset**2)])
         after = rows + 1
         return np.asarray(total[after] - total[np.maximum(after - n, 0)] + total[-1] * len(total) * 1e-15)
 
-    def _offsets(self, name: str) -> IntArray:
-        """Whole numbers as distances from their symbol's first."""
-        values = self.whole(name)
-        return np.asarray(values - values[self.starts(None)])
-
-    def _centred(self, name: str) -> tuple[IntArray, IntArray, int]:
+    def _powers(self, name: str) -> tuple[IntArray, int]:
+        """Sums of squares before each row, and the widest range of a symbol's whole numbers."""
         if name not in self._squares:
-            offset = self._offsets(name)
-            most = int(np.abs(offset).max(initial=0))
-            self._squares[name] = running(offset), running(offset * offset), most
+            values, first = self.whole(name), self.bars.by_symbol
+            widest = np.maximum.reduceat(values, first) - np.minimum.reduceat(values, first) if len(first) else first
+            self._squares[name] = running(values * values), int(widest.max(initial=0))
         return self._squares[name]
 
     def _std(self, name: str, n: int, rows: IntArray, null: Mask) -> tuple[Floats, None]:
@@ -236,6 +236,12 @@ def running(values: IntArray) -> IntArray:
     total = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum(values, out=total[1:])
     return total
+
+
+def _between(total: IntArray, n: int, rows: IntArray) -> IntArray:
+    """What the last `n` values of each row add to a running total."""
+    after = rows + 1
+    return np.asarray(total[after] - total[np.maximum(after - n, 0)])
 
 
 def windows(values: npt.NDArray[Any], n: int, rows: IntArray) -> Iterator[npt.NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -51,32 +52,76 @@ class Runs(NamedTuple):
         return borders(self.code)
 
 
+class Place(NamedTuple):
+    """Where the rows of two sources stand in feature order: warm-up bars, and a window's own (None: they are all, and in order)."""
+
+    before: IntArray
+    own: IntArray | None
+    total: int
+
+    def joined(self, before: npt.NDArray[Any], own: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A column of both sources in feature order."""
+        if self.own is None:
+            return own
+        made = np.empty(self.total, dtype=own.dtype)
+        made[self.own] = own
+        made[self.before] = before
+        return made
+
+
 @dataclass(frozen=True)
 class Ordered:
-    """Bars of one interval in feature order.
+    """Bars of one interval in feature order: rows are sorted by (symbol, session, time) and `runs` tells whose they are.
 
-    `frame` has the bar columns; rows are sorted by (symbol, session, time) and `runs` tells whose they are. `chosen` marks the
-    runs whose values are asked for; the others are warm-up. `scale` holds each symbol's 10^k, 0 where it has none.
-    `slots` are the slots at which the bars begin and end, in the order before `order` was applied (0 of warm-up bars).
+    `before` are warm-up bars and `own` a window's, each with the bar columns in its own order; `place` tells where their rows
+    stand. `chosen` marks the runs whose values are asked for; the others are warm-up. `scale` holds each symbol's 10^k,
+    0 where it has none. `slots` are those at which the own bars begin and end. A column is put in order when it is asked for.
     """
 
-    frame: pl.DataFrame
+    before: pl.DataFrame
+    own: pl.DataFrame
+    place: Place
     runs: Runs
     chosen: npt.NDArray[np.bool_]
     scale: IntArray
     slots: tuple[IntArray, IntArray]
-    order: IntArray
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """A bar column that has no nulls, in feature order."""
+        return self.joined(lambda bars: bars[name].to_numpy())
+
+    def joined(self, made: Callable[[pl.DataFrame], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What is `made` of each row of bars without nulls, in feature order."""
+        own = made(self.own)
+        return self.place.joined(made(self.before), own) if len(self.place.before) else self.place.joined(own[:0], own)
+
+    def frame(self, names: Sequence[str]) -> pl.DataFrame:
+        """Bar columns in feature order."""
+        return pl.DataFrame([self._series(name) for name in names])
+
+    def _series(self, name: str) -> pl.Series:
+        before, own = self.before[name] if len(self.place.before) else self.own[name].clear(), self.own[name]
+        if not (before.null_count() or own.null_count()):
+            return pl.Series(name, self.column(name))
+        return pl.concat([before, own]).gather(np.argsort(self._at, kind="stable"))
+
+    @property
+    def _at(self) -> IntArray:
+        """Where the rows of both sources stand, one behind the other."""
+        own = np.arange(self.place.total) if self.place.own is None else self.place.own
+        return np.concatenate([self.place.before, own])
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Ordered:
         """The rows marked in `keep`."""
         left = np.logical_or.reduceat(keep, self.runs.start) if len(keep) else np.zeros(0, dtype=bool)
         runs = Runs.of(self.code[keep], self.session[keep])
-        return Ordered(
-            self.frame.filter(pl.Series(keep)), runs, self.chosen[left], self.scale, self.slots, self.order[keep]
-        )
+        own = self.frame(self.own.columns).filter(pl.Series(keep))
+        place = Place(np.zeros(0, dtype=np.int64), None, own.height)
+        slots = self.begin[keep], self.end[keep]
+        return Ordered(own.clear(), own, place, runs, self.chosen[left], self.scale, slots)
 
     def __len__(self) -> int:
-        return len(self.order)
+        return self.place.total
 
     def spread(self, of_runs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A value of each run, on its rows."""
@@ -100,12 +145,12 @@ class Ordered:
     @cached_property
     def begin(self) -> IntArray:
         """The slot at which each bar of a wanted session begins."""
-        return self.slots[0][self.order]
+        return self.place.joined(np.zeros(1, dtype=np.int64), self.slots[0])
 
     @cached_property
     def end(self) -> IntArray:
         """The slot count at which each bar of a wanted session ends."""
-        return self.slots[1][self.order]
+        return self.place.joined(np.zeros(1, dtype=np.int64), self.slots[1])
 
     @property
     def by_symbol(self) -> IntArray:

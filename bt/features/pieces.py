@@ -68,7 +68,7 @@ def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pi
     rows = ranges(start, stop)
     keep = rows >= np.repeat(first, length)
     columns = tuple(dict.fromkeys(c for f in features for c in f.inputs()))
-    frame = bars.frame.select(columns)[rows].with_columns(pl.Series("__piece", piece))
+    frame = bars.frame(columns)[rows].with_columns(pl.Series("__piece", piece))
     made = [f.expr.over("__piece").alias(str(k)) for k, f in enumerate(features) if f.expr is not None]
     return Pieces(frame.lazy().select(made), rows, keep, len(bars.code))
 

@@ -51,7 +51,7 @@ def _values(bars: Ordered, feature: Feature, rows: IntArray, going: IntArray) ->
     begun[n if feature.aggregate == "rsi" else n - 1 :] = True
 
     def column(name: str) -> Floats:
-        return bars.frame[name].to_numpy().astype(np.float64, copy=False)[rows]
+        return bars.column(name).astype(np.float64, copy=False)[rows]
 
     if feature.aggregate == "ema":
         smooth = _smoothed(column(feature.column), going, n, weight)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.exact import quotient
+from bt.exact import quotient, scaled
 from bt.features.declared import Feature
 from bt.features.kernels import Kernels, masked, running
 from bt.model import Column
@@ -22,6 +22,9 @@ Mask = npt.NDArray[np.bool_]
 
 _FITS = 1 << 62
 """Whole numbers below it fit int64."""
+
+_SUMS_ROUND = 1 << 48
+"""Three prices added as floats are nearer than 1/4 to their whole number below it."""
 
 DAILY = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
 """How a session's bars become one value of each column."""
@@ -65,7 +68,7 @@ class Today:
         return made
 
     def _sum(self, total: IntArray, rows: IntArray) -> IntArray:
-        return np.asarray(total[rows + 1] - total[self._kernels.starts("session")[rows]])
+        return np.asarray(total[rows + 1] - total[rows - self._kernels.depth("session", rows)])
 
     def _group(self) -> pl.Series:
         """A sorted number for each row's session of its symbol."""
@@ -106,14 +109,23 @@ class Today:
         return masked(made, null)
 
     def _money(self) -> Floats:
-        high, low, close, volume = (self._kernels.column(c) for c in ("high", "low", "close", "volume"))
-        return np.asarray((high + low + close) / 3 * volume)
+        return np.asarray(self._typical() / 3 * self._kernels.column("volume"))
+
+    def _typical(self) -> Floats:
+        """high + low + close."""
+        return self._bars.joined(
+            lambda bars: bars["high"].to_numpy() + bars["low"].to_numpy() + bars["close"].to_numpy()
+        )
 
     def _product(self) -> tuple[IntArray, Mask]:
         """Sums of (high + low + close) x volume in whole numbers, and the rows whose session's sum does not fit."""
         if self._products is None:
             kernels = self._kernels
-            prices = kernels.whole("high") + kernels.whole("low") + kernels.whole("close")
+            added = self._typical()
+            if np.abs(added).max(initial=0.0) * kernels.most_scale < _SUMS_ROUND:
+                prices = scaled(added, kernels.scale_of(None))
+            else:
+                prices = np.asarray(kernels.whole("high") + kernels.whole("low") + kernels.whole("close"))
             volume = kernels.whole("volume")
             large = np.zeros(len(prices), dtype=bool)
             first = self._bars.by_session

@@ -10,7 +10,7 @@ import polars as pl
 
 from bt.completeness import completeness
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
-from bt.prepare.columns import Grouped
+from bt.prepare.columns import Grouped, bar_columns
 from bt.prepare.computing import Computed
 from bt.prepare.plan import TRADED, Plan
 from bt.prepare.presence import Usual
@@ -20,8 +20,6 @@ from bt.quality import Grid, quality
 from bt.schema import MINUTE
 
 IntArray = npt.NDArray[np.int64]
-
-COARSE = ("n_obs", "n_expected", "closed_by")
 
 
 def _rows(over: Grouped, number: int) -> slice:
@@ -45,20 +43,19 @@ def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes, usual: Sequenc
     Completeness is of the minutes, whatever the interval; `usual` is what it is measured against, by session.
     """
     frames = []
-    present = np.bincount(minutes.group, minlength=minutes.groups)
-    whole = completeness(present, np.concatenate([u.whole for u in usual]))
+    whole = completeness(np.diff(minutes.bounds), np.concatenate([u.whole for u in usual]))
     values = pl.Series("completeness", whole.values)
     if whole.null is not None:
         values = values.to_frame().select(pl.when(pl.Series(~whole.null)).then("completeness")).to_series()
     for interval, over in bars.items():
         grid = _grid(minutes.sessions, over)
-        session, code, unit = over.session, over.code, over.begin
-        if over.bins is None or over.bin is None:
-            unit = unit + grid.offset[session]
-        else:
+        group, unit = over.group, over.begin
+        if over.bins is not None and over.bin is not None:
             whole = over.frame["n_obs"].to_numpy() == over.bins.expected[over.bin]
-            session, code, unit = session[whole], code[whole], over.bin[whole]
-        made = quality(session, code, unit, minutes.symbols, grid)
+            group, unit = group[whole], over.bin[whole]
+        elif len(minutes.sessions) > 1:
+            unit = unit + grid.offset[over.session]
+        made = quality(group, unit, minutes.symbols, grid)
         frames.append(made.with_columns(pl.lit(interval, dtype=pl.Int64).alias("interval"), values))
     per = minutes.symbols
     return [pl.concat([f.slice(i * per, per) for f in frames]).drop("session") for i in range(len(minutes.sessions))]
@@ -97,8 +94,7 @@ def prepared_session(
     for interval, columns in plan.shown.items():
         over = computed.shown[interval]
         rows = _rows(over, number)
-        named = dict.fromkeys((*columns, *(COARSE if interval > 1 else ())))
-        found = {name: Column(over.frame[name].to_numpy()[rows]) for name in named}
+        found = {name: Column(over.frame[name].to_numpy()[rows]) for name in bar_columns(interval, columns)}
         for id_, values in computed.columns[interval].items():
             found[id_] = Column(values.values[rows], None if values.null is None else values.null[rows])
         if interval in plan.quality_on:

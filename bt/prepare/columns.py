@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Kernels, Ordered, Pieces, Runs, Today, pieces, ranges, recursion, warm_up_of
+from bt.features import Feature, Kernels, Ordered, Pieces, Place, Runs, Today, pieces, ranges, recursion, warm_up_of
 from bt.model import Column
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
+from bt.strategy import COARSE_ONLY
 
 IntArray = npt.NDArray[np.int64]
 
@@ -44,17 +45,24 @@ class Grouped:
     rows: IntArray | None = None
     """Of bars picked from others: their rows there."""
 
-    def pick(self, rows: IntArray) -> Grouped:
-        """Some of the bars."""
+    def pick(self, rows: IntArray, columns: Sequence[str] | None = None) -> Grouped:
+        """Some of the bars, with those bar `columns`; None means all."""
+        named = self.frame.columns if columns is None else columns
         return replace(
-            self, frame=self.frame[rows], code=self.code[rows], session=self.session[rows], group=self.group[rows],
+            self, frame=pl.DataFrame([self.frame[name].gather(rows) for name in named]), code=self.code[rows], session=self.session[rows], group=self.group[rows],
             begin=self.begin[rows], end=self.end[rows], bin=None if self.bin is None else self.bin[rows],
             rows=rows if self.rows is None else self.rows[rows],
         )  # fmt: skip
 
 
-def shown_bars(bars: Grouped, ends: Sequence[IntArray | None]) -> Grouped:
-    """The bars that end at one of the slot counts asked for in their session of the window; None asks for all."""
+def bar_columns(interval: int, columns: Sequence[str]) -> list[str]:
+    """The columns that rows of an interval show of its bars: those declared, and how a coarser bar came about."""
+    return list(dict.fromkeys((*columns, *(COARSE_ONLY if interval > 1 else ()))))
+
+
+def shown_bars(bars: Grouped, ends: Sequence[IntArray | None], columns: Sequence[str]) -> Grouped:
+    """The bars that end at one of the slot counts asked for in their session of the window, with at least those bar `columns`; None asks
+    for all."""
     if all(e is None for e in ends):
         return bars
     picked = []
@@ -63,7 +71,7 @@ def shown_bars(bars: Grouped, ends: Sequence[IntArray | None]) -> Grouped:
         asked = np.zeros(int(bars.end[low:high].max(initial=0)) + 1, dtype=bool)
         asked[slice(None) if end is None else end[end < len(asked)]] = True
         picked.append(low + np.flatnonzero(asked[bars.end[low:high]]))
-    return bars.pick(np.concatenate(picked))
+    return bars.pick(np.concatenate(picked), columns)
 
 
 def grouped_minutes(minutes: Minutes) -> Grouped:
@@ -144,26 +152,20 @@ class Bars:
         )
         # runs are sorted by symbol and session, not their rows: whole runs change places
         moved = np.lexsort((source.session, source.code))
-        start, stop = source.start[moved], source.stop(total)[moved]
-        there = np.cumsum(stop - start) - (stop - start)
-        order = ranges(start, stop)
-        runs = Runs(there, source.code[moved], source.session[moved])
-        own = bars.frame.select(columns)
-        frame = (pl.concat([tail.select(columns), own]) if n else own)[order]
+        length = source.stop(total) - source.start
+        there = np.empty(len(moved), dtype=np.int64)  # where each run went
+        there[moved] = np.cumsum(length[moved]) - length[moved]
+        runs = Runs(there[moved], source.code[moved], source.session[moved])
         chosen = runs.session >= first
         if need.deep or need.codes:
             chosen |= (runs.session == last_before(runs, first)) & need.is_deep(runs.code)
-        none = np.zeros(n, dtype=np.int64)
-        slots = np.concatenate([none, bars.begin]), np.concatenate([none, bars.end])
-        self.ordered = Ordered(frame, runs, chosen, scale, slots, order)
+        self._place = ranges(there[len(before.start) :], (there + length)[len(before.start) :])
+        own = None if not n and len(set(today.session.tolist())) < 2 else self._place
+        place = Place(ranges(there[: len(before.start)], (there + length)[: len(before.start)]), own, total)
+        self.ordered = Ordered(tail, bars.frame.select(columns), place, runs, chosen, scale, (bars.begin, bars.end))
         self._kernels = Kernels(self.ordered)
         self._today = Today(self._kernels)
         self._need = need
-        # where each of the window's rows went
-        went = np.empty(len(moved), dtype=np.int64)
-        went[moved] = there
-        own_runs = slice(len(before.start), None)
-        self._place = ranges(went[own_runs], went[own_runs] + (source.stop(total) - source.start)[own_runs])
         self._columns = tuple(columns)
         self._joins: dict[tuple[int, bool, int], Placed] = {}
         self._first = first
@@ -265,7 +267,7 @@ class Bars:
         bars = self.ordered
         upcoming = int(bars.runs.session.max(initial=0)) + 1
         kept = self._need.keep(bars.runs, len(bars), upcoming)
-        return bars.frame.select(self._columns)[kept].with_columns(
+        return bars.frame(self._columns)[kept].with_columns(
             pl.Series("code", bars.code[kept]), pl.Series("session", bars.session[kept])
         )
 

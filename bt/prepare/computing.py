@@ -13,7 +13,17 @@ from bt.errors import DataError
 from bt.features import Feature, Pieces
 from bt.model import Column
 from bt.prepare.checks import check_feature
-from bt.prepare.columns import Bars, Grouped, Resampling, collect, evaluate, grouped_minutes, shown_bars, without
+from bt.prepare.columns import (
+    Bars,
+    Grouped,
+    Resampling,
+    bar_columns,
+    collect,
+    evaluate,
+    grouped_minutes,
+    shown_bars,
+    without,
+)
 from bt.prepare.plan import Plan
 from bt.prepare.window import Minutes
 
@@ -126,7 +136,10 @@ class Computer:
             values = _Values(values.columns | second.columns, values.failed | second.failed)
         over |= more
         self._tails = {i: o.tail() for i, o in over.items()}
-        shown = {i: shown_bars(bars[i], [self._plan.ends(i, s) for s in minutes.sessions]) for i in self._plan.shown}
+        shown = {
+            i: shown_bars(bars[i], [self._plan.ends(i, s) for s in minutes.sessions], bar_columns(i, columns))
+            for i, columns in self._plan.shown.items()
+        }
         return Computed(bars, shown, self._columns(shown, over, values, minutes), values.failed)
 
     def _over(self, bars: Grouped, minutes: Minutes) -> Bars:

@@ -196,8 +196,12 @@ def _stacked(past: Sequence[Counts], shape: tuple[int, ...]) -> Counts:
 
 def _counts(minutes: Minutes, number: int, length: int) -> Counts:
     """Each symbol's rows in the first `length` minutes of the window's session `number`; `ABSENT` without any row."""
-    rows = minutes.at(number)
-    code, early = minutes.code[rows], minutes.slot[rows] < length
-    counts = np.bincount(code[early], minlength=minutes.symbols).astype(np.uint16)
-    counts[np.bincount(code, minlength=minutes.symbols) == 0] = ABSENT
+    group = number * minutes.symbols
+    whole = np.diff(minutes.bounds[group : group + minutes.symbols + 1])
+    counts = whole.astype(np.uint16)
+    if length < minutes.sessions[number].minutes:
+        rows = minutes.at(number)
+        early = minutes.code[rows][minutes.slot[rows] < length]
+        counts = np.bincount(early, minlength=minutes.symbols).astype(np.uint16)
+    counts[whole == 0] = ABSENT
     return counts

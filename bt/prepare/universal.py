@@ -60,7 +60,7 @@ def _rank(values: Floats, at: IntArray) -> Floats:
     n = len(values)
     if not n:
         return values
-    order: Any = np.argsort(values, kind="stable")
+    order: Any = np.argsort(values)  # equal values share their ranks, whatever their order
     order = order[np.argsort(_dense(at)[order], kind="stable")]
     moment, value = at[order], values[order]
     turn = np.concatenate([[True], moment[1:] != moment[:-1]])

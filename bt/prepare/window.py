@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ class Minutes:
         """Number of groups, empty ones included."""
         return len(self.sessions) * self.symbols
 
+    @cached_property
     def bounds(self) -> IntArray:
         """Rows of each group; length groups + 1."""
         return np.searchsorted(self.group, np.arange(self.groups + 1)).astype(np.int64)

@@ -13,6 +13,7 @@
 from bt.strategy.carrying import check_state, dumps, pack, unpack
 from bt.strategy.declaring import (
     CALLBACKS,
+    COARSE_ONLY,
     CONSTANTS,
     Declaration,
     RowField,
@@ -31,6 +32,7 @@ from bt.strategy.values import qualified, told
 
 __all__ = [
     "CALLBACKS",
+    "COARSE_ONLY",
     "CONSTANTS",
     "Book",
     "Declaration",
