@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -115,10 +115,14 @@ class Ordered:
         """The rows marked in `keep`."""
         left = np.logical_or.reduceat(keep, self.runs.start) if len(keep) else np.zeros(0, dtype=bool)
         runs = Runs.of(self.code[keep], self.session[keep])
-        own = self.frame(self.own.columns).filter(pl.Series(keep))
-        place = Place(np.zeros(0, dtype=np.int64), None, own.height)
+        kept = self.frame(self.own.columns).filter(pl.Series(keep))
         slots = self.begin[keep], self.end[keep]
-        return Ordered(own.clear(), own, place, runs, self.chosen[left], self.scale, slots)
+        return replace(self.made_of(kept, slots), runs=runs, chosen=self.chosen[left])
+
+    def made_of(self, frame: pl.DataFrame, slots: tuple[IntArray, IntArray] | None = None) -> Ordered:
+        """The same bars with the columns, in feature order, of a frame."""
+        place = Place(np.zeros(0, dtype=np.int64), None, frame.height)
+        return replace(self, before=frame.clear(), own=frame, place=place, slots=slots or (self.begin, self.end))
 
     def __len__(self) -> int:
         return self.place.total

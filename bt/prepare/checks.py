@@ -136,14 +136,15 @@ def _reaches_back(halves: Ordered, feature: Feature) -> tuple[object, object] | 
     far = ranges(runs.start[before], np.maximum(stop[before] - some, runs.start[before]))
     factor = np.ones(len(halves))
     factor[far] = np.where(far % 2, 10.0, 0.1)
-    frame = halves.frame.select((pl.col(c) * pl.Series(factor)).cast(t) for c, t in halves.frame.schema.items())
+    frame = halves.frame(halves.own.columns)
+    scaled = frame.select((pl.col(c) * pl.Series(factor)).cast(t) for c, t in frame.schema.items())
     halves = replace(halves, chosen=judged)
     none = _picked(evaluate(halves, feature), halves.wanted)
     near = _picked(evaluate(halves, replace(feature, bars=some)), halves.wanted)
     changed = _first_difference(none, near, 1e-9)
     if changed is None:
         return None
-    beyond = evaluate(replace(halves, frame=frame), replace(feature, bars=len(halves)))
+    beyond = evaluate(halves.made_of(scaled), replace(feature, bars=len(halves)))
     return changed if _first_difference(near, _picked(beyond, halves.wanted), 1e-9) is None else None
 
 
