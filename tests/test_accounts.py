@@ -37,6 +37,52 @@ def test_strategies_with_one_cash_compete_for_it(tmp_path: Path):
     assert last == [("y", 90.0, -40.0), ("z", 30.00000001, 20.0)]
 
 
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        (lambda b: [b.order("A", -10), b.order("A", -10)], [(-10, "filled", ""), (-10, "rejected", "buying_power")]),
+        (lambda b: [b.order("A", -6), b.order("A", -10)], [(-6, "filled", ""), (-4, "filled", "buying_power")]),
+        (lambda b: [b.target("A", 3), b.order("A", -5)], [(-7, "filled", ""), (-3, "filled", "buying_power")]),
+        (lambda b: [b.target("A", -1), b.order("A", -1)], [(-10, "filled", "buying_power"), (-1, "rejected", "buying_power")]),
+        (lambda b: [b.order("A", -10), b.order("A", 1)], [(-10, "filled", ""), (1, "rejected", "buying_power")]),
+        (lambda b: [b.order("A", -10), b.cancel(symbol="A"), b.order("A", -10)], [(-10, "cancelled", "cancelled"), (-10, "filled", "")]),
+    ],
+)  # fmt: skip
+def test_orders_decided_together_reduce_no_more_than_is_held(tmp_path: Path, given: Any, made: list[Any]):
+    """The cash is all spent: only what reduces is free, and of two orders that reduce the second finds what the first leaves."""
+    where = store(tmp_path, bars("A", [10.0] * 4))
+    run = play(where, Script({("A", 0): lambda b: b.order("A", 10), ("A", 1): given}), cash=100.0)
+    assert run.orders.sort("id").select("shares", "status", "reason").rows()[1:] == made
+
+
+def test_what_two_orders_open_together_is_reserved(tmp_path: Path):
+    where = store(tmp_path, bars("A", [10.0] * 4))
+    powers: list[float] = []
+
+    def turn(book: bt.Book) -> None:
+        for _ in range(3):
+            book.order("A", -10)
+            powers.append(book.buying_power)
+
+    run = play(where, Script({("A", 0): lambda b: b.order("A", 10), ("A", 1): turn}), cash=220.0)
+    assert powers == [120.0, 20.0, 20.0]
+    assert run.orders.sort("id")["status"].to_list() == ["filled"] * 3 + ["rejected"]
+    assert run.positions["shares"].to_list() == [-10]
+
+
+def test_an_exit_at_the_close_takes_what_other_exits_leave(tmp_path: Path):
+    """It acts five minutes before the close, where nothing has traded for two; what was sold meanwhile and it meet one bar."""
+    where = store(tmp_path, bars("A", [10.0] * 2), bars("A", [11.0] * 3, first=387))
+    steps = {
+        ("A", 0): lambda b: (b.order("A", 10), b.exit_at_close("A", minutes_before=5)),
+        ("A", 1): lambda b: b.order("A", -4),
+    }
+    run = play(where, Script(steps))
+    assert run.fills.sort("position_after", descending=True).select("order_id", "shares", "position_after").rows() == [
+        (1, 10, 10), (3, -4, 6), (2, -6, 0),
+    ]  # fmt: skip
+
+
 def test_exits_of_all_fill_before_entries_of_any(tmp_path: Path):
     where = store(tmp_path, bars("A", [10.0] * 5))
     told: list[str] = []

@@ -293,11 +293,11 @@ def test_a_leaver_that_is_held_is_shown_and_can_only_be_reduced(tmp_path: Path) 
         ("B", 1, "rejected", "not_in_universe"),
         ("A", 5, "rejected", "not_in_universe"),
         ("A", -4, "filled", ""),
-        ("A", -10, "filled", "not_in_universe"),  # of what was held when it was decided
+        ("A", -6, "filled", "not_in_universe"),  # what the order before it leaves of the position
     ]
     seen = {h[1:] for h in strategy.happened if h[0] == "rows"}
-    assert seen == {(("A",), (0,)), (("A", "C"), (0, 2))}
-    assert run.positions.select("symbol", "shares").rows() == [("A", 10), ("A", -4), ("A", -4)]
+    assert seen == {(("A",), (0,)), (("A", "C"), (0, 2)), (("C",), (2,))}
+    assert run.positions.select("symbol", "shares").rows() == [("A", 10)]
 
 
 def test_leavers_exit_at_the_next_open(tmp_path: Path) -> None:
@@ -327,6 +327,25 @@ def test_an_order_that_waits_ends_when_its_symbol_leaves(tmp_path: Path) -> None
     assert run.orders.select("status", "reason").rows() == [("cancelled", "not_in_universe")]
     assert ("order", 1, "cancelled", "not_in_universe") in last.happened
     assert run.fills.height == 0
+
+
+def test_orders_that_wait_together_close_no_more_than_is_held_when_their_symbol_leaves(tmp_path: Path) -> None:
+    where = market(tmp_path, LEADING)
+
+    def sell(book: bt.Book) -> None:
+        for shares in (-4, -10, -3):
+            book.order("A", shares, tif="gtc")
+
+    strategy = Script({("A", 0): lambda book: book.order("A", 10), ("A", 2): sell})
+    run = play(where, strategy, DAYS[1], DAYS[3], universe={"top": 1, "by": "prior(volume)"})
+    given = run.orders.filter(session=date.fromisoformat(DAYS[1])).sort("id")
+    assert given.select("shares", "status", "reason").rows() == [
+        (10, "filled", ""),
+        (-4, "filled", ""),
+        (-6, "filled", "not_in_universe"),
+        (-3, "cancelled", "not_in_universe"),
+    ]
+    assert run.fills["position_after"].to_list() == [10, 6, 0]
 
 
 def test_only_members_those_before_and_what_is_held_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

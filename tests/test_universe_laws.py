@@ -16,7 +16,7 @@ import polars as pl
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from test_laws import TABLES, accounts, executions, gates, law
+from test_laws import TABLES, Close, accounts, executions, gates, law
 from watchers import (
     EQUITY,
     FILLS,
@@ -199,6 +199,28 @@ def test_members_rows_orders_and_fills_are_those_of_the_oracle(
     assert set(run.quality.select("session", "symbol").iter_rows()) == judged
     assert (run.summary["bars"], run.summary["iterations"]) == (result.bars, result.iterations)
     assert run.finish_reason == result.finish_reason
+
+
+@law(40)
+@given(st.data(), worlds(sessions=7), habits, executions, accounts)
+def test_who_is_no_member_is_only_reduced(
+    data: st.DataObject, world: World, how: Habits, execution: dict[str, Any], account: dict[str, Any]
+) -> None:
+    """Whatever is ordered, and however many orders at once: what is decided in a symbol that is no member neither adds to its
+    position nor turns it."""
+    how = replace(how, symbols=tuple(world.symbols))
+    with stored(world) as folder:
+        run = replayed(
+            world, folder, Dice(how, (Close,)), execution=execution, account=account, universe=data.draw(universes(world)).ours
+        )  # fmt: skip
+    members = set(run.universe.select("session", "symbol").iter_rows())
+    given_in = dict(zip(run.orders["id"], run.orders["session"], strict=True))
+    for fill in run.fills.iter_rows(named=True):
+        if (given_in[fill["order_id"]], fill["symbol"]) not in members:
+            after = fill["position_after"]
+            before = after - fill["shares"]
+            assert abs(after) < abs(before), fill
+            assert after * before >= 0, fill
 
 
 @law(30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -26,6 +26,21 @@ class Terms:
     quality: QualitySpec
     leverage: float
     cash: int
+
+
+def left_by(orders: Sequence[LiveOrder], position: int) -> int:
+    """What is left of a position once the live `orders` in its symbol, by id, have reduced it: 0 at least, as seen from its side.
+
+    An exit_at_close leaves them theirs: its turn is after them.
+    """
+    left = position
+    for order in orders:
+        if order.type == "exit_at_close":
+            continue
+        after = order.level if order.type == "target" else left + order.shares
+        if abs(after) < abs(left) or after * left < 0:
+            left = after if after * left > 0 else 0
+    return left
 
 
 class Account:
@@ -189,13 +204,13 @@ class Account:
             return "not_in_universe"
         return self.quality.gate if self.gated(code) else ""
 
-    def cut(self, order: LiveOrder, position: int, reason: str) -> None:
-        """Of an order that would turn a position, leave the part that closes it."""
+    def cut(self, order: LiveOrder, left: int, reason: str) -> None:
+        """Of an order that would turn what others leave of a position, keep the part that closes it."""
         order.reason = reason
         if order.type == "target":
             order.level = 0
         else:
-            order.shares = -position
+            order.shares = -left
         if order.need:
             self.purse.reserve(order.code, -order.need)
             order.need = 0
@@ -208,10 +223,12 @@ class Account:
             self.end(order, "rejected", "warm_up")
             return
         code = order.code
-        position = self.position(code)
-        after = position + change
-        crosses = position * after < 0
-        opening = abs(after) if crosses else max(0, abs(after) - abs(position))
+        left = self.position(code)
+        if left and code in self.live:
+            left = left_by(self.live[code], left)
+        after = left + change
+        crosses = left * after < 0
+        opening = abs(after) if crosses else max(0, abs(after) - abs(left))
         refused, need = self._forbidden(code) if opening else "", 0
         if opening and not refused and self.leverage[0]:
             need = opening * int(self.market.last[code])
@@ -222,7 +239,7 @@ class Account:
             if not crosses:
                 self.end(order, "rejected", refused)
                 return
-            self.cut(order, position, refused)
+            self.cut(order, left, refused)
         order.need = need
         if need:
             self.purse.reserve(code, need)

@@ -23,22 +23,26 @@ def review(account: Account, *, leave: bool) -> None:
     member = account.market.member
     if member is None:
         return
+    left = {code: held.shares for code, held in account.ledger.positions.items()}
     for order in account.all_live():
         if order.code != EVERY and not member[order.code]:
-            _review(account, order, leave=leave)
+            left[order.code] = _review(account, order, left.get(order.code, 0), leave=leave)
     if leave:
         for code, held in sorted(account.ledger.positions.items()):
             if not member[code]:
                 account.admit(account.new(code, "market", -held.shares, tif="day", tag=LEFT), -held.shares)
 
 
-def _review(account: Account, order: LiveOrder, *, leave: bool) -> None:
-    """One order in a symbol that is no member."""
-    position = account.position(order.code)
-    after = position + quantity(order, position)
-    if position == 0 or (position * after > 0 and abs(after) > abs(position)):
+def _review(account: Account, order: LiveOrder, left: int, *, leave: bool) -> int:
+    """One order in a symbol that is no member, of whose position the orders before it leave `left`; what this one leaves."""
+    after = left + quantity(order, left)
+    if left == 0 or (left * after > 0 and abs(after) > abs(left)):
         account.end(order, "cancelled", OUTSIDE)
     elif leave:
         account.end(order, "cancelled", LEFT)
-    elif position * after < 0:
-        account.cut(order, position, OUTSIDE)
+    elif left * after < 0:
+        account.cut(order, left, OUTSIDE)
+        return 0
+    else:
+        return after
+    return left

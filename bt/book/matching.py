@@ -44,11 +44,12 @@ class Quotes:
 
 
 def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]:
-    """Fill what finds a price: over all accounts exits first, then by account and order id.
+    """Fill what finds a price: over all accounts exits first, then by account and order id; an exit_at_close closes what the symbol's
+    other exits leave.
 
     Returns each account's fills in the order in which they happened; all are booked.
     """
-    met = []
+    met: list[tuple[bool, int, float, int, int, LiveOrder]] = []
     for number, account in enumerate(accounts):
         _wake_exits(account, quotes.due)
         for code, orders in account.live.items():
@@ -58,7 +59,7 @@ def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]
             position = account.position(code)
             for order in orders:
                 enters = quantity(order, position) * position >= 0
-                met.append((enters, number, order.id, code, price, order))
+                met.append((enters, number, _turn(order, orders), code, price, order))
     if len(met) > 1:
         met.sort(key=itemgetter(0, 1, 2, 3))
     fills: list[list[FillRecord]] = [[] for _ in accounts]
@@ -71,6 +72,13 @@ def match(accounts: Sequence[Account], quotes: Quotes) -> list[list[FillRecord]]
             continue
         fills[number].append(_fill(account, order, shares, price, quotes))
     return fills
+
+
+def _turn(order: LiveOrder, orders: Sequence[LiveOrder]) -> float:
+    """An order's place among those of its account: its id, of an exit_at_close after all of the symbol's `orders`."""
+    if order.type != "exit_at_close" or len(orders) == 1:
+        return order.id
+    return max(o.id for o in orders) + 0.5
 
 
 def quantity(order: LiveOrder, position: int) -> int:

@@ -321,7 +321,14 @@ class Backtest:
             if not any(strategy.name in here for strategy, _ in purse):
                 continue
             ready = [(i, book, order) for i, (_, book) in enumerate(purse) for order in self._ready(book, due, offers)]
-            ready.sort(key=lambda r: (quantity(r[2], r[1]) * r[1].position(r[2].symbol) >= 0, r[0], r[2].id))
+            last = {(i, order.symbol): order.id for i, _, order in sorted(ready, key=lambda r: r[2].id)}
+            ready.sort(
+                key=lambda r: (
+                    quantity(r[2], r[1]) * r[1].position(r[2].symbol) >= 0,
+                    r[0],
+                    turn(r[2], last[r[0], r[2].symbol]),
+                )
+            )
             for _, book, order in ready:
                 shares = quantity(order, book)
                 price, bar, stale = offers[order.symbol]
@@ -598,6 +605,11 @@ class Backtest:
 def by_interval(strategy: Strategy) -> list[RowType]:
     """Its row types, finest first."""
     return sorted(strategy.rows, key=lambda r: interval_minutes(r.interval))
+
+
+def turn(order: Order, last: int) -> tuple[int, bool]:
+    """The place of an order among those that fill: an exit_at_close is after the `last` of its symbol."""
+    return (last, True) if order.type == "exit_at_close" else (order.id, False)
 
 
 def quantity(order: Order, book: Book) -> int:

@@ -260,7 +260,7 @@ class Book:
         if not self.trading:
             self.end(order, "rejected", "warm_up")
             return
-        held = self.position(order.symbol)
+        held = self._left(order)
         after = held + shares
         reverses = held * after < 0
         opening = abs(after) if reverses else max(0, abs(after) - abs(held))
@@ -276,17 +276,33 @@ class Book:
             self.end(order, "rejected", refusal)
             return
         if refusal:
-            self._cut(order, refusal)
+            self._cut(order, held, refusal)
         elif self._leverage > 0:
             order.reserved = need
 
-    def _cut(self, order: Order, reason: str) -> None:
-        """What would turn the position only closes it."""
+    def _left(self, order: Order) -> int:
+        """The position without what the symbol's earlier open orders may still take of it, an exit_at_close left out."""
+        held = self.position(order.symbol)
+        side = 1 if held > 0 else -1
+        left = abs(held)
+        for other in self.open_orders(order.symbol):
+            if other.id >= order.id or other.type == "exit_at_close":
+                continue
+            if other.type == "target":
+                assert other.level is not None
+                left = min(left, max(side * other.level, 0))
+            else:
+                assert other.shares is not None
+                left = max(left + min(side * other.shares, 0), 0)
+        return side * left
+
+    def _cut(self, order: Order, held: int, reason: str) -> None:
+        """What would turn the position only closes it: what others leave of it."""
         order.reason = reason
         if order.type == "target":
             order.level = 0
         else:
-            order.shares = -self.position(order.symbol)
+            order.shares = -held
         order.reserved = 0
         self._tell(order)
 
@@ -297,7 +313,7 @@ class Book:
         """A session begins: live orders in symbols that are no members may only reduce; with `leave` what is held of them is sold."""
         self.held_at_open = set(self.ledger.positions)
         for order in [o for o in self.open_orders() if self._outside(o.symbol)]:
-            held = self.position(order.symbol)
+            held = self._left(order)
             after = order.level if order.type == "target" else held + (order.shares or 0)
             assert after is not None
             if held == 0 or (held * after > 0 and abs(after) > abs(held)):
@@ -305,7 +321,7 @@ class Book:
             elif leave:
                 self.end(order, "cancelled", "left_universe")
             elif held * after < 0:
-                self._cut(order, "not_in_universe")
+                self._cut(order, held, "not_in_universe")
         for symbol in sorted(self.ledger.positions) if leave else []:
             if self._outside(symbol):
                 order = self.make(symbol, "market", shares=-self.position(symbol), tif="day", tag="left_universe")
