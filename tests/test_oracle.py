@@ -569,10 +569,11 @@ def test_refusals_and_reservations():
         ),
         ("B", 1): lambda b: (
             b.order("A", -60),  # 6: a reduction is never refused
-            b.order("A", -101),  # 7: 41 would open against 1000 - 600 = 400: cut to -60
-            power.append(b.buying_power),
+            b.order("A", -101),  # 7: 6 leaves nothing to reduce, 101 would open against 1000 - 600 = 400
             b.cancel(6),
-            b.target("A", -41),  # 8: cancels 7, refused again, cut to a target of 0
+            b.order("A", -101),  # 8: 41 would open: cut to -60
+            power.append(b.buying_power),
+            b.target("A", -41),  # 9: cancels 8, refused again, cut to a target of 0
         ),
         ("B", 2): lambda b: power.append(b.buying_power),
     }
@@ -585,12 +586,13 @@ def test_refusals_and_reservations():
         (4, "cancelled", "cancelled", -40, None),
         (5, "rejected", "buying_power", 1, None),
         (6, "cancelled", "cancelled", -60, None),
-        (7, "cancelled", "retargeted", -60, None),
-        (8, "filled", "buying_power", -60, 0),
+        (7, "rejected", "buying_power", -101, None),
+        (8, "cancelled", "retargeted", -60, None),
+        (9, "filled", "buying_power", -60, 0),
     ]
     assert power == [400.0, 400.0, 400.0, 1000.0]
-    assert column(result.fills, "order_id", "shares") == [(2, 60), (8, -60)]
-    assert (7, "open", "buying_power") in script.told  # cut, and told
+    assert column(result.fills, "order_id", "shares") == [(2, 60), (9, -60)]
+    assert (8, "open", "buying_power") in script.told  # cut, and told
 
 
 def test_leverage():
@@ -615,15 +617,15 @@ def test_quality_gates_what_opens():
     # as of now: minute 0 100, minute 3 2/4 = 50, minute 4 60, minute 7 75
     steps = {
         ("A", 0): lambda b: b.order("A", 3),  # 1 of the 4 minutes have passed: not judged
-        ("A", 3): lambda b: (b.order("A", 1), b.order("A", -1), b.order("A", -4)),  # refused, reduces, cut to -3
-        ("A", 4): lambda b: b.order("A", -1),  # from -1 on, which opens: 60 is not below 60
+        ("A", 3): lambda b: (b.order("A", 1), b.order("A", -1), b.order("A", -4)),  # refused, reduces, cut to what that leaves
+        ("A", 4): lambda b: b.order("A", -1),  # from flat, which opens: 60 is not below 60
     }
     result = play([session], bars, Script(steps), gate=o.Gate(60.0, 4))
     assert column(result.orders, "status", "reason", "shares") == [
         ("filled", "", 3),
         ("rejected", "quality", 1),
         ("filled", "", -1),
-        ("filled", "quality", -3),
+        ("filled", "quality", -2),
         ("filled", "", -1),
     ]
 
