@@ -617,7 +617,11 @@ def test_quality_gates_what_opens():
     # as of now: minute 0 100, minute 3 2/4 = 50, minute 4 60, minute 7 75
     steps = {
         ("A", 0): lambda b: b.order("A", 3),  # 1 of the 4 minutes have passed: not judged
-        ("A", 3): lambda b: (b.order("A", 1), b.order("A", -1), b.order("A", -4)),  # refused, reduces, cut to what that leaves
+        ("A", 3): lambda b: (
+            b.order("A", 1),
+            b.order("A", -1),
+            b.order("A", -4),
+        ),  # refused, reduces, cut to what that leaves
         ("A", 4): lambda b: b.order("A", -1),  # from flat, which opens: 60 is not below 60
     }
     result = play([session], bars, Script(steps), gate=o.Gate(60.0, 4))
