@@ -107,7 +107,11 @@ class Looker:
             interval, symbol = dice.choice(sorted(self.history)), dice.choice(self.symbols)
             depth = self.history[interval]
             n = dice.randint(1, depth if isinstance(depth, int) else 400)
-            found = book.bars(symbol, n, interval)
+            try:
+                found = book.bars(symbol, n, interval)
+            except (StrategyError, ValueError):
+                self.seen.append((book.now, what, symbol, interval, n, "refused"))
+                return dice
             if isinstance(found, bt.PastBars):
                 columns = (
                     found.open_time,

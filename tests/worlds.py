@@ -232,13 +232,13 @@ def bad_row(world: World, kind: str, symbol: str, number: int, part: float) -> t
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, faults: bool = True, sessions: int = 4, history: bool = True) -> World:
-    """Any of the calendars, 1 to `sessions` sessions in a row (with `history`, perhaps one long before), 1 to 4 symbols."""
+def worlds(draw: st.DrawFn, *, faults: bool = True, sessions: int = 4, least: int = 1, history: bool = True) -> World:
+    """Any of the calendars, `least` to `sessions` sessions in a row (with `history`, perhaps one long before), 1 to 4 symbols."""
     calendar = draw(st.sampled_from(sorted(ANCHORS)))
     schedule = around(calendar, anchor := draw(st.sampled_from(ANCHORS[calendar])))
     near = next(i for i, name in enumerate(schedule.names) if name.isoformat() >= anchor)
     begin = near + draw(st.integers(-2, 1))
-    length = draw(st.integers(1, sessions))
+    length = draw(st.integers(least, sessions))
     start = begin + (draw(st.integers(0, length - 1)) if history else 0)
     far = draw(st.sampled_from((0, 0, 0, 7, 25, 60))) if history else 0
     last = begin + length - 1

@@ -23,10 +23,12 @@ def play_apart(
     every: list[Result] = []
     for symbol in symbols:
         own = replace(account, start_units=start)
-        one = Backtest(strategies=[make(symbol)], account=own, symbols=[symbol], candidates=symbols, **backtest)
-        one.books[0].only = symbol
-        every.append(one.run())
-    whole = Result(finish_reason=every[0].finish_reason, bars=sum(r.bars for r in every))
+        played = Backtest(strategies=[make(symbol)], account=own, symbols=[symbol], candidates=symbols, **backtest)
+        played.books[0].only = symbol
+        every.append(played.run())
+    whole = Result(finish_reason=every[0].finish_reason, bars=sum(r.bars for r in every), universe=every[0].universe)
+    for one in every:
+        whole.guards.update(one.guards)
     for name in ("fills", "orders", "trades", "positions"):
         getattr(whole, name).extend(row for r in every for row in getattr(r, name))
     whole.fills.sort(key=lambda r: (r["session"], r["time"], r["symbol"], r["order_id"]))

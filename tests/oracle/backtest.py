@@ -117,8 +117,10 @@ class Backtest:
         self.withheld = {k: n for k, n in found.withheld.items() if k[1] in pool}
         self.universe = universe
         if universe is not None:
-            symbols = self.present.symbols
-            self.history.members = {d.name: universe.members(self.history, d, symbols) for d in self.days}
+            among = sorted(reach)  # of all candidates, also where one of them is played alone
+            self.history.members = {
+                d.name: universe.members(self.history, d, among) for d in [*self.warming, *self.days]
+            }
         for strategy in self.strategies:
             for row_type in strategy.rows:
                 for feature in row_type.features.values():

@@ -175,8 +175,10 @@ class Book:
         return math.nan if bar is None else (self._present.now_us - bar.end_us) / 60_000_000
 
     def bars(self, symbol: str, n: int, interval: str = "1m") -> list[Any]:
-        """The last `n` bars that have ended by now, no more than `reach` declares."""
+        """The last `n` bars that have ended by now, no more than `reach` declares; only of symbols that are shown in the session."""
         present, depth = self._present, self.reach[interval]
+        if self._outside(symbol) and symbol not in self.held_at_open:
+            raise ValueError(f"book: bars must be asked of a member or of what was held at the open, was {symbol!r}")
         assert present.history is not None
         assert present.day is not None
         since = None
