@@ -98,10 +98,10 @@ def test_a_session_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return real(self, interval, columns, a, b, *more)
 
     monkeypatch.setattr(PastBars, "_read", spy)
-    play(market(tmp_path), Opens(2), THURSDAY)
+    play(market(tmp_path), Opens(2, "5m"), THURSDAY)
     assert read == [(0, 1)]
     read.clear()
-    play(market(tmp_path), Opens(2), WEDNESDAY, THURSDAY)
+    play(market(tmp_path), Opens(2, "5m"), WEDNESDAY, THURSDAY)
     assert read == [(0, 0), (1, 1)]
 
 

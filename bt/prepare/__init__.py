@@ -6,7 +6,8 @@ Where to look:
 2. `universe` decides who is a member in which session, from `daily` values of past sessions or a `listed` table, and so whose bars a
    window reads; `along` adds symbols that only features of others look at;
 3. `window` loads some sessions with one query and puts them through the guards into canonical order;
-4. `history` brings the trailing windows and the warm-up bars up to the open;
+4. `history` brings the trailing windows and the warm-up bars up to the open; `quantities` are one value a symbol and session, through
+   the cache beside the store; `past` and `days` are what at_open may ask for;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
    features of a window, after `checks`;
 6. `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed;

@@ -16,8 +16,9 @@ import polars as pl
 from bt.features import Feature, Runs
 from bt.indicators import CumulativeWindow, MinuteWindow, Trailed
 from bt.prepare.columns import Grouped, Need, grouped_minutes, resampled
-from bt.prepare.daily import Daily, Past, read_columns
+from bt.prepare.daily import Daily
 from bt.prepare.plan import Plan
+from bt.prepare.quantities import Past
 from bt.prepare.window import Minutes
 
 IntArray = npt.NDArray[np.int64]
@@ -66,7 +67,7 @@ class Trailing:
             features, past = list(self._features.values()), self._past
             for a in range(min(past.first(f, at) for f in features), at, past.chunk):
                 last = min(a + past.chunk, at) - 1
-                minutes = past.loader.history(a, last, read_columns(features), past.loader.names(codes))
+                minutes = past.loader.history(a, last, _columns(features), past.loader.names(codes))
                 yield from ((minutes, session) for session in range(len(minutes.sessions)))
 
     def add(self, minutes: Minutes, slots: Sequence[IntArray | None]) -> list[dict[str, Trailed]]:
@@ -108,6 +109,11 @@ class Trailing:
                 window.add(minutes.first + number, *at, values.to_numpy(), minutes.sessions[number].minutes)
             else:
                 window.add(minutes.first + number, *at, values.to_numpy())
+
+
+def _columns(features: Sequence[Feature]) -> tuple[str, ...]:
+    """The bar columns some features read."""
+    return tuple(dict.fromkeys(c for f in features for c in f.inputs()))
 
 
 WARM_UP_ROWS = 1_000_000

@@ -1,4 +1,7 @@
-"""What `at_open` is told of earlier sessions: bars of any interval, read back once and then moved on session by session."""
+"""What `at_open` is told of earlier sessions: bars of any interval, read back once and then moved on session by session.
+
+Daily bars come through the cache (`bt.prepare.days`), others from the minutes.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,16 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import StrategyError
-from bt.model import Schedule, slot_times
+from bt.model import slot_times
 from bt.prepare.columns import grouped_minutes, resampled
-from bt.prepare.daily import consecutive
-from bt.prepare.window import Loader, Minutes
-from bt.schema import BAR_COLUMNS, MINUTE, OPTIONAL_COLUMNS, interval_minutes
-from bt.store import Store
+from bt.prepare.days import DailyBars
+from bt.prepare.quantities import Past as PastSessions
+from bt.prepare.quantities import consecutive
+from bt.prepare.window import Minutes
+from bt.schema import BAR_COLUMNS, DAY, MINUTE, OPTIONAL_COLUMNS, interval_minutes
 
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-ROWS_AT_ONCE = 1_000_000
-"""About as many minute bars are read together."""
 
 
 @dataclass
@@ -44,13 +45,13 @@ class PastBars:
     It reads by cursors of its own, so that a window may be prepared on another thread meanwhile.
     """
 
-    def __init__(self, loader: Loader, store: Store, schedule: Schedule) -> None:
-        self._loader = loader
-        self._store = store
-        self._schedule = schedule
+    def __init__(self, past: PastSessions, last: int) -> None:
+        self._loader = past.loader
+        self._store = past.store
         self._kept: dict[tuple[int, tuple[str, ...]], _Kept] = {}
-        self._names = pl.Series("symbol", store.symbols, dtype=pl.String)
-        self._chunk = max(1, ROWS_AT_ONCE * len(schedule) // max(store.rows, 1))
+        self._names = pl.Series("symbol", past.store.symbols, dtype=pl.String)
+        self._chunk = past.at_once
+        self._days = DailyBars(past, last)
 
     def at(self, session: int, codes: IntArray | None, owner: str) -> Past:
         """What a strategy may ask at the open of session number `session`; `codes` are the symbols it may see, None all."""
@@ -67,6 +68,8 @@ class PastBars:
         """The bars of sessions `first` to `at` - 1: symbol, session, open_time, close_time, `columns`; by symbol and time."""
         wanted = np.zeros(len(self._names), dtype=bool)
         wanted[slice(self._store.candidates) if codes is None else codes] = True
+        if interval == DAY:
+            return self._named(self._days.frame(columns, first, at, wanted))
         kept = self._moved(self._kept.setdefault((interval, columns), _Kept(wanted)), at, at - first, wanted)
         joined = wanted & ~kept.codes
         if joined.any() and kept.frames:

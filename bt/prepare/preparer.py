@@ -19,12 +19,12 @@ from bt.prepare.along import candidates
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
-from bt.prepare.daily import Past
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.past import PastBars
 from bt.prepare.plan import Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
+from bt.prepare.quantities import Past
 from bt.prepare.remembering import Memory
 from bt.prepare.shortness import Shortness, told
 from bt.prepare.tables import OpenedTable, Tables
@@ -140,7 +140,7 @@ class Preparer:
 
     def past(self) -> PastBars:
         """Bars of past sessions for one strategy's at_open."""
-        return PastBars(self._loader, self._store, self._schedule)
+        return PastBars(self._past, self._last)
 
     def short_history(self, until: date | None) -> dict[str, dict[str, str | None]]:
         """By interval, the symbols of which less was there at the first open than `book.bars` may reach back to: the session in

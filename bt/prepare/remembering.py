@@ -12,7 +12,7 @@ import polars as pl
 from bt.features import Runs
 from bt.model import BarHistory, slot_times
 from bt.prepare.columns import Grouped, Need, grouped_minutes, resampled
-from bt.prepare.daily import Past
+from bt.prepare.quantities import Past
 from bt.prepare.window import Minutes
 from bt.schema import BAR_COLUMNS, MINUTE
 

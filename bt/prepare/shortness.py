@@ -13,8 +13,8 @@ import polars as pl
 from bt.features import Feature
 from bt.indicators import first_session
 from bt.prepare.columns import Grouped
-from bt.prepare.daily import Past
 from bt.prepare.plan import Plan
+from bt.prepare.quantities import Past
 from bt.prepare.window import Minutes
 
 IntArray = npt.NDArray[np.int64]

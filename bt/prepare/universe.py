@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.indicators import Trailed
-from bt.prepare.daily import Daily, Past
+from bt.prepare.daily import Daily
 from bt.prepare.listed import Listed
+from bt.prepare.quantities import Past
 from bt.universe import Expression, Known, Rules
 
 IntArray = npt.NDArray[np.int64]

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from threading import Lock
 
 import polars as pl
 import pyarrow as pa
@@ -35,6 +36,7 @@ class DailyCache:
     def __init__(self, store: Store, calendar_key: str) -> None:
         self._store = store
         self._calendar_key = calendar_key
+        self._adding = Lock()  # a window is prepared on one thread while at_open asks on another
 
     def known(self, kind: str, bounds: Mapping[date, tuple[int, int]]) -> tuple[pl.DataFrame | None, list[date]]:
         """The remembered rows of the sessions in `bounds`, and the sessions that are missing or stale.
@@ -67,14 +69,14 @@ class DailyCache:
         """
         named = frame.with_columns(pl.Series("symbol", self._store.symbols, pl.String).gather(frame["code"]))
         named = named.select("session", "symbol", pl.exclude("session", "symbol", "code"))
-        old, keys = self._load(kind)
-        if old is None or old.schema != named.schema:
-            old, keys = named.clear(), {}
-        merged = pl.concat([old.filter(~pl.col("session").is_in(list(bounds))), named])
-        merged = merged.sort("session", "symbol", maintain_order=True)
-        keys |= {session: self._key(low, high) for session, (low, high) in bounds.items()}
-        text = json.dumps({session.isoformat(): key for session, key in sorted(keys.items())})
-        save_table(self._path(kind), merged.to_arrow().replace_schema_metadata({_KEYS: text.encode()}))
+        fresh = {session: self._key(low, high) for session, (low, high) in bounds.items()}
+        with self._adding:
+            old, keys = self._load(kind)
+            if old is None or old.schema != named.schema:
+                old, keys = named.clear(), {}
+            merged = _sorted(old.filter(~pl.col("session").is_in(list(bounds))), named)
+            text = json.dumps({session.isoformat(): key for session, key in sorted({**keys, **fresh}.items())})
+            save_table(self._path(kind), merged.to_arrow().replace_schema_metadata({_KEYS: text.encode()}))
 
     def _load(self, kind: str) -> tuple[pl.DataFrame | None, dict[date, str]]:
         table = load_table(self._path(kind))
@@ -102,3 +104,12 @@ class DailyCache:
         chosen = [self._store.layout.key, self._calendar_key, kind, asked.symbols and sorted(asked.symbols)]
         name = hashlib.blake2b(json.dumps(chosen).encode(), digest_size=10).hexdigest()
         return self._store.cache / f"daily-{_VERSION}-{name}.arrow"
+
+
+def _sorted(old: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """Both together by session and symbol; `old` is sorted so. Mostly what is added is later, and the old stays as it is."""
+    more = more.sort("session", "symbol", maintain_order=True)
+    both = pl.concat([old, more])
+    if not old.height or not more.height or old.item(-1, "session") < more.item(0, "session"):
+        return both
+    return both.sort("session", "symbol", maintain_order=True)
