@@ -110,7 +110,7 @@ class Looker:
             try:
                 found = book.bars(symbol, n, interval)
             except (StrategyError, ValueError):
-                self.seen.append((book.now, what, symbol, interval, n, "refused"))
+                self.seen.append((book.now, book.session, what, symbol, interval, n, "refused"))
                 return dice
             if isinstance(found, bt.PastBars):
                 columns = (
@@ -125,7 +125,7 @@ class Looker:
                 rows = list(zip(*(c.tolist() for c in columns), strict=True))
             else:
                 rows = [(b.time_us, b.end_us, b.open, b.high, b.low, b.close, b.volume) for b in found]
-            self.seen.append((book.now, what, symbol, interval, n, rows))
+            self.seen.append((book.now, book.session, what, symbol, interval, n, rows))
         return dice
 
 
