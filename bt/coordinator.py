@@ -19,11 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import polars as pl
+
 from bt.engine import Engine, SessionOutcome
 from bt.errors import DataError
 from bt.model import Progress
 from bt.prepare import PreparedWindow
-from bt.recorder import Recorder
 
 Mode = Literal["backtest", "live"]
 Marking = Literal["streamed", "generated", "ignored"]
@@ -53,6 +54,26 @@ class Source(Protocol):
 
     def windows(self) -> Iterator[PreparedWindow]:
         """Prepared sessions in order, some at a time."""
+
+
+class Counted(Protocol):
+    """How much has been recorded."""
+
+    sessions: int
+    bars: int
+
+
+class SessionRecorder(Protocol):
+    """Where what happened goes: to the tables of a run (`bt.recorder`), or only counted."""
+
+    @property
+    def totals(self) -> Counted:
+        """So far."""
+
+    def session(
+        self, outcome: SessionOutcome, quality: pl.DataFrame, guards: pl.DataFrame, failed: Mapping[int, str]
+    ) -> None:
+        """One session is over."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,7 @@ class SessionCoordinator:
         *,
         source: Source,
         engine: Engine,
-        recorder: Recorder,
+        recorder: SessionRecorder,
         agenda: Agenda,
         progress: Progress | None = None,
     ) -> None:

@@ -110,9 +110,51 @@ class Metrics:
 # ------------------------------------------------------------------------------------------------------ accumulation
 
 
+@dataclass(frozen=True, slots=True)
+class SessionFigures:
+    """One session of one account. Money in units.
+
+    Attributes
+    ----------
+    equity, gross, net : Int64Array
+        One value a minute.
+    value, costs : int
+        Value traded, and its slippage and commission.
+    fills, large : int
+        Fills, and those of more than `CAPACITY_SHARE` of their bar.
+    trades : Int64Array
+        Net P&L of each trade that closed.
+    """
+
+    equity: Int64Array
+    gross: Int64Array
+    net: Int64Array
+    value: int
+    costs: int
+    fills: int
+    large: int
+    trades: Int64Array
+
+
 def _total(values: pl.Series) -> int:
     """Exact integer sum: a session's traded value may pass 64 bits."""
     return int(values.cast(pl.Int128).sum())
+
+
+def _figures(equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame) -> SessionFigures:
+    """Of a session's frames; any of them may have no rows, and then no columns."""
+    none = np.zeros(0, dtype=np.int64)
+    minutes = _account_minutes(equity) if equity.height else None
+    worth, gross, net = (
+        (none, none, none) if minutes is None else (minutes[c].to_numpy() for c in ("equity", "gross", "net"))
+    )
+    value = costs = large = 0
+    if fills.height:
+        value = _total(fills["shares"].abs().cast(pl.Int128) * fills["price"].cast(pl.Int128))
+        costs = _total(fills["slippage"]) + _total(fills["commission"])
+        large = int((fills["bar_share"] > CAPACITY_SHARE).sum())
+    closed = trades["net_pnl"].to_numpy() if trades.height else none
+    return SessionFigures(worth, gross, net, value, costs, fills.height, large, closed)
 
 
 def _account_minutes(equity: pl.DataFrame) -> pl.DataFrame:
@@ -212,45 +254,45 @@ class MetricsAccumulator:
 
     def add_session(self, equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame) -> None:
         """One session's frames, columns as in the module's table; any of them may have no rows."""
+        self.add(_figures(equity, fills, trades))
+
+    def add(self, session: SessionFigures) -> None:
+        """One session."""
         before = self._last
-        self._add_equity(equity)
-        value = self._add_fills(fills)
-        self._add_trades(trades)
+        self._add_equity(session)
+        self._value += session.value
+        self._costs += session.costs
+        self._fills += session.fills
+        self._large += session.large
+        self._add_trades(session.trades)
         self._sessions += 1
         if before > 0:
             self._returns.append((self._last - before) / before)  # exact integers: one correctly rounded division
-            self._turnover.append(value / before)
+            self._turnover.append(session.value / before)
 
-    def _add_equity(self, equity: pl.DataFrame) -> None:
-        if not equity.height:
+    def _add_equity(self, session: SessionFigures) -> None:
+        worth = session.equity
+        if not len(worth):
             return
-        minutes = _account_minutes(equity)
-        worth = minutes["equity"].to_numpy()
         self._drawdown.add(worth)
         self._last = int(worth[-1])
-        self._minutes += minutes.height
+        self._minutes += len(worth)
         self._solvent = self._solvent and bool((worth > 0).all())
         if self._solvent:
-            self._gross.append(math.fsum(minutes["gross"].to_numpy() / worth))
-            self._net.append(math.fsum(minutes["net"].to_numpy() / worth))
+            self._gross.append(math.fsum(session.gross / worth))
+            self._net.append(math.fsum(session.net / worth))
 
-    def _add_fills(self, fills: pl.DataFrame) -> int:
-        """Value traded, units."""
-        if not fills.height:
-            return 0
-        value = _total(fills["shares"].abs().cast(pl.Int128) * fills["price"].cast(pl.Int128))
-        self._value += value
-        self._costs += _total(fills["slippage"]) + _total(fills["commission"])
-        self._fills += fills.height
-        self._large += int((fills["bar_share"] > CAPACITY_SHARE).sum())
-        return value
-
-    def _add_trades(self, trades: pl.DataFrame) -> None:
-        net = trades["net_pnl"] if trades.height else pl.Series("net_pnl", [], dtype=pl.Int64)
+    def _add_trades(self, net: Int64Array) -> None:
+        for pnl in net.tolist():
+            self._wins += pnl > 0
+            self._gain += max(pnl, 0)
+            self._loss -= min(pnl, 0)
         self._trades += len(net)
-        self._wins += int((net > 0).sum())
-        self._gain += _total(net.filter(net > 0))
-        self._loss -= _total(net.filter(net < 0))
+
+    @property
+    def returns(self) -> list[float]:
+        """Return of each session, a fraction; none once equity has been 0 or less."""
+        return list(self._returns) if self._solvent else []
 
     def result(self, benchmark: Sequence[float | None] = ()) -> Metrics:
         """The metrics of the sessions so far. `benchmark` are another's returns in the same sessions, None where there is none."""

@@ -21,7 +21,7 @@ from bt.strategy import Declaration
 class Player:
     """A strategy in the run: what it declared, its book, and the column behind each field of each row type; `past` is what its
     `at_open` is told from. It is shown sessions from number `begins` on, and its orders are taken from `trades` on; `asleep` is
-    a session before."""
+    a session before, or after its run was over: after `over` minutes of a session, where its run may end before those of others."""
 
     declaration: Declaration
     account: Account
@@ -32,6 +32,7 @@ class Player:
     begins: int = 0
     trades: int = 0
     asleep: bool = False
+    over: int | None = None
 
     @property
     def instance(self) -> Any:
@@ -44,8 +45,8 @@ class Player:
 
     @property
     def awake(self) -> bool:
-        """Whether it plays: it has not failed, and its sessions have begun."""
-        return not self.failed and not self.asleep
+        """Whether it plays: it has not failed, and its sessions have begun and are not over."""
+        return not self.failed and not self.asleep and self.over is None
 
     def remember(self, prepared: PreparedSession, number: int) -> None:
         """Let its book reach what was there before session number `number`, and the session's own bars as they end."""

@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import FillRecord, Market, Quotes, close_all, close_exits, match, review
+from bt.book import FillRecord, Market, Quotes, StrategyBook, close_all, close_exits, match, review
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.quoting import at_closes, at_last_closes, at_opens
@@ -95,6 +95,8 @@ class Engine:
         A strategy that raises is stopped and the others go on; otherwise StrategyRaised ends the run.
     leave : bool
         What is held of a symbol that left the universe is sold at the next open.
+    lots : sequence of sequences of Player
+        Players whose runs are one, where several runs are played together: a strategy that stops ends the run of its lot alone.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Engine:
         pace: Pace,
         isolate: bool,
         leave: bool = False,
+        lots: Sequence[Sequence[Player]] = (),
     ) -> None:
         self.market = market
         self.players = players
@@ -113,6 +116,7 @@ class Engine:
         self._zone = zone
         self._isolate = isolate
         self._leave = leave
+        self._lots = lots
         self._played = self._iterations = 0
         self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
@@ -120,7 +124,7 @@ class Engine:
         self._groups = _by_purse(players)
         self._number = {id(player): number for number, player in enumerate(players)}
         self._markets = [market]  # of those who play; the run's own is that of who began first
-        self._carried: set[str] = set()  # strategies whose state has been checked
+        self._carried: set[int] = set()  # numbers of players whose state has been checked
         self._ends: weakref.ref[Ends] | None = None  # of the rows that were handed out last
         self.speaking: Player | None = None
         self.ear: Listener | None = None
@@ -165,7 +169,8 @@ class Engine:
         """Who plays in a session, and what everybody knows at its open; strategies that began later know less."""
         session, members = prepared.session, prepared.members
         for player in self.players:
-            player.asleep, player.account.trading = number < player.begins, number >= player.trades
+            player.asleep = number < player.begins or player.over is not None
+            player.account.trading = number >= player.trades
         markets = {id(p.account.market): p.account.market for p in self.players if not p.asleep}
         self._markets = list({id(self.market): self.market, **markets}.values())
         for market in self._markets:
@@ -188,6 +193,8 @@ class Engine:
             return str(self.raised)
         if self.pace.stop.is_set():
             return "interrupted"
+        if self._lots:
+            return "every run stopped" if all(p.over is not None for p in self.players) else None
         for player in self.players:
             if player.book.stop_reason is not None:
                 return player.book.stop_reason
@@ -218,6 +225,7 @@ class Engine:
             if not stage.is_empty(number):  # a session without any bar that it sees is not shown
                 self._call(player, "on_session_start", hours(session))
                 self._tell(player, stage.market.has)
+        self._part(0)
         try:
             if self.stopped() is None:
                 self._stream(stage, clock)
@@ -228,6 +236,24 @@ class Engine:
             self._set_clock(clock.now, session.minutes)
             self._played = session.minutes
             self._close(stage, last=last, at_end=at_end)
+            self._part(session.minutes)
+
+    def _any_stops(self, books: list[StrategyBook], end: int) -> bool:
+        """Whether the run ends here because a strategy stops it; of several runs, whether all have. `books` keeps those that play."""
+        if not any(book.stop_reason is not None for book in books):
+            return False
+        if not self._lots:
+            return True
+        self._part(end)
+        books[:] = [p.book for p in self.players if p.over is None]
+        return not books
+
+    def _part(self, played: int) -> None:
+        """Where several runs are played together, those of which a strategy has stopped are over."""
+        for lot in self._lots:
+            if lot[0].over is None and any(p.book.stop_reason is not None for p in lot):
+                for player in lot:
+                    player.over = played
 
     # ------------------------------------------------------------------------------------------------------- the minute
 
@@ -235,7 +261,7 @@ class Engine:
         """Step through the session's moments, as far as the run goes."""
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
-        count, books = stage.market.count, [p.book for p in self.players]
+        count, books = stage.market.count, [p.book for p in self.players if p.over is None]
         for step in stage.steps:
             end = self._played = step.end
             self._iterations += 1
@@ -261,7 +287,7 @@ class Engine:
                         self._tell(player, partial(stage.has_bar, step=step))
             if self._fill == "same_close":
                 self._match_last_closes(stage, step)
-            if stop.is_set() or any(b.stop_reason is not None for b in books):
+            if stop.is_set() or self._any_stops(books, end):
                 break
 
     def _match_opens(self, stage: Stage, clock: Clock, end: int) -> None:
@@ -286,7 +312,7 @@ class Engine:
         """Fill what finds a price, purse by purse, and tell it; orders given meanwhile count as decided at `decided`."""
         for group in groups:
             accounts = [p.account for p in group]
-            if any(a.waiting for a in accounts):
+            if group[0].over is None and any(a.waiting for a in accounts):
                 fills = match(accounts, quotes)
                 for account in accounts:
                     account.decide_at(decided)
@@ -334,7 +360,8 @@ class Engine:
 
     def _close(self, stage: Stage, *, last: bool, at_end: str) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""
-        players, price = [p for p in self.players if not p.asleep], stage.market.close_price
+        players = [p for p in self.players if not p.asleep and p.over is None]
+        price = stage.market.close_price
         for player in players:
             player.account.decide_at(stage.session.close)
         exits = [close_exits(p.account, price) for p in players]
@@ -363,11 +390,11 @@ class Engine:
     def _check_states(self, players: Sequence[Player]) -> None:
         """At the end of the first session a strategy was shown: what its attributes have become must pickle."""
         for player in players:
-            name = player.declaration.name
-            if player.awake and name not in self._carried:
-                self._carried.add(name)
+            number = self._number[id(player)]
+            if player.awake and number not in self._carried:
+                self._carried.add(number)
                 try:
-                    check_state(player.instance, f"strategy {name}")
+                    check_state(player.instance, f"strategy {player.declaration.name}")
                 except StrategyError as error:
                     self._raised(player, error)
 
@@ -419,6 +446,7 @@ class Engine:
 
     def _outcome(self, player: Player, number: int, stage: Stage, marks: Marks, played: int) -> PlayerOutcome:
         curve, trades = player.account.settle(marks)
+        played = played if player.over is None else player.over
         if played < stage.session.minutes:
             curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
         withheld = [

@@ -52,11 +52,13 @@ def made(
     check: Callable[[Sequence[Declaration]], None] | None = None,
     checking: Progress | None = None,
     now: datetime | None = None,
+    runs: Sequence[RunSpec] = (),
 ) -> Iterator[Made]:
     """A run, ready to be played; its store is open meanwhile.
 
     `check` may refuse the declarations before any file of bars is read; `checking` is called while files of unknown content are checked; `now` is what
-    ``session.end = "previous"`` starts from.
+    ``session.end = "previous"`` starts from. `runs` are those that are played together over one pass of the data, each with its own accounts: then `spec`
+    has the strategies of all of them, in their order.
 
     Raises
     ------
@@ -79,18 +81,20 @@ def made(
         spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
         planned = plan(declarations, spec.intervals, store.extra_columns, time.zone)
         with reading_along(store, planned[0].also_read, threads=spec.threads) as wider:
-            yield _made(spec, declarations, tables, time, _Data(store, wider, *planned))
+            yield _made(spec, declarations, tables, time, _Data(store, wider, *planned, runs or (spec,)))
     finally:
         store.close()
 
 
 class _Data(NamedTuple):
-    """A run's store, the same with the symbols that are read along, what is planned, and the column behind each field."""
+    """A run's store, the same with the symbols that are read along, what is planned, the column behind each field, and whose
+    accounts they are."""
 
     store: Store
     wider: Store
     plan: Plan
     ids: list[list[dict[str, str]]]
+    runs: Sequence[RunSpec]
 
 
 def _made(
@@ -100,7 +104,7 @@ def _made(
     time: TimeManager,
     data: _Data,
 ) -> Made:
-    store, wider, made_plan, ids = data
+    store, wider, made_plan, ids, runs = data
     rebalance = "1d" if spec.universe is None else spec.universe.rebalance
     span = session_range(time, store, *spec.session.dates, rebalance, wider=wider)
     for declared in declarations:
@@ -115,7 +119,10 @@ def _made(
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
     apart = spec.universe is not None and len(declarations) > 1  # then what each holds decides what it is shown
     own = [Market(store.symbols) if apart else markets[declared.warm_up] for declared in declarations]
-    players += make_players(spec, declarations, ids, own)
+    begin = 0
+    for run in runs:
+        lot = slice(begin, begin := begin + len(run.strategies))
+        players += make_players(run, declarations[lot], ids[lot], own[lot])
     set_starts(players, span.schedule, span.first, store)
     for player in players:
         if "at_open" in player.declaration.callbacks:

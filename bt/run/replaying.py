@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bt.config import UNIVERSE_TABLE, Identity
-from bt.coordinator import Agenda, FinishReason, SessionCoordinator
+from bt.coordinator import Agenda, FinishReason, SessionCoordinator, SessionRecorder
 from bt.engine import Engine, Pace, hearing
 from bt.errors import UsageError
 from bt.memory import calm_collector, keep_freed_memory
@@ -91,14 +91,14 @@ def _replay(
         isolate=spec.run.on_strategy_error == "isolate",
         leave=spec.universe is not None and spec.universe.leavers == "exit",
     )
-    identity = _identity(spec, parts)
+    identity = identity_of(spec, parts)
     results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
     try:
         recorder = Recorder(
             results, parts.players, parts.store.symbols,
             schedule=parts.span.schedule, sessions_a_year=parts.time.sessions_a_year(), labels=parts.plan.labels,
         )  # fmt: skip
-        coordinator = _coordinator(parts, engine, recorder, progress)
+        coordinator = coordinated(parts, engine, recorder, progress)
         reason: FinishReason = "stopped"
         with calm_collector(), interruptible(pace, coordinator), hearing(engine):
             try:
@@ -116,7 +116,7 @@ def _replay(
     return run
 
 
-def _identity(spec: RunSpec, parts: Made) -> Identity:
+def identity_of(spec: RunSpec, parts: Made) -> Identity:
     """What the run's result depends on: its specification, code and outside tables."""
     contents = {name: table.hash for name, table in parts.tables.items()}
     if spec.universe is not None and spec.universe.table:
@@ -124,7 +124,10 @@ def _identity(spec: RunSpec, parts: Made) -> Identity:
     return Identity.of(spec, [declared.source for declared in parts.declarations], contents)
 
 
-def _coordinator(parts: Made, engine: Engine, recorder: Recorder, progress: Progress | None) -> SessionCoordinator:
+def coordinated(
+    parts: Made, engine: Engine, recorder: SessionRecorder, progress: Progress | None
+) -> SessionCoordinator:
+    """What drives the sessions of a run."""
     spec, span, labels = parts.spec, parts.span, parts.plan.labels
     agenda = Agenda(
         span.first, span.last - span.first + 1, span.complete,
