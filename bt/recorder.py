@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.book import EVERY, FillRecord, OrderRecord
-from bt.engine import Player, PlayerOutcome, SessionOutcome
+from bt.book import EVERY, FillRecord, OrderRecord, Output
+from bt.engine import Player, PlayerOutcome, SessionOutcome, first_lines
 from bt.exact import quotient
 from bt.execution import divide_half_even
 from bt.ledger import Curve, Trade
@@ -110,14 +110,14 @@ class Recorder:
         name = outcome.session.name
         self._sessions.append(name)
         self._opened = outcome.session.open
-        withheld = pl.concat([guards, *self._warming(outcome)]) if outcome.players else guards
+        withheld = pl.concat([guards, *warming_up(warming(outcome))])
         self._write_guards(name, withheld)
         self._write_quality(name, quality)
         volume = outcome.volume
         frames: dict[str, list[pl.DataFrame]] = {k: [] for k in ("equity", "fills", "trades")}
         net, orders, fills = 0, 0, 0
         for number, (player, own) in enumerate(zip(self._players, outcome.players, strict=True)):
-            made = self._player(player.declaration.name, own, outcome, volume)
+            made = self._player(player, own, outcome, volume)
             for table, frame in made.items():
                 frames[table].append(frame)
             if self._own:
@@ -176,33 +176,6 @@ class Recorder:
 
     # --------------------------------------------------------------------------------------------------- rows of tables
 
-    def _warming(self, outcome: SessionOutcome) -> list[pl.DataFrame]:
-        """Rows that strategies were not shown, as a guard report."""
-        times = slot_times(outcome.session)
-        frames = []
-        for own in outcome.players:
-            for field_name, code, begin in own.withheld:
-                rows = pl.DataFrame({"code": code, "time": times[begin]})
-                frames.append(
-                    rows.sort("code", "time")
-                    .group_by("code", maintain_order=True)
-                    .agg(
-                        pl.lit(f"warming_up: {field_name}").first().alias("reason"),
-                        pl.len().cast(pl.Int64).alias("rows"),
-                        pl.col("time").first().alias("first_time"),
-                        pl.col("time").last().alias("last_time"),
-                        pl.col("time").head(3).alias("sample"),
-                    )
-                )
-        if len(frames) < 2:
-            return frames
-        together = (
-            pl.concat(frames)
-            .group_by("code", "reason", maintain_order=True)
-            .agg(pl.col("rows").sum(), pl.col("first_time").min(), pl.col("last_time").max(), pl.col("sample").first())
-        )
-        return [together]
-
     def _write_universe(self, name: date, ranking: npt.NDArray[np.int64] | None) -> None:
         """Who was a member, by rank; without a universe every candidate is, in symbol order."""
         symbols = self._symbols if ranking is None else self._named(ranking)
@@ -239,9 +212,9 @@ class Recorder:
         self._results.append("quality", frame)
 
     def _player(
-        self, name: str, own: PlayerOutcome, outcome: SessionOutcome, volume: Mapping[tuple[int, int], float]
+        self, player: Player, own: PlayerOutcome, outcome: SessionOutcome, volume: Mapping[tuple[int, int], float]
     ) -> dict[str, pl.DataFrame]:
-        session = outcome.session
+        name, now, session = player.declaration.name, player.account.market.now, outcome.session
         self._write_orders(name, own.output.orders)
         times = slot_times(session)[: outcome.minutes] + MINUTE
         if own.positions:
@@ -259,13 +232,11 @@ class Recorder:
                     }
                 ),
             )
-        for table, rows, columns in (
-            ("records", own.output.records, ("time", "name", "value")),
-            ("log", own.output.log, ("time", "message", "fields")),
-        ):
-            if rows:
-                frame = pl.DataFrame(rows, schema=list(columns), orient="row")
-                self._results.append(table, frame.with_columns(pl.lit(name).alias("strategy")))
+        if (frame := recorded(own.output)) is not None:
+            frame = frame.sort("time", "code", maintain_order=True)
+            self._results.append("records", frame.with_columns(pl.lit(name).alias("strategy")))
+        if (frame := spoken(own.output)) is not None:
+            self._results.append("log", first_lines(frame, now).with_columns(pl.lit(name).alias("strategy")))
         made = {
             "equity": _equity(name, session.name, times, own.curve),
             "fills": self._fills(name, session, own.output.fills, volume),
@@ -368,6 +339,55 @@ class Recorder:
             }
         )
         self._results.append("orders", frame)
+
+
+def recorded(output: Output) -> pl.DataFrame | None:
+    """What a strategy recorded in a session, with the code of the symbol each value is about; None if nothing."""
+    if not output.records:
+        return None
+    types = {"time": pl.Int64, "name": pl.String, "value": pl.Float64, "code": pl.Int64}
+    return pl.DataFrame(output.records, schema=types, orient="row")
+
+
+def spoken(output: Output) -> pl.DataFrame | None:
+    """What it said (the columns of `Spoken`), None if nothing."""
+    if not output.log:
+        return None
+    types = {"time": pl.Int64, "message": pl.String, "fields": pl.String, "code": pl.Int64, "heard": pl.Int64}
+    return pl.DataFrame(output.log, schema=types, orient="row")
+
+
+def warming(outcome: SessionOutcome) -> list[pl.DataFrame]:
+    """Rows that strategies were not shown, as guard reports in the order of strategies and fields."""
+    times = slot_times(outcome.session)
+    frames = []
+    for own in outcome.players:
+        for field_name, code, begin in own.withheld:
+            rows = pl.DataFrame({"code": code, "time": times[begin]})
+            frames.append(
+                rows.sort("code", "time")
+                .group_by("code", maintain_order=True)
+                .agg(
+                    pl.lit(f"warming_up: {field_name}").first().alias("reason"),
+                    pl.len().cast(pl.Int64).alias("rows"),
+                    pl.col("time").first().alias("first_time"),
+                    pl.col("time").last().alias("last_time"),
+                    pl.col("time").head(3).alias("sample"),
+                )
+            )
+    return frames
+
+
+def warming_up(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Guard reports of several strategies or fields as one at most: a reason of a symbol once, with the first's sample."""
+    if len(frames) < 2:
+        return frames
+    together = (
+        pl.concat(frames)
+        .group_by("code", "reason", maintain_order=True)
+        .agg(pl.col("rows").sum(), pl.col("first_time").min(), pl.col("last_time").max(), pl.col("sample").first())
+    )
+    return [together]
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:

@@ -124,7 +124,7 @@ def _shown(player: Player, prepared: PreparedSession, number: int, parts: Made) 
                     error.add_note(where)
                 name = player.declaration.name
                 raise StrategyRaised(f"strategy {name}: {type(error).__name__}: {error} ({where})") from error
-    show = Stage.of(prepared, [player], names, ZoneInfo(parts.time.zone), given).shows[0]
+    show = Stage.of(prepared, [player], names, ZoneInfo(parts.time.zone), given, several=False).shows[0]
     feeds = show.feeds if "on_bar" in player.declaration.callbacks else show.feeds[:1]
     return [_rows(feed) for feed in feeds]
 

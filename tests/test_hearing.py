@@ -77,6 +77,42 @@ def test_much_talk_is_cut_and_counted(tmp_path: Path):
     assert run.log["message"].to_list() == ["x" * LENGTH + "..."]
 
 
+class Apart(Script):
+    """Records and speaks when a fill is told and when a row is shown, in every symbol."""
+
+    independent = True
+
+    def on_bar(self, row: Any, book: bt.Book) -> None:
+        if row.minute == 0:
+            book.target(row.symbol, 1)
+        for number in range(self.steps.get(("lines", row.minute), 1)):
+            print(row.symbol, "bar", number)
+        book.record(**{f"{row.symbol} bar": row.minute})
+
+    def on_fill(self, fill: bt.Fill, book: bt.Book) -> None:
+        print(fill.symbol, "fill", end="")
+        book.record(**{f"{fill.symbol} fill": 1})
+
+
+def test_an_independent_strategy_speaks_symbol_by_symbol(tmp_path: Path):
+    """Of one moment its rows are by symbol: fills are told at the open, and lines without an end are a symbol's own."""
+    where = store(tmp_path, bars("A", [1.0, 1.0]), bars("B", [1.0, 1.0]))
+    run = play(where, Apart(), execution={"fill": "same_close"})
+    assert run.records["name"].to_list() == ["A bar", "A fill", "B bar", "B fill", "A bar", "B bar"]
+    words = ["A bar 0", "B bar 0", "A fillA bar 0", "B fillB bar 0"]
+    assert run.log["message"].to_list() == words
+
+
+def test_of_much_talk_in_a_moment_the_first_symbols_is_kept(tmp_path: Path):
+    where = store(tmp_path, bars("A", [1.0, 1.0]), bars("B", [1.0, 1.0]))
+    half = LINES // 2 + 1
+    run = play(where, Apart({("lines", 0): half, ("lines", 1): half}))
+    kept = run.log["message"].to_list()
+    assert kept[:half] == [f"A bar {n}" for n in range(half)]
+    assert kept[half:LINES] == [f"B bar {n}" for n in range(LINES - half)]
+    assert kept[LINES:] == [f"{2 + 2 * half} more lines were not kept"]
+
+
 def test_others_are_not_heard_and_everything_is_put_back(tmp_path: Path):
     """A thread of its own is no strategy's code on the engine's time; after the run nothing is listened to."""
     before = sys.stdout, list(logging.getLogger().handlers)

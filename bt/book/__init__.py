@@ -13,10 +13,10 @@ from bt.book.leavers import review
 from bt.book.matching import Quotes, close_all, close_exits, match
 from bt.book.purse import AccountPurse
 from bt.book.recall import Recall
-from bt.book.records import EVERY, FillRecord, Market, OrderRecord, Output
+from bt.book.records import EVERY, FillRecord, Market, OrderRecord, Output, Spoken
 
 __all__ = [
     "EVERY", "Account", "AccountPurse", "FillRecord", "Market", "OrderRecord", "Output", "Quotes",
-    "Recall", "StrategyBook", "Terms", "close_all", "close_exits", "match",
+    "Recall", "Spoken", "StrategyBook", "Terms", "close_all", "close_exits", "match",
     "review",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from bt.book.account import Account
 from bt.book.crosswise import aim_all, aligned
 from bt.book.levels import shares_worth
 from bt.book.recall import Recall
-from bt.book.records import EVERY, FillRecord, IntArray
+from bt.book.records import EVERY, FillRecord, IntArray, Spoken
 from bt.errors import StrategyError
 from bt.model import UNIT, Fill, Order, instant
 from bt.schema import MINUTE
@@ -276,11 +276,11 @@ class StrategyBook:
                 raise StrategyError(
                     f"strategy {self._account.name}: record {name!r} must be a number, was {value!r}; book.log keeps words"
                 ) from None
-            self._account.output.records.append((self._market.now, name, number))
+            self._account.output.records.append((self._market.now, name, number, self.teller))
 
     def log(self, message: str, **fields: Any) -> None:
         text = json.dumps(fields, default=str, sort_keys=True) if fields else "{}"
-        self._account.output.log.append((self._market.now, str(message), text))
+        self._account.output.log.append(Spoken(self._market.now, str(message), text, self.teller))
 
     def stop(self, reason: str) -> None:
         if self._independent:
@@ -310,6 +310,12 @@ class StrategyBook:
             return self.about if self._independent else None
         progress, codes = self.shown
         return int(codes[len(codes) - progress.__length_hint__() - 1])
+
+    @property
+    def teller(self) -> int:
+        """The symbol that an independent strategy speaks of: rows of its records and log are sorted by it; `EVERY` for none."""
+        code = self.current_code if self._independent else None
+        return EVERY if code is None else code
 
     def told_fill(self, fill: FillRecord) -> Fill:
         """A fill as on_fill is told of it."""

@@ -186,11 +186,22 @@ class FillRecord(NamedTuple):
     bar: int = -1
 
 
+class Spoken(NamedTuple):
+    """A row of the log: `code` is the symbol whose row, fill or order was being told, `EVERY` for none; `heard` 1 for a line that was
+    printed or logged, 0 for what `book.log` was told, -n for n lines more that were not kept."""
+
+    time: int
+    message: str
+    fields: str
+    code: int = EVERY
+    heard: int = 0
+
+
 @dataclass(slots=True)
 class Output:
-    """What a book has to say about a session."""
+    """What a book has to say about a session; of `records` the time, name, value and symbol (`EVERY` for none)."""
 
     orders: list[OrderRecord] = field(default_factory=list)
     fills: list[FillRecord] = field(default_factory=list)
-    records: list[tuple[int, str, float]] = field(default_factory=list)
-    log: list[tuple[int, str, str]] = field(default_factory=list)
+    records: list[tuple[int, str, float, int]] = field(default_factory=list)
+    log: list[Spoken] = field(default_factory=list)

@@ -7,7 +7,7 @@
 5. `hearing` keeps what strategies print and log meanwhile.
 """
 
-from bt.engine.hearing import hearing
+from bt.engine.hearing import first_lines, hearing
 from bt.engine.opening import nothing, opened
 from bt.engine.players import Player, PlayerOutcome
 from bt.engine.playing import Engine, Pace, SessionOutcome
@@ -22,6 +22,7 @@ __all__ = [
     "Stage",
     "Step",
     "alone",
+    "first_lines",
     "hearing",
     "nothing",
     "opened",

@@ -45,7 +45,8 @@ from bt.strategy import check_state, hours
 @dataclass(frozen=True)
 class SessionOutcome:
     """What happened in a session. `minutes` of it were played (all, unless the run was stopped); `volume` is that of each
-    bar that filled an order, by (slot, code). `ranking` are the codes of the universe by rank, None without one; `visible` marks the
+    bar that filled an order, by (slot, code). `moments` are those stepped through, twice their UTC microseconds, and 1 more where a minute
+    ends; `bars_of` counts the session's bars by code. `ranking` are the codes of the universe by rank, None without one; `visible` marks the
     codes of which anything could be shown, None for all."""
 
     session: Session
@@ -55,6 +56,8 @@ class SessionOutcome:
     minutes: int
     stopped: str | None
     volume: Mapping[tuple[int, int], float]
+    moments: npt.NDArray[np.int64]
+    bars_of: npt.NDArray[np.int64]
     ranking: npt.NDArray[np.int64] | None = None
     visible: npt.NDArray[np.bool_] | None = None
 
@@ -97,6 +100,8 @@ class Engine:
         What is held of a symbol that left the universe is sold at the next open.
     lots : sequence of sequences of Player
         Players whose runs are one, where several runs are played together: a strategy that stops ends the run of its lot alone.
+    several : bool, optional
+        Whether the run has several strategies, by default whether `players` are: then each has moments of its own.
     """
 
     def __init__(
@@ -109,8 +114,10 @@ class Engine:
         isolate: bool,
         leave: bool = False,
         lots: Sequence[Sequence[Player]] = (),
+        several: bool | None = None,
     ) -> None:
         self.market = market
+        self._several = len(players) > 1 if several is None else several
         self.players = players
         self.pace = pace
         self._zone = zone
@@ -143,7 +150,8 @@ class Engine:
         for player in self.players:
             player.remember(prepared, number)
         self._played = self._iterations = 0
-        stage = Stage.of(prepared, self.players, self._names, self._zone, self._open(prepared, number))
+        given = self._open(prepared, number)
+        stage = Stage.of(prepared, self.players, self._names, self._zone, given, several=self._several)
         for known in self._markets:
             known.play(stage.market)
         try:
@@ -162,8 +170,11 @@ class Engine:
         volume = stage.market.volume([f for p in self.players for f in p.account.output.fills])
         bars = sum(stage.market.count[:played])
         return SessionOutcome(
-            session, players, bars, self._iterations, played, stopped, volume, prepared.ranking, visible
-        )
+            session, players, bars, self._iterations, played, stopped, volume,
+            moments=np.array([2 * s.time + s.minute for s in stage.steps[: self._iterations]], dtype=np.int64),
+            bars_of=np.bincount(prepared.minutes.code, minlength=len(self._names)),
+            ranking=prepared.ranking, visible=visible,
+        )  # fmt: skip
 
     def _begin(self, prepared: PreparedSession, number: int) -> None:
         """Who plays in a session, and what everybody knows at its open; strategies that began later know less."""

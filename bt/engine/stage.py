@@ -207,16 +207,17 @@ class Stage:
     @staticmethod
     def of(
         prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo,
-        opened: Mapping[int, Opened],
+        opened: Mapping[int, Opened], *, several: bool,
     ) -> Stage:  # fmt: skip
-        """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player."""
+        """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player, `several`
+        says that each has moments of its own."""
         market = Market.of(prepared, len(names))
         showing = _Showing(prepared, names, zone, market)
         shows = [showing.to(player, opened.get(i)) for i, player in enumerate(players)]
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
         ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())
-        owns = [_own(prepared, player, len(names)) for player in players] if len(players) > 1 else []
+        owns = [_own(prepared, player, len(names)) for player in players] if several else []
         steps = _steps(prepared.session, ends, players, zone)
         return Stage(prepared.session, market, steps, shows, list(showing.tapes.values()), owns)
 

@@ -40,15 +40,15 @@ class Computed:
     columns: Mapping[int, Mapping[str, Column]]
     failed: Mapping[int, str]
 
-    def kept(self, along: range = range(0)) -> Computed:
-        """Without the groups that were dropped, and the symbols of the codes `along`."""
-        if not self.failed and not along:
+    def kept(self, along: npt.NDArray[np.bool_] | None = None) -> Computed:
+        """Without the groups that were dropped, and the symbols that are marked in `along` (None: none are)."""
+        if not self.failed and along is None:
             return self
         some = self.bars[1]
         drop = np.zeros(max([int(some.group.max(initial=0)), *self.failed]) + 1, dtype=bool)
         drop[list(self.failed)] = True
-        if along:
-            drop[some.group[some.code >= along.start]] = True
+        if along is not None:
+            drop[some.group[along[some.code]]] = True
         keep = {i: ~drop[b.group] for i, b in self.shown.items()}
         columns = {i: {k: _kept(c, keep[i]) for k, c in made.items()} for i, made in self.columns.items()}
         bars, shown = ({i: without(b, drop) for i, b in some.items()} for some in (self.bars, self.shown))

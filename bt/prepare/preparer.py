@@ -71,13 +71,15 @@ class _Timer:
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read, and when: the sessions `first` to `last` (numbers in `schedule`, both included) of a store."""
+    """What is read, and when: the sessions `first` to `last` (numbers in `schedule`, both included) of a store; with `part`, sorted codes,
+    only these symbols are shown."""
 
     store: Store
     time: TimeManager
     schedule: Schedule
     first: int
     last: int
+    part: npt.NDArray[np.int64] | None = None
 
 
 class Preparer:
@@ -103,7 +105,8 @@ class Preparer:
         store, time, schedule = reading.store, reading.time, reading.schedule
         self._spec, self._plan = spec, plan
         self._store, self._schedule, self._time = store, schedule, time
-        self._first, self._last = reading.first, reading.last
+        self._first, self._last, self._part = reading.first, reading.last, reading.part
+        self._along = self._read_along()
         decimals = [store.decimals[s] for s in store.symbols]
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
         read = plan.read
@@ -190,7 +193,7 @@ class Preparer:
         if self._spec.universe is not None:
             read = rules(self._spec.universe, self._spec.source)
             self._membership = membership(read, self._past, self._first, self._last)
-        self._roster = Roster(self._membership, (self._codes[s] for s in self._plan.also_read))
+        self._roster = Roster(self._membership, (self._codes[s] for s in self._plan.also_read), self._part)
         return self._roster.window(*self._edges[0], ())
 
     @property
@@ -222,6 +225,8 @@ class Preparer:
         rows = self._store.rows / max(len(self._schedule), 1)
         if self._membership is not None:  # the others are not read
             rows *= self._membership.most / len(self._store.symbols)
+        if self._part is not None:
+            rows *= len(self._part) / self._store.candidates
         return max(1, min(self._spec.session.prefetch_days, int(WINDOW_ROWS / max(rows, 1))))
 
     # ------------------------------------------------------------------------------------------------------ one window
@@ -272,22 +277,30 @@ class Preparer:
             {
                 (g // minutes.symbols, g % minutes.symbols): why
                 for g, why in failed.items()
-                if g % minutes.symbols not in self._along
+                if self._along is None or not self._along[g % minutes.symbols]
             },
             faults(loaded, str(self._spec.data.bars), self._store.symbols),
             timer.seconds,
         )
 
-    @property
-    def _along(self) -> range:
-        """The codes of symbols that are read for features of others alone; nobody is shown them."""
-        return range(self._store.candidates, len(self._store.symbols))
+    def _read_along(self) -> npt.NDArray[np.bool_] | None:
+        """Marks the symbols that are read for features of others alone, and nobody is shown; None where there are none."""
+        if not self._store.along and self._part is None:
+            return None
+        codes = np.arange(len(self._store.symbols))
+        along = codes >= self._store.candidates
+        return along if self._part is None else along | ~np.isin(codes, self._part)
 
     def _judged(self, first: int, last: int) -> npt.NDArray[np.bool_] | None:
         """Who may be shown in each of some sessions (sessions, symbols); None means everybody."""
         if self._membership is None:
-            return candidates(self._store, last - first + 1)
-        return self._membership.mask(first, last, len(self._store.symbols))
+            made = candidates(self._store, last - first + 1)
+        else:
+            made = self._membership.mask(first, last, len(self._store.symbols))
+        if self._part is None:
+            return made
+        assert self._along is not None
+        return np.tile(~self._along, (last - first + 1, 1)) if made is None else made & ~self._along
 
     def _join(self, first: int, attendance: Attendance) -> None:
         """Symbols that the window before lacked get the history they need at session number `first`."""

@@ -135,19 +135,23 @@ class Roster:
     """Who is read, window by window: its members, those of the window before (they may be held when it begins), what is held when
     its preparation begins, and `always`.
 
-    Without a membership everybody is.
+    Without a membership everybody is. Of the others than `always` only the codes `part` are read (sorted, None: all).
     """
 
-    def __init__(self, members: Membership | None, always: Iterable[int] = ()) -> None:
+    def __init__(self, members: Membership | None, always: Iterable[int] = (), part: IntArray | None = None) -> None:
         self._members = members
         self._always = np.array(sorted(always), dtype=np.int64)
+        self._part = part
         self._before = self._read = _NOBODY
 
     def window(self, first: int, last: int, held: Iterable[int]) -> Attendance:
         """Of the next window, sessions `first` to `last`; `held` are codes held by any strategy now."""
-        if self._members is None:
+        if self._members is None and self._part is None:
             return Attendance(None, _NOBODY)
-        members = self._members.among(first, last)
+        members = self._part if self._members is None else self._members.among(first, last)
+        assert members is not None
+        if self._part is not None:
+            members = np.intersect1d(members, self._part)
         now = np.array(sorted(held), dtype=np.int64)
         codes = np.unique(np.concatenate([members, self._before, now, self._always]))
         new = np.setdiff1d(codes, self._read)
