@@ -52,17 +52,29 @@ layers:
 notebooks:
     {{ bin }}/pytest -q -n 0 --nbmake notebooks
 
-# how fast a replay is (minutes; data goes to BT_BENCH or a temporary folder); with --memory, whether memory grows
+# how fast whole replays are (minutes; data goes to BT_BENCH or a temporary folder); with --memory, whether memory grows
 bench *ARGS:
-    {{ bin }}/python benchmarks/bench_replay.py {{ ARGS }}
+    {{ bin }}/python -m benchmarks.bench_whole {{ ARGS }}
+
+# one stage alone: read, prepare, replay or fills
+bench-stage STAGE *ARGS:
+    {{ bin }}/python -m benchmarks.bench_{{ STAGE }} {{ ARGS }}
 
 # where the CPU time of a replay goes, by stage
 bench-stages *ARGS:
-    {{ bin }}/python benchmarks/bench_stages.py {{ ARGS }}
+    {{ bin }}/python -m benchmarks.stages {{ ARGS }}
 
 # what one feature more costs, beside the bare arithmetic (half an hour)
 bench-features *ARGS:
-    {{ bin }}/python benchmarks/bench_features.py {{ ARGS }}
+    {{ bin }}/python -m benchmarks.bench_features {{ ARGS }}
+
+# whether a stage got slower than benchmarks/baseline.json says (some minutes, on a quiet machine)
+bench-check *ARGS:
+    {{ bin }}/python -m benchmarks.bench_check {{ ARGS }}
+
+# write benchmarks/baseline.json again, after a stage has changed for a good reason
+bench-baseline *ARGS:
+    {{ bin }}/python -m benchmarks.bench_check --store {{ ARGS }}
 
 # draw docs/equity.svg again, after results have changed
 picture:

@@ -1,6 +1,6 @@
 """What one feature more costs: nanoseconds of CPU a bar, in a run and as bare arithmetic.
 
-    python benchmarks/bench_features.py              500 symbols x 60 sessions, ingested
+    python -m benchmarks.bench_features              500 symbols x 60 sessions, ingested
 
 Every case is a replay in a fresh process on one core, of a strategy that is shown close alone or close and one feature:
 each minute (`on_minute`), and every 15 minutes (a timer; only what is shown is computed). A cost is the CPU seconds of reading,
@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from bench_replay import row
-from bench_stages import Stages, in_turn
-from pinned import FOLDER, Data, data, machine, python, say
 
 import bt
+from benchmarks.figures import row
+from benchmarks.pinned import FOLDER, Data, data, machine, python, say
+from benchmarks.stages import Stages, in_turn
 
 FEATURES: dict[str, Callable[[], bt.Feature]] = {
     "sma(close, 30)": lambda: bt.sma("close", 30),
@@ -102,7 +102,7 @@ def child(style: str, feature: str, bars: str, start: str, end: str) -> None:
 def seconds(style: str, feature: str, given: Data, runs: int) -> float:
     """Median CPU seconds."""
     arguments = ("--child", style, feature, str(given.ingested), given.first, given.last)
-    found = [float(python(__file__, *arguments).answer["cpu"]) for _ in range(runs)]
+    found = [float(python("-m", "benchmarks.bench_features", *arguments).answer["cpu"]) for _ in range(runs)]
     say(f"{style} {feature or '(none)'} {' '.join(f'{s:.2f}' for s in found)}")
     return statistics.median(found)
 
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="features whose name contains this")
     given = parser.parse_args()
     source = data(given.size)
-    bare = python(__file__, "--arithmetic", given.size, str(given.runs)).answer
+    bare = python("-m", "benchmarks.bench_features", "--arithmetic", given.size, str(given.runs)).answer
     base = {style: seconds(style, "", source, given.runs) for style in STYLES}
     print(f"ns of CPU a bar, {source.rows:,} bars, {machine()}; medians of {given.runs}\n")
     print(row("feature", "each minute", "every 15 minutes", "arithmetic alone, every bar"))

@@ -1,6 +1,6 @@
 """Made-up minute bars for benchmarks and exact answers: XNYS 2024 in regular hours, the same to the bit everywhere.
 
-    python benchmarks/peers_data.py FOLDER S M L        writes FOLDER/S, FOLDER/M, FOLDER/L
+    python -m benchmarks.peers_data FOLDER S M L        writes FOLDER/S, FOLDER/M, FOLDER/L
 
 Prices are whole cents. About 1 % of the minutes are missing at random, but never the first or the last two of a session, so
 that an order decided in the last minute but one of the last session has a bar to fill on. A size is a number of symbols and of

@@ -6,16 +6,21 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-HERE = Path(__file__).resolve().parent
-FOLDER = Path(os.environ.get("BT_BENCH") or Path(tempfile.gettempdir(), "bt-bench"))
+ROOT = Path(__file__).resolve().parents[1]
+"""Where `python -m benchmarks...` is run."""
+
+FOLDER = Path(os.environ.get("BT_BENCH") or Path(tempfile.gettempdir(), "bt-bench")).absolute()
 """Where data, stores and runs go: BT_BENCH, or a folder in the temporary one; some 600 MB for size L."""
 
 
@@ -29,29 +34,65 @@ class Used:
     answer: dict[str, Any]
 
 
-def python(*arguments: str) -> Used:
-    """Run Python with `arguments` on the last core of this process; the last line it prints may be a JSON object."""
+@dataclass(frozen=True)
+class Process:
+    """What a process used and printed, and its exit code: None where it was stopped because it took longer than it may."""
+
+    cpu: float
+    wall: float
+    peak: float
+    printed: str
+    code: int | None
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The last line it printed, if that is a JSON object."""
+        lines = self.printed.splitlines()
+        return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+
+
+def process(
+    command: Sequence[str], environment: Mapping[str, str], *, limit: float | None = None, errors: IO[str] | None = None
+) -> Process:
+    """Run `command` on the last core of this process, for `limit` wall seconds at most; what it says on stderr goes to `errors`."""
     pin = ["taskset", "-c", str(max(os.sched_getaffinity(0)))] if shutil.which("taskset") else []
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("BT_")}
-    began = time.perf_counter()
+    began, stopped = time.perf_counter(), threading.Event()
     running = subprocess.Popen(
-        [*pin, sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**environment, "POLARS_MAX_THREADS": "1"},
-    )
-    assert running.stdout is not None
-    with running.stdout as pipe:
-        printed = pipe.read()
-    _, status, usage = os.wait4(running.pid, 0)  # what it used, exit included
+        [*pin, *command],
+        stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=dict(environment), start_new_session=True,
+    )  # fmt: skip
+
+    def stop() -> None:
+        stopped.set()
+        os.killpg(running.pid, signal.SIGKILL)
+
+    timer = threading.Timer(limit or threading.TIMEOUT_MAX, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        assert running.stdout is not None
+        with running.stdout as pipe:
+            printed = pipe.read()
+        _, status, usage = os.wait4(running.pid, 0)  # what it used, exit included
+    except BaseException:
+        os.killpg(running.pid, signal.SIGKILL)
+        raise
+    finally:
+        timer.cancel()
     running.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - began
-    if running.returncode:
-        raise SystemExit(f"{' '.join(arguments)}: exit code must be 0, was {running.returncode}")
-    lines = printed.splitlines()
-    answer = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     peak = usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
-    return Used(usage.ru_utime + usage.ru_stime, wall, peak, answer)
+    code = None if stopped.is_set() else running.returncode
+    return Process(usage.ru_utime + usage.ru_stime, wall, peak, printed, code)
+
+
+def python(*arguments: str) -> Used:
+    """Run this Python with `arguments`, settings of bt taken away; the last line it prints may be a JSON object."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BT_")}
+    done = process([sys.executable, *arguments], {**environment, "POLARS_MAX_THREADS": "1"})
+    if done.code:
+        raise SystemExit(f"{' '.join(arguments)}: exit code must be 0, was {done.code}")
+    return Used(done.cpu, done.wall, done.peak, done.answer)
 
 
 @dataclass(frozen=True)
@@ -70,7 +111,7 @@ def data(size: str) -> Data:
     found, ingested = FOLDER / "found" / size, FOLDER / "store" / size
     if not (found / "meta.json").is_file():
         say(f"making size {size} in {found}")
-        python(str(HERE / "peers_data.py"), str(found.parent), size)
+        python("-m", "benchmarks.peers_data", str(found.parent), size)
     if not (ingested / "_store.json").is_file():
         say(f"ingesting it to {ingested}")
         python("-m", "bt", "ingest", str(found), "--to", str(ingested), "--column", "open_time=ts")

@@ -1,19 +1,16 @@
 """Where the CPU time of a replay goes: seconds by stage, for strategies that each ask for one thing more.
 
-    python benchmarks/bench_stages.py                500 symbols x 60 sessions, ingested
+    python -m benchmarks.stages                500 symbols x 60 sessions, ingested
 
 Every case is a replay in a fresh process on one core. The next window is prepared in turn instead of on a thread beside the
 replay, so that the CPU clock of the process belongs to one stage at a time; a stage inside another one is not counted in
-it. The first row is what DuckDB alone takes to read the same columns of the same files into Arrow, five files a query.
+it. `benchmarks.bench_read` says what DuckDB alone takes to read the same columns of the same files.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
-import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -22,8 +19,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
 
-from bench_replay import row
-from pinned import FOLDER, Data, data, machine, python, say
+from benchmarks.figures import Figure, arguments, asked_for_child, median, repeated, row
+from benchmarks.pinned import FOLDER, data, machine
 
 CASES = {
     "cross": "cross-section",
@@ -35,7 +32,6 @@ CASES = {
     "intervals": "cross, 5 coarser intervals",
 }
 STAGES = {
-    "duckdb": "(DuckDB alone)",
     "read": "read",
     "order": "guards and order",
     "features": "bars and features",
@@ -125,63 +121,43 @@ def in_turn() -> Stages:
     return stages
 
 
-def child(case: str, bars: str, start: str, end: str) -> None:
-    """One replay in this process; its stages as JSON."""
-    from workloads import settings
-
+def staged(bars: str, start: str, end: str, asked: dict[str, Any]) -> dict[str, float]:
+    """CPU seconds by stage of one replay in this process, and how many fills it had."""
     import bt
 
     stages = in_turn()
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        bt.replay(bars=bars, start=start, end=end, out=Path(folder, "run"), **settings(case))
-    print(json.dumps(stages.finish()))
+        run = bt.replay(bars=bars, start=start, end=end, out=Path(folder, "run"), **asked)
+    return {**stages.finish(), "fills": run.summary["fills"]}
 
 
-def bare(store: str) -> None:
-    """DuckDB alone; its CPU seconds as JSON."""
-    import duckdb
+def child(case: str, bars: str, start: str, end: str) -> None:
+    """One replay of a workload; its stages as JSON."""
+    from benchmarks.workloads import settings
 
-    files = sorted(str(p) for p in Path(store).glob("*/*.parquet"))
-    connection = duckdb.connect(config={"threads": 1})
-    sql = "SELECT symbol, open_time, open, high, low, close, volume FROM read_parquet($files)"
-    began = time.process_time()
-    for i in range(0, len(files), 5):
-        connection.sql(sql, params={"files": files[i : i + 5]}).to_arrow_table()
-    print(json.dumps({"duckdb": time.process_time() - began}))
-
-
-def measured(case: str, given: Data, runs: int) -> dict[str, float]:
-    """Median CPU seconds by stage."""
-    taken: list[dict[str, float]] = []
-    for number in range(runs):
-        arguments = ("--child", case, str(given.ingested), given.first, given.last)
-        taken.append(python(__file__, *arguments).answer)
-        say(f"{number + 1}/{runs} {case} {sum(taken[-1].values()):.2f} CPU s")
-    return {stage: statistics.median(t.get(stage, 0.0) for t in taken) for stage in STAGES}
+    print(json.dumps(staged(bars, start, end, settings(case))))
 
 
 def main() -> None:
     """Measure and print."""
-    if sys.argv[1:2] == ["--child"]:
-        if sys.argv[2] == "duckdb":
-            bare(sys.argv[3])
-        else:
-            child(*sys.argv[2:6])
+    if asked := asked_for_child():
+        child(*asked)
         return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="L", help="S, M, L, XL, or SYMBOLSxSESSIONS as 500x10")
-    parser.add_argument("--runs", type=int, default=3)
-    given = parser.parse_args()
+    given = arguments(__doc__).parse_args()
     source = data(given.size)
-    duckdb = measured("duckdb", source, given.runs)["duckdb"]
-    cases = {case: measured(case, source, given.runs) for case in CASES}
+    cells = {
+        (case, part): Figure(name, "benchmarks.stages", case, (part,))
+        for case, name in CASES.items()
+        for part in STAGES
+    }
+    answers = repeated(list(cells.values()), source, given.runs)
+    seconds = {cell: median(figure, answers) for cell, figure in cells.items()}
     print(f"CPU seconds, {source.rows:,} bars, {machine()}; medians of {given.runs}\n")
     print(row("", *CASES.values()))
     print(row("---", *["--:"] * len(CASES)))
-    print(row(STAGES["duckdb"], f"{duckdb:.2f}", *[""] * (len(CASES) - 1)))
-    for stage, name in list(STAGES.items())[1:]:
-        print(row(name, *(f"{seconds[stage]:.2f}" for seconds in cases.values())))
-    print(row("**sum**", *(f"**{sum(seconds.values()):.2f}**" for seconds in cases.values())))
+    for part, name in STAGES.items():
+        print(row(name, *(f"{seconds[case, part]:.2f}" for case in CASES)))
+    print(row("**sum**", *(f"**{sum(seconds[case, part] for part in STAGES):.2f}**" for case in CASES)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""Whether a stage got slower: ratios to a calibration loop against the stored baseline. Exit code 1 names what did.
+
+    python -m benchmarks.bench_check                  compare with benchmarks/baseline.json (some minutes)
+    python -m benchmarks.bench_check --store          write benchmarks/baseline.json instead
+
+Every figure of the benchmarks of stages is taken at a small size, in fresh processes on one core, in rounds; before and after each of
+them the calibration loop is. A ratio is the median over the rounds of CPU seconds over those of the calibrations around them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from benchmarks import bench_fills, bench_prepare, bench_read, bench_replay, bench_whole
+from benchmarks.baseline import TOLERANCE, Baseline, calibration, compared, failure, store, stored, table, versions
+from benchmarks.figures import Figure, Told, jobs, median, run
+from benchmarks.pinned import Data, data, machine, python, say
+
+SIZE = "500x10"
+FIGURES: tuple[Figure, ...] = (
+    *(f for f in bench_read.FIGURES if f.case != "duckdb"),  # that one is not ours
+    *bench_prepare.FIGURES,
+    *bench_replay.FIGURES,
+    *bench_fills.FIGURES,
+    *bench_whole.FIGURES,
+)
+
+
+def calibrated() -> float:
+    """CPU seconds of the calibration loop, in a process of its own on the same core."""
+    return float(python("-m", "benchmarks.bench_check", "--child").answer["cpu"])
+
+
+def in_ratios(seconds: Told, calibrations: Sequence[float]) -> Told:
+    """What the jobs told of a round over the mean of the calibrations before and after each: there is one more than jobs."""
+    around = zip(seconds.items(), calibrations[:-1], calibrations[1:], strict=True)
+    return {
+        job: {part: taken / ((before + after) / 2) for part, taken in told.items()}
+        for (job, told), before, after in around
+    }
+
+
+def one_round(given: Data) -> Told:
+    """Every job once, in ratios: the calibration loop runs before, between and after them."""
+    told: Told = {}
+    calibrations = [calibrated()]
+    for job in jobs(FIGURES):
+        told[job] = run(job, given)
+        calibrations.append(calibrated())
+    say(f"calibration {min(calibrations):.2f} to {max(calibrations):.2f} CPU s")
+    return in_ratios(told, calibrations)
+
+
+def main() -> int:
+    """Measure, then compare or store; the exit code."""
+    if sys.argv[1:2] == ["--child"]:
+        calibration()  # the first touches memory and warms up
+        print(json.dumps({"cpu": calibration()}))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5, help="rounds")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="a fraction of the baseline")
+    parser.add_argument("--store", action="store_true", help="write the baseline instead of comparing with it")
+    given = parser.parse_args()
+    before = None if given.store else stored()
+    size = SIZE if before is None else before.size
+    source = data(size)
+    rounds = [one_round(source) for _ in range(given.runs)]
+    now = {figure.name: median(figure, rounds) for figure in FIGURES}
+    if before is None:
+        store(Baseline(size, {name: round(ratio, 4) for name, ratio in now.items()}, versions()))
+        return 0
+    verdicts = compared(before.ratios, now, given.tolerance)
+    print(f"CPU seconds over those of the calibration loop, size {size}, {machine()}; medians of {given.runs}\n")
+    print(table(verdicts))
+    for name, was in before.versions.items():
+        if versions().get(name) != was:
+            print(f"\n{name} is {versions().get(name)}, the baseline was taken with {was}: it may be what changed")
+    told = failure(verdicts, given.tolerance)
+    if told:
+        print(f"\n{told}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
