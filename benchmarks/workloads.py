@@ -51,6 +51,17 @@ class Sma:
             book.target(row.symbol, 100 if row.fast > row.slow else 0)
 
 
+class Columns:
+    """Sma as signals."""
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"fast": bt.sma("close", 10), "slow": bt.sma("close", 30)}
+
+    def signals(self) -> dict[str, pl.Expr]:
+        fast, slow = pl.col("fast"), pl.col("slow")
+        return {"target": pl.when(fast > slow).then(100).when(fast < slow).then(0)}
+
+
 class OneMore(bt.Row):
     close: float
     more: float | None
@@ -121,6 +132,7 @@ WORKLOADS: dict[str, tuple[type, dict[str, Any]]] = {
     "means": (TimerMeans, {}),
     "cross": (Cross, {}),
     "sma": (Sma, {}),
+    "columns": (Columns, {}),
     "intervals": (Cross, {"streams": {"intervals": ["5m", "15m", "30m", "1h", "1d"]}}),
     "expression": (Expression, {}),
     "trailing": (Trailing, {}),

@@ -83,8 +83,9 @@ def _only(parts: Made) -> Player:
         raise UsageError(f"load_rows: there must be one strategy, were {names}; name it by strategy=")
     declared = parts.players[0].declaration
     if not declared.rows or not ({"on_bar", "on_minute"} & declared.callbacks or declared.timers):
+        hint = "; signals read columns, bt.load_bars has them" if declared.signals is not None else ""
         raise StrategyError(
-            f"strategy {declared.name}: it must have a row type, and on_bar, on_minute or a timer, to be shown rows"
+            f"strategy {declared.name}: it must have a row type, and on_bar, on_minute or a timer, to be shown rows{hint}"
         )
     return parts.players[0]
 

@@ -140,7 +140,6 @@ def leave(self: Any, book: bt.Book) -> None:
         ({"leave": leave}, r"leave must take \(rows, book\), was \(book\)"),
         ({"row": None}, "on_bar and on_minute need `row`; set row = YourRowType"),
         ({"row": (Minute, Minute)}, r"row types must have different intervals, were \['1m', '1m'\]"),
-        ({"signals": lambda self: {}}, "`signals` must not be there; this version does not support it"),
         ({"warm_up": 5}, "warm_up must be a number of sessions"),
         (
             {"features": lambda self: {"f": 3}},

@@ -4,7 +4,8 @@ For every minute of a session with a bar, every end of a coarser bin that a stra
 
 1. orders given earlier are matched against the bars that open in the minute, and fills are told (`_match`);
 2. the clock moves to the minute's end, and the closes become the last ones known (`bt.book.Market` looks them up when asked); with `next_close` (1) is done now;
-3. rows are shown: minute rows in symbol order, then coarser ones, then the cross-section, then timers go off (`_show`);
+3. signals are decided symbol by symbol (`bt.engine.signalling`), then rows are shown: minute rows in symbol order, then coarser ones, then the
+   cross-section, then timers go off (`_show`);
 4. what strategies order then is live from the next minute; refusals are told (`_tell`). With `same_close` it fills now.
 
 Minutes in which no order waits and nobody is shown anything are passed over.
@@ -336,6 +337,8 @@ class Engine:
         self.speaking = player
         player.account.decide_at(self.market.now)
         try:
+            if show.signalled is not None and step.minute:
+                show.signalled.decide(end, player)
             if show.on_bar is not None and step.minute:
                 on_bar = show.on_bar
                 for rows_feed in show.feeds:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from bt.book import FillRecord
 from bt.engine.opening import Opened
 from bt.engine.players import Player
+from bt.engine.signalling import Signalled
 from bt.execution import to_units, units
-from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
+from bt.model import PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE
 from bt.section import CrossFeed
@@ -35,16 +36,19 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Show:
-    """What one strategy is shown in a session."""
+    """What one strategy is shown in a session, and what its signals say."""
 
     feeds: Sequence[Feed]
     cross: CrossFeed | None
     on_bar: Callback | None
     on_minute: Callback | None
     withheld: Sequence[Withheld]
+    signalled: Signalled | None = None
 
     def at(self, end: int) -> bool:
-        """Whether it has something to show when `end` minutes are over, timers apart."""
+        """Whether it has something to show or decide when `end` minutes are over, timers apart."""
+        if self.signalled is not None and self.signalled.at(end):
+            return True
         if self.on_bar is not None and any(f.start[end] < f.start[end + 1] for f in self.feeds):
             return True
         return self.on_minute is not None and self.shows_minute(end)
@@ -67,20 +71,7 @@ def visible_codes(prepared: PreparedSession, players: Sequence[Player], symbols:
 
 def alone(prepared: PreparedSession, seen: npt.NDArray[np.bool_] | None) -> PreparedSession:
     """The session with the bars of marked symbols; the others were only read along."""
-    if seen is None:
-        return prepared
-    shown, unseen = (
-        {interval: _only(bars, seen) for interval, bars in some.items()} for some in (prepared.shown, prepared.unseen)
-    )
-    return replace(prepared, minutes=_only(prepared.minutes, seen), shown=shown, unseen=unseen)
-
-
-def _only(bars: PreparedBars, seen: npt.NDArray[np.bool_]) -> PreparedBars:
-    rows = seen[bars.code]
-    if rows.all():
-        return bars
-    columns = {k: Column(c.values[rows], None if c.null is None else c.null[rows]) for k, c in bars.columns.items()}
-    return PreparedBars(bars.code[rows], bars.begin[rows], bars.end[rows], columns)
+    return prepared if seen is None else prepared.only(seen)
 
 
 @dataclass(frozen=True)
@@ -213,7 +204,10 @@ class Stage:
         says that each has moments of its own."""
         market = Market.of(prepared, len(names))
         showing = _Showing(prepared, names, zone, market)
-        shows = [showing.to(player, opened.get(i)) for i, player in enumerate(players)]
+        shows = [
+            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, i, player))
+            for i, player in enumerate(players)
+        ]
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
         ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,10 @@ class Column(NamedTuple):
 
     values: npt.NDArray[Any]
     null: npt.NDArray[np.bool_] | None = None
+
+    def pick(self, rows: npt.NDArray[Any]) -> Column:
+        """Some of the rows."""
+        return Column(self.values[rows], None if self.null is None else self.null[rows])
 
 
 class Traded(NamedTuple):
@@ -39,6 +43,14 @@ class PreparedBars:
     begin: npt.NDArray[np.integer[Any]]
     end: npt.NDArray[np.integer[Any]]
     columns: Mapping[str, Column]
+
+    def only(self, seen: npt.NDArray[np.bool_]) -> PreparedBars:
+        """The bars of symbols whose code is marked."""
+        rows = seen[self.code]
+        if rows.all():
+            return self
+        columns = {name: column.pick(rows) for name, column in self.columns.items()}
+        return PreparedBars(self.code[rows], self.begin[rows], self.end[rows], columns)
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,9 @@ class PreparedSession:
     usual : int32 array (minutes, symbols) or None
         Twice the minutes that each symbol usually has by the end of each minute, 0 where not known (`bt.completeness`); None
         where nothing asks for completeness.
+    decided : mapping of int to mapping of str to Column
+        By the number of a strategy with signals, each signal's values in the rows of `minutes`, in their order: int64 or float64 numbers, null
+        where nothing is decided, and booleans, False there (`bt.prepare.decided`).
     """
 
     session: Session
@@ -106,3 +121,13 @@ class PreparedSession:
     usual: npt.NDArray[np.int32] | None = None
     histories: Mapping[int, BarHistory] = field(default_factory=dict)
     unseen: Mapping[int, PreparedBars] = field(default_factory=dict)
+    decided: Mapping[int, Mapping[str, Column]] = field(default_factory=dict)
+
+    def only(self, seen: npt.NDArray[np.bool_]) -> PreparedSession:
+        """The session with the bars of symbols whose code is marked."""
+        shown, unseen = ({k: bars.only(seen) for k, bars in some.items()} for some in (self.shown, self.unseen))
+        minutes, decided = self.minutes.only(seen), self.decided
+        if minutes is not self.minutes:
+            rows = seen[self.minutes.code]
+            decided = {k: {name: c.pick(rows) for name, c in some.items()} for k, some in decided.items()}
+        return replace(self, minutes=minutes, shown=shown, unseen=unseen, decided=decided)

@@ -10,7 +10,8 @@ Where to look:
    the cache beside the store; `past` and `days` are what at_open may ask for;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
    features of a window, after `checks`;
-6. `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed;
+6. `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
+   evaluates the signals of strategies in columns style over each;
 7. `preparer` does 3 to 6 window by window, the next one on another thread while this one replays.
 """
 

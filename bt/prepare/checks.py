@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -86,7 +87,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
         raise
     except Exception:  # noqa: BLE001 - it fails for some symbol; told where symbols are dropped
         return
-    at = _first_difference(_picked(once, judged.wanted), _picked(double, judged.wanted), 1e-9)
+    at = _first_difference(once.pick(judged.wanted), double.pick(judged.wanted), 1e-9)
     if at is not None:
         declared = f"{feature.sessions}d" if feature.sessions else feature.bars
         raise FeatureError(
@@ -109,7 +110,7 @@ def check_feature(over: Bars, wanted: Wanted, first: int) -> None:
             raise
         except Exception as error:  # it needs what was cut off
             raise FeatureError(f"{source}: it must do without later bars, but raised {error}") from error
-        at = _first_difference(_picked(whole, keep & today), _picked(short, cut.wanted), 1e-9)
+        at = _first_difference(whole.pick(keep & today), short.pick(cut.wanted), 1e-9)
         if at is not None:
             raise FeatureError(
                 f"{source}: a value must not depend on later bars; with the last bars of the first session cut off it "
@@ -139,13 +140,13 @@ def _reaches_back(halves: Ordered, feature: Feature) -> tuple[object, object] | 
     frame = halves.frame(halves.own.columns)
     scaled = frame.select((pl.col(c) * pl.Series(factor)).cast(t) for c, t in frame.schema.items())
     halves = replace(halves, chosen=judged)
-    none = _picked(evaluate(halves, feature), halves.wanted)
-    near = _picked(evaluate(halves, replace(feature, bars=some)), halves.wanted)
+    none = evaluate(halves, feature).pick(halves.wanted)
+    near = evaluate(halves, replace(feature, bars=some)).pick(halves.wanted)
     changed = _first_difference(none, near, 1e-9)
     if changed is None:
         return None
     beyond = evaluate(halves.made_of(scaled), replace(feature, bars=len(halves)))
-    return changed if _first_difference(near, _picked(beyond, halves.wanted), 1e-9) is None else None
+    return changed if _first_difference(near, beyond.pick(halves.wanted), 1e-9) is None else None
 
 
 def _halved(bars: Ordered, first: int) -> Ordered:
@@ -161,6 +162,36 @@ def _halved(bars: Ordered, first: int) -> Ordered:
     return replace(bars, runs=halves, chosen=halves.session == first)
 
 
+def check_signals(source: str, evaluate: Callable[[pl.DataFrame], Mapping[str, Column]], frame: pl.DataFrame) -> None:
+    """Evaluate the signals of a session's minute bars (sorted by `CODE`, time) again with the last bars of every symbol cut off.
+
+    Raises
+    ------
+    FeatureError
+        A value before the cut changes: the signal peeks.
+    """
+    whole = evaluate(frame)
+    code = frame[CODE].to_numpy()
+    for part in CUTS:
+        keep = _leading(code, part)
+        try:
+            short = evaluate(frame.filter(pl.Series(keep)))
+        except BtError:
+            raise
+        except Exception as error:  # it needs what was cut off
+            raise FeatureError(f"{source} must do without later bars, but raised {error}") from error
+        for name, values in whole.items():
+            at = _first_difference(values.pick(keep), short[name], 1e-9)
+            if at is not None:
+                raise FeatureError(
+                    f"{source}: {name!r} must not depend on later bars, but it peeks; with the last bars of the first session cut off it "
+                    f"changed from {at[0]} to {at[1]}: shift it back or drop what looks ahead"
+                )
+
+
+CODE = "__code"
+"""The column of symbols' codes beside those that signals read."""
+
 CUTS = (0.0, 0.25, 0.5, 0.75)
 """How much of a symbol's first session is left when the rest is cut off; at least its first bar."""
 
@@ -168,16 +199,16 @@ CUTS = (0.0, 0.25, 0.5, 0.75)
 def _cut(bars: Ordered, today: npt.NDArray[np.bool_], part: float) -> npt.NDArray[np.bool_]:
     """The rows up to `part` of each symbol's bars in the session marked `today`."""
     rows = np.flatnonzero(today)
-    code = bars.code[rows]
-    first = np.searchsorted(code, code)
-    count = np.searchsorted(code, code, side="right") - first
     keep: npt.NDArray[np.bool_] = bars.session < bars.session[rows[0]]
-    keep[rows] = np.arange(len(rows)) - first < np.maximum(np.ceil(count * part), 1)
+    keep[rows] = _leading(bars.code[rows], part)
     return keep
 
 
-def _picked(values: Column, rows: npt.NDArray[np.bool_]) -> Column:
-    return Column(values.values[rows], None if values.null is None else values.null[rows])
+def _leading(code: npt.NDArray[np.int64], part: float) -> npt.NDArray[np.bool_]:
+    """Of rows sorted by code, up to `part` of each one's; at least its first."""
+    first = np.searchsorted(code, code)
+    count = np.searchsorted(code, code, side="right") - first
+    return np.asarray(np.arange(len(code)) - first < np.maximum(np.ceil(count * part), 1))
 
 
 def _first_difference(one: Column, other: Column, tolerance: float) -> tuple[object, object] | None:

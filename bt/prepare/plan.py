@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,7 +16,7 @@ from bt.features import OVER_BARS, Feature, trailing
 from bt.model import IndicatorSpec, Session
 from bt.prepare.columns import Need
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
-from bt.strategy import Declaration, RowType, Timer, ends_a_minute, slots_ended
+from bt.strategy import Declaration, RowType, Signals, Timer, ends_a_minute, slots_ended
 
 TRADED = ("open", "close", "volume")
 """Columns that fills, marks and a fill's share of its bar need, whatever a row type shows."""
@@ -31,6 +32,14 @@ class Wanted:
     name: str = ""
 
 
+class Deciding(NamedTuple):
+    """The signals of the strategy called `strategy`, and the column behind each name that they read, where bars have one."""
+
+    strategy: str
+    signals: Signals
+    ids: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that is computed for a window, and nothing else.
@@ -40,6 +49,8 @@ class Plan:
     that have row types, with the bar columns each shows; `intervals` are all that are resampled, with the columns each needs.
     `tables_on` are the fields of outside tables that each interval shows. `judged` says whether the quality of sessions is asked for.
     `history` is what must be there of an interval before a session, for `book.bars`; `fields` are the features of every strategy's fields, by name. `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
+    `signals` are those of strategies by number; `rows_on` are the intervals that rows are shown of, and
+    `by_rows` the columns that rows of minutes show: of minutes, what only signals read is not kept.
     """
 
     read: tuple[str, ...]
@@ -58,6 +69,9 @@ class Plan:
     history: Mapping[int, Need] = field(default_factory=dict)
     fields: Mapping[str, tuple[Feature, ...]] = field(default_factory=dict)
     zone: str = "UTC"
+    signals: Mapping[int, Deciding] = field(default_factory=dict)
+    by_rows: frozenset[str] = frozenset()
+    rows_on: frozenset[int] = frozenset()
 
     def ends(self, interval: int, session: Session) -> npt.NDArray[np.int64] | None:
         """The slot counts at which bars of `interval` are shown in a session, sorted; None means at all."""
@@ -142,7 +156,7 @@ def plan(
     ids: list[list[dict[str, str]]] = []
     for declared in declarations:
         ids.append([])
-        for row in declared.rows:
+        for row in declared.reading:
             columns = shown.setdefault(row.interval, set())
             ids[-1].append(_row(declared, row, made, columns, available))
             for item in row.fields:
@@ -152,6 +166,7 @@ def plan(
     over_bars = [w for w in wanted if _over_bars(w.feature)]
     intervals = _intervals(declarations, streams, shown, over_bars)
     read = {*TRADED, *(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
+    signals = {number: d.signals for number, d in enumerate(declarations) if d.signals is not None}
     return Plan(
         read=_ordered(read),
         features=tuple(over_bars),
@@ -168,6 +183,15 @@ def plan(
         history=_remembered(declarations),
         fields=_fields(declarations),
         zone=zone,
+        signals={i: Deciding(declarations[i].name, made, ids[i].pop()) for i, made in signals.items()},
+        by_rows=frozenset(
+            id_
+            for declared, own in zip(declarations, ids, strict=True)
+            for row, named in zip(declared.rows, own, strict=False)
+            for id_ in named.values()
+            if row.interval == 1
+        ),
+        rows_on=frozenset(row.interval for declared in declarations for row in declared.rows),
     ), ids
 
 
@@ -194,7 +218,7 @@ def _labels(declarations: Sequence[Declaration], streams: Sequence[str], over: S
     return {
         **{i: reach.label for d in declarations for i, reach in d.history.items()},
         **{interval_minutes(s): s for s in streams},
-        **{row.interval: row.label for d in declarations for row in d.rows},
+        **{row.interval: row.label for d in declarations for row in d.reading},
         **{w.feature.minutes: w.feature.interval for w in over},
     }
 
@@ -202,17 +226,17 @@ def _labels(declarations: Sequence[Declaration], streams: Sequence[str], over: S
 def _outside(declarations: Sequence[Declaration]) -> dict[int, tuple[str, ...]]:
     """The fields of outside tables by interval."""
     found: dict[int, dict[str, None]] = {}
-    for row in (row for declared in declarations for row in declared.rows):
+    for row in (row for declared in declarations for row in declared.reading):
         fields = [item.name for item in row.fields if item.source == "table"]
         found.setdefault(row.interval, {}).update(dict.fromkeys(fields))
     return {interval: tuple(fields) for interval, fields in found.items() if fields}
 
 
 def _fields(declarations: Sequence[Declaration]) -> dict[str, tuple[Feature, ...]]:
-    """The features that row types show, by the field's name; several strategies may mean several by one name."""
+    """The features that row types show and signals read, by the field's name; several strategies may mean several by one name."""
     found: dict[str, tuple[Feature, ...]] = {}
     for declared in declarations:
-        for item in (item for row in declared.rows for item in row.fields):
+        for item in (item for row in declared.reading for item in row.fields):
             if item.source == "feature" and (feature := declared.features.get(item.name)) is not None:
                 found[item.name] = (*found.get(item.name, ()), feature)
     return found
@@ -232,6 +256,7 @@ def _timers(declarations: Sequence[Declaration]) -> dict[int, tuple[Timer, ...]]
     """The timers of every interval that nobody sees but at timers."""
     found: dict[int, tuple[Timer, ...]] = {}
     always = {row.interval for d in declarations if not d.timers_alone for row in d.rows}
+    always |= {d.signals.reads.interval for d in declarations if d.signals is not None}
     for declared in declarations:
         for row in declared.rows:
             if row.interval not in always:
@@ -277,7 +302,7 @@ def _row(
     found = {}
     for item in row.fields:
         if item.source == "bar":
-            where = f"strategy {declared.name}: row type {row.cls.__name__}, field {item.name!r}"
+            where = f"strategy {declared.name}: {row.title}, field {item.name!r}"
             if item.name in OPTIONAL_COLUMNS and item.name not in available:
                 raise StrategyError(f"{where} must be a column of the data; its files have no {item.name}")
             if item.name in OPTIONAL_COLUMNS and row.interval != 1:

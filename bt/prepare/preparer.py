@@ -19,6 +19,7 @@ from bt.prepare.along import candidates
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
+from bt.prepare.decided import Decider
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.past import PastBars
@@ -127,6 +128,7 @@ class Preparer:
         self._codes, self._isolate = codes, isolate
         self._computer = Computer(plan, self._scale, {}, codes=codes, isolate=isolate)
         self._deriver = Deriver(plan, codes, isolate=isolate)
+        self._decider = Decider(plan, store.symbols, isolate=isolate)
         self.history_seconds: dict[str, float] = {}
 
     def _presences(self, cache: DailyCache) -> Presence | None:
@@ -267,6 +269,9 @@ class Preparer:
                 )
                 for i in numbers
             ]  # fmt: skip
+            for i in numbers if self._plan.signals else ():
+                sessions[i], undecided = self._decider.decide(sessions[i])
+                failed |= {i * minutes.symbols + code: why for code, why in undecided.items()}
         if members is not None and quality:
             quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)

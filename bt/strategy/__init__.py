@@ -7,30 +7,29 @@
    parameters, each with what it is known by;
 5. `carrying` takes a strategy to another process, and checks that its state could go;
 6. `outside` are fields that show outside tables;
-7. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
+7. `fields` reads row types, and what else reads columns by name; `signals` are the expressions of the columns style;
+8. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
 from bt.strategy.carrying import check_state, dumps, pack, unpack
 from bt.strategy.declaring import (
     CALLBACKS,
-    COARSE_ONLY,
-    CONSTANTS,
     Declaration,
-    RowField,
-    RowType,
     declare,
-    read_row,
 )
+from bt.strategy.fields import COARSE_ONLY, CONSTANTS, RowField, RowType, read_row
 from bt.strategy.interface import Book, Holding, Past, PastBars, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.labels import ForwardReturn, forward_return
 from bt.strategy.loading import build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.reach import Reach
+from bt.strategy.signals import BOOLEANS, Signals
 from bt.strategy.sources import Source, files_hash, source_of
 from bt.strategy.timers import Timer, at, check_timers, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
 
 __all__ = [
+    "BOOLEANS",
     "CALLBACKS",
     "COARSE_ONLY",
     "CONSTANTS",
@@ -46,6 +45,7 @@ __all__ = [
     "RowType",
     "Rows",
     "SessionDay",
+    "Signals",
     "Source",
     "Strategy",
     "TableColumns",

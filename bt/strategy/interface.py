@@ -256,6 +256,7 @@ class Past(Protocol):
 
 
 class Strategy(Protocol):
-    """Any class with some of these; `row` is needed by on_bar and on_minute."""
+    """Any class with some of these; `row` is needed by on_bar and on_minute. A strategy in columns style has `signals(self)` instead: a dict of
+    Polars expressions over minute bars (docs/strategies.md, Columns)."""
 
     row: type | tuple[type, ...]

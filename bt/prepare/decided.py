@@ -1,0 +1,201 @@
+"""What the signals of strategies in columns style say at every minute bar of a session.
+
+A session is evaluated by itself, so no state crosses it and it does not matter how a run is cut: history lives in features. What is made row
+by row is evaluated over all symbols at once; any other expression (shift, rolling, cum_sum, max ...) over each symbol's bars of the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.errors import BtError, DataError, StrategyError
+from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
+from bt.prepare.checks import CODE, check_signals
+from bt.prepare.columns import collect
+from bt.prepare.plan import Deciding, Plan
+from bt.schema import MINUTE
+from bt.strategy import BOOLEANS, RowField
+
+TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "str": pl.String, "date": pl.Date, "time": pl.Time, "datetime": pl.Datetime("us", "UTC"),
+}  # fmt: skip
+"""Of columns that NumPy holds as Python objects."""
+
+
+class Decider:
+    """Evaluates the signals of one session after another; they are checked on the first that has bars.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        By code.
+    isolate : bool
+        A signal that raises drops the symbols it raises for from the session; otherwise DataError.
+    """
+
+    def __init__(self, plan: Plan, symbols: tuple[str, ...], *, isolate: bool) -> None:
+        self._plan = plan
+        self._symbols = pl.Series(symbols, dtype=pl.String)
+        self._isolate = isolate
+        self._expressions = {i: expressions(asked) for i, asked in plan.signals.items()}
+        self._unchecked = True
+
+    def decide(self, prepared: PreparedSession) -> tuple[PreparedSession, dict[int, str]]:
+        """The session with what its signals say, without the columns that only they read; and the codes of the symbols
+        dropped, with why.
+
+        Raises
+        ------
+        StrategyError
+            A signal cannot be evaluated over the columns it reads, or gives something else than it must.
+        FeatureError
+            A signal peeks.
+        DataError
+            It raises.
+        """
+        failed: dict[int, str] = {}
+        try:
+            said = self._said(prepared)
+        except BtError:
+            raise
+        except Exception as error:
+            failed = self._culprits(prepared) if self._isolate else {}
+            if not failed:
+                raise DataError(f"signals(): they must not raise, but did: {type(error).__name__}: {error}") from error
+            seen = np.ones(len(self._symbols), dtype=bool)
+            seen[list(failed)] = False
+            prepared = prepared.only(seen)
+            said = self._said(prepared)
+        return self._kept(prepared, said), failed
+
+    def _kept(self, prepared: PreparedSession, said: Mapping[int, Mapping[str, Column]]) -> PreparedSession:
+        shown = {i: bars for i, bars in prepared.shown.items() if i in self._plan.rows_on}
+        if 1 in shown:
+            bars = shown[1]
+            columns = {name: c for name, c in bars.columns.items() if name in self._plan.by_rows}
+            shown[1] = PreparedBars(bars.code, bars.begin, bars.end, columns)
+        return replace(prepared, shown=shown, decided=said)
+
+    def _said(self, prepared: PreparedSession) -> dict[int, dict[str, Column]]:
+        """By strategy and signal, the values at the session's minute bars."""
+        frames = self._frames(prepared)
+        said = {}
+        for i, frame in frames.items():
+            said[i] = self._evaluated(i, frame)
+            if self._unchecked and frame.height:
+                check_signals(_source(self._plan.signals[i]), partial(self._evaluated, i), frame)
+        self._unchecked &= not len(prepared.minutes.code)
+        return said
+
+    def _culprits(self, prepared: PreparedSession) -> dict[int, str]:
+        """The codes of the symbols whose signals raise when they are evaluated apart, with why."""
+        culprits: dict[int, str] = {}
+        for i, frame in self._frames(prepared).items():
+            for (code,), own in frame.group_by(CODE, maintain_order=True):
+                try:
+                    self._evaluated(i, own)
+                except BtError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - told in the results as the reason the symbol was dropped
+                    why = f"{_source(self._plan.signals[i])}: {type(error).__name__}: {error}".splitlines()[0]
+                    culprits.setdefault(int(str(code)), why)
+        return culprits
+
+    def _evaluated(self, number: int, frame: pl.DataFrame) -> dict[str, Column]:
+        """The signals of one strategy over a frame of the columns that they read."""
+        plan, source = frame.lazy().select(CODE, *self._expressions[number]), _source(self._plan.signals[number])
+        try:
+            plan.collect_schema()
+        except pl.exceptions.PolarsError as error:
+            raise StrategyError(
+                f"{source} must be expressions of the columns they read, was refused by Polars: {str(error).splitlines()[0]}"
+            ) from error
+        made = collect([plan])[0].drop(CODE)
+        return {series.name: _column(series, f"{source}: {series.name!r}") for series in made}
+
+    def _frames(self, prepared: PreparedSession) -> dict[int, pl.DataFrame]:
+        """By strategy, the columns that its signals read; one behind several is made once."""
+        bars, known = prepared.shown[1], {}
+        frames = {}
+        for i, asked in self._plan.signals.items():
+            columns = []
+            for item in asked.signals.reads.fields:
+                id_ = asked.ids.get(item.name, item.name)
+                if (id_, item.source) not in known:
+                    known[id_, item.source] = self._series(item, id_, prepared.session, bars)
+                columns.append(known[id_, item.source].alias(item.name))
+            frames[i] = pl.DataFrame([pl.Series(CODE, bars.code.astype(np.int64)), *columns])
+        return frames
+
+    def _series(self, item: RowField, id_: str, session: Session, bars: PreparedBars) -> pl.Series:
+        if item.source == "symbol":
+            return self._symbols.gather(bars.code)
+        if item.source == "constant":
+            return self._constant(item.name, session, bars)
+        values, null = bars.columns[id_]
+        made = pl.Series(values.tolist(), dtype=TYPES[item.type]) if values.dtype.kind == "O" else pl.Series(values)
+        return made if null is None else made.to_frame("x").select(pl.when(pl.Series(~null)).then("x")).to_series()
+
+    def _constant(self, name: str, session: Session, bars: PreparedBars) -> pl.Series:
+        """What is the same for every bar of a minute, as rows show it."""
+        n = len(bars.code)
+        if name == "session":
+            return pl.Series([session.name], dtype=pl.Date).new_from_index(0, n)
+        if name == "interval":
+            return pl.Series(["1m"]).new_from_index(0, n)
+        if name in ("minute", "minutes_left"):
+            end = bars.end.astype(np.int64)
+            return pl.Series(end - 1 if name == "minute" else session.minutes - end)
+        times = slot_times(session)[bars.begin]
+        moments = pl.Series(times if name == "open_time" else times + MINUTE).cast(TYPES["datetime"])
+        return moments if name != "local_time" else moments.dt.convert_time_zone(self._plan.zone).dt.time()
+
+
+def expressions(asked: Deciding) -> list[pl.Expr]:
+    """The signals as columns by their names: what is not made row by row is made over each symbol's rows."""
+    return [(expr if is_rowwise(expr) else expr.over(CODE)).alias(name) for name, expr in asked.signals.columns.items()]
+
+
+def is_rowwise(expr: pl.Expr) -> bool:
+    """Whether each value is made from its own row alone, as far as Polars tells: of an expression that calls Python it does not."""
+    try:
+        meta = expr.meta
+        if not meta.is_row_separable() or not (meta.is_length_preserving() or meta.is_scalar()):
+            return False
+        return all(is_rowwise(inner) for inner in meta.pop())
+    except pl.exceptions.PolarsError:
+        return False
+
+
+def _source(asked: Deciding) -> str:
+    return f"strategy {asked.strategy}: signals()"
+
+
+def _column(series: pl.Series, at: str) -> Column:
+    """A signal's values: booleans, False where null; whole numbers as int64, others as float64, null where null or NaN.
+
+    Raises
+    ------
+    StrategyError
+        They are of another type.
+    """
+    dtype = series.dtype
+    if series.name in BOOLEANS:
+        if dtype not in (pl.Boolean, pl.Null):
+            raise StrategyError(f"{at} must be boolean, was {dtype}; write a comparison")
+        return Column(series.cast(pl.Boolean).fill_null(value=False).to_numpy())
+    if not dtype.is_numeric() and dtype != pl.Null:
+        raise StrategyError(f"{at} must be a number, was {dtype}; write pl.when(...).then(100).otherwise(0)")
+    numbers = series.cast(pl.Int64 if dtype.is_integer() else pl.Float64)
+    if numbers.dtype.is_float():
+        numbers = numbers.fill_nan(None)
+    null = numbers.is_null().to_numpy()
+    values: npt.NDArray[Any] = numbers.fill_null(0).to_numpy()
+    return Column(values, null if null.any() else None)
