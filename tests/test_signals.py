@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from small import TUESDAY, WEDNESDAY, at, bars, play, store
+from small import THURSDAY, TUESDAY, WEDNESDAY, at, bars, play, store
 from test_laws import TABLES, accounts, everything, executions, gates, law
 from test_universe_laws import universes
 from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, judged, replayed
@@ -543,3 +543,22 @@ def test_rows_of_a_strategy_with_signals_alone_are_not_defined(tmp_path: Path) -
         StrategyError, match="must have a row type, .* to be shown rows; signals read columns, bt.load_bars has them"
     ):
         bt.load_rows(bars=where, calendar="XNYS", strategy=Said({"target": pl.lit(1)}), start=TUESDAY, end=TUESDAY)
+
+
+def test_symbols_that_only_another_strategy_holds_are_not_decided(tmp_path: Path) -> None:
+    low, high = ([price] * 3 for price in (10.0, 20.0))
+    rows = [bars("AAA", high, day=TUESDAY), bars("BBB", low, day=TUESDAY)]
+    rows += [
+        bars("AAA", low, day=WEDNESDAY),
+        bars("BBB", high, day=WEDNESDAY),
+        bars("AAA", low, day=THURSDAY),
+        bars("BBB", low, day=THURSDAY),
+    ]
+    own = pl.when(pl.col("session") == date(2024, 1, 3), pl.col("minute") == 0).then(5)
+    later = pl.when(pl.col("session") == date(2024, 1, 4)).then(7)
+    entries = [{"name": "one", "use": Said({"target": own})}, {"name": "two", "use": Said({"target": later})}]
+    universe = {"top": 1, "by": "prior(close)"}
+    run = play(store(tmp_path, *rows), None, WEDNESDAY, THURSDAY, strategies=entries, universe=universe)
+    assert run.universe.select(pl.col("session").dt.day(), "symbol").rows() == [(3, "AAA"), (4, "BBB")]
+    decided = run.orders.select("strategy", pl.col("session").dt.day(), "symbol", "level", "status").rows()
+    assert decided == [("one", 3, "AAA", 5, "filled"), ("two", 4, "BBB", 7, "filled")]
