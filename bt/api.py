@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from bt.config import asked, first_day, last_day
-from bt.errors import UsageError
+from bt.errors import ConfigError, UsageError
 from bt.features import (
     Feature,
     atr,
@@ -45,6 +45,7 @@ from bt.results import catalog
 from bt.run import Run, open_run, run_spec
 from bt.strategy import Book, ForwardReturn, Holding, Past, PastBars, Row, Rows, Strategy, at, every, forward_return
 from bt.strategy import SessionDay as Session
+from bt.sweeps import Asked, Sweep, sweep_spec
 from bt.training import rows_by_session
 from bt.universe import members, top
 
@@ -90,6 +91,74 @@ def replay(
     """
     spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
     return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
+
+
+def sweep(
+    source: str | os.PathLike[str] | RunSpec | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    where: str | Callable[[Any], Any] | None = None,
+    choose: str | None = None,
+    save: bool = True,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **given: Any,
+) -> Sweep:
+    """Replay many parameter sets over one pass of the data, each with its own account.
+
+    Parameters
+    ----------
+    source, **given
+        As `replay`: a configuration, a specification, or keywords, with ``strategy=`` and ``set=``.
+    grid : mapping
+        By parameter of the strategy (``"fast"``) or dotted key (``"execution.slippage_bps"``), the values to try: every combination
+        is a set. By default that of [sweep].
+    where : text or callable, optional
+        Which sets count: ``"fast < slow"``, or a function of an object with the parameters as attributes.
+    choose : str, optional
+        The metric or total that the frame is ranked by, the highest first; ``"sharpe"`` by default.
+    save : bool
+        False keeps the results in memory and writes nothing.
+    out : path, optional
+        The sweep's folder itself, by default ``sweep-<hash>`` in ``output.dir``. A sweep that was stopped goes on there.
+    progress : callable, optional
+        Called as ``progress(sessions_done, sessions_total, bars_done)``, sessions of every pass counted.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    BtError
+        See `bt.errors`; before anything is played for an unknown parameter, key or metric. What a set's strategy raises is in the frame.
+    """
+    spec = asked(
+        source, caller="sweep", strategy=given.pop("strategy", None), settings=given.pop("set", None), keywords=given
+    )
+    return sweep_spec(
+        _swept(spec, grid, where, choose), progress=progress, save=save, out=None if out is None else Path(out)
+    )
+
+
+def _swept(
+    spec: RunSpec,
+    grid: Mapping[str, Sequence[Any]] | None,
+    where: str | Callable[[Any], Any] | None,
+    choose: str | None,
+) -> Asked:
+    """What is asked for; what is not given is that of [sweep]."""
+    own = spec.sweep
+    if grid is None and own is None:
+        raise ConfigError(
+            'sweep: grid must be given, was absent; as {"fast": [5, 10]}, or in the configuration as [sweep]'
+        )
+    return Asked(
+        spec,
+        own.grid if grid is None and own is not None else grid or {},
+        where if where is not None else own.where if own is not None and grid is None else "",
+        choose if choose is not None else own.choose if own is not None else "sharpe",
+    )
 
 
 def load_rows(
@@ -204,6 +273,7 @@ __all__ = [
     "RunSpec",
     "Session",
     "Strategy",
+    "Sweep",
     "at",
     "atr",
     "cross_demean",
@@ -233,6 +303,7 @@ __all__ = [
     "so_far",
     "std",
     "sum",
+    "sweep",
     "top",
     "trailing",
     "vwap",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 
 def defined(value: float) -> float | None:
@@ -110,3 +111,49 @@ def information_ratio(returns: Sequence[float], benchmark: Sequence[float], sess
     Source: T. H. Goodwin, "The Information Ratio", Financial Analysts Journal 54 (1998).
     """
     return sharpe([r - b for r, b in zip(returns, benchmark, strict=True)], sessions_a_year)
+
+
+# ------------------------------------------------------------------------------------------------- many trials
+
+
+EULER = 0.5772156649015329
+"""The Euler-Mascheroni constant."""
+
+
+def session_sharpe(returns: Sequence[float]) -> float | None:
+    """Sharpe ratio of session returns, risk-free 0, not annualized. None as `sharpe`."""
+    return sharpe(returns, 1.0)
+
+
+def expected_maximum_sharpe(trials: int, variance: float) -> float:
+    """The highest Sharpe ratio to be expected of `trials` strategies without skill, whose Sharpe ratios have this variance.
+
+    Source: D. H. Bailey and M. Lopez de Prado, "The Deflated Sharpe Ratio: Correcting for Selection Bias, Backtest
+    Overfitting, and Non-Normality", Journal of Portfolio Management 40 (2014), eq. 1 and the appendix: sqrt(V) x ((1 - g) Z^-1[1 - 1/N] + g Z^-1[1 - 1/(N e)]),
+    g the Euler-Mascheroni constant. 0 of a single trial, which was not chosen from any others.
+    """
+    if trials < 2:
+        return 0.0
+    normal = NormalDist()
+    first, second = normal.inv_cdf(1 - 1 / trials), normal.inv_cdf(1 - 1 / (trials * math.e))
+    return math.sqrt(variance) * ((1 - EULER) * first + EULER * second)
+
+
+def probabilistic_sharpe(returns: Sequence[float], benchmark: float) -> float | None:
+    """The probability that the true Sharpe ratio of session returns is above `benchmark` (not annualized). None as `sharpe`.
+
+    Source: D. H. Bailey and M. Lopez de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15 (2012), eq. 11; as used for the deflated one (2014),
+    eq. 2: Z[(SR - SR*) sqrt(T - 1) / sqrt(1 - skew SR + (kurtosis - 1) / 4 SR^2)], kurtosis 3 of a normal distribution; moments are
+    those of the sample. None where the root is not positive.
+    """
+    ratio = session_sharpe(returns)
+    if ratio is None:
+        return None
+    centre = mean(returns)
+    second, third, fourth = (math.fsum((r - centre) ** k for r in returns) / len(returns) for k in (2, 3, 4))
+    if second == 0:
+        return None
+    spread = 1 - third / second**1.5 * ratio + (fourth / second**2 - 1) / 4 * ratio**2
+    if not math.isfinite(spread) or spread <= 0:
+        return None
+    return NormalDist().cdf((ratio - benchmark) * math.sqrt(len(returns) - 1) / math.sqrt(spread))

@@ -23,7 +23,7 @@ from bt.book import FillRecord
 from bt.engine import Engine, PlayerOutcome, SessionOutcome
 from bt.errors import StrategyRaised
 from bt.ledger import Trade
-from bt.model import UNIT, PreparedSession, RunSpec, Session
+from bt.model import UNIT, ExecutionSpec, PreparedSession, RunSpec, Session
 
 MINUTE = 60_000_000
 
@@ -198,18 +198,20 @@ class Audit:
     def _session(self, account: Account, prepared: PreparedSession, outcome: SessionOutcome) -> None:
         tape = Tape(prepared)
         self.sessions += 1
-        for books, own in zip(account.books, outcome.players, strict=True):
+        for player, books, own in zip(account.engine.players, account.books, outcome.players, strict=True):
+            rule = player.account.execution if account.spec is None else account.spec.execution
+            minutes = outcome.minutes if player.over is None else min(player.over, outcome.minutes)
             held = {code: lot.shares for code, lot in books.lots.items()}
             cash = books.cash
             self._orders(books, own)
             ended = []
             for fill in own.output.fills:
-                self._fill(account, books, tape, fill)
+                self._fill(account, rule, tape, fill)
                 ended += books.book(fill)
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
             self._trades(ended, own.trades)
-            self._curve(account, tape, own, outcome.minutes, held, cash)
+            self._curve(account, tape, own, minutes, held, cash)
             if all(p.account.trading for p in account.engine.players):
                 books.curve.append(own.curve)
             else:
@@ -246,11 +248,11 @@ class Audit:
             books.filled.add(order)
 
     @staticmethod
-    def _fill(account: Account, books: Books, tape: Tape, fill: FillRecord) -> None:
+    def _fill(account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord) -> None:
         """A fill is inside a segment at the open of a bar that is there, or at the close; its price is the rule's."""
         session = tape.session
         assert fill.shares != 0, f"{fill}: no shares"
-        rule = account.spec.execution.fill if account.spec is not None else "next_open"
+        rule = execution.fill
         if fill.bar < 0:
             assert fill.time == session.close, f"{fill}: only an exit at the close is of no bar"
             closes = [int(tape.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])]
@@ -272,12 +274,10 @@ class Audit:
             assert fill.stale_minutes == (fill.time - ended) // MINUTE, f"{fill}: minutes since {ended}"
             later = tape.marks(fill.code, 0, session.minutes)[fill.bar : fill.slot]
             assert (later == last).all(), f"{fill}: a later bar was shown"
-        if account.spec is not None:
-            rule = account.spec.execution
-            slip = exact(rule.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)
-            assert fill.price == round(fill.reference * (1 + slip)), f"{fill}: slippage is {rule.slippage_bps} bps"
-            commission = round(abs(fill.shares) * exact(rule.commission_per_share) * UNIT)
-            assert fill.commission == commission, f"{fill}: commission is {rule.commission_per_share} a share"
+        slip = exact(execution.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)
+        assert fill.price == round(fill.reference * (1 + slip)), f"{fill}: slippage is {execution.slippage_bps} bps"
+        commission = round(abs(fill.shares) * exact(execution.commission_per_share) * UNIT)
+        assert fill.commission == commission, f"{fill}: commission is {execution.commission_per_share} a share"
 
     @staticmethod
     def _trades(ended: Sequence[tuple[Any, ...]], trades: Sequence[Trade]) -> None:

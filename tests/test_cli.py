@@ -97,7 +97,7 @@ WRONG = [
     (["replay", "run.toml", "--spede", "3"], "No such option: --spede", "--speed"),
     (["repaly", "run.toml"], "No such command 'repaly'", "replay"),
     (["replay", "run.toml", "--set", "output.html=true"], "output.html must be left out, was given", "not in this version yet"),
-    (["replay", "run.toml", "--set", "sweep.grid.fast=[1, 2]"], "sweep must be left out, was given", "not in this version yet"),
+    (["replay", "run.toml", "--set", "sweep.grid.fast=3"], "sweep.grid must be a table of parameters or keys, each with a list of values", "write [3]"),
     (["replay", "run.toml", "--set", "output.htlm=true"], "output.htlm must be a known key", "nearest is output.dir"),
     (["replay", "run.toml", "--set", "engine.workers=2"], "engine.workers must be", "was 2"),
     (["replay", "nope.toml"], "nope.toml: it must be a readable TOML file", "No such file"),

@@ -27,7 +27,7 @@ OTHERS = ("strategy", "set", "save", "out", "progress")
 
 def asked(
     source: Any, *, strategy: Any = None, settings: Mapping[str, Any] | None = None,
-    keywords: Mapping[str, Any] | None = None,
+    keywords: Mapping[str, Any] | None = None, caller: str = "replay",
 ) -> RunSpec:  # fmt: skip
     """The run that `bt.replay` is asked for.
 
@@ -41,6 +41,8 @@ def asked(
         Any dotted key to its value.
     keywords : mapping
         Names of `SHORT` and `TABLES`.
+    caller : str
+        Begins every error message.
 
     Raises
     ------
@@ -50,13 +52,13 @@ def asked(
         `source` is something else.
     """
     if settings is not None and not isinstance(settings, Mapping):
-        raise UsageError(f"replay: set must be a dict of dotted keys, was {settings!r}; as {{'run.seed': 1}}")
-    given = _given(strategy, settings or {}, keywords or {})
+        raise UsageError(f"{caller}: set must be a dict of dotted keys, was {settings!r}; as {{'run.seed': 1}}")
+    given = _given(strategy, settings or {}, keywords or {}, caller)
     if isinstance(source, RunSpec):
         if given:
             more = ", ".join(given)
             raise ConfigError(
-                f"replay: nothing must be given beside a RunSpec, was {more}; change it with dataclasses.replace"
+                f"{caller}: nothing must be given beside a RunSpec, was {more}; change it with dataclasses.replace"
             )
         return source
     if source is None:
@@ -68,17 +70,17 @@ def asked(
                 tables[table] = value
             elif isinstance(within := tables.setdefault(table, {}), dict):  # else it is refused as it is
                 within[name] = value
-        return from_mapping(tables, base=Path.cwd(), source="replay", overrides=settings, override_source="set")
+        return from_mapping(tables, base=Path.cwd(), source=caller, overrides=settings, override_source="set")
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
-            f"replay: it must be given a configuration's path or a RunSpec, was {type(source).__name__}; "
+            f"{caller}: it must be given a configuration's path or a RunSpec, was {type(source).__name__}; "
             f"other things have keywords: bars=, strategy=, start=, end="
         )
     without = ("strategy", "strategies") if strategy is not None else ()
-    return load(source, overrides=given, override_source="replay", without=without)
+    return load(source, overrides=given, override_source=caller, without=without)
 
 
-def _given(strategy: Any, settings: Mapping[str, Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
+def _given(strategy: Any, settings: Mapping[str, Any], keywords: Mapping[str, Any], caller: str) -> dict[str, Any]:
     """Every dotted key that is given, once; tables that are empty or no mapping stay whole, to be judged as such."""
     given: dict[str, Any] = {}
     names: dict[str, str] = {}
@@ -89,12 +91,12 @@ def _given(strategy: Any, settings: Mapping[str, Any], keywords: Mapping[str, An
                 take(f"{key}.{inner}", one, name)
             return
         if key in given:
-            raise ConfigError(f"replay: {key} must be given once, was given by {names[key]} and by {name}; drop one")
+            raise ConfigError(f"{caller}: {key} must be given once, was given by {names[key]} and by {name}; drop one")
         given[key], names[key] = value, name
 
     for keyword, value in keywords.items():
         if keyword not in SHORT and keyword not in TABLES:
-            raise ConfigError(f"replay: {keyword} must be a known keyword, was an unknown one; {_nearest(keyword)}")
+            raise ConfigError(f"{caller}: {keyword} must be a known keyword, was an unknown one; {_nearest(keyword)}")
         take(SHORT.get(keyword, keyword), value, keyword)
     if strategy is not None:
         take("strategy" if isinstance(strategy, Mapping) else "strategy.use", strategy, "strategy")

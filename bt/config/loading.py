@@ -19,12 +19,14 @@ from bt.model import (
     AccountSpec,
     DataSpec,
     ExecutionSpec,
+    ForwardSpec,
     IndicatorSpec,
     QualitySpec,
     RunOptions,
     RunSpec,
     SessionSpec,
     StrategySpec,
+    SweepSpec,
     TableSpec,
     UniverseSpec,
 )
@@ -67,11 +69,11 @@ def _entry(entries: list[Any], name: str) -> int | None:
     """Position of one of [[strategies]], by position or name."""
     if name.isdecimal():
         return int(name) if int(name) < len(entries) else None
-    names = [_strategy_name(e.get("name"), e.get("use")) if isinstance(e, dict) else "" for e in entries]
+    names = [strategy_name(e.get("name"), e.get("use")) if isinstance(e, dict) else "" for e in entries]
     return names.index(name) if name in names else None
 
 
-def _strategy_name(name: object, use: object) -> str:
+def strategy_name(name: object, use: object) -> str:
     """The name given, else the class's."""
     if isinstance(name, str):
         return name
@@ -232,12 +234,12 @@ def _strategies(root: Root, origin: Origin) -> tuple[StrategySpec, ...]:
         origin.fail(("strategies",), "absent beside [strategy]", Words("given"), "keep one of the two")
     if root.strategy is not None:
         one = root.strategy
-        return (StrategySpec(_strategy_name(None, one.use), one.use, one.params, files=one.files),)
+        return (StrategySpec(strategy_name(None, one.use), one.use, one.params, files=one.files),)
     if not root.strategies:
         origin.fail(("strategy", "use"), KEYS["strategy", "use"], Words("absent"), "a run needs a strategy")
     made: dict[str, StrategySpec] = {}
     for i, entry in enumerate(root.strategies):
-        name = _strategy_name(entry.name if "name" in entry.model_fields_set else None, entry.use)
+        name = strategy_name(entry.name if "name" in entry.model_fields_set else None, entry.use)
         if name in made:
             hint = "give each of [[strategies]] a name" if "name" not in entry.model_fields_set else "rename one"
             origin.fail(("strategies", str(i), "name"), "used once", name, hint)
@@ -280,4 +282,20 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         workers=root.engine.workers,
         output_dir=root.output.dir,
         source=origin.source,
+        sweep=_sweep(root, origin),
     )
+
+
+def _sweep(root: Root, origin: Origin) -> SweepSpec | None:
+    """[sweep]."""
+    if root.sweep is None:
+        return None
+    given = _fields(root.sweep)
+    forward = given.pop("walk_forward")
+    if forward is None:
+        return SweepSpec(**given)
+    folds = {**_fields(forward), "step": forward.test if forward.step is None else forward.step}
+    if folds["step"] < forward.test:
+        must = f'at least "{forward.test}d", as sweep.walk_forward.test'
+        origin.fail(("sweep", "walk_forward", "step"), must, f"{forward.step}d", "test folds may not overlap")
+    return SweepSpec(**given, walk_forward=ForwardSpec(**folds))

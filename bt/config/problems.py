@@ -41,8 +41,7 @@ class Origin:
         raise ConfigError(self.problem(parts, must, was, hint))
 
 
-LATER = {
-    ("sweep",): "sweeps are not in this version yet; --set KEY=VALUE makes one run at a time",
+LATER: dict[Parts, str] = {
     ("output", "html"): "reports in HTML are not in this version yet; the run's folder has the tables as Parquet",
 }
 """Keys that a later version will know, and what to do until then."""

@@ -10,6 +10,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bt.config.days import FIRST, LAST, first_day, last_day
+from bt.config.grids import grid, sessions
 from bt.errors import StrategyError
 from bt.model import MemoryBars
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
@@ -298,6 +300,25 @@ class Output(Table):
     dir: Annotated[str, Field(min_length=1, description="a folder")] = "runs/"
 
 
+def _length(least: int) -> BeforeValidator:
+    return BeforeValidator(partial(sessions, least))
+
+
+class _WalkForward(Table):
+    train: Annotated[Any, _length(2), Field(description='a number of sessions such as "120d"')]
+    test: Annotated[Any, _length(1), Field(description='a number of sessions such as "20d"')]
+    step: Annotated[Any, _length(1), Field(description='a number of sessions such as "20d", at least as many as test')] = None  # fmt: skip
+    embargo: Annotated[Any, _length(0), Field(description='a number of sessions such as "1d"')] = 1
+    anchored: Annotated[bool, Field(description="true or false")] = False
+
+
+class _Sweep(Table):
+    grid: Annotated[Any, BeforeValidator(grid), Field(description="a table of parameters or keys, each with a list of values")]  # fmt: skip
+    where: _Text = ""
+    choose: _Text = "sharpe"
+    walk_forward: Annotated[_WalkForward | None, Field(description="a table")] = None
+
+
 class Root(Table):
     """A whole configuration."""
 
@@ -315,13 +336,15 @@ class Root(Table):
     run: _Run = _Run()
     engine: _Engine = _Engine()
     output: Output = Output()
+    sweep: Annotated[_Sweep | None, Field(description="a table")] = None
 
 
 def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Parts, str]]:
     """Every key with what it must be; ``*`` stands for a name or a position."""
     inner: dict[Parts, type[BaseModel]] = {("strategy",): StrategyTable, ("strategies",): NamedStrategy,
                                            ("indicators",): _Indicator, ("tables",): _Outside,
-                                           ("universe",): _Universe}  # fmt: skip
+                                           ("universe",): _Universe, ("sweep",): _Sweep,
+                                           ("sweep", "walk_forward"): _WalkForward}  # fmt: skip
     for name, info in model.model_fields.items():
         parts = (*prefix, name)
         below = inner.get(parts) or info.annotation

@@ -157,8 +157,32 @@ class UniverseSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardSpec:
+    """A walk-forward in sessions: `train` of them to choose by, then `embargo` that nobody sees, then `test`; the next fold begins `step` later.
+    `anchored` training begins with the first session always."""
+
+    train: int
+    test: int
+    step: int
+    embargo: int = 1
+    anchored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """Parameter sets to try: for each key of `grid` (a parameter or a dotted key) its values, of their combinations those that meet `where`,
+    ranked by `choose`; with `walk_forward`, fold by fold."""
+
+    grid: Mapping[str, tuple[Any, ...]]
+    where: str = ""
+    choose: str = "sharpe"
+    walk_forward: ForwardSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
-    """Everything that decides a run's result, resolved: absolute paths, absolute dates."""
+    """Everything that decides a run's result, resolved: absolute paths, absolute dates. `sweep` decides nothing of it: it says which
+    other runs to try."""
 
     data: DataSpec
     session: SessionSpec
@@ -175,3 +199,4 @@ class RunSpec:
     workers: int = 1
     output_dir: str = "runs/"
     source: str = "keywords"
+    sweep: SweepSpec | None = None

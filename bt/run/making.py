@@ -20,7 +20,7 @@ from bt.run.span import Range, session_range
 from bt.run.warming import set_starts, warm_sessions
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, TableColumns, build, check_timers, declare
+from bt.strategy import Declaration, Source, TableColumns, build, check_timers, declare
 from bt.universe import agreed
 
 
@@ -70,7 +70,8 @@ def made(
     tables = open_outside(spec.tables)
     columns = {name: table.columns for name, table in tables.items()}
     indicators = indicator_features(spec.indicators)
-    declarations = [_declared(given, indicators, columns) for given in spec.strategies]
+    sources: dict[type, Source] = {}
+    declarations = [_declared(given, indicators, columns, sources) for given in spec.strategies]
     if check is not None:
         check(declarations)
     universe = agreed(spec.universe, [(d.name, d.universe) for d in declarations if d.universe is not None])
@@ -131,11 +132,20 @@ def _made(
 
 
 def _declared(
-    given: StrategySpec, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns]
+    given: StrategySpec,
+    indicators: Mapping[str, Feature],
+    tables: Mapping[str, TableColumns],
+    sources: dict[type, Source],
 ) -> Declaration:
-    """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause."""
+    """A strategy made and declared; what its own code raises meanwhile is a StrategyError with that as its cause.
+
+    `sources` are those of the classes declared so far: many strategies may be of one class.
+    """
     try:
-        return declare(given.name, build(given.use, given.params), indicators, tables)
+        instance = build(given.use, given.params)
+        declared = declare(given.name, instance, indicators, tables, source=sources.get(type(instance)))
+        sources[type(instance)] = declared.source
+        return declared  # noqa: TRY300 - what raises is in the middle
     except BtError:
         raise
     except Exception as error:

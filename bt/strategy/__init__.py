@@ -20,7 +20,7 @@ from bt.strategy.declaring import (
 from bt.strategy.fields import COARSE_ONLY, CONSTANTS, RowField, RowType, read_row
 from bt.strategy.interface import Book, Holding, Past, PastBars, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.labels import ForwardReturn, forward_return
-from bt.strategy.loading import build, load_class, nearest
+from bt.strategy.loading import arguments, build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.reach import Reach
 from bt.strategy.signals import BOOLEANS, Signals
@@ -50,6 +50,7 @@ __all__ = [
     "Strategy",
     "TableColumns",
     "Timer",
+    "arguments",
     "at",
     "build",
     "check_state",

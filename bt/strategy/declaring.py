@@ -153,11 +153,17 @@ def _universe(instance: Any, owner: str) -> UniverseSpec | None:
 
 
 def declare(
-    name: str, instance: Any, indicators: Mapping[str, Feature], tables: Mapping[str, TableColumns] | None = None
+    name: str,
+    instance: Any,
+    indicators: Mapping[str, Feature],
+    tables: Mapping[str, TableColumns] | None = None,
+    *,
+    source: Source | None = None,
 ) -> Declaration:
     """Read a strategy instance: row types, features, callbacks and signals.
 
-    `indicators` and `tables` are those of the configuration; the strategy's own features may not repeat their names.
+    `indicators` and `tables` are those of the configuration; the strategy's own features may not repeat their names. `source` is that of its class,
+    where it is known already.
 
     Raises
     ------
@@ -184,7 +190,7 @@ def declare(
         rows,
         wanted,
         callbacks,
-        source_of(type(instance)),
+        source_of(type(instance)) if source is None else source,
         timers,
         independent=independent,
         across=across,

@@ -81,6 +81,17 @@ def build(use: Any, params: Mapping[str, Any]) -> Any:
         if params:
             raise StrategyError(f"strategy.params must be empty for an instance, was {dict(params)}; pass the class")
         return cls
+    return cls(**arguments(cls, params))
+
+
+def arguments(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments that `params` are, as its annotations say; the strategy is not made.
+
+    Raises
+    ------
+    StrategyError
+        A parameter is unknown, missing or of another type.
+    """
     signature = inspect.signature(cls)
     try:
         hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
@@ -99,7 +110,7 @@ def build(use: Any, params: Mapping[str, Any]) -> Any:
     ]  # fmt: skip
     if missing:
         raise StrategyError(f"strategy.params must give {', '.join(missing)} of {cls.__name__}, which have no default")
-    return cls(**given)
+    return given
 
 
 def _coerce(where: str, value: Any, hint: Any) -> Any:

@@ -1,0 +1,105 @@
+"""What a sweep is known by: specification, code, data and sets, as sweep.json tells them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from bt.config import UNIVERSE_TABLE, Identity
+from bt.model import Progress, RunSpec
+from bt.prepare import members_content, open_outside
+from bt.results import versions
+from bt.run import check_dates, resolved
+from bt.sessions import TimeManager
+from bt.store import Store
+from bt.strategy import load_class, source_of, told
+from bt.sweeps.sets import ParameterSet
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What sets stand on: the specification with its dates resolved, the calendar, and the fingerprint of the bars."""
+
+    spec: RunSpec
+    time: TimeManager
+    fingerprint: str
+
+
+def grounded(spec: RunSpec, *, checking: Progress | None = None, now: datetime | None = None) -> Ground:
+    """Open the data of a specification once, to resolve its dates and know its content.
+
+    Raises
+    ------
+    UsageError
+        Calendar, symbols or dates cannot be used.
+    DataError
+        A file fault.
+    """
+    time = TimeManager(spec.data.calendar)
+    check_dates(spec.session, time)
+    store = Store.open(spec.data, threads=spec.threads, progress=checking)
+    try:
+        return Ground(replace(spec, session=resolved(spec.session, time, store, now)), time, store.fingerprint)
+    finally:
+        store.close()
+
+
+def document(ground: Ground, sets: Sequence[ParameterSet], **more: Any) -> dict[str, Any]:
+    """sweep.json: what is swept, on what, with what. No wall-clock figure.
+
+    `more` are further entries; what the sweep is, is known by its sets.
+    """
+    spec = ground.spec
+    tables = {name: table.hash for name, table in open_outside(spec.tables).items()}
+    if spec.universe is not None and spec.universe.table:
+        tables[UNIVERSE_TABLE] = members_content(spec.universe.table)
+    identity = Identity.of(spec, [source_of(_class(s.use)) for s in spec.strategies], tables)
+    fingerprints = [identity.fingerprint(ground.fingerprint), *_others(ground, sets)]
+    fingerprint = fingerprints[0] if len(fingerprints) == 1 else _hash(fingerprints)
+    tried = [told(dict(one.settings)) for one in sets]
+    code = _tried_code(sets)
+    whole = _hash([identity.hash, fingerprint, tried, code])
+    return {
+        "sweep_hash": whole,
+        "spec_hash": identity.hash,
+        "spec": dict(identity.spec),
+        **told(more),
+        "trials": len(sets),
+        "sets": [told(dict(one.values)) for one in sets],
+        "strategy_hashes": {**identity.code, **code},
+        "data_fingerprint": fingerprint,
+        "versions": versions(),
+    }
+
+
+def _class(use: Any) -> type:
+    found: type = load_class(use) if isinstance(use, str) else use if isinstance(use, type) else type(use)
+    return found
+
+
+def _tried_code(sets: Sequence[ParameterSet]) -> dict[str, str]:
+    """The code of the strategies that a grid tries, where it tries several."""
+    uses = [value for one in sets for key, value in one.settings.items() if key.endswith(".use")]
+    return {str(told(use)): source_of(_class(use)).hash for use in uses}
+
+
+def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
+    """The fingerprints of other data that sets read."""
+    if not any(key.startswith(("data.", "tables.", "universe.")) for key in sets[0].settings):
+        return
+    known: set[str] = set()
+    for one in sets:
+        run = one.applied(ground.spec)
+        data = json.dumps([told(replace(run.data, bars=str(told(run.data.bars)))), told(run.tables)], sort_keys=True)
+        if data not in known:
+            known.add(data)
+            yield grounded(run).fingerprint
+            yield from (table.hash for table in open_outside(run.tables).values())
+
+
+def _hash(thing: Any) -> str:
+    return hashlib.sha256(json.dumps(thing, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,66 @@
+"""Which sets share a pass of the data, and how many of them at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bt.config import to_dict
+from bt.model import RunSpec
+from bt.strategy import build, load_class, told
+from bt.sweeps.sets import ParameterSet
+
+TOGETHER = 64
+"""Sets that are played together at most (docs/decisions/0024)."""
+
+OWN = {
+    "execution": ("slippage_bps", "commission_per_share", "time_in_force"),
+    "account": ("cash", "leverage", "cash_per_symbol", "shared"),
+    "quality": ("minimum", "after_minutes", "gate"),
+    "run": ("seed", "name", "tolerate_failed", "on_strategy_error"),
+}
+"""Keys that are an account's own: sets that differ in these alone share a pass."""
+
+
+def chunks(spec: RunSpec, sets: Sequence[ParameterSet], together: int = TOGETHER) -> list[list[ParameterSet]]:
+    """The sets in lots that share a pass each, of at most `together` sets; in order of their first set's number."""
+    classes: dict[str, type] = {}
+    passes: dict[str, list[ParameterSet]] = {}
+    for one in sets:
+        passes.setdefault(_pass(one.applied(spec), classes), []).append(one)
+    lots = [
+        shared[i : i + size]
+        for shared in passes.values()
+        for size in (_even(len(shared), together),)
+        for i in range(0, len(shared), size)
+    ]
+    return sorted(lots, key=lambda lot: lot[0].number)
+
+
+def _even(count: int, most: int) -> int:
+    """The size of lots of at most `most` that are as equal as can be."""
+    lots = -(-count // most)
+    return -(-count // lots)
+
+
+def _pass(run: RunSpec, classes: dict[str, type]) -> str:
+    """Equal for runs that may share a pass."""
+    tables = to_dict(run)
+    gate = run.quality.gate == "completeness" and run.quality.minimum > 0
+    for table, keys in OWN.items():
+        for key in keys:
+            del tables[table][key]
+    for table in ("strategies", "engine", "output"):
+        del tables[table]
+    return json.dumps([tables, gate, [_universe(s.use, s.params, classes) for s in run.strategies]], sort_keys=True)
+
+
+def _universe(use: Any, params: Any, classes: dict[str, type]) -> Any:
+    """The universe that a strategy declares. One that cannot be made declares none, and fails when it is played."""
+    if isinstance(use, str):
+        use = classes[use] if use in classes else classes.setdefault(use, load_class(use))
+    try:
+        return told(getattr(build(use, params), "universe", None))
+    except Exception:  # noqa: BLE001 - a constructor may raise anything
+        return None

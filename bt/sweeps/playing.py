@@ -1,0 +1,138 @@
+"""Sets played together: one pass of the data for all, an account for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bt.engine import Engine, Pace, Player
+from bt.errors import BtError, FeatureError, MoneyError, StrategyError
+from bt.memory import calm_collector, keep_freed_memory
+from bt.model import Progress, RunSpec, StrategySpec
+from bt.run import made
+from bt.run.benchmark import benchmark_returns
+from bt.run.interrupt import interruptible
+from bt.run.replaying import coordinated
+from bt.strategy import build, load_class
+from bt.sweeps.recording import SetRecorder, SetResult
+from bt.sweeps.sets import ParameterSet
+
+
+def run_sets(
+    spec: RunSpec,
+    sets: Sequence[ParameterSet],
+    *,
+    checking: Progress | None = None,
+    progress: Progress | None = None,
+    now: datetime | None = None,
+) -> list[SetResult]:
+    """What each of some sets comes to, in their order, over one pass of the data. Arguments and results can be pickled.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        What the sets have in common.
+    sets : sequence of ParameterSet
+        Sets that may share a pass (`bt.sweeps.passes`).
+    checking, progress, now
+        As `bt.run.run_spec`.
+
+    Raises
+    ------
+    BtError
+        What no set is to blame for: data, dates, a configuration.
+    KeyboardInterrupt
+        Ctrl-C; nothing is kept.
+    """
+    keep_freed_memory()
+    return _played(spec, sets, {}, checking=checking, progress=progress, now=now)
+
+
+def _played(spec: RunSpec, sets: Sequence[ParameterSet], classes: dict[str, type], **how: Any) -> list[SetResult]:
+    """One pass; where a set makes it impossible, the set is found by halves, and has failed."""
+    found: dict[int, SetResult] = {}
+    runs: dict[int, RunSpec] = {}
+    for one in sets:
+        try:
+            runs[one.number] = _made(one.applied(spec), classes)
+        except BtError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a constructor may raise anything; then its set has failed
+            found[one.number] = SetResult(one.number, _raised(error))
+    if runs:
+        try:
+            found |= {result.number: result for result in _pass(runs, **how)}
+        except (MoneyError, FeatureError, StrategyError) as error:
+            if isinstance(error, StrategyError) and error.__cause__ is None:
+                raise  # what no set can have, not what a strategy's own code raised
+            if len(sets) > 1:
+                half = len(sets) // 2
+                return [*_played(spec, sets[:half], classes, **how), *_played(spec, sets[half:], classes, **how)]
+            found[sets[0].number] = SetResult(sets[0].number, _raised(error.__cause__ or error))
+    return [found[one.number] for one in sets]
+
+
+def _raised(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _made(run: RunSpec, classes: dict[str, type]) -> RunSpec:
+    """The run with its strategies made; a file is loaded once, so that row types are the same for all sets."""
+    own: list[StrategySpec] = []
+    for given in run.strategies:
+        use: Any = given.use
+        if isinstance(use, str):
+            use = classes[use] if use in classes else classes.setdefault(use, load_class(use))
+        own.append(replace(given, use=build(use, given.params), params={}))
+    return replace(run, strategies=tuple(own))
+
+
+def _pass(
+    runs: Mapping[int, RunSpec],
+    *,
+    checking: Progress | None,
+    progress: Progress | None,
+    now: datetime | None,
+) -> list[SetResult]:
+    """What the runs of some sets, by number, come to over one pass of the data."""
+    every = list(runs.values())
+    first = replace(every[0], strategies=tuple(s for run in every for s in run.strategies))
+    with made(first, checking=checking, now=now, runs=every) as parts:
+        benchmark = benchmark_returns(parts.spec, parts.time, parts.span)
+        lots = _lots(every, parts.players)
+        pace = Pace(0.0)
+        engine = Engine(
+            parts.market,
+            parts.players,
+            ZoneInfo(parts.time.zone),
+            pace=pace,
+            isolate=True,
+            leave=parts.spec.universe is not None and parts.spec.universe.leavers == "exit",
+            lots=lots,
+        )
+        recorder = SetRecorder(lots, parts.time.sessions_a_year())
+        coordinator = coordinated(parts, engine, recorder, progress)
+        with calm_collector(), interruptible(pace, coordinator):
+            coordinator.run()
+        if pace.stop.is_set():
+            raise KeyboardInterrupt
+        if coordinator.fault is not None:
+            raise coordinator.fault
+        results = recorder.results(list(runs), benchmark)
+    return [_judged(result, run) for result, run in zip(results, every, strict=True)]
+
+
+def _lots(runs: Sequence[RunSpec], players: Sequence[Player]) -> list[Sequence[Player]]:
+    """The players of each run."""
+    left = iter(players)
+    return [[next(left) for _ in run.strategies] for run in runs]
+
+
+def _judged(result: SetResult, run: RunSpec) -> SetResult:
+    """A set whose strategy raised has failed, unless the strategy is to be stopped and the others kept."""
+    if not result.error or run.run.on_strategy_error == "isolate":
+        return result
+    return SetResult(result.number, result.error)

@@ -1,0 +1,213 @@
+"""What a set came to: its metrics and totals, counted session by session from arrays. Nothing is written and no table made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bt.engine import Player, PlayerOutcome, SessionOutcome
+from bt.errors import MoneyError
+from bt.execution import INT64_MAX
+from bt.metrics import CAPACITY_SHARE, Metrics, MetricsAccumulator, SessionFigures
+from bt.model import UNIT
+
+TOTALS = (
+    "net_pnl", "equity_end", "orders", "fills", "trades", "expired", "rejected", "cancelled", "commission", "slippage",
+    "open_positions", "open_orders", "stale_exits",
+)  # fmt: skip
+"""Totals of a set, as in a run's summary."""
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """What one parameter set came to.
+
+    Attributes
+    ----------
+    number : int
+    error : str
+        Why it failed: what its strategy raised, "" if nothing.
+    stop_reason : str or None
+        Of `book.stop`.
+    metrics : Metrics or None
+        None of a set that failed.
+    totals : mapping
+        `TOTALS`; money in currency. Empty of a set that failed.
+    sessions : tuple of date
+        Those that were played.
+    equity : tuple of int
+        At the close of each, units of 1e-8.
+    start : int
+        Equity before the first, units.
+    """
+
+    number: int
+    error: str = ""
+    stop_reason: str | None = None
+    metrics: Metrics | None = None
+    totals: Mapping[str, float | int] = field(default_factory=dict)
+    sessions: tuple[date, ...] = ()
+    equity: tuple[int, ...] = ()
+    start: int = 0
+
+    @property
+    def returns(self) -> list[float]:
+        """Return of each session, a fraction; none once equity has been 0 or less at a close."""
+        before = (self.start, *self.equity[:-1])
+        if any(value <= 0 for value in (self.start, *self.equity)):
+            return []
+        return [(now - last) / last for now, last in zip(self.equity, before, strict=True)]
+
+
+@dataclass
+class Passed:
+    """How much of a pass is over."""
+
+    sessions: int = 0
+    bars: int = 0
+
+
+class SetRecorder:
+    """Counts what happens to every set of a pass.
+
+    Parameters
+    ----------
+    lots : sequence of sequences of Player
+        The players of each set.
+    """
+
+    def __init__(self, lots: Sequence[Sequence[Player]], sessions_a_year: float) -> None:
+        self.totals = Passed()
+        self._counts: list[_Count] = []
+        begin = 0
+        for lot in lots:
+            self._counts.append(_Count(lot, begin, sessions_a_year))
+            begin += len(lot)
+
+    def session(
+        self,
+        outcome: SessionOutcome,
+        quality: pl.DataFrame,  # noqa: ARG002 - as a run's recorder takes them
+        guards: pl.DataFrame,  # noqa: ARG002
+        failed: Mapping[int, str],  # noqa: ARG002
+    ) -> None:
+        """Count one session."""
+        self.totals.sessions += 1
+        self.totals.bars += outcome.bars
+        for count in self._counts:
+            count.session(outcome)
+
+    def results(self, numbers: Sequence[int], benchmark: Mapping[date, float]) -> list[SetResult]:
+        """After the last session: what each set came to, in their order; `numbers` are theirs."""
+        return [count.result(number, benchmark) for count, number in zip(self._counts, numbers, strict=True)]
+
+
+class _Count:
+    """What one set has come to so far."""
+
+    def __init__(self, players: Sequence[Player], begin: int, sessions_a_year: float) -> None:
+        self._players, self._begin = players, begin
+        self._start = sum(p.account.start_cash for p in players)
+        self._last = [p.account.start_cash for p in players]
+        self._metrics = MetricsAccumulator(self._start, sessions_a_year)
+        self._counts = dict.fromkeys(TOTALS, 0)
+        self._sessions: list[date] = []
+        self._equity: list[int] = []
+        self._over = False
+
+    def session(self, outcome: SessionOutcome) -> None:
+        """One session, unless the set's run was over before."""
+        if self._over:
+            return
+        self._over = any(p.over is not None for p in self._players)
+        own = outcome.players[self._begin : self._begin + len(self._players)]
+        counts = self._counts
+        for number, (player, done) in enumerate(zip(self._players, own, strict=True)):
+            if len(done.curve.equity):
+                self._last[number] = int(done.curve.equity[-1])
+            counts["orders"] += player.account.orders_given
+            self._ended(done.output.orders)
+            counts["stale_exits"] += sum(f.stale_minutes > 0 for f in done.output.fills)
+            counts["commission"] += sum(f.commission for f in done.output.fills)
+        figures = _together([_figures(done, outcome.volume) for done in own])
+        counts["fills"] += figures.fills
+        counts["trades"] += len(figures.trades)
+        counts["slippage"] += figures.costs  # of which commission is taken off at the end
+        self._metrics.add(figures)
+        self._sessions.append(outcome.session.name)
+        self._equity.append(sum(self._last))
+
+    def _ended(self, orders: Sequence[Any]) -> None:
+        for order in orders:
+            if order.status in ("expired", "rejected", "cancelled"):
+                self._counts[order.status] += 1
+
+    def result(self, number: int, benchmark: Mapping[date, float]) -> SetResult:
+        """All of it."""
+        counts = self._counts
+        for player in self._players:
+            left = player.account.abandon()
+            counts["open_orders"] += len(left)
+            counts["open_positions"] += len(player.account.held())
+        counts["slippage"] -= counts["commission"]
+        end = sum(self._last)
+        counts["net_pnl"], counts["equity_end"] = end - self._start, end
+        money = ("net_pnl", "equity_end", "commission", "slippage")
+        totals = {name: value / UNIT if name in money else value for name, value in counts.items()}
+        return SetResult(
+            number,
+            "; ".join(p.failed for p in self._players if p.failed),
+            next((p.book.stop_reason for p in self._players if p.book.stop_reason is not None), None),
+            self._metrics.result([benchmark.get(name) for name in self._sessions]),
+            totals,
+            tuple(self._sessions),
+            tuple(self._equity),
+            self._start,
+        )
+
+
+def _figures(done: PlayerOutcome, volume: Mapping[tuple[int, int], float]) -> SessionFigures:
+    """One strategy's session."""
+    value = costs = large = 0
+    for fill in done.output.fills:
+        size = abs(fill.shares)
+        value += size * fill.price
+        costs += abs(fill.price - fill.reference) * size + fill.commission
+        traded = volume.get((fill.bar, fill.code), 0.0)
+        large += traded > 0 and size / traded > CAPACITY_SHARE
+    trades = np.array([t.gross - t.commission for t in done.trades], dtype=np.int64)
+    curve = done.curve
+    return SessionFigures(curve.equity, curve.gross, curve.net, value, costs, len(done.output.fills), large, trades)
+
+
+def _together(own: Sequence[SessionFigures]) -> SessionFigures:
+    """The sum of several strategies' session."""
+    if len(own) == 1:
+        return own[0]
+    return SessionFigures(
+        _sum([f.equity for f in own]), _sum([f.gross for f in own]), _sum([f.net for f in own]),
+        sum(f.value for f in own), sum(f.costs for f in own), sum(f.fills for f in own), sum(f.large for f in own),
+        np.concatenate([f.trades for f in own]),
+    )  # fmt: skip
+
+
+def _sum(curves: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """The sum of some curves, minute by minute.
+
+    Raises
+    ------
+    MoneyError
+        It does not fit.
+    """
+    if sum(np.abs(curve).max(initial=0).astype(float) for curve in curves) > INT64_MAX / 2:
+        exact = np.sum([curve.astype(object) for curve in curves], axis=0)
+        if any(abs(int(value)) > INT64_MAX for value in exact):
+            raise MoneyError("metrics: the account's equity must fit int64 units of 1e-8, was more; use less cash")
+        return np.asarray(exact, dtype=np.int64)
+    return np.asarray(np.sum(curves, axis=0), dtype=np.int64)

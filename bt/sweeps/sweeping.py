@@ -1,0 +1,154 @@
+"""From a specification and a grid to a sweep: what is to be done, what is done already, and the rest, pass by pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bt.errors import UsageError
+from bt.model import Progress, RunSpec
+from bt.strategy import told
+from bt.sweeps.folder import SweepFolder, opened
+from bt.sweeps.identity import Ground, document, grounded
+from bt.sweeps.passes import chunks
+from bt.sweeps.playing import run_sets
+from bt.sweeps.recording import SetResult
+from bt.sweeps.result import Sweep, checked_metric
+from bt.sweeps.sets import ParameterSet, Where, expand
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a sweep is asked to be: the specification that its sets share, the grid, which of its sets, and how they are ranked."""
+
+    spec: RunSpec
+    grid: Mapping[str, Sequence[Any]]
+    where: Where = ""
+    choose: str = "sharpe"
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C: `done` of `trials` sets are kept in `path`, and the same sweep goes on from there; None: nothing is kept."""
+
+    def __init__(self, path: Path | None, done: int, trials: int) -> None:
+        kept = "nothing is kept" if path is None else f"they are kept in {path}: the same sweep goes on from there"
+        super().__init__(f"interrupted after {done} of {trials} sets; {kept}")
+        self.path, self.done, self.trials = path, done, trials
+
+
+def sweep_spec(
+    asked: Asked,
+    *,
+    checking: Progress | None = None,
+    progress: Progress | None = None,
+    save: bool = True,
+    out: Path | None = None,
+    now: datetime | None = None,
+) -> Sweep:
+    """Play every set of a grid that is not done yet.
+
+    Parameters
+    ----------
+    checking : callable, optional
+        As `bt.run.run_spec`.
+    progress : callable, optional
+        Called after each session of each pass as ``progress(sessions_done, sessions_total, bars_done)``.
+    save : bool
+        False keeps the results in memory.
+    out : Path, optional
+        The sweep's folder itself, instead of ``sweep-<hash>`` in ``output.dir``; where the same sweep was stopped, it goes on.
+
+    Raises
+    ------
+    ConfigError
+        An unknown parameter, key or metric, an impossible value, or no set.
+    UsageError
+        The folder is another sweep's.
+    BtError
+        As `bt.run.run_spec`; what a set's strategy raises is in the results.
+    SweepInterrupted
+        Ctrl-C.
+    """
+    spec, choose = asked.spec, checked_metric(asked.choose, "sweep.choose")
+    if spec.workers > 1:
+        raise UsageError(
+            f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version sweeps in one process"
+        )
+    now = now or datetime.now(UTC)
+    sets = expand(spec, asked.grid, asked.where)
+    ground = grounded(spec, checking=checking, now=now)
+    play = partial(_results, ground, sets, progress=progress, now=now)
+    path: Path | None = None
+    if save:
+        told_ = document(ground, sets, grid={k: list(v) for k, v in asked.grid.items()}, where=_where(asked.where))
+        path = _path(ground.spec, told_, out)
+        with opened(path, told_, named=out is not None) as folder:
+            results = play(folder)
+    else:
+        results = play(None)
+    return Sweep(ground.spec, sets, results, choose, path, ground.time.sessions_a_year())
+
+
+def _where(where: Where) -> Any:
+    return where if isinstance(where, str) else told(where)
+
+
+def _path(spec: RunSpec, told_: Mapping[str, Any], out: Path | None) -> Path:
+    """Where a sweep is: the same for the same sweep."""
+    if out is not None:
+        return Path(os.path.normpath(Path.cwd() / out))
+    return Path(os.path.normpath(Path.cwd() / spec.output_dir)) / f"sweep-{told_['sweep_hash'][:12]}"
+
+
+def _results(
+    ground: Ground,
+    sets: Sequence[ParameterSet],
+    folder: SweepFolder | None,
+    *,
+    progress: Progress | None,
+    now: datetime,
+) -> list[SetResult]:
+    """What every set comes to, in order; those that `folder` has are not played again."""
+    found = {} if folder is None else folder.results()
+    lots = chunks(ground.spec, [one for one in sets if one.number not in found])
+    passed = _Passes(len(lots), progress)
+    try:
+        for lot in lots:
+            results = run_sets(ground.spec, lot, progress=None if progress is None else passed.tell, now=now)
+            passed.end()
+            found |= {result.number: result for result in results}
+            if folder is not None:
+                folder.add(results)
+    except KeyboardInterrupt:
+        done = len(found)
+        raise SweepInterrupted(None if folder is None else folder.path, done, len(sets)) from None
+    every = [found[one.number] for one in sets]
+    if folder is not None and not folder.finished:
+        folder.finish(sets, every)
+    return every
+
+
+class _Passes:
+    """Progress over several passes, which are thought to have as many sessions as the one that is played."""
+
+    def __init__(self, passes: int, progress: Progress | None) -> None:
+        self._left, self._progress = passes, progress
+        self._sessions = self._bars = self._own = self._flowed = 0
+
+    def tell(self, done: int, total: int, bars: int) -> None:
+        """As a run tells of its sessions."""
+        self._own, self._flowed = done, bars
+        if self._progress is not None:
+            self._progress(self._sessions + done, self._sessions + total * self._left, self._bars + bars)
+
+    def end(self) -> None:
+        """A pass is over."""
+        self._sessions += self._own
+        self._bars += self._flowed
+        self._left -= 1
+        self._own = self._flowed = 0
