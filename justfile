@@ -76,6 +76,10 @@ bench-check *ARGS:
 bench-baseline *ARGS:
     {{ bin }}/python -m benchmarks.bench_check --store {{ ARGS }}
 
+# bt beside other engines, each in an environment of its own that it makes: `just peers S M L XL` (hours; --only WORD for some)
+peers *ARGS:
+    {{ bin }}/python -m benchmarks.peers {{ ARGS }}
+
 # draw docs/equity.svg again, after results have changed
 picture:
     {{ bin }}/python docs/picture.py
