@@ -14,6 +14,7 @@
     ├── MoneyError            an amount does not fit int64 units of 1e-8 (also an OverflowError)
     ├── ResultsError          results could not be written: a full disk, no permission   exit 1
     ├── LockedError           another process is writing there                              exit 75
+    ├── WorkerError           another process that worked for this one died or failed      exit 1
     └── StrategyRaised        the strategy's own code raised; the run is kept            exit 1
 
 A message reads ``<source>: <thing> must be X, was Y; <hint>``.
@@ -85,6 +86,10 @@ class LockedError(BtError):
     """Another process is writing there; try again when it is done."""
 
     exit_code = 75
+
+
+class WorkerError(BtError):
+    """Another process that worked for this one died, or failed by a bug."""
 
 
 class StrategyRaised(BtError):

@@ -24,6 +24,9 @@ from bt.engine import Engine, PlayerOutcome, SessionOutcome
 from bt.errors import StrategyRaised
 from bt.ledger import Trade
 from bt.model import UNIT, ExecutionSpec, PreparedSession, RunSpec, Session
+from bt.run.making import Made
+from bt.run.pool import Tell
+from bt.run.slices import Part, SliceRecorder
 
 MINUTE = 60_000_000
 
@@ -174,6 +177,13 @@ class Audit:
             self._check(self._run, run, self._accounts[count:])
             return run
 
+        begin = SliceRecorder.__init__
+
+        def watched_begin(recorder: SliceRecorder, parts: Made, part: Part, tell: Tell) -> None:
+            self._spec = parts.spec
+            begin(recorder, parts, part, tell)
+
+        patch.setattr(SliceRecorder, "__init__", watched_begin)
         patch.setattr(Engine, "play", watched_play)
         patch.setattr(bt.run.replaying, "_replay", watched_replay)
 

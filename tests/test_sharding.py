@@ -66,7 +66,7 @@ def test_what_may_not(classes: list[type], shared: bool, words: str):
 
 @pytest.mark.parametrize(
     ("strategy", "words"),
-    [(Section, "on_minute sees every symbol"), (Own, "engine.workers must be 1, was 2; this version replays in one")],
+    [(Section, "on_minute sees every symbol"), (Own, "must leave a symbol to each, was 2: 1 symbols cannot")],
 )
 def test_a_run_asks(tmp_path: Path, strategy: Any, words: str):
     where = store(tmp_path, bars("A", [1.0]))

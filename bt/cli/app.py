@@ -210,6 +210,9 @@ def replay(  # noqa: PLR0913 - a parameter an option
         str, typer.Option(metavar="K", help="0 as fast as possible, 1 real time, 60 sixty times as fast.")
     ] = "",
     threads: Annotated[int | None, typer.Option(metavar="N", help="0 uses every core.", show_default=False)] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that share the work.", show_default=False)
+    ] = None,
     settings: Annotated[
         list[str],
         typer.Option("--set", metavar="KEY=VALUE", help="Any key: strategy.params.fast=5. Repeatable."),
@@ -234,7 +237,7 @@ def replay(  # noqa: PLR0913 - a parameter an option
 
         flags = {
             "session.start": start, "session.end": end, "session.speed": speed, "engine.threads": threads,
-            "run.name": name,
+            "engine.workers": workers, "run.name": name,
         }  # fmt: skip
         return replay_config(output, config, flags, symbols=symbols, settings=settings, out=out)
 

@@ -6,20 +6,56 @@ import time as wall
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
 from bt.config import Identity
-from bt.coordinator import FinishReason, SessionCoordinator
+from bt.coordinator import FinishReason, Marking, Timings
 from bt.memory import peak_rss_mb
 from bt.metrics import Metrics
 from bt.model import UNIT
-from bt.recorder import Recorder, Totals
+from bt.recorder import Totals
 from bt.results import MemoryResults, RunFolder, manifest, open_tables
 from bt.run.making import Made
 from bt.run.result import Run, outages_in
 from bt.run.warming import told
+
+
+class Books(Protocol):
+    """What a run's tables and summary were made from: a `Recorder`, or what was gathered from workers."""
+
+    @property
+    def totals(self) -> Totals:
+        """Of the whole run."""
+
+    @property
+    def last_session(self) -> date | None:
+        """The last one written."""
+
+    def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
+        """Metrics of the account and of each strategy."""
+
+
+class Driven(Protocol):
+    """How it was driven: by a `SessionCoordinator`, or by those of workers."""
+
+    timings: Timings
+    markings: dict[str, Marking]
+    stop_reason: str | None
+
+
+Short = Mapping[str, Mapping[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What other processes know of a run that they played: whose history was short, by interval and by field, and the most memory of
+    all of them, MB."""
+
+    history_short: Short
+    features_short: Short
+    peak_rss_mb: float
 
 
 @dataclass(frozen=True)
@@ -29,10 +65,19 @@ class Played:
     parts: Made
     identity: Identity
     results: RunFolder | MemoryResults
-    recorder: Recorder
-    coordinator: SessionCoordinator
+    recorder: Books
+    coordinator: Driven
     benchmark: Mapping[date, float]
     began: float
+    elsewhere: Elsewhere | None = None
+
+    @property
+    def short(self) -> tuple[Short, Short]:
+        """Whose history was short at the start, by interval and by field."""
+        if self.elsewhere is not None:
+            return self.elsewhere.history_short, self.elsewhere.features_short
+        source, last = self.parts.source, self.recorder.last_session
+        return source.short_history(last), source.short_features(last)
 
 
 def finished(played: Played, reason: FinishReason) -> Run:
@@ -76,6 +121,7 @@ def _extent(played: Played) -> dict[str, Any]:
     """What was played: dates, counts, members, warm-up, and whose history was short."""
     parts, totals = played.parts, played.recorder.totals
     first, last = parts.spec.session.dates
+    history_short, features_short = played.short
     return {
         "start": first.isoformat(),
         "end": last.isoformat(),
@@ -85,8 +131,8 @@ def _extent(played: Played) -> dict[str, Any]:
         "symbols": len(parts.store.symbols),
         "universe": _universe(totals),
         "warm_up": told(parts.players),
-        "history_short": parts.source.short_history(played.recorder.last_session),
-        "features_short": parts.source.short_features(played.recorder.last_session),
+        "history_short": history_short,
+        "features_short": features_short,
     }
 
 
@@ -137,7 +183,7 @@ def _faults(played: Played, outages: int) -> dict[str, Any]:
         "completeness": totals.completeness_sum / totals.completeness_count if totals.completeness_count else None,
         "outages": outages,
         "guards": dict(sorted(totals.guards.items())),
-        "failed": dict(totals.failed),
+        "failed": dict(sorted(totals.failed.items())),
         "strategies_failed": _failed(parts),
         "float_path": [s for s, k in parts.store.decimals.items() if k is None],
     }
@@ -166,10 +212,13 @@ def _metrics(
 def _clock(played: Played, seconds: float) -> dict[str, Any]:
     """Where the time went, and the most memory."""
     timings, bars = played.coordinator.timings, played.recorder.totals.bars
+    peak = peak_rss_mb()
+    if peak is not None and played.elsewhere is not None:
+        peak += played.elsewhere.peak_rss_mb
     return {
         "seconds": {**timings.phases, **timings.parts, "total": seconds},
         "bars_per_second": bars / seconds if seconds else 0.0,
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": peak,
     }
 
 

@@ -7,13 +7,19 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Protocol
 
-from bt.coordinator import SessionCoordinator
 from bt.engine import Pace
 
 
+class Waiting(Protocol):
+    """Who knows whether the run waits for data now, so that it may be left at once."""
+
+    waiting: bool
+
+
 @contextlib.contextmanager
-def interruptible(pace: Pace, coordinator: SessionCoordinator) -> Iterator[None]:
+def interruptible(pace: Pace, coordinator: Waiting) -> Iterator[None]:
     """Ctrl-C ends the run after the minute being played; while data is loaded, at once; pressed again, always at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from bt.book import Market
 from bt.engine import Player
 from bt.errors import BtError, StrategyError
@@ -22,6 +25,13 @@ from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, Source, TableColumns, build, check_timers, declare
 from bt.universe import agreed
+
+
+class Share(NamedTuple):
+    """A part of a run: strategies by number, and symbols (None: all)."""
+
+    strategies: Sequence[int]
+    symbols: Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,13 @@ def made(
     checking: Progress | None = None,
     now: datetime | None = None,
     runs: Sequence[RunSpec] = (),
+    share: Share | None = None,
 ) -> Iterator[Made]:
     """A run, ready to be played; its store is open meanwhile.
 
     `check` may refuse the declarations before any file of bars is read; `checking` is called while files of unknown content are checked; `now` is what
     ``session.end = "previous"`` starts from. `runs` are those that are played together over one pass of the data, each with its own accounts: then `spec`
-    has the strategies of all of them, in their order.
+    has the strategies of all of them, in their order. With a `share` only a part of the run is played, as it would be in the whole.
 
     Raises
     ------
@@ -82,20 +93,21 @@ def made(
         spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
         planned = plan(declarations, spec.intervals, store.extra_columns, time.zone)
         with reading_along(store, planned[0].also_read, threads=spec.threads) as wider:
-            yield _made(spec, declarations, tables, time, _Data(store, wider, *planned, runs or (spec,)))
+            yield _made(spec, declarations, tables, time, _Data(store, wider, *planned, runs or (spec,), share))
     finally:
         store.close()
 
 
 class _Data(NamedTuple):
-    """A run's store, the same with the symbols that are read along, what is planned, the column behind each field, and whose
-    accounts they are."""
+    """A run's store, the same with the symbols that are read along, what is planned, the column behind each field, whose
+    accounts they are, and what part of it is played (None: all)."""
 
     store: Store
     wider: Store
     plan: Plan
     ids: list[list[dict[str, str]]]
     runs: Sequence[RunSpec]
+    share: Share | None
 
 
 def _made(
@@ -105,7 +117,7 @@ def _made(
     time: TimeManager,
     data: _Data,
 ) -> Made:
-    store, wider, made_plan, ids, runs = data
+    store, wider, made_plan, ids, runs, share = data
     rebalance = "1d" if spec.universe is None else spec.universe.rebalance
     span = session_range(time, store, *spec.session.dates, rebalance, wider=wider)
     for declared in declarations:
@@ -114,7 +126,7 @@ def _made(
     longest = max((declared.warm_up for declared in declarations), default=0)
     warm = warm_sessions(span.schedule, span.first, store, longest)
     source = Preparer(
-        spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last),
+        spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last, _part(share, store)),
         tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
     )  # fmt: skip
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
@@ -124,11 +136,21 @@ def _made(
     for run in runs:
         lot = slice(begin, begin := begin + len(run.strategies))
         players += make_players(run, declarations[lot], ids[lot], own[lot])
+    if share is not None:
+        players[:] = [players[number] for number in share.strategies]
     set_starts(players, span.schedule, span.first, store)
     for player in players:
         if "at_open" in player.declaration.callbacks:
             player.past = source.past()
     return Made(spec, declarations, tables, time, store, made_plan, span, warm, source, markets[longest], players)
+
+
+def _part(share: Share | None, store: Store) -> npt.NDArray[np.int64] | None:
+    """The codes of a part's symbols, None for all."""
+    if share is None or share.symbols is None:
+        return None
+    code = {symbol: number for number, symbol in enumerate(store.symbols)}
+    return np.array(sorted(code[symbol] for symbol in share.symbols), dtype=np.int64)
 
 
 def _declared(

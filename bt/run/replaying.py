@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import time as wall
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from bt.config import UNIVERSE_TABLE, Identity
-from bt.coordinator import Agenda, FinishReason, SessionCoordinator, SessionRecorder
+from bt.coordinator import FinishReason
 from bt.engine import Engine, Pace, hearing
-from bt.errors import UsageError
 from bt.memory import calm_collector, keep_freed_memory
 from bt.model import Progress, RunSpec
 from bt.prepare import members_content
 from bt.recorder import Recorder
 from bt.results import MemoryResults, RunFolder
 from bt.run.benchmark import benchmark_returns
+from bt.run.divided import play_divided
+from bt.run.driving import coordinated
 from bt.run.finishing import Played, finished
+from bt.run.gathering import Undivided
 from bt.run.interrupt import interruptible
 from bt.run.making import Made, made
 from bt.run.result import Run
 from bt.run.sharding import shards
 from bt.strategy import Declaration
+
+__all__ = ["coordinated", "identity_of", "run_spec"]
 
 
 def run_spec(
@@ -69,18 +75,52 @@ def run_spec(
 
     def check(declarations: Sequence[Declaration]) -> None:
         shards(spec, declarations, spec.workers)
-        if spec.workers > 1:
-            raise UsageError(
-                f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version replays in one process"
-            )
 
     with made(spec, check=check, checking=checking, now=now) as parts:
-        return _replay(parts.spec, parts, began=began, progress=progress, save=save, out=out)
+        where = _Where(save, out, began)
+        if spec.workers > 1:
+            with contextlib.suppress(Undivided):
+                return _divide(parts, where, progress)
+        return _replay(parts.spec, parts, where, progress)
 
 
-def _replay(
-    spec: RunSpec, parts: Made, *, began: float, progress: Progress | None, save: bool, out: Path | None
-) -> Run:
+class _Where(NamedTuple):
+    """Where results go: to a folder (`out`, or a new one) or into memory; `began` is the wall clock at the run's start."""
+
+    save: bool
+    out: Path | None
+    began: float
+
+    def results(self, spec: RunSpec, identity: Identity) -> RunFolder | MemoryResults:
+        """A new place for them."""
+        if not self.save:
+            return MemoryResults()
+        return RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=self.out)
+
+
+def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
+    """Play a run with several workers.
+
+    Raises
+    ------
+    Undivided
+        It has to be played in one process; nothing is left of the attempt.
+    """
+    benchmark = benchmark_returns(parts.spec, parts.time, parts.span)
+    identity = identity_of(parts.spec, parts)
+    results = where.results(parts.spec, identity)
+    try:
+        gathered, driven, elsewhere = play_divided(parts, results, progress)
+        played = Played(parts, identity, results, gathered, driven, benchmark, where.began, elsewhere)
+        return finished(played, driven.reason)
+    except BaseException:
+        results.discard()
+        for player in parts.players:
+            player.failed = ""
+        raise
+
+
+def _replay(spec: RunSpec, parts: Made, where: _Where, progress: Progress | None) -> Run:
     benchmark = benchmark_returns(spec, parts.time, parts.span)
     pace = Pace(spec.session.speed)
     engine = Engine(
@@ -92,7 +132,7 @@ def _replay(
         leave=spec.universe is not None and spec.universe.leavers == "exit",
     )
     identity = identity_of(spec, parts)
-    results = RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=out) if save else MemoryResults()
+    results = where.results(spec, identity)
     try:
         recorder = Recorder(
             results, parts.players, parts.store.symbols,
@@ -105,7 +145,7 @@ def _replay(
                 reason = coordinator.run()
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
-            run = finished(Played(parts, identity, results, recorder, coordinator, benchmark, began), reason)
+            run = finished(Played(parts, identity, results, recorder, coordinator, benchmark, where.began), reason)
     except BaseException:
         results.discard()
         raise
@@ -122,18 +162,3 @@ def identity_of(spec: RunSpec, parts: Made) -> Identity:
     if spec.universe is not None and spec.universe.table:
         contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
     return Identity.of(spec, [declared.source for declared in parts.declarations], contents)
-
-
-def coordinated(
-    parts: Made, engine: Engine, recorder: SessionRecorder, progress: Progress | None
-) -> SessionCoordinator:
-    """What drives the sessions of a run."""
-    spec, span, labels = parts.spec, parts.span, parts.plan.labels
-    agenda = Agenda(
-        span.first, span.last - span.first + 1, span.complete,
-        spec.execution.at_end, spec.run.on_data_error == "raise", parts.warm,
-    )  # fmt: skip
-    return SessionCoordinator(
-        "backtest", [labels.get(i, f"{i}m") for i in parts.plan.intervals], source=parts.source, engine=engine,
-        recorder=recorder, progress=progress, agenda=agenda,
-    )  # fmt: skip

@@ -1,0 +1,154 @@
+"""A run played by several workers: each plays its part, and what they tell is put together session by session.
+
+Results are those of one process, byte by byte. What workers cannot know alone ends the attempt, and the run is played in one process
+instead (`Undivided`): a strategy that raises or calls `book.stop` ends the run at that minute for everybody, and what the others had done
+by then only one process knows (docs/decisions/0025).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from bt.coordinator import FinishReason, Marking, Timings, mark_streams
+from bt.engine import Pace
+from bt.errors import BtError, UsageError, WorkerError
+from bt.model import Progress
+from bt.results import Results
+from bt.run.driving import labels_of
+from bt.run.finishing import Elsewhere
+from bt.run.gathering import Gathered, Undivided
+from bt.run.interrupt import interruptible
+from bt.run.making import Made, Share
+from bt.run.pool import Result, Worker, threads_each
+from bt.run.sharding import Shard, shards
+from bt.run.slices import Over, Part, Slice, Stopped, play_part
+from bt.store import Store
+from bt.strategy import pack
+
+FACTS = ("quality", "guards")
+"""Tables of what happened to symbols, whoever plays: those who play all of them know all of it."""
+
+
+@dataclass
+class Driven:
+    """How the workers drove the run: `waiting` is never, so that Ctrl-C is heard between sessions."""
+
+    timings: Timings = field(default_factory=Timings)
+    markings: dict[str, Marking] = field(default_factory=dict)
+    stop_reason: str | None = None
+    waiting: bool = False
+    reason: FinishReason = "stopped"
+    peak_rss_mb: float = 0.0
+
+
+def parts_of(made: Made) -> list[Part]:
+    """What each worker of a run plays. Of the tables that several would tell, only the first tells.
+
+    Raises
+    ------
+    UsageError
+        There are more workers than symbols to divide.
+    """
+    spec = made.spec
+    found = shards(spec, made.declarations, spec.workers)
+    if (most := max(shard.parts for shard in found)) > made.store.candidates:
+        raise UsageError(
+            f"{spec.source}: engine.workers must leave a symbol to each, was {spec.workers}: {made.store.candidates} symbols cannot "
+            f"be divided among {most}"
+        )
+    whole = [n for n, shard in enumerate(found) if shard.parts == 1]
+    packed = tuple(pack(given) for given in spec.strategies)
+    each = replace(spec, strategies=(), threads=threads_each(spec.threads, spec.workers), workers=1)
+    parts = []
+    for number, shard in enumerate(found):
+        without = {"sessions"} | (set() if number == 0 else {"universe"})
+        if whole and number != whole[0]:
+            without |= set(FACTS)
+        parts.append(Part(each, packed, Share(shard.strategies, _symbols(made.store, shard)), frozenset(without)))
+    return parts
+
+
+def _symbols(store: Store, shard: Shard) -> tuple[str, ...] | None:
+    """The symbols of a shard, None for all: symbols with many bars first, each to whom has the fewest so far."""
+    if shard.parts == 1:
+        return None
+    rows = dict(store.spans.group_by("code").agg(pl.col("rows").sum()).iter_rows())
+    load, mine = [0] * shard.parts, []
+    for code in sorted(range(store.candidates), key=lambda c: (-rows.get(c, 0), c)):
+        part = load.index(min(load))
+        load[part] += rows.get(code, 0) + 1
+        if part == shard.part:
+            mine.append(store.symbols[code])
+    return tuple(sorted(mine))
+
+
+def play_divided(made: Made, results: Results, progress: Progress | None) -> tuple[Gathered, Driven, Elsewhere]:
+    """Play a run with workers.
+
+    Raises
+    ------
+    Undivided
+        It has to be played in one process.
+    WorkerError
+        A worker died.
+    """
+    parts = parts_of(made)
+    gathered = Gathered(results, made, [part.share for part in parts])
+    driven, pace = Driven(markings=mark_streams("backtest", labels_of(made))), Pace(0.0)
+    total = made.span.last - made.span.first + 1
+    told = None
+    with interruptible(pace, driven), contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+        workers = [stack.enter_context(Worker(play_part, p, threads=p.spec.threads)) for p in parts]
+        while (told := _told(workers, pace)) is not None and not isinstance(told[0], Result):
+            gathered.session(told)
+            _time(driven, told, gathered)
+            if progress is not None:
+                progress(gathered.totals.sessions, total, gathered.totals.bars)
+    if told is None or not isinstance(told[0], Result):
+        driven.stop_reason = "interrupted"
+    else:
+        _over(driven, [result.value for result in told])
+    history, features = gathered.short
+    return gathered, driven, Elsewhere(history, features, driven.peak_rss_mb)
+
+
+def _told(workers: Sequence[Worker], pace: Pace) -> Any:
+    """What every worker tells next: slices of one session, or results; None after Ctrl-C."""
+    try:
+        told = [worker.take(pace.stop) for worker in workers]
+    except WorkerError:
+        raise
+    except BtError as error:  # it is told as one process tells it
+        raise Undivided(str(error)) from error
+    if any(one is None for one in told):
+        return None
+    for stopped in (t for t in told if isinstance(t, Stopped)):
+        raise Undivided(stopped.reason)
+    kinds = {type(t) for t in told}
+    if len(kinds) > 1:
+        raise WorkerError(
+            "engine.workers: workers must play the same sessions, were at different ones; this is a bug in bt"
+        )
+    return told
+
+
+def _time(driven: Driven, slices: Sequence[Slice], gathered: Gathered) -> None:
+    """A session's bars, and the seconds of the worker that took longest."""
+    bars = gathered.totals.bars - sum(int(known["bars"]) for known in driven.timings.sessions)
+    driven.timings.sessions.append({"bars": float(bars), "stream": max(s.seconds for s in slices)})
+
+
+def _over(driven: Driven, ends: Sequence[Over]) -> None:
+    """Every phase and part is that of the worker that took longest; memory is that of all together."""
+    driven.reason = ends[0].reason
+    for mine, theirs in (
+        (driven.timings.phases, [e.phases for e in ends]),
+        (driven.timings.parts, [e.parts for e in ends]),
+    ):
+        mine.update({name: max(one.get(name, 0.0) for one in theirs) for one in theirs for name in one})
+    driven.peak_rss_mb = sum(e.peak_rss_mb or 0.0 for e in ends)

@@ -1,0 +1,219 @@
+"""Other processes that work for this one.
+
+Each is started afresh and runs one function (`bt.run.worker`): it is never forked, for DuckDB and Polars would wait for ever for threads that
+a fork leaves behind, and it does not run the caller's script again, as `multiprocessing` would. What it is given travels by value
+(`bt.strategy.dumps`), and what it tells comes in order; a few messages wait for their reader, then the worker does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bt.errors import BtError, WorkerError
+from bt.strategy import dumps
+
+Tell = Callable[[Any], None]
+Work = Callable[[Any, Tell], Any]
+"""What a worker runs, a function of a module: it is given its argument and how to tell anything meanwhile, and gives a result."""
+
+AHEAD = 4
+"""Messages of a worker that wait to be read before it has to wait itself: so memory does not grow with a fast worker."""
+
+BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from bt.run.worker import main; main()"
+HEAD = struct.Struct(">Q")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a worker's function gave back: its last message."""
+
+    value: Any
+
+
+class Worker:
+    """One process, which runs ``work(argument, tell)``. As a context manager it is gone at the end, whatever it was doing.
+
+    Parameters
+    ----------
+    threads : int
+        Threads that Polars may use there; 0 leaves it alone.
+    """
+
+    def __init__(self, work: Work, argument: Any, *, threads: int = 0) -> None:
+        job = dumps((work, argument), "engine.workers: what a worker is given")
+        environment = {**os.environ, "POLARS_MAX_THREADS": str(threads)} if threads else dict(os.environ)
+        apart: dict[str, Any] = {"process_group": 0}  # Ctrl-C at a terminal is for this process, which ends the others
+        if os.name == "nt":
+            apart = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - this Python, our own words
+            [sys.executable, "-c", BOOT, json.dumps(sys.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, **apart,
+        )  # fmt: skip
+        self._messages: Queue[tuple[str, Any]] = Queue(AHEAD)
+        self._closed = Event()
+        self._listener = Thread(target=self._listen, args=(job,), name="bt-worker", daemon=True)
+        self._listener.start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def take(self, stop: Event | None = None) -> Any:
+        """What the worker tells next, its `Result` at last; what it prints meanwhile is printed. None once `stop` is set.
+
+        Raises
+        ------
+        WorkerError
+            It has ended before its time, or its function raised something that is no error of ours.
+        BtError, SystemExit
+            Its function raised that.
+        """
+        while stop is None or not stop.is_set():
+            try:
+                kind, value = self._messages.get(timeout=0.1)
+            except Empty:
+                continue
+            if kind == "said":
+                sys.stdout.write(value)
+            elif kind == "told":
+                return value
+            elif kind == "done":
+                return Result(value)
+            elif kind == "raised":
+                raise _raised(*value)
+            else:
+                raise WorkerError(_death(self._ended()))
+        return None
+
+    def _ended(self) -> int:
+        """The exit code of a process that tells nothing more."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=5)
+        self._process.kill()
+        return self._process.wait()
+
+    def close(self) -> None:
+        """End the process."""
+        self._closed.set()
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------- on a thread of its own
+
+    def _listen(self, job: bytes) -> None:
+        """Hand over the job, then receive until the last message or the process's end."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            send(self._process.stdin, job)
+            while (data := receive(self._process.stdout)) is not None:
+                message = pickle.loads(data)  # noqa: S301 - from our own process
+                self._put(message)
+                if message[0] in ("done", "raised"):
+                    return
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+            pass  # it died in the middle of a message, or of ours
+        self._put(("died", None))
+
+    def _put(self, message: tuple[str, Any]) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(Full):
+                self._messages.put(message, timeout=0.1)
+                return
+
+
+def send(pipe: IO[bytes], data: bytes) -> None:
+    """One message."""
+    pipe.write(HEAD.pack(len(data)))
+    pipe.write(data)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> bytes | None:
+    """One message, None at the end.
+
+    Raises
+    ------
+    EOFError
+        The end came in the middle of a message.
+    """
+    head = pipe.read(HEAD.size)
+    if not head:
+        return None
+    data = pipe.read(HEAD.unpack(head)[0]) if len(head) == HEAD.size else b""
+    if len(head) < HEAD.size or len(data) < HEAD.unpack(head)[0]:
+        raise EOFError
+    return data
+
+
+def _raised(error: BaseException | None, text: str) -> BaseException:
+    if isinstance(error, BtError | SystemExit):
+        return error
+    return WorkerError(f"engine.workers: a worker must come to its end, was stopped by an error:\n{text}")
+
+
+def _death(code: int) -> str:
+    how = f"ended by itself with exit code {code}"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            how = f"ended by signal {-code} ({signal.Signals(-code).name})"
+    return (
+        f"engine.workers: a worker must live until its part is done, was {how}; systems do that when memory is short: "
+        "use fewer workers or a smaller session.prefetch_days"
+    )
+
+
+def run_spawned(work: Work, arguments: Sequence[Any], *, workers: int, threads: int = 0) -> Iterator[Any]:
+    """``work(argument, tell)`` for each of the arguments, in as many processes at once as `workers`; results in the arguments' order.
+
+    What they tell is dropped. An error in one ends all of them, and so does leaving the iterator.
+
+    Raises
+    ------
+    WorkerError, BtError
+        As `Worker.take`.
+    """
+    running: dict[int, Worker] = {}
+    with contextlib.ExitStack() as stack:
+        for number in range(len(arguments)):
+            for ahead in range(number, min(number + workers, len(arguments))):
+                if ahead not in running:
+                    running[ahead] = stack.enter_context(Worker(work, arguments[ahead], threads=threads))
+            while not isinstance(message := running[number].take(), Result):
+                pass
+            running[number].close()
+            yield message.value
+
+
+def threads_each(threads: int, workers: int) -> int:
+    """Threads of each of some workers: an equal part of `threads`, or of all that this process may use where that is 0."""
+    if not threads:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, threads // workers)
