@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 import bt
 from benchmarks.figures import Figure, asked_for_child, report
@@ -78,12 +79,21 @@ class Together(Idle):
         book.targets(rows, shares=np.full(len(rows), shares))
 
 
+class Signals:
+    """Targets that an expression decides; null in between."""
+
+    def signals(self) -> dict[str, pl.Expr]:
+        past = pl.col("minute") + 1
+        return {"target": pl.when(past % 30 == 0).then(100 * (past // 30 % 2))}
+
+
 CASES: dict[str, tuple[type, str]] = {
     "idle": (Idle, "no order"),
     "orders": (Orders, "market orders"),
     "targets": (Targets, "targets in shares"),
     "percents": (Percents, "targets as a fraction of equity"),
     "together": (Together, "targets of a whole cross-section"),
+    "signals": (Signals, "targets by signals"),
 }
 FIGURES = tuple(
     Figure(f"fills: {name}", "benchmarks.bench_fills", case, ("replay", "results"), "fills" if case != "idle" else "")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from benchmarks.figures import Figure, report
 
-PARTS = ("order", "features", "assembly", "indicators", "quality")
+PARTS = ("order", "features", "assembly", "indicators", "quality", "signals")
 CASES = {
     "cross": "bars alone",
     "sma": "two means",
+    "columns": "two means and signals",
     "timer": "five features at a timer",
     "expression": "rolling_std(20)",
     "trailing": "10-day minute average",

@@ -46,8 +46,8 @@ Told = dict[tuple[str, str], dict[str, float]]
 
 
 def told(used: Used) -> dict[str, float]:
-    """What a child answered and the CPU seconds of its process."""
-    return {**used.answer, WHOLE: used.cpu}
+    """The numbers that a child answered and the CPU seconds of its process."""
+    return {**{part: n for part, n in used.answer.items() if isinstance(n, int | float)}, WHOLE: used.cpu}
 
 
 def jobs(figures: Iterable[Figure]) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ CASES = {
     "rows": "rows",
     "timer": "15-minute timer, five features",
     "sma": "rows, SMA 10/30",
+    "columns": "columns, SMA 10/30",
     "expression": "cross, rolling_std(20)",
     "trailing": "cross, 10-day minute average",
     "intervals": "cross, 5 coarser intervals",
@@ -38,6 +39,7 @@ STAGES = {
     "assembly": "assembly of sessions",
     "indicators": "trailing indicators",
     "quality": "quality",
+    "signals": "signals",
     "replay": "replay",
     "results": "results",
     "rest": "start, imports, the rest",
@@ -115,6 +117,7 @@ def in_turn() -> Stages:
     stages.time("quality", preparer, "quality_frames")
     stages.time("quality", preparer, "present_so_far")
     stages.time("assembly", preparer, "prepared_session")
+    stages.time("signals", preparer.Decider, "decide")
     stages.time("replay", Engine, "play")
     for owner, name in ((Recorder, "session"), (Recorder, "finish"), (RunFolder, "finish")):
         stages.time("results", owner, name)

@@ -125,11 +125,12 @@ def test_figures_of_one_job_are_read_off_one_process(monkeypatch):
 
     def python(*arguments):
         asked.append(arguments)
-        return figures.Used(3.0, 3.0, 100.0, {"read": 1.0})
+        return figures.Used(3.0, 3.0, 100.0, {"read": 1.0, "seconds": {"load": 1.0}, "run": "folder"})
 
     monkeypatch.setattr(figures, "python", python)
     whole = Figure("whole", "benchmarks.other", "one", (figures.WHOLE,))
     (told,) = figures.repeated([READ, FILLS, whole], Source(), 1)
     assert [a[1] for a in asked] == ["benchmarks.some", "benchmarks.other"]
     assert asked[0] == ("-m", "benchmarks.some", "--child", "one", "store", "2024-01-02", "2024-01-03")
+    assert told[whole.job] == {"read": 1.0, figures.WHOLE: 3.0}
     assert whole.seconds(told[whole.job]) == 3.0

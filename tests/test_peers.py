@@ -1,9 +1,11 @@
-"""The comparison with other engines: its judge, table, chart and refusals, on made-up figures; nothing is timed here."""
+"""The comparison with other engines: its judge, table, chart and refusals, on made-up figures, and the runners that need no other engine; nothing
+is timed here."""
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,14 +19,14 @@ from hypothesis import strategies as st
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import environments
 from benchmarks.peers.chart import speeds, svg
-from benchmarks.peers.engines import ENGINES, SIZES, Engine, chosen
+from benchmarks.peers.engines import ENGINES, RUNNERS, SIZES, Engine, chosen
 from benchmarks.peers.environments import LISTS, Environment, interpreter
-from benchmarks.peers.judge import REASONS, REFERENCE, Reason, refusal, verdict
+from benchmarks.peers.judge import REASONS, REFERENCE, refusal, verdict
 from benchmarks.peers.runners.market import Crossing, wanted_after
 from benchmarks.peers.running import Figures, Outcome, measured, outcome
 from benchmarks.peers.table import document, markdown
 from benchmarks.peers_data import write
-from benchmarks.pinned import Process, process
+from benchmarks.pinned import ROOT, Process, process
 
 ROWS = {"S": 100_000, "M": 2_000_000}
 ENGINE = Engine("one", "by_hand", "polars", largest="M", note="a note")
@@ -355,11 +357,45 @@ def traded(cents, opens, *, first, flat):
     return trades, net
 
 
+def by_definition(folder, flat_us, *, first=29):
+    """Trades and net profit of a whole market."""
+    bars = pl.read_parquet(sorted(folder.glob("*.parquet"))).sort("symbol", "ts")
+    found = []
+    for (_,), own in bars.group_by("symbol", maintain_order=True):
+        cents, opens = ((own[c] * 100).round().cast(pl.Int64).to_list() for c in ("close", "open"))
+        flat = own["ts"].dt.epoch("us").search_sorted(flat_us)
+        found.append(traded(cents, opens, first=first, flat=flat))
+    return sum(trades for trades, _ in found), sum(net for _, net in found) / 100
+
+
 def test_the_reference_and_the_late_decision_follow_from_the_definition(tmp_path):
-    info = write(tmp_path, "S")
-    bars = pl.read_parquet(sorted(tmp_path.glob("*.parquet")))
-    cents, opens = ((bars[c] * 100).round().cast(pl.Int64).to_list() for c in ("close", "open"))
-    flat = bars["ts"].dt.epoch("us").search_sorted(info.flat_us)
-    assert traded(cents, opens, first=29, flat=flat) == (REFERENCE["S"][0], 100 * REFERENCE["S"][1])
-    late: Reason = REASONS["backtesting.py"]
-    assert traded(cents, opens, first=30, flat=flat) == (late.expected["S"][0], 100 * late.expected["S"][1])
+    flat_us = write(tmp_path, "S").flat_us
+    assert by_definition(tmp_path, flat_us) == REFERENCE["S"]
+    assert by_definition(tmp_path, flat_us, first=30) == REASONS["backtesting.py"].expected["S"]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A market of several symbols, each of which lacks minutes that others have; its trades and profit."""
+    folder = tmp_path_factory.mktemp("several")
+    return folder, by_definition(folder, write(folder, (4, 3)).flat_us)
+
+
+@pytest.mark.parametrize(
+    ("runner", "mode"),
+    [
+        ("bt", "rows-found"),
+        ("bt", "cross-found"),
+        ("bt", "columns-found"),
+        ("polars", ""),
+        ("duckdb", ""),
+        ("python", ""),
+    ],
+)
+def test_a_runner_trades_as_the_definition_says(several, runner, mode):
+    folder, expected = several
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BT_")} | {"PYTHONPATH": str(ROOT)}
+    done = process([sys.executable, str(RUNNERS / f"run_{runner}.py"), str(folder), mode, ""], environment, limit=300)
+    assert done.code == 0
+    assert (done.answer["trades"], round(done.answer["pnl"], 2)) == expected
+    assert expected[0] > 50
