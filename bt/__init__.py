@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Session,
         Strategy,
         Sweep,
+        WalkForward,
         at,
         atr,
         cross_demean,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         top,
         trailing,
         vwap,
+        walk_forward,
         zscore,
     )
 
@@ -79,6 +81,7 @@ __all__ = [
     "Session",
     "Strategy",
     "Sweep",
+    "WalkForward",
     "at",
     "atr",
     "cross_demean",
@@ -112,6 +115,7 @@ __all__ = [
     "top",
     "trailing",
     "vwap",
+    "walk_forward",
     "zscore",
 ]
 

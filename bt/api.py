@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from bt.config import asked, first_day, last_day
+from bt.config import asked, first_day, forward_days, last_day
 from bt.errors import ConfigError, UsageError
 from bt.features import (
     Feature,
@@ -45,7 +45,7 @@ from bt.results import catalog
 from bt.run import Run, open_run, run_spec
 from bt.strategy import Book, ForwardReturn, Holding, Past, PastBars, Row, Rows, Strategy, at, every, forward_return
 from bt.strategy import SessionDay as Session
-from bt.sweeps import Asked, Sweep, sweep_spec
+from bt.sweeps import Asked, Sweep, WalkForward, sweep_spec, walk_forward_spec
 from bt.training import rows_by_session
 from bt.universe import members, top
 
@@ -138,6 +138,63 @@ def sweep(
     )
     return sweep_spec(
         _swept(spec, grid, where, choose), progress=progress, save=save, out=None if out is None else Path(out)
+    )
+
+
+def walk_forward(  # noqa: PLR0913 - the keywords promised to users
+    source: str | os.PathLike[str] | RunSpec | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    train: str | None = None,
+    test: str | None = None,
+    step: str | None = None,
+    embargo: str | None = None,
+    anchored: bool | None = None,
+    where: str | Callable[[Any], Any] | None = None,
+    choose: str | None = None,
+    save: bool = True,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **given: Any,
+) -> WalkForward:
+    """Choose parameters by some sessions, play the choice over the sessions after them, and go on: fold by fold.
+
+    A test begins flat, with a fresh strategy and warm windows, and is closed at its end; costs are counted. The returns of the tests are chained.
+
+    Parameters
+    ----------
+    source, grid, where, choose, progress, **given
+        As `sweep`; the sessions are those of the specification that the data reaches.
+    train, test, step, embargo : str
+        Lengths in sessions of the calendar, by default those of [sweep.walk_forward], else ``"120d"``, ``"20d"``, as `test`, and ``"1d"``. After `train`
+        sessions to choose by come `embargo` that nobody uses, then `test` to be judged by; the next fold begins `step` later.
+    anchored : bool
+        True begins every training with the first session.
+    save : bool
+        False keeps the results in memory and writes nothing.
+    out : path, optional
+        The folder itself, by default ``walk-forward-<hash>`` in ``output.dir``. A walk-forward that was stopped goes on there.
+
+    Returns
+    -------
+    WalkForward
+
+    Raises
+    ------
+    BtError
+        See `bt.errors`; `ConfigError` where not one fold fits.
+    """
+    spec = asked(
+        source,
+        caller="walk_forward",
+        strategy=given.pop("strategy", None),
+        settings=given.pop("set", None),
+        keywords=given,
+    )
+    lengths = {"train": train, "test": test, "step": step, "embargo": embargo, "anchored": anchored}
+    forward = forward_days(None if spec.sweep is None else spec.sweep.walk_forward, lengths)
+    return walk_forward_spec(
+        _swept(spec, grid, where, choose), forward, progress=progress, save=save, out=None if out is None else Path(out)
     )
 
 
@@ -274,6 +331,7 @@ __all__ = [
     "Session",
     "Strategy",
     "Sweep",
+    "WalkForward",
     "at",
     "atr",
     "cross_demean",
@@ -307,5 +365,6 @@ __all__ = [
     "top",
     "trailing",
     "vwap",
+    "walk_forward",
     "zscore",
 ]

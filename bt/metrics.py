@@ -240,6 +240,7 @@ class MetricsAccumulator:
         if start_cash <= 0:
             raise ValueError(f"metrics: start_cash must be > 0 units, was {start_cash}")
         self._start = self._last = start_cash
+        self._first, self._grown, self._scale = start_cash, 1.0, 1.0
         self._a_year = sessions_a_year
         self._sessions = 0
         self._solvent = True  # returns and shares of equity mean nothing once equity has been 0 or less
@@ -255,6 +256,12 @@ class MetricsAccumulator:
     def add_session(self, equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame) -> None:
         """One session's frames, columns as in the module's table; any of them may have no rows."""
         self.add(_figures(equity, fills, trades))
+
+    def restart(self, start_cash: int) -> None:
+        """Go on with another account, flat and with `start_cash` units, as if all were invested again: returns are chained."""
+        self._grown *= self._last / self._start
+        self._scale = self._grown * self._first / start_cash
+        self._start = self._last = start_cash
 
     def add(self, session: SessionFigures) -> None:
         """One session."""
@@ -274,7 +281,7 @@ class MetricsAccumulator:
         worth = session.equity
         if not len(worth):
             return
-        self._drawdown.add(worth)
+        self._drawdown.add(worth if self._scale == 1.0 else np.rint(worth * self._scale).astype(np.int64))
         self._last = int(worth[-1])
         self._minutes += len(worth)
         self._solvent = self._solvent and bool((worth > 0).all())
@@ -299,11 +306,12 @@ class MetricsAccumulator:
         returns = self._returns if self._solvent else []
         pairs = [(r, b) for r, b in zip(returns, benchmark, strict=False) if b is not None]
         own, other = [r for r, _ in pairs], [b for _, b in pairs]
-        growth = cagr(self._last / self._start, self._sessions, self._a_year)
+        grown = self._grown * (self._last / self._start)
+        growth = cagr(grown, self._sessions, self._a_year)
         per_minute = self._minutes if self._solvent else 0
         return Metrics(
             sessions=self._sessions,
-            total_return=(self._last - self._start) / self._start,
+            total_return=(self._last - self._start) / self._start if self._grown == 1.0 else grown - 1,
             cagr=growth,
             volatility=volatility(returns, self._a_year),
             sharpe=sharpe(returns, self._a_year),

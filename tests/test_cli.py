@@ -65,7 +65,9 @@ def test_help_answers_at_once(folder: Path, command: list[str]):
 def test_help_names_every_command_and_format(bt):
     answer = bt("--help")
     assert (answer.code, answer.err) == (0, "")
-    assert all(f"  {name} " in answer.out for name in ("sample", "ingest", "data", "quality", "replay", "runs"))
+    assert all(
+        f"  {name} " in answer.out for name in ("sample", "ingest", "data", "quality", "replay", "sweep", "runs")
+    )
     told = re.sub(r"\s+", " ", bt("ingest", "--help").out)
     assert all(re.search(rf"\b{name}\b", told) for name in get_args(Format))
 
@@ -79,7 +81,7 @@ def test_without_arguments_help_and_a_usage_error(bt):
 def test_later_options_are_not_accepted(bt):
     assert "No such option" in bt("replay", "run.toml", "--html", "2").err
     assert "No such option: --html" in bt("quality", "sample", "--html", "q.html").err
-    for command in ("sweep", "report", "diff", "audit", "batch", "live"):
+    for command in ("report", "diff", "audit", "batch", "live"):
         assert f"No such command '{command}'" in bt(command, "x").err
 
 

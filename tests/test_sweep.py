@@ -52,6 +52,10 @@ class Gambler(Dice):
     def features(self) -> dict[str, bt.Feature]:
         return {"mean": bt.sma("close", self.n)}
 
+    def _act(self, moment: Any, book: Any, symbol: str | None, *, rarer: float = 1) -> None:
+        if symbol is not None:
+            Dice._act(self, moment, book, symbol, rarer=rarer)
+
     def on_bar(self, row: Close, book: bt.Book) -> None:
         self.rows += 1
         if self.rows == self.raises:

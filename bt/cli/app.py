@@ -244,6 +244,46 @@ def replay(  # noqa: PLR0913 - a parameter an option
     return Job(run, as_json, quiet)
 
 
+@app.command(short_help="Try the parameter sets of a configuration.")
+def sweep(  # noqa: PLR0913 - a parameter an option
+    *,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file with [sweep].")],
+    start: Start = "",
+    end: End = "",
+    symbols: Symbols = [],  # noqa: B006
+    threads: Annotated[int | None, typer.Option(metavar="N", help="0 uses every core.", show_default=False)] = None,
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key: sweep.grid.fast=[5, 10]. Repeatable."),
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The sweep's folder: new, empty or this sweep's.", show_default=False),
+    ] = None,
+    everything: All = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the sweep's folder.")] = False,
+    as_json: AsJson = False,
+) -> Job:
+    """Replay many parameter sets over one pass of the data, each with its own account, and rank them; or choose them fold by
+    fold, where [sweep.walk_forward] is there.
+
+    A sweep that was stopped goes on where the same command is given again. Exit code 0: done; 1: an internal error, a full disk, or a
+    walk-forward whose choice raised; 2: a wrong request; 3: more sets failed than run.tolerate_failed allows; 75: another process is
+    sweeping into the folder; 130: interrupted.
+    """
+
+    def run(output: Output) -> int:
+        limit_polars(config, threads, settings)
+        from bt.cli.sweeping import sweep_config
+
+        flags = {"session.start": start, "session.end": end, "engine.threads": threads}
+        return sweep_config(
+            output, config, flags, symbols=symbols, settings=settings, out=out, everything=everything
+        )  # fmt: skip
+
+    return Job(run, as_json, quiet)
+
+
 @app.command(short_help="List the runs in a folder.")
 def runs(
     *,

@@ -26,7 +26,8 @@ def block(message: str) -> str:
 def failed(output: Output, error: BaseException) -> int:
     """The exit code of `error`, after telling of it."""
     if isinstance(error, KeyboardInterrupt):
-        return _tell(output, error, "interrupted; nothing was written", INTERRUPTED)
+        message = str(error) or "interrupted; nothing was written"
+        return _tell(output, error, message, INTERRUPTED)
     if isinstance(error, SystemExit):
         message = (
             f"a strategy ended the process with exit code {error.code}, nothing was written; use book.stop(reason)"

@@ -31,6 +31,10 @@ def replay_config(
     stages = (("files checked", "rows"), ("sessions", "bars"))
     with progress_stages(*stages, shown=output.shows_progress) as (checking, progress):
         run = run_spec(spec, checking=checking, progress=progress, out=out)
+    if spec.sweep is not None:
+        output.warn(
+            f"[sweep] was left alone: the strategy ran with its own parameters; bt sweep {config} tries the grid"
+        )
     _answer(output, run)
     return exit_code(run, spec)
 

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bt.errors import ConfigError
+from bt.model import ForwardSpec
+
 _SESSIONS = re.compile(r"(\d{1,5})d")
 
 
@@ -77,3 +80,37 @@ def sessions(least: int, given: object) -> int:
     if int(found[1]) < least:
         raise ValueError(f'at least "{least}d"')
     return int(found[1])
+
+
+LEAST = {"train": 2, "test": 1, "step": 1, "embargo": 0}
+"""The fewest sessions of each length."""
+
+
+def forward_days(own: ForwardSpec | None, given: Mapping[str, Any]) -> ForwardSpec:
+    """A walk-forward as keywords ask for it; what they leave out (None) is as in `own`, or as usual.
+
+    Raises
+    ------
+    ConfigError
+        A length that is none, or test folds that overlap.
+    """
+    made: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is not None and name in LEAST:
+            try:
+                made[name] = sessions(LEAST[name], value)
+            except ValueError as error:
+                raise ConfigError(
+                    f'walk_forward: {name} must be a number of sessions such as "20d", was {value!r}; {error}'
+                ) from None
+    anchored = given.get("anchored")
+    if anchored is not None and not isinstance(anchored, bool):
+        raise ConfigError(f"walk_forward: anchored must be True or False, was {anchored!r}")
+    usual = own or ForwardSpec(120, 20, 20)
+    train, test, embargo = (made.get(name, getattr(usual, name)) for name in ("train", "test", "embargo"))
+    step = made.get("step", test if "test" in made else usual.step)
+    if step < test:
+        raise ConfigError(
+            f'walk_forward: step must be at least test, "{test}d", was "{step}d"; test folds may not overlap'
+        )
+    return ForwardSpec(train, test, step, embargo, usual.anchored if anchored is None else anchored)

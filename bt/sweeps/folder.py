@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from bt.config import WITHOUT_EFFECT
 from bt.errors import DataError, LockedError, ResultsError, UsageError
 from bt.sweeps.recording import SetResult
 from bt.sweeps.result import curve, frame_of
@@ -26,6 +27,9 @@ from bt.sweeps.sets import ParameterSet
 
 if sys.platform != "win32":
     import fcntl
+
+_UNTOLD = {"versions", "sweep_hash", "spec_hash", *(".".join(("spec", *key)) for key in WITHOUT_EFFECT)}
+"""What says nothing of how two sweeps differ."""
 
 _SETS = msgspec.json.Decoder(list[SetResult])
 
@@ -85,8 +89,8 @@ class SweepFolder:
         columns = ("number", "session", "equity", "return")
         with self._whole():
             _write(self.path / "sets.json", msgspec.json.encode(list(results)))
-            _write_frame(self.path / "returns.parquet", pl.concat(returns).select(columns))
-            _write_frame(self.path / "results.parquet", frame_of(sets, results))
+            write_frame(self.path / "returns.parquet", pl.concat(returns).select(columns))
+            write_frame(self.path / "results.parquet", frame_of(sets, results))
             shutil.rmtree(self._done, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -152,7 +156,7 @@ def _check(path: Path, document: Mapping[str, Any], *, named: bool) -> None:
         raise DataError(f"{file}: it must be what a sweep leaves, was not ({error}); name another folder") from error
     if differs:
         raise UsageError(
-            f"{path}: the folder must be this sweep's, was that of another one ({_difference(there, document)}); name "
+            f"{path}: the folder must be this sweep's, was that of another one ({_difference(there, document) or 'its sets'}); name "
             "another folder with --out"
         )
     if others and not (path / "sets.json").is_file():
@@ -164,16 +168,18 @@ def _check(path: Path, document: Mapping[str, Any], *, named: bool) -> None:
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any], above: str = "") -> str:
-    """The first key in which two documents differ, and how."""
+    """The first key in which two documents differ, and how; "" if in none that tells."""
     for key in dict.fromkeys((*there, *here)):
         one, other = there.get(key), here.get(key)
-        if one == other or (not above and key in ("versions", "sweep_hash")):
+        if one == other or f"{above}{key}" in _UNTOLD:
             continue
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            return _difference(one, other, f"{above}{key}.")
+            if found := _difference(one, other, f"{above}{key}."):
+                return found
+            continue
         told = [text if len(text) <= 60 else text[:57] + "..." for text in (repr(one), repr(other))]
         return f"{above}{key} was {told[0]} there and is {told[1]} here"
-    return "its code or data"
+    return ""
 
 
 def _refused(path: Path, error: OSError) -> ResultsError:
@@ -207,7 +213,8 @@ def _write(path: Path, data: bytes) -> None:
     _appear(path, lambda partial: partial.write_bytes(data))
 
 
-def _write_frame(path: Path, frame: pl.DataFrame) -> None:
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """A table that appears whole."""
     _appear(path, frame.write_parquet)
 
 

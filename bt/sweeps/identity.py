@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from bt.config import UNIVERSE_TABLE, Identity
 from bt.model import Progress, RunSpec
 from bt.prepare import members_content, open_outside
 from bt.results import versions
-from bt.run import check_dates, resolved
+from bt.run import check_dates, resolved, session_range
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import load_class, source_of, told
@@ -22,11 +22,13 @@ from bt.sweeps.sets import ParameterSet
 
 @dataclass(frozen=True)
 class Ground:
-    """What sets stand on: the specification with its dates resolved, the calendar, and the fingerprint of the bars."""
+    """What sets stand on: the specification with its dates resolved, the calendar, the fingerprint of the bars, and the sessions that
+    they reach."""
 
     spec: RunSpec
     time: TimeManager
     fingerprint: str
+    sessions: Sequence[date]
 
 
 def grounded(spec: RunSpec, *, checking: Progress | None = None, now: datetime | None = None) -> Ground:
@@ -43,15 +45,21 @@ def grounded(spec: RunSpec, *, checking: Progress | None = None, now: datetime |
     check_dates(spec.session, time)
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
-        return Ground(replace(spec, session=resolved(spec.session, time, store, now)), time, store.fingerprint)
+        spec = replace(spec, session=resolved(spec.session, time, store, now))
+        span = session_range(time, store, *spec.session.dates)
+        begins = min(store.first.values())
+        reached = [i for i in range(span.first, span.last + 1) if int(span.schedule.close[i]) > begins]
+        return Ground(spec, time, store.fingerprint, [span.schedule.names[i] for i in reached])
     finally:
         store.close()
 
 
-def document(ground: Ground, sets: Sequence[ParameterSet], **more: Any) -> dict[str, Any]:
+def document(
+    ground: Ground, sets: Sequence[ParameterSet], known_by: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """sweep.json: what is swept, on what, with what. No wall-clock figure.
 
-    `more` are further entries; what the sweep is, is known by its sets.
+    What the sweep is, is known by its sets and by the entries `known_by`; `more` are further ones.
     """
     spec = ground.spec
     tables = {name: table.hash for name, table in open_outside(spec.tables).items()}
@@ -62,11 +70,13 @@ def document(ground: Ground, sets: Sequence[ParameterSet], **more: Any) -> dict[
     fingerprint = fingerprints[0] if len(fingerprints) == 1 else _hash(fingerprints)
     tried = [told(dict(one.settings)) for one in sets]
     code = _tried_code(sets)
-    whole = _hash([identity.hash, fingerprint, tried, code])
+    known = told(dict(known_by or {}))
+    whole = _hash([identity.hash, fingerprint, tried, code, *([known] if known else [])])
     return {
         "sweep_hash": whole,
         "spec_hash": identity.hash,
         "spec": dict(identity.spec),
+        **known,
         **told(more),
         "trials": len(sets),
         "sets": [told(dict(one.values)) for one in sets],

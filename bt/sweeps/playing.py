@@ -17,7 +17,7 @@ from bt.run.benchmark import benchmark_returns
 from bt.run.interrupt import interruptible
 from bt.run.replaying import coordinated
 from bt.strategy import build, load_class
-from bt.sweeps.recording import SetRecorder, SetResult
+from bt.sweeps.recording import Chain, SetRecorder, SetResult
 from bt.sweeps.sets import ParameterSet
 
 
@@ -64,7 +64,7 @@ def _played(spec: RunSpec, sets: Sequence[ParameterSet], classes: dict[str, type
             found[one.number] = SetResult(one.number, _raised(error))
     if runs:
         try:
-            found |= {result.number: result for result in _pass(runs, **how)}
+            found |= {result.number: result for result in play(runs, **how)}
         except (MoneyError, FeatureError, StrategyError) as error:
             if isinstance(error, StrategyError) and error.__cause__ is None:
                 raise  # what no set can have, not what a strategy's own code raised
@@ -90,14 +90,15 @@ def _made(run: RunSpec, classes: dict[str, type]) -> RunSpec:
     return replace(run, strategies=tuple(own))
 
 
-def _pass(
+def play(
     runs: Mapping[int, RunSpec],
     *,
-    checking: Progress | None,
-    progress: Progress | None,
-    now: datetime | None,
+    checking: Progress | None = None,
+    progress: Progress | None = None,
+    now: datetime | None = None,
+    chain: Chain | None = None,
 ) -> list[SetResult]:
-    """What the runs of some sets, by number, come to over one pass of the data."""
+    """What the runs of some sets, by number, come to over one pass of the data; those of a single one may be part of a `chain`."""
     every = list(runs.values())
     first = replace(every[0], strategies=tuple(s for run in every for s in run.strategies))
     with made(first, checking=checking, now=now, runs=every) as parts:
@@ -113,7 +114,7 @@ def _pass(
             leave=parts.spec.universe is not None and parts.spec.universe.leavers == "exit",
             lots=lots,
         )
-        recorder = SetRecorder(lots, parts.time.sessions_a_year())
+        recorder = SetRecorder(lots, parts.time.sessions_a_year(), chain)
         coordinator = coordinated(parts, engine, recorder, progress)
         with calm_collector(), interruptible(pace, coordinator):
             coordinator.run()

@@ -59,10 +59,37 @@ class SetResult:
     @property
     def returns(self) -> list[float]:
         """Return of each session, a fraction; none once equity has been 0 or less at a close."""
-        before = (self.start, *self.equity[:-1])
+        before = (self.start, *self.equity)[: len(self.equity)]
         if any(value <= 0 for value in (self.start, *self.equity)):
             return []
         return [(now - last) / last for now, last in zip(self.equity, before, strict=True)]
+
+
+@dataclass
+class Chain:
+    """Runs one after another, each with an account of its own, as one: their returns are chained. `benchmark` are the returns
+    of what they are compared with."""
+
+    benchmark: list[float | None] = field(default_factory=list)
+    _metrics: MetricsAccumulator | None = None
+
+    def begin(self, start_cash: int, sessions_a_year: float) -> None:
+        """The next run begins."""
+        if self._metrics is None:
+            self._metrics = MetricsAccumulator(start_cash, sessions_a_year)
+        else:
+            self._metrics.restart(start_cash)
+
+    def add(self, session: SessionFigures) -> None:
+        """One session."""
+        assert self._metrics is not None
+        self._metrics.add(session)
+
+    @property
+    def metrics(self) -> Metrics:
+        """Of all of them."""
+        assert self._metrics is not None
+        return self._metrics.result(self.benchmark)
 
 
 @dataclass
@@ -80,14 +107,16 @@ class SetRecorder:
     ----------
     lots : sequence of sequences of Player
         The players of each set.
+    chain : Chain, optional
+        Where the sessions of a single set go too.
     """
 
-    def __init__(self, lots: Sequence[Sequence[Player]], sessions_a_year: float) -> None:
+    def __init__(self, lots: Sequence[Sequence[Player]], sessions_a_year: float, chain: Chain | None = None) -> None:
         self.totals = Passed()
         self._counts: list[_Count] = []
         begin = 0
         for lot in lots:
-            self._counts.append(_Count(lot, begin, sessions_a_year))
+            self._counts.append(_Count(lot, begin, sessions_a_year, chain))
             begin += len(lot)
 
     def session(
@@ -111,8 +140,8 @@ class SetRecorder:
 class _Count:
     """What one set has come to so far."""
 
-    def __init__(self, players: Sequence[Player], begin: int, sessions_a_year: float) -> None:
-        self._players, self._begin = players, begin
+    def __init__(self, players: Sequence[Player], begin: int, sessions_a_year: float, chain: Chain | None) -> None:
+        self._players, self._begin, self._chain = players, begin, chain
         self._start = sum(p.account.start_cash for p in players)
         self._last = [p.account.start_cash for p in players]
         self._metrics = MetricsAccumulator(self._start, sessions_a_year)
@@ -120,6 +149,8 @@ class _Count:
         self._sessions: list[date] = []
         self._equity: list[int] = []
         self._over = False
+        if chain is not None:
+            chain.begin(self._start, sessions_a_year)
 
     def session(self, outcome: SessionOutcome) -> None:
         """One session, unless the set's run was over before."""
@@ -140,6 +171,8 @@ class _Count:
         counts["trades"] += len(figures.trades)
         counts["slippage"] += figures.costs  # of which commission is taken off at the end
         self._metrics.add(figures)
+        if self._chain is not None:
+            self._chain.add(figures)
         self._sessions.append(outcome.session.name)
         self._equity.append(sum(self._last))
 
@@ -151,6 +184,9 @@ class _Count:
     def result(self, number: int, benchmark: Mapping[date, float]) -> SetResult:
         """All of it."""
         counts = self._counts
+        others = [benchmark.get(name) for name in self._sessions]
+        if self._chain is not None:
+            self._chain.benchmark += others
         for player in self._players:
             left = player.account.abandon()
             counts["open_orders"] += len(left)
@@ -164,7 +200,7 @@ class _Count:
             number,
             "; ".join(p.failed for p in self._players if p.failed),
             next((p.book.stop_reason for p in self._players if p.book.stop_reason is not None), None),
-            self._metrics.result([benchmark.get(name) for name in self._sessions]),
+            self._metrics.result(others),
             totals,
             tuple(self._sessions),
             tuple(self._equity),

@@ -45,6 +45,8 @@ class Deflated:
         The highest that so many sets without skill would show by chance, annualized.
     probability : float
         The deflated Sharpe ratio: the probability that its true Sharpe ratio is above 0 after all those trials.
+    fold : int or None
+        Of a walk-forward, the fold in whose training it was.
 
     Notes
     -----
@@ -58,6 +60,7 @@ class Deflated:
     sharpe: float
     expected: float
     probability: float
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def frame_of(sets: Sequence[ParameterSet], results: Sequence[SetResult]) -> pl.D
     reserved = {"number", "error", "stop_reason", *FIGURES}
     for name in sets[0].values:
         head = next(iter(s for s in sets[0].settings if s.endswith(f".{name}"))) if name in reserved else name
-        columns[head] = _values([s.values[name] for s in sets])
+        columns[head] = values_of([s.values[name] for s in sets])
     columns["error"] = pl.Series([r.error or None for r in results], dtype=pl.String)
     columns["stop_reason"] = pl.Series([r.stop_reason for r in results], dtype=pl.String)
     for name in METRICS:
@@ -195,7 +198,7 @@ def frame_of(sets: Sequence[ParameterSet], results: Sequence[SetResult]) -> pl.D
     return pl.DataFrame(columns)
 
 
-def _values(values: Sequence[Any]) -> pl.Series:
+def values_of(values: Sequence[Any]) -> pl.Series:
     """A parameter's values as a column: as they are where they are of one kind, else as text."""
     kinds = {type(value) for value in values}
     if kinds <= {int, float} and kinds != {int}:
@@ -217,7 +220,7 @@ def ranked(frame: pl.DataFrame, by: str) -> pl.DataFrame:
 
 def curve(result: SetResult) -> pl.DataFrame:
     """A set's equity by session, in currency."""
-    before = [result.start, *result.equity[:-1]]
+    before = (result.start, *result.equity)[: len(result.equity)]
     returns = [(now - last) / last if last > 0 else None for now, last in zip(result.equity, before, strict=True)]
     return pl.DataFrame(
         {
@@ -228,8 +231,10 @@ def curve(result: SetResult) -> pl.DataFrame:
     )
 
 
-def deflated(results: Sequence[SetResult], trials: int, sessions_a_year: float) -> Deflated | None:
-    """The best Sharpe ratio of some sets beside its deflated value (`Deflated`); None where no set has one."""
+def deflated(
+    results: Sequence[SetResult], trials: int, sessions_a_year: float, folds: Sequence[int] | None = None
+) -> Deflated | None:
+    """The best Sharpe ratio of some sets beside its deflated value (`Deflated`); None where no set has one. `folds` are theirs."""
     ratios: dict[int, float] = {}
     for place, result in enumerate(results):
         if result.metrics is not None and result.metrics.sharpe is not None:
@@ -245,7 +250,8 @@ def deflated(results: Sequence[SetResult], trials: int, sessions_a_year: float) 
     if probability is None:
         return None
     year = sessions_a_year**0.5
-    return Deflated(results[best].number, trials, ratios[best] * year, expected * year, probability)
+    fold = None if folds is None else folds[best]
+    return Deflated(results[best].number, trials, ratios[best] * year, expected * year, probability, fold)
 
 
 def parameters_text(values: Mapping[str, Any]) -> str:

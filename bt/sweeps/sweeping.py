@@ -75,10 +75,7 @@ def sweep_spec(
         Ctrl-C.
     """
     spec, choose = asked.spec, checked_metric(asked.choose, "sweep.choose")
-    if spec.workers > 1:
-        raise UsageError(
-            f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version sweeps in one process"
-        )
+    only_one_process(spec)
     now = now or datetime.now(UTC)
     sets = expand(spec, asked.grid, asked.where)
     ground = grounded(spec, checking=checking, now=now)
@@ -86,7 +83,7 @@ def sweep_spec(
     path: Path | None = None
     if save:
         told_ = document(ground, sets, grid={k: list(v) for k, v in asked.grid.items()}, where=_where(asked.where))
-        path = _path(ground.spec, told_, out)
+        path = place(ground.spec, told_, out, "sweep")
         with opened(path, told_, named=out is not None) as folder:
             results = play(folder)
     else:
@@ -98,11 +95,19 @@ def _where(where: Where) -> Any:
     return where if isinstance(where, str) else told(where)
 
 
-def _path(spec: RunSpec, told_: Mapping[str, Any], out: Path | None) -> Path:
-    """Where a sweep is: the same for the same sweep."""
+def only_one_process(spec: RunSpec) -> None:
+    """Refuse more workers."""
+    if spec.workers > 1:
+        raise UsageError(
+            f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version sweeps in one process"
+        )
+
+
+def place(spec: RunSpec, told_: Mapping[str, Any], out: Path | None, kind: str) -> Path:
+    """The folder of a sweep or walk-forward (`kind`): the same for the same one."""
     if out is not None:
         return Path(os.path.normpath(Path.cwd() / out))
-    return Path(os.path.normpath(Path.cwd() / spec.output_dir)) / f"sweep-{told_['sweep_hash'][:12]}"
+    return Path(os.path.normpath(Path.cwd() / spec.output_dir)) / f"{kind}-{told_['sweep_hash'][:12]}"
 
 
 def _results(

@@ -1,0 +1,244 @@
+"""A walk-forward: fold by fold, the sets of a grid over the training, and the best of them over the test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bt.errors import StrategyRaised, UsageError
+from bt.metrics import Metrics
+from bt.model import UNIT, ForwardSpec, Progress, RunSpec
+from bt.run import Run, run_spec
+from bt.strategy import told
+from bt.sweeps.folder import opened, write_frame
+from bt.sweeps.folds import Fold, folds
+from bt.sweeps.identity import Ground, document, grounded
+from bt.sweeps.playing import play
+from bt.sweeps.recording import Chain, SetResult
+from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, curve, deflated, values_of
+from bt.sweeps.sets import ParameterSet, expand
+from bt.sweeps.sweeping import Asked, SweepInterrupted, only_one_process, place, sweep_spec
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A fold that is over: the sweep of its training, the set that was chosen, and what that came to in the test."""
+
+    fold: Fold
+    sweep: Sweep
+    chosen: ParameterSet
+    test: SetResult
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """A finished walk-forward. Nothing in it was chosen by what it is judged by.
+
+    Attributes
+    ----------
+    spec : RunSpec
+        What the sets have in common, its dates resolved.
+    tested : sequence of Tested
+        The folds in order.
+    metrics : Metrics
+        Of the test folds chained: what was earned in one is invested in the next, which begins flat.
+    choose : str
+        What sets were chosen by.
+    path : Path or None
+        Its folder; None if it was kept in memory.
+    """
+
+    spec: RunSpec
+    tested: Sequence[Tested]
+    metrics: Metrics
+    choose: str
+    path: Path | None = None
+    sessions_a_year: float = field(default=252.0, repr=False)
+
+    @property
+    def trials(self) -> int:
+        """How many sets were tried, in all folds."""
+        return sum(one.sweep.trials for one in self.tested)
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """The parameters that were chosen, fold by fold."""
+        return [dict(one.chosen.values) for one in self.tested]
+
+    @cached_property
+    def folds(self) -> pl.DataFrame:
+        """One row a fold: fold, train_start, train_end, test_start, test_end (Date), number (of the set chosen), its parameters, then the fields of `bt.Metrics`
+        in the training (``train_``) and in the test (``test_``)."""
+        days = ("train_start", "train_end", "test_start", "test_end")
+        columns: dict[str, pl.Series] = {"fold": pl.Series([t.fold.number for t in self.tested], dtype=pl.Int64)}
+        columns |= {day: pl.Series([getattr(t.fold, day) for t in self.tested], dtype=pl.Date) for day in days}
+        columns["number"] = pl.Series([t.chosen.number for t in self.tested], dtype=pl.Int64)
+        for name in self.tested[0].chosen.values:
+            head = f"strategy.params.{name}" if name in columns else name
+            columns[head] = values_of([t.chosen.values[name] for t in self.tested])
+        for part in ("train", "test"):
+            for name in METRICS:
+                columns[f"{part}_{name}"] = pl.Series(
+                    [getattr(self._metrics(t, part), name) for t in self.tested], dtype=pl.Float64
+                )
+        return pl.DataFrame(columns)
+
+    @staticmethod
+    def _metrics(one: Tested, part: str) -> Metrics | None:
+        return one.test.metrics if part == "test" else one.sweep.results[one.chosen.number].metrics
+
+    @cached_property
+    def equity(self) -> pl.DataFrame:
+        """The test folds chained, one row a session: fold, session, return (fraction), equity (currency, from the first fold's cash)."""
+        returns = pl.concat([curve(one.test)["return"] for one in self.tested]).fill_null(0.0).to_numpy()
+        days: list[date] = [day for one in self.tested for day in one.test.sessions]
+        numbers = [one.fold.number for one in self.tested for _ in one.test.sessions]
+        start = self.tested[0].test.start / UNIT
+        return pl.DataFrame(
+            {
+                "fold": pl.Series(numbers, dtype=pl.Int64),
+                "session": pl.Series(days, dtype=pl.Date),
+                "return": returns,
+                "equity": start * np.cumprod(1 + returns),
+            }
+        )
+
+    @cached_property
+    def deflated(self) -> Deflated | None:
+        """The best Sharpe ratio of all trainings beside its deflated value; None where no set has one."""
+        results = [result for one in self.tested for result in one.sweep.results]
+        numbers = [one.fold.number for one in self.tested for _ in one.sweep.results]
+        return deflated(results, self.trials, self.sessions_a_year, numbers)
+
+    def run(self, fold: int, *, save: bool = False, out: Path | None = None) -> Run:
+        """The test of one fold, replayed with every table.
+
+        Raises
+        ------
+        UsageError
+            There is no such fold.
+        """
+        given: object = fold
+        if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < len(self.tested):
+            raise UsageError(
+                f"walk_forward: fold must be a number from 0 to {len(self.tested) - 1}, was {fold!r}; see .folds"
+            )
+        one = self.tested[fold]
+        return run_spec(test_run(self.spec, one.fold, one.chosen), save=save or out is not None, out=out)
+
+    def __repr__(self) -> str:
+        return f"WalkForward of {len(self.tested)} folds, {self.trials} trials, by {self.choose}\n{self.folds}"
+
+
+def test_run(spec: RunSpec, fold: Fold, chosen: ParameterSet) -> RunSpec:
+    """The run that judges a choice: the test's sessions alone, flat at its end."""
+    run = chosen.applied(spec)
+    days = replace(run.session, start=fold.test_start, end=fold.test_end)
+    return replace(run, session=days, execution=replace(run.execution, at_end="close"))
+
+
+def walk_forward_spec(
+    asked: Asked,
+    forward: ForwardSpec,
+    *,
+    checking: Progress | None = None,
+    progress: Progress | None = None,
+    save: bool = True,
+    out: Path | None = None,
+    now: datetime | None = None,
+) -> WalkForward:
+    """Choose by each fold's training, and play the choice over its test.
+
+    Parameters
+    ----------
+    checking, progress, save, out
+        As `bt.sweeps.sweep_spec`; in the folder each training is a sweep of its own, so that a walk-forward that was stopped goes on.
+
+    Raises
+    ------
+    ConfigError
+        As `bt.sweeps.sweep_spec`; or the folds do not fit.
+    StrategyRaised
+        The choice of a fold raised in its test, or every set in its training.
+    """
+    choose = checked_metric(asked.choose, "sweep.choose")
+    only_one_process(asked.spec)
+    now = now or datetime.now(UTC)
+    sets = expand(asked.spec, asked.grid, asked.where)
+    ground = grounded(asked.spec, checking=checking, now=now)
+    walk = _Walk(asked, ground, folds(ground.sessions, forward, "sweep.walk_forward"), progress, now)
+    if not save:
+        tested, metrics = walk.walked(None)
+        return WalkForward(ground.spec, tested, metrics, choose, None, ground.time.sessions_a_year())
+    known_by = {"walk_forward": told(forward), "choose": choose}
+    where = asked.where if isinstance(asked.where, str) else told(asked.where)
+    told_ = document(ground, sets, known_by, grid={k: list(v) for k, v in asked.grid.items()}, where=where)
+    path = place(ground.spec, told_, out, "walk-forward")
+    with opened(path, told_, named=out is not None):
+        tested, metrics = walk.walked(path)
+        made = WalkForward(ground.spec, tested, metrics, choose, path, ground.time.sessions_a_year())
+        write_frame(path / "chained.parquet", made.equity)
+        write_frame(path / "folds.parquet", made.folds)
+    return made
+
+
+@dataclass
+class _Walk:
+    """A walk-forward under way."""
+
+    asked: Asked
+    ground: Ground
+    folds: Sequence[Fold]
+    progress: Progress | None
+    now: datetime
+
+    def walked(self, path: Path | None) -> tuple[list[Tested], Metrics]:
+        """Every fold, and the metrics of their tests chained; trainings are kept in `path`."""
+        chain, tested = Chain(), list[Tested]()
+        for fold in self.folds:
+            trained = self._trained(fold, None if path is None else path / f"train-{fold.number:03}")
+            chosen = _choice(trained, fold)
+            test = self._test(fold, chosen, chain)
+            tested.append(Tested(fold, trained, chosen, test))
+        return tested, chain.metrics
+
+    def _trained(self, fold: Fold, out: Path | None) -> Sweep:
+        days = replace(self.ground.spec.session, start=fold.train_start, end=fold.train_end)
+        asked = replace(self.asked, spec=replace(self.ground.spec, session=days))
+        done = fold.number
+
+        def tell(sessions: int, total: int, bars: int) -> None:
+            if self.progress is not None:
+                self.progress(done * total + sessions, total * len(self.folds), bars)
+
+        try:
+            return sweep_spec(asked, progress=tell, save=out is not None, out=out, now=self.now)
+        except SweepInterrupted as error:
+            path = None if out is None else out.parent
+            before = done * error.trials
+            raise SweepInterrupted(path, before + error.done, error.trials * len(self.folds)) from None
+
+    def _test(self, fold: Fold, chosen: ParameterSet, chain: Chain) -> SetResult:
+        run = test_run(self.ground.spec, fold, chosen)
+        (result,) = play({chosen.number: run}, now=self.now, chain=chain)
+        if result.metrics is None:
+            raise StrategyRaised(f"fold {fold.number}, test from {fold.test_start} to {fold.test_end}: {result.error}")
+        return result
+
+
+def _choice(sweep: Sweep, fold: Fold) -> ParameterSet:
+    """The best set of a training: of those that were played, where none has the figure the first."""
+    played = sweep.frame.filter(pl.col("error").is_null())
+    if not played.height:
+        first = next(iter(sweep.failed.values()))
+        raise StrategyRaised(
+            f"fold {fold.number}, training from {fold.train_start} to {fold.train_end}: every set failed, the first by {first}"
+        )
+    return sweep.sets[int(played["number"][0])]
