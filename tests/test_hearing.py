@@ -113,6 +113,21 @@ def test_of_much_talk_in_a_moment_the_first_symbols_is_kept(tmp_path: Path):
     assert kept[LINES:] == [f"{2 + 2 * half} more lines were not kept"]
 
 
+def test_what_is_said_last_in_a_moment_may_come_before_what_was_said_first(tmp_path: Path):
+    """A's fill is told after B's rows were shown, and stands before them."""
+    where = store(tmp_path, bars("A", [1.0, 1.0]), bars("B", [1.0, 1.0]))
+
+    class Tells(Apart):
+        def on_fill(self, fill: bt.Fill, book: bt.Book) -> None:
+            print(fill.symbol, "fill")
+
+    half = LINES // 2 + 1
+    run = play(where, Tells({("lines", 0): half, ("lines", 1): 0}), execution={"fill": "same_close"})
+    kept = run.log["message"].to_list()
+    assert kept[half - 1 : half + 2] == [f"A bar {half - 1}", "A fill", "B bar 0"]
+    assert kept[LINES:] == [f"{2 * half + 2 - LINES} more lines were not kept"]
+
+
 def test_others_are_not_heard_and_everything_is_put_back(tmp_path: Path):
     """A thread of its own is no strategy's code on the engine's time; after the run nothing is listened to."""
     before = sys.stdout, list(logging.getLogger().handlers)

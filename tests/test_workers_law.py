@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import polars as pl
 from hands import Here, assert_same_files
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,18 @@ class Whole(Busy):
     pass
 
 
+class Signs:
+    """Long above the mean of five closes, else short: in columns."""
+
+    independent = True
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"mean": bt.sma("close", 5)}
+
+    def signals(self) -> dict[str, pl.Expr]:
+        return {"target": pl.when(pl.col("close") > pl.col("mean")).then(5).otherwise(-5)}
+
+
 def assert_divided_alike(
     world: World, folder: Path, strategies: Callable[[], Any], workers: int, **tables: Any
 ) -> None:
@@ -96,11 +109,13 @@ def test_strategies_and_symbols(
     data: st.DataObject, world: World, how: Habits, execution: dict[str, Any], account: dict[str, Any], gate: dict[str, Any],
     workers: int,
 ) -> None:  # fmt: skip
-    """Two strategies that are played whole, with different features, and one whose symbols may be divided."""
+    """Two strategies that are played whole, with different features, and two whose symbols may be divided, one in columns."""
     one, two, apart = data.draw(watched(world)), data.draw(watched(world)), data.draw(watched_apart(world))
     strategies = lambda: [  # noqa: E731 - fresh ones for each run: what they hold is in the manifest
+        {"name": "first", "use": Signs()},
         {"name": "whole", "use": Whole(*one, Dice(how, tuple(world.symbols)))},
         {"name": "apart", "use": Apart(*apart, Alone(how, ()))},
+        {"name": "signs", "use": Signs()},
         {"name": "other", "use": Whole(*two, Dice(how, tuple(world.symbols)))},
     ]
     workers = min(workers, 2 + len(world.symbols))

@@ -21,7 +21,8 @@ from bt.strategy import Declaration
 class Player:
     """A strategy in the run: what it declared, its book, and the column behind each field of each row type; `past` is what its
     `at_open` is told from. It is shown sessions from number `begins` on, and its orders are taken from `trades` on; `asleep` is
-    a session before, or after its run was over: after `over` minutes of a session, where its run may end before those of others."""
+    a session before, or after its run was over: after `over` minutes of a session, where its run may end before those of others.
+    `number` is its place among the strategies that were prepared for, of whom only some may play here."""
 
     declaration: Declaration
     account: Account
@@ -33,6 +34,7 @@ class Player:
     trades: int = 0
     asleep: bool = False
     over: int | None = None
+    number: int = 0
 
     @property
     def instance(self) -> Any:

@@ -205,7 +205,7 @@ class Stage:
         market = Market.of(prepared, len(names))
         showing = _Showing(prepared, names, zone, market)
         shows = [
-            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, i, player))
+            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player.number, player))
             for i, player in enumerate(players)
         ]
         ends = {end + 1 for end, count in enumerate(market.count) if count}

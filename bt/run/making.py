@@ -136,6 +136,8 @@ def _made(
     for run in runs:
         lot = slice(begin, begin := begin + len(run.strategies))
         players += make_players(run, declarations[lot], ids[lot], own[lot])
+    for number, player in enumerate(players):
+        player.number = number
     if share is not None:
         players[:] = [players[number] for number in share.strategies]
     set_starts(players, span.schedule, span.first, store)
