@@ -64,6 +64,10 @@ bench-stage STAGE *ARGS:
 bench-stages *ARGS:
     {{ bin }}/python -m benchmarks.stages {{ ARGS }}
 
+# what several workers gain in wall seconds (minutes; on a quiet machine)
+bench-workers *ARGS:
+    {{ bin }}/python -m benchmarks.bench_workers {{ ARGS }}
+
 # what one feature more costs, beside the bare arithmetic (half an hour)
 bench-features *ARGS:
     {{ bin }}/python -m benchmarks.bench_features {{ ARGS }}
