@@ -19,8 +19,12 @@ from hands import assert_same_files, files
 from small import THURSDAY, TUESDAY, WEDNESDAY, at, bars, store
 
 import bt
+from bt.engine import Pace
 from bt.errors import StrategyRaised, UsageError, WorkerError
+from bt.run.divided import _told
+from bt.run.gathering import Undivided
 from bt.run.pool import Result, Worker, run_spawned, threads_each
+from bt.run.slices import Stopped
 
 DAYS = (TUESDAY, WEDNESDAY, THURSDAY)
 
@@ -325,6 +329,27 @@ def children(pid: int) -> list[int]:
     """The processes that a process has started."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found]
+
+
+class Tells:
+    """A worker that has one thing to tell, or nothing before Ctrl-C."""
+
+    def __init__(self, told: Any) -> None:
+        self.told = told
+
+    def take(self, stop: Any) -> Any:
+        return self.told
+
+
+def test_a_session_is_kept_when_everybody_has_told_it():
+    ends = [Result("one"), Result("other")]
+    pace = Pace(0.0)
+    assert _told([Tells(end) for end in ends], pace) == ends
+    assert _told([Tells(ends[0]), Tells(None)], pace) is None
+    with pytest.raises(WorkerError, match="must play the same sessions"):
+        _told([Tells(ends[0]), Tells("a slice")], pace)
+    with pytest.raises(Undivided, match="enough"):
+        _told([Tells("a slice"), Tells(Stopped("enough"))], pace)
 
 
 # ------------------------------------------------------------------------------------------------------------ the pool
