@@ -3,8 +3,8 @@
     python -m benchmarks.bench_check                  compare with benchmarks/baseline.json (some minutes)
     python -m benchmarks.bench_check --store          write benchmarks/baseline.json instead
 
-Every figure of the benchmarks of stages is taken at a small size, in fresh processes on one core, in rounds; before and after each of
-them the calibration loop is. A ratio is the median over the rounds of CPU seconds over those of the calibrations around them.
+Every figure of the benchmarks of stages is taken at a small size, in fresh processes on one core, in rounds, each begun with the
+calibration loop. A ratio is the least CPU seconds of the rounds over the least of the calibration.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from benchmarks import bench_fills, bench_prepare, bench_read, bench_replay, bench_whole
 from benchmarks.baseline import TOLERANCE, Baseline, calibration, compared, failure, store, stored, table, versions
-from benchmarks.figures import Figure, Told, jobs, median, run
+from benchmarks.figures import Figure, Told, jobs, run
 from benchmarks.pinned import Data, data, machine, python, say
 
 SIZE = "500x10"
@@ -34,24 +34,17 @@ def calibrated() -> float:
     return float(python("-m", "benchmarks.bench_check", "--child").answer["cpu"])
 
 
-def in_ratios(seconds: Told, calibrations: Sequence[float]) -> Told:
-    """What the jobs told of a round over the mean of the calibrations before and after each: there is one more than jobs."""
-    around = zip(seconds.items(), calibrations[:-1], calibrations[1:], strict=True)
-    return {
-        job: {part: taken / ((before + after) / 2) for part, taken in told.items()}
-        for (job, told), before, after in around
-    }
+def one_round(given: Data) -> tuple[float, Told]:
+    """CPU seconds of the calibration loop, then what every job told."""
+    calibration = calibrated()
+    say(f"calibration {calibration:.2f} CPU s")
+    return calibration, {job: run(job, given) for job in jobs(FIGURES)}
 
 
-def one_round(given: Data) -> Told:
-    """Every job once, in ratios: the calibration loop runs before, between and after them."""
-    told: Told = {}
-    calibrations = [calibrated()]
-    for job in jobs(FIGURES):
-        told[job] = run(job, given)
-        calibrations.append(calibrated())
-    say(f"calibration {min(calibrations):.2f} to {max(calibrations):.2f} CPU s")
-    return in_ratios(told, calibrations)
+def ratios(figures: Sequence[Figure], rounds: Sequence[tuple[float, Told]]) -> dict[str, float]:
+    """The least CPU seconds of every figure over the least of the calibration: what a neighbour does is only ever added."""
+    least = min(calibration for calibration, _ in rounds)
+    return {f.name: min(f.seconds(told[f.job]) for _, told in rounds) / least for f in figures}
 
 
 def main() -> int:
@@ -68,13 +61,12 @@ def main() -> int:
     before = None if given.store else stored()
     size = SIZE if before is None else before.size
     source = data(size)
-    rounds = [one_round(source) for _ in range(given.runs)]
-    now = {figure.name: median(figure, rounds) for figure in FIGURES}
+    now = ratios(FIGURES, [one_round(source) for _ in range(given.runs)])
     if before is None:
         store(Baseline(size, {name: round(ratio, 4) for name, ratio in now.items()}, versions()))
         return 0
     verdicts = compared(before.ratios, now, given.tolerance)
-    print(f"CPU seconds over those of the calibration loop, size {size}, {machine()}; medians of {given.runs}\n")
+    print(f"CPU seconds over those of the calibration loop, size {size}, {machine()}; least of {given.runs}\n")
     print(table(verdicts))
     for name, was in before.versions.items():
         if versions().get(name) != was:

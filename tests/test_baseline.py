@@ -111,10 +111,9 @@ def test_a_table_tells_bars_a_second_and_the_cost_of_each():
     ]
 
 
-def test_a_ratio_is_to_the_calibrations_just_before_and_after():
-    fills = ("benchmarks.some", "two")
-    told = {READ.job: {"read": 3.0}, fills: {"replay": 14.0}}  # on a machine that gets slower and slower
-    assert bench_check.in_ratios(told, (1.0, 2.0, 5.0)) == {READ.job: {"read": 2.0}, fills: {"replay": 4.0}}
+def test_a_ratio_is_of_the_least_seconds_to_the_least_calibration():
+    rounds = list(zip((2.0, 1.0, 4.0), answers(2.0, 5.0, 7.0), strict=True))  # a neighbour comes and stays
+    assert bench_check.ratios([READ, FILLS], rounds) == {"read": 3.0, "fills": 2.0}
 
 
 def test_figures_of_one_job_are_read_off_one_process(monkeypatch):

@@ -219,12 +219,18 @@ def test_engines_are_chosen_by_words_and_unknown_ones_refused():
         chosen(["polars", "lean"])
 
 
-def test_an_interpreter_is_as_new_as_it_must_be(monkeypatch):
+def test_an_interpreter_is_as_new_as_it_must_be(monkeypatch, tmp_path):
     assert interpreter((3, 11)) == sys.executable
-    monkeypatch.setattr(environments, "version", lambda path: (3, 12) if path.endswith("12") else (3, 11))
+    kept = tmp_path / "versions" / "3.13.1" / "bin" / "python"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    versions = {"/bin/python3.12": (3, 12), str(kept): (3, 13)}
+    monkeypatch.setattr(environments, "version", lambda path: versions.get(path, (3, 11)))
     monkeypatch.setattr(environments.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     assert interpreter((3, 12)) == "/bin/python3.12"
-    assert interpreter((3, 13)) is None
+    assert interpreter((3, 13)) == str(kept)
+    assert interpreter((3, 14)) is None
 
 
 def test_an_environment_is_made_from_its_list_once_and_again_when_the_list_changes(tmp_path, monkeypatch):
@@ -259,7 +265,7 @@ def test_an_environment_is_made_from_its_list_once_and_again_when_the_list_chang
     monkeypatch.setattr(environments, "interpreter", lambda least: sys.executable)
     assert environments.environment("some").missing == "could not be installed: ERROR: no such version"
     monkeypatch.setattr(environments, "interpreter", lambda least: None)
-    assert environments.environment("some").missing == "needs Python 3.11 or newer on PATH"
+    assert environments.environment("some").missing == "needs Python 3.11 or newer, on PATH or in pyenv"
 
 
 # ------------------------------------------------------------------------------------------------------- the command

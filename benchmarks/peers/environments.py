@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,11 @@ def version(python: str) -> tuple[int, int] | None:
 
 
 def interpreter(least: tuple[int, int]) -> str | None:
-    """The Python to make an environment with: this one where it is new enough, else the oldest of PATH that is."""
+    """The Python to make an environment with: this one where it is new enough, else one of PATH or of pyenv that is."""
     names = [sys.executable, *(f"python3.{minor}" for minor in range(least[1], 15))]
-    found = (path for name in names if (path := shutil.which(name)) is not None)
+    found = [path for name in names if (path := shutil.which(name)) is not None]
+    kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found += sorted(str(path) for path in kept.glob("versions/3.*/bin/python"))
     return next((path for path in found if (version(path) or (0, 0)) >= least), None)
 
 
@@ -52,7 +55,7 @@ def environment(name: str) -> Environment:
     least = NEEDS.get(name, (3, 11))
     made_with = interpreter(least)
     if made_with is None:
-        return Environment(python, f"needs Python {least[0]}.{least[1]} or newer on PATH")
+        return Environment(python, f"needs Python {least[0]}.{least[1]} or newer, on PATH or in pyenv")
     say(f"making the environment {name}")
     shutil.rmtree(folder, ignore_errors=True)
     install = [
