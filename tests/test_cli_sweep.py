@@ -245,7 +245,6 @@ WRONG = [
     (["sweep", "sweep.toml", "--set", "sweep.walk_forward={train='2w', test='1d'}"], "sweep.walk_forward.train must be a number of sessions", "20d"),
     (["sweep", "sweep.toml", "--set", "sweep.walk_forward={train='2d', test='2d', step='1d'}"], "sweep.walk_forward.step must be at least", "may not overlap"),
     (["sweep", "sweep.toml", "--set", "sweep.walk_forward={train='9d', test='2d'}"], "must fit into the 4 sessions", "make them shorter"),
-    (["sweep", "sweep.toml", "--set", "engine.workers=2"], "engine.workers must be 1", "was 2"),
     (["sweep", "sweep.toml", "--out", "sample"], "--out: ", "must be a new or empty folder or this sweep's"),
     (["sweep", "sweep.toml", "--symbols", "ASHBB"], "'ASHBB'", "the nearest is 'ASHB'"),
 ]  # fmt: skip

@@ -345,7 +345,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a function that raises": ({"grid": {"hold": [1, 2]}, "where": lambda p: 1 / 0}, "was stopped by ZeroDivisionError"),
     "no condition": ({"grid": {"hold": [1, 2]}, "where": 5}, 'must be text such as "fast < slow" or a function, was 5'),
     "unknown metric": ({"grid": {"hold": [1, 2]}, "choose": "sharp"}, r"sweep.choose: it must be a metric, was 'sharp'; did you mean 'sharpe'\?"),
-    "workers": ({"grid": {"hold": [1]}, "set": {"engine.workers": 2}}, "engine.workers must be 1, was 2"),
     "keyword": ({"grid": {"hold": [1]}, "chose": "sharpe"}, "sweep: chose must be a known keyword"),
 }  # fmt: skip
 

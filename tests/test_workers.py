@@ -377,9 +377,18 @@ def fail(_: Any, tell: Any) -> None:
     raise ZeroDivisionError("no error of ours")
 
 
-def test_results_come_in_order(capsys: pytest.CaptureFixture[str]):
-    assert list(run_spawned(double, [0, 1, 2], workers=2)) == [0, 2, 4]
-    assert capsys.readouterr().out == "doubling 0\ndoubling 1\ndoubling 2\n"
+def test_results_come_with_their_numbers(capsys: pytest.CaptureFixture[str]):
+    assert dict(run_spawned(double, [2, 0, 1], workers=2)) == {0: 4, 1: 0, 2: 2}
+    assert sorted(capsys.readouterr().out.splitlines()) == ["doubling 0", "doubling 1", "doubling 2"]
+
+
+def test_what_is_told_meanwhile_is_heard():
+    """Nobody waits because another one is slow."""
+    heard: list[tuple[int, int]] = []
+    results = dict(run_spawned(chatter, [20, 30], workers=2, heard=lambda number, told: heard.append((number, told))))
+    assert results == {0: "done", 1: "done"}
+    assert [told for number, told in heard if number == 1] == list(range(30))
+    assert len(heard) == 50
 
 
 def test_an_error_of_ours_comes_back_and_ends_the_others():

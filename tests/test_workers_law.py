@@ -63,11 +63,14 @@ class Signs:
 
     independent = True
 
+    def __init__(self, shares: int) -> None:
+        self.shares = shares
+
     def features(self) -> dict[str, bt.Feature]:
         return {"mean": bt.sma("close", 5)}
 
     def signals(self) -> dict[str, pl.Expr]:
-        return {"target": pl.when(pl.col("close") > pl.col("mean")).then(5).otherwise(-5)}
+        return {"target": pl.when(pl.col("close") > pl.col("mean")).then(self.shares).otherwise(-self.shares)}
 
 
 def assert_divided_alike(
@@ -112,10 +115,10 @@ def test_strategies_and_symbols(
     """Two strategies that are played whole, with different features, and two whose symbols may be divided, one in columns."""
     one, two, apart = data.draw(watched(world)), data.draw(watched(world)), data.draw(watched_apart(world))
     strategies = lambda: [  # noqa: E731 - fresh ones for each run: what they hold is in the manifest
-        {"name": "first", "use": Signs()},
+        {"name": "first", "use": Signs(5)},
         {"name": "whole", "use": Whole(*one, Dice(how, tuple(world.symbols)))},
         {"name": "apart", "use": Apart(*apart, Alone(how, ()))},
-        {"name": "signs", "use": Signs()},
+        {"name": "signs", "use": Signs(3)},
         {"name": "other", "use": Whole(*two, Dice(how, tuple(world.symbols)))},
     ]
     workers = min(workers, 2 + len(world.symbols))

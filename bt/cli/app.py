@@ -252,6 +252,9 @@ def sweep(  # noqa: PLR0913 - a parameter an option
     end: End = "",
     symbols: Symbols = [],  # noqa: B006
     threads: Annotated[int | None, typer.Option(metavar="N", help="0 uses every core.", show_default=False)] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that share the work.", show_default=False)
+    ] = None,
     settings: Annotated[
         list[str],
         typer.Option("--set", metavar="KEY=VALUE", help="Any key: sweep.grid.fast=[5, 10]. Repeatable."),
@@ -276,7 +279,7 @@ def sweep(  # noqa: PLR0913 - a parameter an option
         limit_polars(config, threads, settings)
         from bt.cli.sweeping import sweep_config
 
-        flags = {"session.start": start, "session.end": end, "engine.threads": threads}
+        flags = {"session.start": start, "session.end": end, "engine.threads": threads, "engine.workers": workers}
         return sweep_config(
             output, config, flags, symbols=symbols, settings=settings, out=out, everything=everything
         )  # fmt: skip

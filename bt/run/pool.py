@@ -8,6 +8,7 @@ a fork leaves behind, and it does not run the caller's script again, as `multipr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -15,6 +16,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -31,6 +33,9 @@ Work = Callable[[Any, Tell], Any]
 
 AHEAD = 4
 """Messages of a worker that wait to be read before it has to wait itself: so memory does not grow with a fast worker."""
+
+PAUSE = 0.02
+"""Seconds between two looks at workers that have told nothing."""
 
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from bt.run.worker import main; main()"
 HEAD = struct.Struct(">Q")
@@ -83,21 +88,26 @@ class Worker:
             Its function raised that.
         """
         while stop is None or not stop.is_set():
-            try:
-                kind, value = self._messages.get(timeout=0.1)
-            except Empty:
-                continue
-            if kind == "said":
-                sys.stdout.write(value)
-            elif kind == "told":
-                return value
-            elif kind == "done":
-                return Result(value)
-            elif kind == "raised":
-                raise _raised(*value)
-            else:
-                raise WorkerError(_death(self._ended()))
+            if (told := self.poll(0.1)) is not None:
+                return told
         return None
+
+    def poll(self, seconds: float = 0.0) -> Any:
+        """As `take`; None where the worker has told nothing, waiting so long for it."""
+        try:
+            kind, value = self._messages.get(timeout=seconds) if seconds else self._messages.get_nowait()
+        except Empty:
+            return None
+        if kind == "said":
+            sys.stdout.write(value)
+            return None
+        if kind == "told":
+            return value
+        if kind == "done":
+            return Result(value)
+        if kind == "raised":
+            raise _raised(*value)
+        raise WorkerError(_death(self._ended()))
 
     def _ended(self) -> int:
         """The exit code of a process that tells nothing more."""
@@ -190,26 +200,41 @@ def _death(code: int) -> str:
     )
 
 
-def run_spawned(work: Work, arguments: Sequence[Any], *, workers: int, threads: int = 0) -> Iterator[Any]:
-    """``work(argument, tell)`` for each of the arguments, in as many processes at once as `workers`; results in the arguments' order.
+def run_spawned(
+    work: Work,
+    arguments: Sequence[Any],
+    *,
+    workers: int,
+    threads: int = 0,
+    heard: Callable[[int, Any], None] | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """``work(argument, tell)`` for each of the arguments, in as many processes at once as `workers`: each argument's number and result, as
+    they come.
 
-    What they tell is dropped. An error in one ends all of them, and so does leaving the iterator.
+    `heard` is called with the number and what is told. An error in one ends all of them, and so does leaving the iterator.
 
     Raises
     ------
     WorkerError, BtError
         As `Worker.take`.
     """
+    waiting = iter(enumerate(arguments))
     running: dict[int, Worker] = {}
     with contextlib.ExitStack() as stack:
-        for number in range(len(arguments)):
-            for ahead in range(number, min(number + workers, len(arguments))):
-                if ahead not in running:
-                    running[ahead] = stack.enter_context(Worker(work, arguments[ahead], threads=threads))
-            while not isinstance(message := running[number].take(), Result):
-                pass
-            running[number].close()
-            yield message.value
+        while True:
+            for number, argument in itertools.islice(waiting, workers - len(running)):
+                running[number] = stack.enter_context(Worker(work, argument, threads=threads))
+            if not running:
+                return
+            told = [(number, worker.poll()) for number, worker in running.items()]
+            for number, value in told:
+                if isinstance(value, Result):
+                    running.pop(number).close()
+                    yield number, value.value
+                elif value is not None and heard is not None:
+                    heard(number, value)
+            if all(value is None for _, value in told):
+                time.sleep(PAUSE)
 
 
 def threads_each(threads: int, workers: int) -> int:

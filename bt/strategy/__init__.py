@@ -24,7 +24,7 @@ from bt.strategy.loading import arguments, build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.reach import Reach
 from bt.strategy.signals import BOOLEANS, Signals
-from bt.strategy.sources import Source, files_hash, source_of
+from bt.strategy.sources import Source, files_hash, remember, source_of
 from bt.strategy.timers import Timer, at, check_timers, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
 
@@ -67,6 +67,7 @@ __all__ = [
     "pack",
     "qualified",
     "read_row",
+    "remember",
     "slots_ended",
     "source_of",
     "told",

@@ -52,6 +52,11 @@ CARRIED: WeakKeyDictionary[type, Source] = WeakKeyDictionary()
 """The code of classes that came from another process, as it was known there."""
 
 
+def remember(sources: Iterable[tuple[type, Source]]) -> None:
+    """Know the code of classes that came from another process."""
+    CARRIED.update(sources)
+
+
 def source_of(cls: type) -> Source:
     """The code of the strategy class `cls`."""
     if cls in CARRIED:

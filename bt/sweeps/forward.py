@@ -24,7 +24,7 @@ from bt.sweeps.playing import play
 from bt.sweeps.recording import Chain, SetResult
 from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, curve, deflated, values_of
 from bt.sweeps.sets import ParameterSet, expand
-from bt.sweeps.sweeping import Asked, SweepInterrupted, only_one_process, place, sweep_spec
+from bt.sweeps.sweeping import Asked, SweepInterrupted, place, sweep_spec
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def test_run(spec: RunSpec, fold: Fold, chosen: ParameterSet) -> RunSpec:
     """The run that judges a choice: the test's sessions alone, flat at its end."""
     run = chosen.applied(spec)
     days = replace(run.session, start=fold.test_start, end=fold.test_end)
-    return replace(run, session=days, execution=replace(run.execution, at_end="close"))
+    return replace(run, session=days, execution=replace(run.execution, at_end="close"), workers=1)
 
 
 def walk_forward_spec(
@@ -169,7 +169,6 @@ def walk_forward_spec(
         The choice of a fold raised in its test, or every set in its training.
     """
     choose = checked_metric(asked.choose, "sweep.choose")
-    only_one_process(asked.spec)
     now = now or datetime.now(UTC)
     sets = expand(asked.spec, asked.grid, asked.where)
     ground = grounded(asked.spec, checking=checking, now=now)

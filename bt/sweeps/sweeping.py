@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bt.errors import UsageError
 from bt.model import Progress, RunSpec
 from bt.strategy import told
+from bt.sweeps.dividing import played_apart, together
 from bt.sweeps.folder import SweepFolder, opened
 from bt.sweeps.identity import Ground, document, grounded
 from bt.sweeps.passes import chunks
@@ -75,7 +75,6 @@ def sweep_spec(
         Ctrl-C.
     """
     spec, choose = asked.spec, checked_metric(asked.choose, "sweep.choose")
-    only_one_process(spec)
     now = now or datetime.now(UTC)
     sets = expand(spec, asked.grid, asked.where)
     ground = grounded(spec, checking=checking, now=now)
@@ -88,19 +87,11 @@ def sweep_spec(
             results = play(folder)
     else:
         results = play(None)
-    return Sweep(ground.spec, sets, results, choose, path, ground.time.sessions_a_year())
+    return Sweep(replace(ground.spec, workers=1), sets, results, choose, path, ground.time.sessions_a_year())
 
 
 def _where(where: Where) -> Any:
     return where if isinstance(where, str) else told(where)
-
-
-def only_one_process(spec: RunSpec) -> None:
-    """Refuse more workers."""
-    if spec.workers > 1:
-        raise UsageError(
-            f"{spec.source}: engine.workers must be 1, was {spec.workers}; this version sweeps in one process"
-        )
 
 
 def place(spec: RunSpec, told_: Mapping[str, Any], out: Path | None, kind: str) -> Path:
@@ -120,12 +111,12 @@ def _results(
 ) -> list[SetResult]:
     """What every set comes to, in order; those that `folder` has are not played again."""
     found = {} if folder is None else folder.results()
-    lots = chunks(ground.spec, [one for one in sets if one.number not in found])
+    left = [one for one in sets if one.number not in found]
+    lots = chunks(ground.spec, left, together(len(left), ground.spec.workers))
     passed = _Passes(len(lots), progress)
     try:
-        for lot in lots:
-            results = run_sets(ground.spec, lot, progress=None if progress is None else passed.tell, now=now)
-            passed.end()
+        for number, results in _played(ground.spec, lots, passed, now):
+            passed.end(number)
             found |= {result.number: result for result in results}
             if folder is not None:
                 folder.add(results)
@@ -138,22 +129,33 @@ def _results(
     return every
 
 
+def _played(
+    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], passed: _Passes, now: datetime
+) -> Iterator[tuple[int, list[SetResult]]]:
+    """What the sets of each lot come to, by the lot's number: one after another here, or some at a time by workers."""
+    if spec.workers > 1 and len(lots) > 1:
+        yield from played_apart(spec, lots, passed, now)
+        return
+    for number, lot in enumerate(lots):
+        yield number, run_sets(spec, lot, progress=partial(passed.tell, number), now=now)
+
+
 class _Passes:
     """Progress over several passes, which are thought to have as many sessions as the one that is played."""
 
     def __init__(self, passes: int, progress: Progress | None) -> None:
-        self._left, self._progress = passes, progress
-        self._sessions = self._bars = self._own = self._flowed = 0
+        self._passes, self._progress = passes, progress
+        self._done: dict[int, tuple[int, int]] = {}  # sessions and bars by pass
+        self._over: set[int] = set()
 
-    def tell(self, done: int, total: int, bars: int) -> None:
-        """As a run tells of its sessions."""
-        self._own, self._flowed = done, bars
+    def tell(self, number: int, done: int, total: int, bars: int) -> None:
+        """As a run tells of its sessions: pass `number`."""
+        self._done[number] = done, bars
         if self._progress is not None:
-            self._progress(self._sessions + done, self._sessions + total * self._left, self._bars + bars)
+            ended = sum(self._done.get(n, (0, 0))[0] for n in self._over)
+            sessions, flowed = (sum(values) for values in zip(*self._done.values(), strict=True))
+            self._progress(sessions, ended + total * (self._passes - len(self._over)), flowed)
 
-    def end(self) -> None:
+    def end(self, number: int) -> None:
         """A pass is over."""
-        self._sessions += self._own
-        self._bars += self._flowed
-        self._left -= 1
-        self._own = self._flowed = 0
+        self._over.add(number)

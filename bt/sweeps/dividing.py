@@ -1,0 +1,77 @@
+"""Passes of a sweep, played by several workers: which passes there are changes no result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from bt.model import RunSpec
+from bt.run.pool import Tell, run_spawned, threads_each
+from bt.strategy import Source, pack, remember, source_of, unpack
+from bt.sweeps.passes import TOGETHER
+from bt.sweeps.playing import run_sets
+from bt.sweeps.recording import SetResult
+from bt.sweeps.sets import ParameterSet
+
+
+class Heard(Protocol):
+    """Hears how far a pass is, by its number."""
+
+    def tell(self, number: int, done: int, total: int, bars: int) -> None:
+        """As a run tells of its sessions."""
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Sets that a worker plays: `spec` has its strategies packed beside it, and `sources` is the code of classes that the sets try."""
+
+    spec: RunSpec
+    strategies: Sequence[bytes]
+    sets: Sequence[ParameterSet]
+    sources: Sequence[tuple[type, Source]]
+    now: datetime
+
+
+def together(sets: int, workers: int) -> int:
+    """How many of so many sets share a pass at most: every worker has one."""
+    return max(1, min(TOGETHER, -(-sets // workers)))
+
+
+def played_apart(
+    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime
+) -> Iterator[tuple[int, list[SetResult]]]:
+    """The number of each lot and what its sets come to, as they come.
+
+    Raises
+    ------
+    WorkerError
+        A worker died.
+    BtError
+        As `run_sets`.
+    """
+    packed = tuple(pack(given) for given in spec.strategies)
+    each = replace(spec, strategies=(), threads=threads_each(spec.threads, spec.workers), workers=1)
+    given = [Lot(each, packed, lot, _sources(lot), now) for lot in lots]
+    return run_spawned(
+        play_lot,
+        given,
+        workers=spec.workers,
+        threads=each.threads,
+        heard=lambda number, told: heard.tell(number, *told),
+    )
+
+
+def _sources(lot: Sequence[ParameterSet]) -> list[tuple[type, Source]]:
+    """The code of the classes among what sets try."""
+    uses = [value for one in lot for key, value in one.settings.items() if key.endswith(".use")]
+    classes = {use if isinstance(use, type) else type(use) for use in uses if not isinstance(use, str)}
+    return [(cls, source_of(cls)) for cls in classes]
+
+
+def play_lot(lot: Lot, tell: Tell) -> list[SetResult]:
+    """What a worker does: it tells of every session."""
+    remember(lot.sources)
+    spec = replace(lot.spec, strategies=tuple(unpack(data) for data in lot.strategies))
+    return run_sets(spec, lot.sets, progress=lambda *told: tell(told), now=lot.now)
