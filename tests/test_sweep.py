@@ -9,7 +9,7 @@ import random
 import re
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -183,6 +183,72 @@ def test_several_strategies_of_a_set_share_or_not(tmp_path: Path) -> None:
     assert len({tuple(r.equity) for r in sweep.results}) > 3
 
 
+class Signals:
+    """In columns style."""
+
+    def __init__(self, n: int = 2, shares: int = 3) -> None:
+        self.n, self.shares = n, shares
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"mean": bt.sma("close", self.n)}
+
+    def signals(self) -> dict[str, pl.Expr]:
+        return {"target": pl.when(pl.col("close") > pl.col("mean")).then(self.shares).otherwise(0)}
+
+
+class Planned:
+    """With a timer, a frame before the open, history, and a cross-section."""
+
+    history: ClassVar[dict[str, int]] = {"1m": 3}
+    row = type("Planned_", (bt.Row,), {"__annotations__": {"symbol": str, "close": float, "size": int | None}})
+
+    def __init__(self, every: int = 2, size: int = 1) -> None:
+        self.every, self.size, self.calls = every, size, 0
+
+    def at_open(self, session: bt.Session, past: bt.Past) -> Any:
+        return {"symbol": ["A"], "size": [self.size]}
+
+    @bt.every("1m")
+    def look(self, rows: Any, book: bt.Book) -> None:
+        self.calls += 1
+        if self.calls % self.every == 0 and len(book.bars("A", 2).close):
+            book.target("A", self.size if book.position("A") == 0 else 0)
+
+
+class Apart(Steady):
+    """Each symbol with its own account."""
+
+    independent = True
+
+
+STYLES: dict[str, tuple[type, dict[str, Any]]] = {
+    "signals": (Signals, {"n": [2, 3], "shares": [3, -2]}),
+    "planned": (Planned, {"every": [1, 2, 3], "size": [1, 4]}),
+    "independent": (Apart, {"hold": [1, 3], "account.cash_per_symbol": [50.0, 500.0]}),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_is_swept(style: str, market: Path) -> None:
+    strategy, grid = STYLES[style]
+    sweep = sweeping(market, grid, strategy=strategy)
+    for number in range(sweep.trials):
+        same(sweep, number, sweep.run(number))
+    assert sweep.frame["fills"].min() > 0  # type: ignore[operator]
+    assert sweep.frame["net_pnl"].n_unique() > 1
+
+
+@pytest.mark.parametrize("stops", [1, 4, 6, 11, 99])
+def test_book_stop_ends_its_own_set_alone(stops: int, market: Path) -> None:
+    grid = {"stops": [0, stops], "seed": [1, 2], "busy": [1.0]}
+    sweep = sweeping(market, grid, strategy=Gambler, execution={"commission_per_share": 0.01, "time_in_force": "gtc"})
+    for number in range(4):
+        same(sweep, number, sweep.run(number))
+    assert [r.stop_reason for r in sweep.results] == [None, None, *["enough" if stops < 20 else None] * 2]
+    assert len(sweep.results[0].sessions) == 3
+    assert len(sweep.results[2].sessions) == (1 if stops < 10 else 2 if stops < 20 else 3)
+
+
 def test_equal_features_of_sets_are_one_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = store(tmp_path, bars("A", [10, 11, 12, 11, 13] * 4))
     plans = []
@@ -201,6 +267,31 @@ def test_equal_features_of_sets_are_one_column(tmp_path: Path, monkeypatch: pyte
         grid={"n": [2, 3], "seed": list(range(10)), "account.cash": [1e5, 1e6]},
     )  # fmt: skip
     assert plans == [(2, 40)]
+
+
+def test_keys_that_need_a_pass_of_their_own(market: Path) -> None:
+    shared = {"hold": [1, 2], "execution.slippage_bps": [0.0, 1.0], "account.cash": [10.0, 20.0], "run.seed": [0, 1]}
+    grid = {**shared, "execution.fill": ["next_open", "next_close"], "session.end": ["2024-01-03", "2024-01-04"]}
+    sweep = sweeping(market, grid)
+    lots = chunks(sweep.spec, sweep.sets, 1000)
+    assert [len(lot) for lot in lots] == [16] * 4
+    for lot in lots:
+        assert len({(s.values["execution.fill"], s.values["session.end"]) for s in lot}) == 1
+    for number in (0, 1, 2, 3, 63):
+        same(sweep, number, sweep.run(number))
+    assert [len(lot) for lot in chunks(sweep.spec, sweep.sets[:1] * 100)] == [50, 50]
+
+
+def test_universes_that_a_parameter_decides_are_passes_of_their_own(market: Path) -> None:
+    class Top(Steady):
+        def __init__(self, top: int = 1, hold: int = 3) -> None:
+            super().__init__(hold)
+            self.universe = bt.top(top, by="prior(close)")
+
+    sweep = sweeping(market, {"top": [1, 2], "hold": [1, 3]}, strategy=Top, start="2024-01-03")
+    assert [[s.number for s in lot] for lot in chunks(sweep.spec, sweep.sets)] == [[0, 1], [2, 3]]
+    for number in range(4):
+        same(sweep, number, sweep.run(number))
 
 
 # ------------------------------------------------------------------------------------------------------------ the frame
@@ -271,7 +362,7 @@ def test_where_may_be_a_function_and_name_what_is_not_tried(market: Path) -> Non
 
 def test_parameters_are_coerced_and_instances_and_lists_are_copied(market: Path) -> None:
     class Listed(Steady):
-        def __init__(self, holds: list[int], shares: int = 1) -> None:
+        def __init__(self, holds, shares: int = 1) -> None:  # no annotation: the list itself comes
             super().__init__(holds[0], shares)
             self.holds = holds
 

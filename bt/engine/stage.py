@@ -211,15 +211,29 @@ class Stage:
         ends = {end + 1 for end, count in enumerate(market.count) if count}
         ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
         ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())
-        owns = [_own(prepared, player, len(names)) for player in players] if several else []
+        owns = _owns(prepared, players, len(names)) if several else []
         steps = _steps(prepared.session, ends, players, zone)
         return Stage(prepared.session, market, steps, shows, list(showing.tapes.values()), owns)
 
 
-def _own(prepared: PreparedSession, player: Player, symbols: int) -> Own:
-    """The moments of one strategy among several."""
+def _owns(prepared: PreparedSession, players: Sequence[Player], symbols: int) -> list[Own]:
+    """The moments of each strategy; those that see the same have the same."""
+    made: dict[tuple[bytes, tuple[int, ...]], Own] = {}
+    owns = []
+    for player in players:
+        codes = player.visible(prepared.members)
+        intervals = tuple(row.interval for row in player.declaration.rows)
+        key = codes.tobytes(), intervals
+        if key not in made:
+            made[key] = _own(prepared, codes, intervals, symbols)
+        owns.append(made[key])
+    return owns
+
+
+def _own(prepared: PreparedSession, codes: npt.NDArray[np.int64], intervals: Sequence[int], symbols: int) -> Own:
+    """The moments of one strategy among several, which sees `codes` at these intervals."""
     seen = np.zeros(symbols, dtype=bool)
-    seen[player.visible(prepared.members)] = True
+    seen[codes] = True
 
     def ending(bars: PreparedBars) -> npt.NDArray[np.bool_]:
         ends = np.zeros(prepared.session.minutes + 1, dtype=bool)
@@ -228,10 +242,10 @@ def _own(prepared: PreparedSession, player: Player, symbols: int) -> Own:
 
     minutes = ending(prepared.minutes)
     coarse = [
-        ending(some[row.interval])
-        for row in player.declaration.rows
+        ending(some[interval])
+        for interval in intervals
         for some in (prepared.shown, prepared.unseen)
-        if row.interval != 1 and row.interval in some
+        if interval != 1 and interval in some
     ]
     return Own(minutes, np.logical_or.reduce([minutes, *coarse]))
 
