@@ -95,6 +95,7 @@ def slow_folds(n: int, train: int, test: int, step: int, embargo: int, *, anchor
         begin += step
 
 
+@law(100)
 @given(
     st.integers(1, 60), st.integers(2, 12), st.integers(1, 9), st.integers(0, 9), st.integers(0, 3), st.booleans()
 )  # fmt: skip
