@@ -302,8 +302,11 @@ def test_ctrl_c_ends_everybody_and_keeps_whole_sessions(tmp_path: Path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as run:  # fmt: skip
         assert run.stderr is not None
-        while "over" not in run.stderr.readline():  # printed as the first session is told
-            pass
+        heard = 0
+        while heard < 2:  # printed as the first session of each worker is taken
+            line = run.stderr.readline()
+            assert line, "it has ended by itself"
+            heard += "over" in line
         time.sleep(2)
         workers = children(run.pid)
         os.killpg(run.pid, signal.SIGINT)
