@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import polars as pl
 
 from bt.config import asked, first_day, forward_days, last_day
 from bt.errors import ConfigError, UsageError
+from bt.execution import COMPILING, is_compiled
 from bt.features import (
     Feature,
     atr,
@@ -90,7 +92,14 @@ def replay(
         See `bt.errors`; `ConfigError` for an unknown keyword, or a key that is given twice.
     """
     spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
+    _say_if_compiling()
     return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
+
+
+def _say_if_compiling() -> None:
+    """A first start tells what it is doing."""
+    if not is_compiled():
+        print(COMPILING, file=sys.stderr, flush=True)  # noqa: T201 - for whoever looks at a notebook
 
 
 def sweep(
@@ -136,6 +145,7 @@ def sweep(
     spec = asked(
         source, caller="sweep", strategy=given.pop("strategy", None), settings=given.pop("set", None), keywords=given
     )
+    _say_if_compiling()
     return sweep_spec(
         _swept(spec, grid, where, choose), progress=progress, save=save, out=None if out is None else Path(out)
     )

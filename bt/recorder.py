@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.book import EVERY, FillRecord, OrderRecord, Output
+from bt.book import Curve, Output
 from bt.engine import Player, PlayerOutcome, SessionOutcome, first_lines
 from bt.exact import quotient
-from bt.execution import divide_half_even
-from bt.ledger import Curve, Trade
+from bt.execution import IntArray, portions
+from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator
 from bt.model import Schedule, Session, instant, slot_times
 from bt.results import Results
@@ -113,11 +113,10 @@ class Recorder:
         withheld = pl.concat([guards, *warming_up(warming(outcome))])
         self._write_guards(name, withheld)
         self._write_quality(name, quality)
-        volume = outcome.volume
         frames: dict[str, list[pl.DataFrame]] = {k: [] for k in ("equity", "fills", "trades")}
         net, orders, fills = 0, 0, 0
         for number, (player, own) in enumerate(zip(self._players, outcome.players, strict=True)):
-            made = self._player(player, own, outcome, volume)
+            made = self._player(player, own, outcome)
             for table, frame in made.items():
                 frames[table].append(frame)
             if self._own:
@@ -163,7 +162,7 @@ class Recorder:
         for player in self._players:
             records = player.account.abandon()
             self.totals.open_orders += len(records)
-            self._write_orders(player.declaration.name, records)
+            self._write_orders(player.declaration.name, records, player.account.desk.tags)
             held = player.account.held()
             self.totals.open_positions += len(held)
             for code, *_ in held:
@@ -211,11 +210,9 @@ class Recorder:
         frame = quality.with_columns(pl.lit(name).alias("session"), self._named(quality["code"]), labels)
         self._results.append("quality", frame)
 
-    def _player(
-        self, player: Player, own: PlayerOutcome, outcome: SessionOutcome, volume: Mapping[tuple[int, int], float]
-    ) -> dict[str, pl.DataFrame]:
+    def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> dict[str, pl.DataFrame]:
         name, now, session = player.declaration.name, player.account.market.now, outcome.session
-        self._write_orders(name, own.output.orders)
+        self._write_orders(name, own.output.orders, own.output.tags)
         times = slot_times(session)[: outcome.minutes] + MINUTE
         if own.positions:
             code, shares, price, value = (list(c) for c in zip(*own.positions, strict=True))
@@ -239,8 +236,8 @@ class Recorder:
             self._results.append("log", first_lines(frame, now).with_columns(pl.lit(name).alias("strategy")))
         made = {
             "equity": _equity(name, session.name, times, own.curve),
-            "fills": self._fills(name, session, own.output.fills, volume),
-            "trades": self._trades(name, own.trades),
+            "fills": self._fills(name, session, own),
+            "trades": self._trades(name, own),
         }
         self.totals.fills += made["fills"].height
         self.totals.trades += made["trades"].height
@@ -249,96 +246,89 @@ class Recorder:
         self.totals.stale_exits += int((made["fills"]["stale_minutes"] > 0).sum())
         return made
 
-    def _fills(
-        self, name: str, day: Session, fills: Sequence[FillRecord], volume: Mapping[tuple[int, int], float]
-    ) -> pl.DataFrame:
-        session = day.name
-        columns = _columns(FillRecord._fields, fills)
-        shares, price, reference = (
-            np.array(c, dtype=np.int64) for c in (columns["shares"], columns["price"], columns["reference"])
-        )
+    def _fills(self, name: str, day: Session, own: PlayerOutcome) -> pl.DataFrame:
+        fills = own.output.fills
+        n = len(fills)
+        shares, price, reference = (fills[:, k] for k in (at.F_SHARES, at.F_PRICE, at.F_REFERENCE))
         return pl.DataFrame(
             {
-                "order_id": pl.Series(columns["order_id"], dtype=pl.Int64),
-                "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, len(fills)),
-                "symbol": self._named(columns["code"]),
-                "session": pl.Series([session], dtype=pl.Date).new_from_index(0, len(fills)),
-                "time": pl.Series(columns["time"], dtype=pl.Int64),
-                "side": pl.Series(np.where(shares > 0, "buy", "sell"), dtype=pl.String),
+                "order_id": fills[:, at.F_ORDER],
+                "strategy": _repeated(name, n),
+                "symbol": self._named(fills[:, at.F_CODE]),
+                "session": pl.Series([day.name], dtype=pl.Date).new_from_index(0, n),
+                "time": fills[:, at.F_TIME],
+                "side": _words(("buy", "sell"), shares < 0),
                 "shares": shares,
                 "price": price,
                 "reference_price": reference,
                 "slippage": np.abs(price - reference) * np.abs(shares),
-                "commission": pl.Series(columns["commission"], dtype=pl.Int64),
-                "position_after": pl.Series(columns["position_after"], dtype=pl.Int64),
-                "bar_share": pl.Series(
-                    [_share(f, volume) for f in fills],
-                    dtype=pl.Float64,
-                ),
-                "stale_minutes": pl.Series(columns["stale_minutes"], dtype=pl.Int64),
-                "tag": pl.Series(columns["tag"], dtype=pl.String),
+                "commission": fills[:, at.F_COMMISSION],
+                "position_after": fills[:, at.F_AFTER],
+                "bar_share": _share(shares, own.traded),
+                "stale_minutes": fills[:, at.F_STALE],
+                "tag": _words(own.output.tags, fills[:, at.F_TAG]),
             }
         )
 
-    def _trades(self, name: str, trades: Sequence[Trade]) -> pl.DataFrame:
-        n = len(trades)
-
-        def whole(values: Iterable[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
-            return np.fromiter(values, dtype=np.int64, count=n)
-
-        signed, gross, costs = (
-            whole(t.shares for t in trades), whole(t.gross for t in trades), whole(t.commission for t in trades),
-        )  # fmt: skip
-        entered = whole(t.entry_value for t in trades)
-        entry, exit_ = whole(t.entry_time for t in trades), whole(t.exit_time for t in trades)
+    def _trades(self, name: str, own: PlayerOutcome) -> pl.DataFrame:
+        trades = own.output.trades
+        signed, gross, costs = (trades[:, k] for k in (at.T_SHARES, at.T_GROSS, at.T_COMMISSION))
+        entered, left = trades[:, at.T_ENTRY_VALUE], trades[:, at.T_EXIT_VALUE]
+        entry, exit_ = trades[:, at.T_ENTERED], trades[:, at.T_EXITED]
         return pl.DataFrame(
             {
-                "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, n),
-                "symbol": self._named([t.code for t in trades]),
-                "side": pl.Series(np.where(signed > 0, "long", "short"), dtype=pl.String),
+                "strategy": _repeated(name, len(trades)),
+                "symbol": self._named(trades[:, at.T_CODE]),
+                "side": _words(("long", "short"), signed < 0),
                 "entry_time": entry,
                 "exit_time": exit_,
-                "entry_price": whole(divide_half_even(t.entry_value, abs(t.shares)) for t in trades),
-                "exit_price": whole(divide_half_even(t.exit_value, abs(t.shares)) for t in trades),
+                "entry_price": portions(entered, np.abs(signed)),
+                "exit_price": portions(left, np.abs(signed)),
                 "shares": np.abs(signed),
                 "gross_pnl": gross,
                 "costs": costs,
                 "net_pnl": gross - costs,
                 "return": quotient(gross - costs, entered),
-                "mae": whole(t.mae for t in trades),
-                "mfe": whole(t.mfe for t in trades),
+                "mae": trades[:, at.T_WORST],
+                "mfe": trades[:, at.T_BEST],
                 "minutes_held": self._clock.between(entry, exit_),
-                "entry_tag": pl.Series([t.entry_tag for t in trades], dtype=pl.String),
-                "exit_reason": pl.Series([t.exit_reason for t in trades], dtype=pl.String),
+                "entry_tag": _words(own.output.tags, trades[:, at.T_TAG]),
+                "exit_reason": _words(at.TYPES, trades[:, at.T_REASON]),
             }
         )
 
-    def _write_orders(self, name: str, orders: Sequence[OrderRecord]) -> None:
-        if not orders:
+    def _write_orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> None:
+        if not len(orders):
             return
-        self.totals.expired += sum(o.status == "expired" for o in orders)
-        self.totals.rejected += sum(o.status == "rejected" for o in orders)
-        self.totals.cancelled += sum(o.status == "cancelled" for o in orders)
-        names, columns = self._schedule.names, _columns(OrderRecord._fields, orders)
-        sides = [None if not shares else "buy" if shares > 0 else "sell" for shares in columns["shares"]]
+        status, shares, level, code = (orders[:, k] for k in (at.R_STATUS, at.R_SHARES, at.R_LEVEL, at.R_CODE))
+        self.totals.expired += int((status == at.EXPIRED).sum())
+        self.totals.rejected += int((status == at.REJECTED).sum())
+        self.totals.cancelled += int((status == at.CANCELLED).sum())
+        sides = np.where(shares == at.NULL, 0, np.where(shares < 0, 2, np.sign(shares)))
+        names = pl.Series(self._schedule.names, dtype=pl.Date)
         frame = pl.DataFrame(
             {
-                "id": pl.Series(columns["id"], dtype=pl.Int64),
-                "strategy": pl.Series([name], dtype=pl.String).new_from_index(0, len(orders)),
-                "symbol": self._named([None if c == EVERY else c for c in columns["code"]]).fill_null(""),
-                "session": pl.Series([names[i] for i in columns["session"]], dtype=pl.Date),
-                "decided_at": pl.Series(columns["decided"], dtype=pl.Int64),
-                "type": pl.Series(columns["type"], dtype=pl.String),
-                "side": pl.Series(sides, dtype=pl.String),
-                "shares": pl.Series(columns["shares"], dtype=pl.Int64),
-                "level": pl.Series(columns["level"], dtype=pl.Int64),
-                "tif": pl.Series(columns["tif"], dtype=pl.String),
-                "status": pl.Series(columns["status"], dtype=pl.String),
-                "reason": pl.Series(columns["reason"], dtype=pl.String),
-                "tag": pl.Series(columns["tag"], dtype=pl.String),
+                "id": orders[:, at.R_ID],
+                "strategy": _repeated(name, len(orders)),
+                "symbol": self._named(code) if code.min() >= 0 else self._named_or_every(code),
+                "session": names.gather(orders[:, at.R_SESSION]),
+                "decided_at": orders[:, at.R_DECIDED],
+                "type": _words(at.TYPES, orders[:, at.R_TYPE]),
+                "side": _words((None, "buy", "sell"), sides),
+                "shares": _nullable(shares),
+                "level": _nullable(level),
+                "tif": _words(at.TIFS, orders[:, at.R_TIF]),
+                "status": _words(at.STATUSES, status),
+                "reason": _words(at.REASONS, orders[:, at.R_REASON]),
+                "tag": _words(tags, orders[:, at.R_TAG]),
             }
         )
         self._results.append("orders", frame)
+
+    def _named_or_every(self, code: IntArray) -> pl.Series:
+        """Symbols by code, "" of an order about every one."""
+        every = pl.concat([self._symbols, pl.Series("symbol", [""])])
+        return every.gather(np.where(code == at.EVERY, len(self._symbols), code))
 
 
 def recorded(output: Output) -> pl.DataFrame | None:
@@ -390,15 +380,25 @@ def warming_up(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
     return [together]
 
 
-def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
-    """Rows as columns by name."""
-    return dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
+def _repeated(word: str, count: int) -> pl.Series:
+    return pl.Series([word], dtype=pl.String).new_from_index(0, count)
 
 
-def _share(fill: FillRecord, volume: Mapping[tuple[int, int], float]) -> float | None:
-    """The fill's share of its bar's volume; None for an exit at the session's close or a bar without volume."""
-    traded = volume.get((fill.bar, fill.code), 0.0)
-    return abs(fill.shares) / traded if traded > 0 else None
+def _words(words: Sequence[str | None], codes: np.ndarray[Any, Any]) -> pl.Series:
+    """Words by their codes."""
+    return pl.Series(words, dtype=pl.String).gather(codes.astype(np.int64))
+
+
+def _nullable(values: IntArray) -> pl.Series:
+    """The values, null where there is none."""
+    series = pl.Series(values)
+    return series.set(pl.Series(values == at.NULL), None) if (values == at.NULL).any() else series
+
+
+def _share(shares: IntArray, traded: np.ndarray[Any, np.dtype[np.float64]]) -> pl.Series:
+    """Fills' shares of their bars' volume; null for an exit at the session's close or a bar without volume."""
+    share = np.divide(np.abs(shares), traded, out=np.full(len(shares), np.nan), where=traded > 0)
+    return pl.Series(share, nan_to_null=True)
 
 
 def _equity(name: str, session: date, times: np.ndarray[Any, Any], curve: Curve) -> pl.DataFrame:

@@ -125,7 +125,9 @@ def _shown(player: Player, prepared: PreparedSession, number: int, parts: Made) 
                     error.add_note(where)
                 name = player.declaration.name
                 raise StrategyRaised(f"strategy {name}: {type(error).__name__}: {error} ({where})") from error
-    show = Stage.of(prepared, [player], names, ZoneInfo(parts.time.zone), given, several=False).shows[0]
+    prior = np.zeros(len(names), dtype=np.int64)  # nothing is held
+    zone = ZoneInfo(parts.time.zone)
+    show = Stage.of(prepared, [player], names, zone, opened=given, prior=prior, several=False).shows[0]
     feeds = show.feeds if "on_bar" in player.declaration.callbacks else show.feeds[:1]
     return [_rows(feed) for feed in feeds]
 

@@ -13,22 +13,68 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import bt.run.replaying
-from bt.book import FillRecord
 from bt.engine import Engine, PlayerOutcome, SessionOutcome
 from bt.errors import StrategyRaised
-from bt.ledger import Trade
+from bt.execution import layout as at
 from bt.model import UNIT, ExecutionSpec, PreparedSession, RunSpec, Session
 from bt.run.making import Made
 from bt.run.pool import Tell
 from bt.run.slices import Part, SliceRecorder
 
 MINUTE = 60_000_000
+
+
+class FillRecord(NamedTuple):
+    """A fill of the engine's books; money in units, times in us."""
+
+    order_id: int
+    code: int
+    time: int
+    slot: int
+    shares: int
+    price: int
+    reference: int
+    commission: int
+    position_after: int
+    stale_minutes: int
+    bar: int
+
+
+class Trade(NamedTuple):
+    """A closed trade of the engine's books; `shares` is signed, the total that was opened."""
+
+    code: int
+    shares: int
+    entry_time: int
+    exit_time: int
+    entry_value: int
+    exit_value: int
+    gross: int
+    commission: int
+    mae: int
+    mfe: int
+
+
+def fills_of(own: PlayerOutcome) -> list[FillRecord]:
+    columns = (
+        at.F_ORDER, at.F_CODE, at.F_TIME, at.F_SLOT, at.F_SHARES, at.F_PRICE, at.F_REFERENCE, at.F_COMMISSION, at.F_AFTER, at.F_STALE,
+        at.F_BAR,
+    )  # fmt: skip
+    return [FillRecord(*row) for row in own.output.fills[:, columns].tolist()]
+
+
+def trades_of(own: PlayerOutcome) -> list[Trade]:
+    columns = (
+        at.T_CODE, at.T_SHARES, at.T_ENTERED, at.T_EXITED, at.T_ENTRY_VALUE, at.T_EXIT_VALUE, at.T_GROSS, at.T_COMMISSION, at.T_WORST,
+        at.T_BEST,
+    )  # fmt: skip
+    return [Trade(*row) for row in own.output.trades[:, columns].tolist()]
 
 
 @lru_cache(maxsize=1 << 16)
@@ -215,19 +261,19 @@ class Audit:
             cash = books.cash
             self._orders(books, own)
             ended = []
-            for fill in own.output.fills:
+            for fill in fills_of(own):
                 self._fill(account, rule, tape, fill)
                 ended += books.book(fill)
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
-            self._trades(ended, own.trades)
+            self._trades(ended, trades_of(own))
             self._curve(account, tape, own, minutes, held, cash)
             if all(p.account.trading for p in account.engine.players):
                 books.curve.append(own.curve)
             else:
-                assert not own.output.fills, f"{tape.session.name}: no order is taken while strategies warm up"
+                assert not len(own.output.fills), f"{tape.session.name}: no order is taken while strategies warm up"
             books.fills += len(own.output.fills)
-            books.trades += len(own.trades)
+            books.trades += len(own.output.trades)
         played = tape.slot < outcome.minutes
         account.marks[tape.code[played]] = np.rint(tape.close[played] * UNIT)  # by time within a symbol: the last stays
         for books, own in zip(account.books, outcome.players, strict=True):
@@ -245,16 +291,17 @@ class Audit:
     @staticmethod
     def _orders(books: Books, own: PlayerOutcome) -> None:
         """An order fills once, after it was decided."""
-        done = {(o.code, o.id): o for o in own.output.orders if o.status == "filled"}
-        times = [f.time for f in own.output.fills]
+        orders, fills = own.output.orders, fills_of(own)
+        ended = orders[orders[:, at.R_STATUS] == at.FILLED]
+        done = {(code, number): us for code, number, us in ended[:, (at.R_CODE, at.R_ID, at.R_DECIDED)].tolist()}
+        assert len(done) == len(ended), "an order has two records"
+        times = [f.time for f in fills]
         assert times == sorted(times), "fills must come in time order"
-        assert sorted((f.code, f.order_id) for f in own.output.fills) == sorted(done), (
-            "every fill is one filled order, and back"
-        )
-        for fill in own.output.fills:
+        assert sorted((f.code, f.order_id) for f in fills) == sorted(done), "every fill is one filled order, and back"
+        for fill in fills:
             order = (fill.code, fill.order_id)
             assert order not in books.filled, f"order {fill.order_id} filled twice"
-            assert done[order].decided <= fill.time, f"{fill} before its order was decided"
+            assert done[order] <= fill.time, f"{fill} before its order was decided"
             books.filled.add(order)
 
     @staticmethod
@@ -311,7 +358,7 @@ class Audit:
         """Cash is what the fills left; equity is cash plus every position at the last close known, each minute."""
         spent = np.zeros(minutes + 1, dtype=np.int64)
         moves: dict[int, list[FillRecord]] = defaultdict(list)
-        for fill in own.output.fills:
+        for fill in fills_of(own):
             spent[fill.slot] += fill.shares * fill.price + fill.commission
             moves[fill.code].append(fill)
         net, gross = np.zeros(minutes, dtype=np.int64), np.zeros(minutes, dtype=np.int64)

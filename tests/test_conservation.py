@@ -8,15 +8,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import oracle as o
 import polars as pl
 import pytest
 from conservation import Audit
 
 import bt
+from bt.book import Desk
 from bt.engine import Engine, SessionOutcome
-from bt.execution import Costs
-from bt.ledger import Ledger
+from bt.execution import layout as at
 
 DAYS = [date(2024, 7, 2), date(2024, 7, 3), date(2024, 7, 5)]
 
@@ -83,19 +84,19 @@ def with_player(outcome: SessionOutcome, **changes: Any) -> SessionOutcome:
 
 
 def double_first_fill(outcome: SessionOutcome) -> SessionOutcome:
-    outcome.players[0].output.fills.append(outcome.players[0].output.fills[-1])
+    output = outcome.players[0].output
+    output.fills = np.concatenate([output.fills, output.fills[-1:]])
     return outcome
 
 
 def fill_at_the_close_instead(outcome: SessionOutcome) -> SessionOutcome:
-    fills = outcome.players[0].output.fills
-    fills[3] = fills[3]._replace(reference=fills[3].reference + 1_000_000)
+    outcome.players[0].output.fills[3, at.F_REFERENCE] += 1_000_000
     return outcome
 
 
 def outside_the_session(outcome: SessionOutcome) -> SessionOutcome:
     fills = outcome.players[0].output.fills
-    fills[-1] = fills[-1]._replace(time=outcome.session.close + 60_000_000, bar=0)
+    fills[-1, [at.F_TIME, at.F_BAR]] = outcome.session.close + 60_000_000, 0
     return outcome
 
 
@@ -111,9 +112,8 @@ def lost_position(outcome: SessionOutcome) -> SessionOutcome:
 
 
 def better_trade(outcome: SessionOutcome) -> SessionOutcome:
-    trades = list(outcome.players[0].trades)
-    trades[0] = replace(trades[0], gross=trades[0].gross + 1)
-    return with_player(outcome, trades=trades)
+    outcome.players[0].output.trades[0, at.T_GROSS] += 1
+    return outcome
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,14 @@ def test_a_broken_law_is_seen(change: Any, message: str, tmp_path: Path) -> None
 
 
 def test_a_commission_that_is_not_charged_is_seen(lawful: Audit, tmp_path: Path) -> None:
+    settings = Desk._write_terms
+
+    def free(self: Desk, *given: Any) -> None:
+        settings(self, *given)
+        self.fixed[at.FEE_UP] = 0
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Costs, "commission", lambda self, shares: 0)
+        patch.setattr(Desk, "_write_terms", free)
         with pytest.raises(AssertionError, match=r"commission is 0.0035 a share"):
             play(tmp_path)
     assert len(lawful.broken) == 1
@@ -147,15 +153,15 @@ def test_a_commission_that_is_not_charged_is_seen(lawful: Audit, tmp_path: Path)
 
 
 def test_cash_that_does_not_follow_the_fills_is_seen(lawful: Audit, tmp_path: Path) -> None:
-    book_fill = Ledger.book_fill
+    match = Desk.match
 
-    def generous(self: Ledger, *args: Any, **keywords: Any) -> int:
-        after = book_fill(self, *args, **keywords)
-        self.cash += 1
-        return after
+    def generous(self: Desk, *args: Any, **keywords: Any) -> int:
+        before = match(self, *args, **keywords)
+        self.account[0, at.CASH] += 1
+        return before
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "book_fill", generous)
+        patch.setattr(Desk, "match", generous)
         with pytest.raises(AssertionError, match="cash at minutes"):
             play(tmp_path)
     lawful.broken.clear()

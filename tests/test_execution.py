@@ -1,13 +1,37 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bt.errors import MoneyError
-from bt.execution import INT64_MAX, Costs, divide_half_even, fits, to_units, units
-from bt.model import ExecutionSpec
+from bt.book import Desk, Market, Terms
+from bt.errors import ConfigError, MoneyError
+from bt.execution import (
+    INT64_MAX,
+    Costs,
+    IntArray,
+    compiling,
+    divide_half_even,
+    fits,
+    matching,
+    money,
+    orders,
+    portions,
+    to_units,
+    units,
+)
+from bt.model import ExecutionSpec, QualitySpec
+
+
+def books(**execution: float) -> IntArray:
+    """The first array of one account with these costs."""
+    desk = Desk()
+    desk.join(Market(("A",)), Terms(ExecutionSpec(**execution), QualitySpec(), 1.0, 10**12), lambda row: None)
+    return desk.fixed
 
 
 @pytest.mark.parametrize(
@@ -38,16 +62,16 @@ def test_amounts_become_units_half_to_even():
     ],
 )
 def test_slippage_is_exact_and_rounded_once(bps, reference, shares, paid):
-    assert Costs.of(ExecutionSpec(slippage_bps=bps)).price(reference, shares) == paid
+    assert matching.paid(books(slippage_bps=bps), reference, shares) == paid
 
 
 def test_slippage_equals_decimals():
     for bps in (0.1, 0.7, 2.5, 33.33, 1e-6):
-        costs = Costs.of(ExecutionSpec(slippage_bps=bps))
+        kept = books(slippage_bps=bps)
         for reference in (1, 12_345_678_901, 99_999_999_999):
             for sign in (1, -1):
                 moved = Decimal(reference) * (1 + sign * Decimal(repr(bps)) / 10_000)
-                assert costs.price(reference, sign) == int(moved.to_integral_value("ROUND_HALF_EVEN"))
+                assert matching.paid(kept, reference, sign) == int(moved.to_integral_value("ROUND_HALF_EVEN"))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +86,7 @@ def test_slippage_equals_decimals():
     ],
 )
 def test_commission_is_rounded_once_an_order(per_share, shares, commission):
-    assert Costs.of(ExecutionSpec(commission_per_share=per_share)).commission(shares) == commission
+    assert matching.charged(books(commission_per_share=per_share), shares) == commission
 
 
 def test_what_does_not_fit_is_an_error():
@@ -74,3 +98,61 @@ def test_what_does_not_fit_is_an_error():
         to_units(1e12)
     with pytest.raises(MoneyError):
         units(np.array([1.0, 1e12]))
+
+
+def test_costs_with_more_decimals_than_exact_arithmetic_has_room_for_are_refused():
+    assert Costs.of(ExecutionSpec(slippage_bps=0.12345678901234)).slip_up > 0
+    with pytest.raises(
+        ConfigError, match=r"slippage_bps must have at most 14 decimals, was 0.30000000000000004; round it"
+    ):
+        Costs.of(ExecutionSpec(slippage_bps=0.1 * 3))
+
+
+whole = st.integers(-(2**62), 2**62) | st.integers(-1000, 1000)
+positive = st.integers(1, 2**62) | st.integers(1, 1000)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(whole, whole, positive)
+def test_portions_are_exact_and_rounded_half_to_even(amount: int, part: int, of: int) -> None:
+    truth = round(Fraction(amount * part, of))
+    if abs(truth) < 2**62:
+        assert money.portion(amount, part, of) == truth
+        assert portions(np.array([amount]), np.array([of])).tolist() == [round(Fraction(amount, of))]
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.integers(-(10**6), 10**6), st.integers(1, 10**6), st.sampled_from((2, 4, 10, 6)))
+def test_ties_of_portions_go_to_the_even_number(amount: int, factor: int, of: int) -> None:
+    """Halves are common: also where the product needs more than 64 bits."""
+    big = (2 * factor + 1) * 10**3 + 1
+    assert money.portion(amount, of // 2, of) == round(Fraction(amount, 2))
+    assert money.portion((2 * amount + 1) * 10**9, big, 2 * 10**9) == round(Fraction((2 * amount + 1) * big, 2))
+
+
+@settings(deadline=None)  # the first call compiles
+@given(whole, st.integers(0, 2**62) | st.integers(0, 100), positive)
+def test_floor_portions_are_exact_and_at_most_what_fits(amount: int, part: int, of: int) -> None:
+    truth = amount * part // of
+    made = money.floor_portion(amount, part, of)
+    if abs(truth) < 9.19e18:
+        assert made == truth
+    else:
+        assert abs(made) > 9.18e18
+        assert (made > 0) == (truth > 0)
+
+
+def test_sums_and_products_that_do_not_fit_are_errors():
+    assert money.times(3_000_000_000, -3_000_000_000) == -9 * 10**18
+    assert money.plus(INT64_MAX // 2, INT64_MAX // 2 - 10**17) == 2 * (INT64_MAX // 2) - 10**17
+    for wrong in (lambda: money.times(2**32, 2**32), lambda: money.plus(2**62, 2**62), lambda: money.unit(1e12)):
+        with pytest.raises(MoneyError):
+            wrong()
+    with pytest.raises(MoneyError):
+        money.portion(2**62, 2**62, 1)
+
+
+def test_compiled_rules_are_kept_by_all_the_sources_they_depend_on():
+    assert compiling.is_ready(orders.decide) in (True, False)
+    stamps = {f._cache._impl.locator.get_source_stamp() for f in (orders.decide, matching.match_bars)}
+    assert stamps == {compiling.stamp()}

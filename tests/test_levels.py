@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bt.book.levels import UNKNOWN, Levels, all_shares_worth, shares_worth
+from bt.book.levels import all_shares_worth, shares_worth
 
 bases = st.sampled_from((10**8, 10**14, 3 * 10**13, 10**17)) | st.integers(0, 10**18)
 numbers = st.sampled_from((0.0, 0.1, 0.29, -0.07, 1.0, 25_000.0)) | st.floats(-1e4, 1e4, allow_subnormal=False)
@@ -37,13 +37,3 @@ def test_ties_are_settled_exactly(base: int, cases: list[tuple[float, int, int]]
     prices = [max(int(base * abs(Fraction(Decimal(repr(n)))) // k) + more, 1) for n, k, more in cases]
     truth = [math.trunc(base * Fraction(Decimal(repr(n))) / p) for n, p in zip(numbers, prices, strict=True)]
     assert all_shares_worth(base, np.array(numbers), np.array(prices, dtype=np.int64)).tolist() == truth
-
-
-def test_levels_are_told_by_symbol_and_by_code() -> None:
-    levels = Levels(["A", "B"])
-    assert levels.by_code.tolist() == [0, 0]
-    levels.keep(1, -4)
-    assert (levels.by_symbol, levels.by_code.tolist()) == ({"B": -4}, [0, -4])
-    levels.forget(1)
-    levels.forget(0)
-    assert (levels.by_symbol, levels.by_code.tolist()) == ({}, [UNKNOWN, UNKNOWN])

@@ -1,22 +1,30 @@
-"""The book: what a strategy trades with. The rules are docs/decisions/0002.
+"""The book: what a strategy trades with. The rules are docs/decisions/0002, their code is bt.execution.
 
 1. `book` is what the strategy sees and calls;
-2. `account` checks what it orders against money and quality, and keeps the lives of orders;
-3. `matching` fills them at a bar's open, and at the close;
-4. `leavers` is what becomes of orders and positions in symbols that are no members of the universe;
-5. `records` are what is left of it for the results.
+2. `account` is the strategy's place at a desk, as the engine handles it;
+3. `desk` keeps the arrays of accounts that share their money, and asks the compiled rules;
+4. `market` is what everybody knows now;
+5. `records` are what is left of a session for the results.
 """
 
-from bt.book.account import Account, Terms
-from bt.book.book import StrategyBook
-from bt.book.leavers import review
-from bt.book.matching import Quotes, close_all, close_exits, match
-from bt.book.purse import AccountPurse
+from bt.book.account import Account
+from bt.book.book import MOST, StrategyBook
+from bt.book.desk import Desk, Terms
+from bt.book.levels import shares_worth
+from bt.book.market import Market
 from bt.book.recall import Recall
-from bt.book.records import EVERY, FillRecord, Market, OrderRecord, Output, Spoken
+from bt.book.records import Curve, Output, Spoken
 
 __all__ = [
-    "EVERY", "Account", "AccountPurse", "FillRecord", "Market", "OrderRecord", "Output", "Quotes",
-    "Recall", "Spoken", "StrategyBook", "Terms", "close_all", "close_exits", "match",
-    "review",
-]  # fmt: skip
+    "MOST",
+    "Account",
+    "Curve",
+    "Desk",
+    "Market",
+    "Output",
+    "Recall",
+    "Spoken",
+    "StrategyBook",
+    "Terms",
+    "shares_worth",
+]

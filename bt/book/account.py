@@ -1,347 +1,324 @@
-"""The account behind a book: its ledger, its live orders, what they reserve, and how an order's life begins and ends."""
+"""One account at a desk, as the engine handles it: its money, its orders' lives, and what they bring about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from fractions import Fraction
+from collections.abc import Callable
 
 import numpy as np
 
-from bt.book.levels import Levels
-from bt.book.purse import AccountPurse, Purse, SymbolPurse
-from bt.book.records import EVERY, IntArray, LiveOrder, Market, OrderRecord, Output, Type
-from bt.errors import StrategyError
-from bt.execution import Costs, fits
-from bt.ledger import Curve, Ledger, Marks, Trade
-from bt.model import ExecutionSpec, Order, QualitySpec, instant
+from bt.book.desk import Desk, Terms
+from bt.book.market import Market
+from bt.book.records import Curve, Output, Spoken
+from bt.execution import IntArray, matching, orders
+from bt.execution import layout as at
+from bt.model import UNIT, Fill, Order, instant
 
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an account may do: the rules of its orders, and its cash in units (with `by_symbol`, that of each symbol)."""
-
-    execution: ExecutionSpec
-    quality: QualitySpec
-    leverage: float
-    cash: int
-
-
-def left_by(orders: Sequence[LiveOrder], position: int) -> int:
-    """What is left of a position once the live `orders` in its symbol, by id, have reduced it: 0 at least, as seen from its side.
-
-    An exit_at_close leaves them theirs: its turn is after them.
-    """
-    left = position
-    for order in orders:
-        if order.type == "exit_at_close":
-            continue
-        after = order.level if order.type == "target" else left + order.shares
-        if abs(after) < abs(left) or after * left < 0:
-            left = after if after * left > 0 else 0
-    return left
+Decision = tuple[int, int, int]
+"""A target that waits to be looked at: code, level (NULL where it cannot be known) and tag code."""
 
 
 class Account:
-    """One strategy's money and orders, as the engine handles them. `bt.book.StrategyBook` is what the strategy sees of it.
+    """One strategy's money and orders. `bt.book.StrategyBook` is what the strategy sees of it.
 
     Attributes
     ----------
-    live : dict
-        Orders that fill at a bar's open, by symbol code.
-    exits : dict
-        Standing exit_at_close orders by code; `exit_all` is the one for every symbol.
-    levels : Levels
-        Of each symbol the level that a target is known not to change.
+    market : Market
+        What it knows.
     output : Output
-        What the session has produced so far; `pending` is what on_order has not been told.
-    trading : bool
-        Whether orders are taken: not while the strategy warms up.
-    purse : Purse
-        Whose money its orders may use: its own, that of several accounts, or with `by_symbol` each symbol's.
+        What the session has produced; complete once it is settled.
+    waiting_targets : list
+        Targets given since the rules were last asked; `flush` hands them over.
     """
 
-    def __init__(
-        self, name: str, market: Market, terms: Terms, *, purse: AccountPurse | None = None, by_symbol: bool = False
-    ) -> None:
+    def __init__(self, name: str, market: Market, terms: Terms, *, desk: Desk, hears: bool = True) -> None:
         self.name = name
         self.market = market
         self.execution = terms.execution
-        self.costs = Costs.of(terms.execution)
-        self.ledger = Ledger(len(market.symbols), fits(terms.cash * (len(market.symbols) if by_symbol else 1)))
-        leverage = Fraction(Decimal(repr(float(terms.leverage))))
-        self.leverage = (leverage.numerator, leverage.denominator)
-        self.quality = terms.quality
-        self.start_cash = self.equity_at_open = self.ledger.cash
-        self.next_id = 1
-        self.orders_given = 0
-        self.ids: dict[int, int] | None = {} if by_symbol else None
-        self.live: dict[int, list[LiveOrder]] = {}
-        self.exits: dict[int, LiveOrder] = {}
-        self.exit_all: LiveOrder | None = None
-        self.levels = Levels(market.symbols)
-        self.purse: Purse
-        if by_symbol:
-            self.purse = SymbolPurse(self, terms.cash)
-        else:
-            self.purse = AccountPurse() if purse is None else purse
-            self.purse.members.append(self)
-        self.valued = (-1, 0, 0)
-        self.decided = 0
-        self.trading = True
-        self.pending: list[Order] = []
-        self.output = Output()
+        self.desk = desk
+        self.number = desk.join(market, terms, self.hear)
+        self.by_symbol = desk.by_symbol
+        self._hears = hears
+        self.start_cash = int(desk.account[self.number, at.CASH])
+        self.waiting_targets: list[Decision] = []
+        self.records: list[tuple[int, str, float, int]] = []
+        self.log: list[Spoken] = []
+        self._events: list[IntArray] = []
+        self._opened_with: IntArray = np.zeros(0, dtype=np.int64)
 
-    # ------------------------------------------------------------------------------------------------------------ worth
+    # ------------------------------------------------------------------------------------------------------------- columns
 
-    def value(self) -> tuple[int, int]:
-        """(net, gross) of the positions in units at the last closes shown; at cost while a symbol has shown none."""
-        version, net, gross = self.valued
-        if version != self.market.version:
-            value = self.ledger.shares * self.market.last
-            for code in np.flatnonzero((self.market.last == 0) & (self.ledger.shares != 0)).tolist():
-                value[code] = self.ledger.positions[code].cost
-            net, gross = int(value.sum()), int(np.abs(value).sum())
-            self.valued = (self.market.version, net, gross)
-        return net, gross
+    @property
+    def _own(self) -> memoryview:
+        """Its row: fixed in place once every account has joined."""
+        return self.desk.rows[self.number]
 
-    def equity(self, code: int) -> int:
-        """Cash and positions of its purse in units; of `code`, where every symbol has its own."""
-        return self.purse.cash(code) + self.purse.value(code)[0]
-
-    def power(self, code: int) -> tuple[int, int]:
-        """Buying power as a fraction: numerator in units, denominator."""
-        up, down = self.leverage
-        net, gross = self.purse.value(code)
-        return (self.purse.cash(code) + net) * up - (gross + self.purse.reserved(code)) * down, down
-
-    def position(self, code: int) -> int:
-        """Signed shares held."""
-        held = self.ledger.positions.get(code)
-        return 0 if held is None else held.shares
+    @property
+    def _range(self) -> slice:
+        n = len(self.market.symbols)
+        return slice(self.number * n, (self.number + 1) * n)
 
     @property
     def shares(self) -> IntArray:
-        """Signed shares of every symbol; the ledger's own array."""
-        return self.ledger.shares
+        """Signed shares of every symbol; the books' own array."""
+        return self.desk.shares[self._range]
+
+    @property
+    def positions(self) -> IntArray:
+        """(symbols, columns) what is kept of positions; the books' own array."""
+        return self.desk.position[self._range]
+
+    @property
+    def kept(self) -> memoryview:
+        """`levels` for quick looks."""
+        return self.desk.kept[self.number]
+
+    def position(self, code: int) -> int:
+        """Signed shares held of a symbol."""
+        return int(self.desk.shares[self.number * len(self.market.symbols) + code])
+
+    def coming(self, code: int) -> int:
+        """The signed shares of a symbol once its live orders have filled."""
+        held, k = self.position(code), int(self.positions[code, at.HEAD])
+        while k >= 0:
+            order = self.desk.tables.order[k]
+            held = int(order[at.O_LEVEL]) if order[at.O_TYPE] == at.TARGET else held + int(order[at.O_SHARES])
+            k = int(order[at.O_NEXT])
+        return held
+
+    @property
+    def levels(self) -> IntArray:
+        """Of each symbol the level that a target is known not to change, NULL where it has to be looked at; the books' own array."""
+        return self.desk.level[self._range]
+
+    def held_codes(self) -> list[int]:
+        """The codes of what is held, in order."""
+        found: list[int] = np.flatnonzero(self.shares).tolist()
+        return found
 
     def held(self) -> list[tuple[int, int, int, int]]:
         """(code, shares, last close and value in units) of every position."""
-        last = self.market.last
-        return [
-            (code, p.shares, int(last[code]), p.shares * int(last[code]))
-            for code, p in sorted(self.ledger.positions.items())
-        ]
+        last, shares = self.market.last, self.shares
+        return [(c, int(shares[c]), int(last[c]), int(shares[c]) * int(last[c])) for c in self.held_codes()]
 
-    # ------------------------------------------------------------------------------------------------------ orders' lives
+    # --------------------------------------------------------------------------------------------------------------- money
 
-    def all_live(self) -> list[LiveOrder]:
-        """Every live order, standing exits included, by id."""
-        live = {(o.id, o.code): o for orders in self.live.values() for o in orders}
-        live |= {(o.id, o.code): o for o in self.exits.values()}
-        if self.exit_all is not None:
-            live[self.exit_all.id, EVERY] = self.exit_all
-        return [live[k] for k in sorted(live)]
+    @property
+    def leverage(self) -> int:
+        """0 where orders are never refused for money."""
+        return int(self.desk.fixed[at.LEVERAGE_UP])
 
-    def new(
-        self, code: int, type_: Type, shares: int, *, tif: str, level: int = 0, tag: str = "", before: int = 0
-    ) -> LiveOrder:
-        """The next order of this account; it is not live yet."""
-        given: object = tag
-        if not isinstance(given, str):
-            raise StrategyError(f"strategy {self.name}: tag must be text, was {tag!r}; write str(...)")
-        if self.ids is None:
-            number = self.next_id
-            self.next_id += 1
-        else:
-            number = self.ids[code] = self.ids.get(code, 0) + 1
-        self.orders_given += 1
-        return LiveOrder(number, code, type_, shares, level, tif, self.decided, self.market.number, tag, before=before)
+    def cash(self, code: int) -> int:
+        """Cash in units: that of all who share it, or of `code` where every symbol has its own."""
+        return int(self.positions[code, at.OWN_CASH] if self.by_symbol else self.desk.account[:, at.CASH].sum())
 
-    def aim(self, code: int, level: int, tag: str) -> None:
-        """A target: make the orders such that the position becomes `level`, unless they are such."""
-        live = self.live.get(code, ())
-        if any(o.type == "target" and o.level == level for o in live):
-            self.levels.keep(code, level)
-            return
-        for order in tuple(live):
-            if order.type != "exit_at_close":
-                self.end(order, "cancelled", "retargeted")
-        position = self.position(code)
-        if position == level:
-            if code not in self.live:
-                self.levels.keep(code, level)
-            return
-        order = self.new(code, "target", 0, level=level, tif=self.execution.time_in_force, tag=tag)
-        self.admit(order, level - position)
-        if order in self.live.get(code, ()) and order.level == level:
-            self.levels.keep(code, level)
+    def value(self, code: int) -> tuple[int, int]:
+        """(net, gross) of the positions in units at the last closes shown; at cost while a symbol has shown none."""
+        if not self.by_symbol:
+            self.desk.look()
+            orders.worth(self.desk.fixed)
+            return int(self.desk.fixed[at.NET]), int(self.desk.fixed[at.GROSS])
+        held, last = int(self.shares[code]), int(self.market.last[code])
+        net = held * last if last else int(self.positions[code, at.COST])
+        return net, abs(net)
 
-    def refuse_target(self, code: int, reason: str, tag: str) -> None:
-        """A target whose level cannot be known: a rejected order without one; the symbol's other orders stay."""
-        order = self.new(code, "target", 0, tif=self.execution.time_in_force, tag=tag)
-        reason = reason if self.trading else "warm_up"
-        self.output.orders.append(self.recorded(order, "rejected", reason, None)._replace(level=None))
-        self.pending.append(replace(self.told(order, "rejected", reason), level=None))
+    def equity(self, code: int) -> int:
+        """Cash and positions in units; of `code`, where every symbol has its own."""
+        return self.cash(code) + self.value(code)[0]
 
-    def gated(self, code: int) -> bool:
-        """Whether quality or completeness as of now forbids entries in a symbol; what is not known forbids nothing."""
-        gate, market = self.quality, self.market
-        if gate.minimum <= 0 or market.elapsed == 0 or market.elapsed < gate.after_minutes:
-            return False
-        present = int(market.seen[code] - market.seen_at_open[code])
-        if gate.gate == "quality":
-            return 100.0 * present / market.elapsed < gate.minimum
-        assert market.usual is not None
-        twice = int(market.usual[market.elapsed - 1, code])
-        return twice > 0 and 200.0 * present / twice < gate.minimum
+    def equity_at_open(self, code: int) -> int:
+        """`equity` as the session opened."""
+        return int(self._opened_with[code if self.by_symbol else 0])
 
-    def _forbidden(self, code: int) -> str:
-        """Why nothing may be opened in a symbol now, or ""."""
-        member = self.market.member
-        if member is not None and not member[code]:
-            return "not_in_universe"
-        return self.quality.gate if self.gated(code) else ""
+    def buying_power(self, code: int) -> float:
+        """Leverage x equity - gross - what live orders have reserved, in currency."""
+        self.flush()
+        terms = self.desk.fixed
+        up, down = int(terms[at.LEVERAGE_UP]), int(terms[at.LEVERAGE_DOWN])
+        reserved = int(self.positions[code, at.OWN_RESERVED] if self.by_symbol else terms[at.RESERVED])
+        net, gross = self.value(code)
+        return ((self.cash(code) + net) * up - (gross + reserved) * down) / (down * UNIT)
 
-    def cut(self, order: LiveOrder, left: int, reason: str) -> None:
-        """Of an order that would turn what others leave of a position, keep the part that closes it."""
-        order.reason = reason
-        if order.type == "target":
-            order.level = 0
-        else:
-            order.shares = -left
-        if order.need:
-            self.purse.reserve(order.code, -order.need)
-            order.need = 0
-        self.levels.forget(order.code)
-        self.pending.append(self.told(order, "open", reason))
+    # -------------------------------------------------------------------------------------------------------------- orders
 
-    def admit(self, order: LiveOrder, change: int) -> None:
-        """Check an order that would change the position by `change`, and make it live, cut or rejected."""
-        if not self.trading:
-            self.end(order, "rejected", "warm_up")
-            return
-        code = order.code
-        left = self.position(code)
-        if left and code in self.live:
-            left = left_by(self.live[code], left)
-        after = left + change
-        crosses = left * after < 0
-        opening = abs(after) if crosses else max(0, abs(after) - abs(left))
-        refused, need = self._forbidden(code) if opening else "", 0
-        if opening and not refused and self.leverage[0]:
-            need = opening * int(self.market.last[code])
-            up, down = self.power(code)
-            if need * down > up:
-                refused, need = "buying_power", 0
-        if refused:
-            if not crosses:
-                self.end(order, "rejected", refused)
-                return
-            self.cut(order, left, refused)
-        order.need = need
-        if need:
-            self.purse.reserve(code, need)
-        self.live.setdefault(code, []).append(order)
-        if order.type != "target":
-            live = self.live[code]
-            if not any(o.type == "target" for o in live):
-                self.levels.forget(code)
+    def flush(self) -> None:
+        """Targets that were given are looked at, in order."""
+        waiting = self.waiting_targets
+        if waiting:
+            codes, levels, tags = np.array(waiting, dtype=np.int64).T.copy()
+            self.waiting_targets = []
+            self.desk.decide(self.number, codes, levels, tags)
 
-    def told(self, order: LiveOrder, status: str, reason: str) -> Order:
-        """An order as on_order and open_orders tell of it."""
-        return Order(
-            id=order.id,
-            symbol="" if order.code == EVERY else self.market.symbols[order.code],
-            type=order.type,
-            shares=order.shares if order.type == "market" else None,
-            level=order.level if order.type == "target" else None,
-            tif=order.tif,
-            status=status,
-            reason=reason,
-            tag=order.tag,
-            decided_at=instant(order.decided),
-        )
+    def aim(self, codes: IntArray, levels: IntArray, tag: str) -> None:
+        """Targets of some symbols, in order."""
+        self.flush()
+        self.desk.decide(self.number, codes, levels, np.full(len(codes), self.desk.code_of(tag)))
 
-    def end(self, order: LiveOrder, status: str, reason: str, *, shares: int | None = None) -> None:
-        """An order's life is over: forget it, free its money, keep its record, tell the strategy unless it filled."""
-        code = order.code
-        live = self.live.get(code)
-        if live is not None and order in live:
-            live.remove(order)
-            if not live:
-                del self.live[code]
-        if self.exits.get(code) is order:
-            del self.exits[code]
-        if self.exit_all is order:
-            self.exit_all = None
-        if order.need:
-            self.purse.reserve(code, -order.need)
-            order.need = 0
-        if code != EVERY:
-            self.levels.forget(code)
-        self.output.orders.append(self.recorded(order, status, reason, shares))
-        if status != "filled":
-            self.pending.append(self.told(order, status, reason))
+    def order(self, code: int, shares: int, tif: str, tag: str) -> int:
+        """An order of signed shares; its id."""
+        self.flush()
+        arrays = self.desk.arrays(1)
+        return int(orders.order_shares(*arrays, self.number, code, shares, at.TIFS.index(tif), self.desk.code_of(tag)))
 
-    @staticmethod
-    def recorded(order: LiveOrder, status: str, reason: str, shares: int | None) -> OrderRecord:
-        """An order's record."""
-        return OrderRecord(
-            order.id, order.code, order.session, order.decided, order.type,
-            order.shares if order.type == "market" else shares,
-            order.level if order.type == "target" else None,
-            order.tif, status, reason or order.reason, order.tag,
-        )  # fmt: skip
+    def exit_at_close(self, code: int, before: int) -> None:
+        """A standing exit of a symbol, or of every one."""
+        self.flush()
+        orders.order_exit(*self.desk.arrays(1), self.number, code, before, at.DAY)
 
-    # ---------------------------------------------------------------------------------------------------- a session's life
+    def cancel(self, code: int | None, number: int | None) -> bool:
+        """Orders that concern a symbol (None: any), or the one of an id, end; whether there were any."""
+        self.flush()
+        every, all_ = at.EVERY if code is None else code, at.NULL if number is None else number
+        return bool(matching.cancel(*self.desk.arrays(0), self.number, every, all_, at.WITHDRAWN))
 
-    def begin(self) -> None:
-        """A session starts: its clock stands at the open."""
-        self.purse.begin()
-        self.ledger.begin()
-        self.equity_at_open = self.ledger.cash + self.value()[0]
-        self.decided = self.market.now
-        self.orders_given = 0
-        self.output = Output()
+    def open_orders(self, code: int | None) -> list[Order]:
+        """The live orders that concern a symbol (None: any), by id."""
+        self.flush()
+        desk, found = self.desk, []
+        arrays = desk.arrays(1)
+        place = int(desk.fixed[at.EVENTS])  # a row that nothing is in
+        for k in matching.live(*arrays, self.number).tolist():
+            order = desk.tables.order[k]
+            every = order[at.O_CODE] == at.EVERY and not (code is not None and self.positions[code, at.BUT])
+            if code is None or order[at.O_CODE] == code or every:
+                self._write(place, k)
+                found.append(self._told(desk.tables.event[place]))
+        return found
+
+    # ------------------------------------------------------------------------------------------------------------- telling
 
     @property
     def waiting(self) -> bool:
-        """Whether any order could fill at a bar's open."""
-        return bool(self.live) or bool(self.exits) or self.exit_all is not None
+        """Whether any order could fill."""
+        own = self._own
+        return own[at.LIVE] > 0 or own[at.STANDING] > 0
+
+    @property
+    def trading(self) -> bool:
+        """Whether orders are taken: not while the strategy warms up."""
+        return bool(self._own[at.TRADING])
+
+    @trading.setter
+    def trading(self, is_so: bool) -> None:
+        self._own[at.TRADING] = int(is_so)
+
+    @property
+    def orders_given(self) -> int:
+        """Orders of this session, refused ones included."""
+        return self._own[at.GIVEN]
 
     @property
     def has_events(self) -> bool:
         """Whether on_order has something to be told."""
-        return bool(self.pending)
+        self.desk.hand_out_events()
+        return bool(self._events)
+
+    def hear(self, row: IntArray) -> None:
+        """Something happened to an order of this account."""
+        self._events.append(row)
 
     def decide_at(self, us: int) -> None:
         """Orders given from now on count as decided at `us`."""
-        self.decided = us
+        self.flush()
+        self._own[at.DECIDED] = us
 
     def events(self, of: Callable[[int], bool] | None = None) -> list[Order]:
         """What on_order has not been told yet; with `of`, of those symbols only."""
-        pending, index = self.pending, self.market.index
-        self.pending = [] if of is None else [order for order in pending if not of(index[order.symbol])]
-        return pending if of is None else [order for order in pending if of(index[order.symbol])]
+        self.flush()
+        self.desk.hand_out_events()
+        pending = self._events
+        self._events = [] if of is None else [row for row in pending if not of(int(row[at.R_CODE]))]
+        return [self._told(row) for row in pending if of is None or of(int(row[at.R_CODE]))]
+
+    def _told(self, row: IntArray) -> Order:
+        """An order as on_order and open_orders tell of it."""
+        shares, level = int(row[at.R_SHARES]), int(row[at.R_LEVEL])
+        kind, code = int(row[at.R_TYPE]), int(row[at.R_CODE])
+        return Order(
+            id=int(row[at.R_ID]),
+            symbol="" if code == at.EVERY else self.market.symbols[code],
+            type=at.TYPES[kind],
+            shares=shares if kind == at.MARKET else None,
+            level=None if level == at.NULL else level,
+            tif=at.TIFS[int(row[at.R_TIF])],
+            status=at.STATUSES[int(row[at.R_STATUS])],
+            reason=at.REASONS[int(row[at.R_REASON])],
+            tag=self.desk.tags[int(row[at.R_TAG])],
+            decided_at=instant(int(row[at.R_DECIDED])),
+        )
+
+    def fills_since(self, before: int) -> list[tuple[int, Fill]]:
+        """Its fills from number `before` of the desk's on, each with its code, as on_fill is told of them."""
+        rows = self.desk.tables.fill[before : int(self.desk.fixed[at.FILLS])]
+        return [
+            (int(row[at.F_CODE]), self._told_fill(row.tolist())) for row in rows if row[at.F_ACCOUNT] == self.number
+        ]
+
+    def _told_fill(self, row: list[int]) -> Fill:
+        shares, price, reference = row[at.F_SHARES], row[at.F_PRICE], row[at.F_REFERENCE]
+        return Fill(
+            order_id=row[at.F_ORDER],
+            symbol=self.market.symbols[row[at.F_CODE]],
+            time=instant(row[at.F_TIME]),
+            shares=shares,
+            price=price / UNIT,
+            reference_price=reference / UNIT,
+            slippage=abs(price - reference) * abs(shares) / UNIT,
+            commission=row[at.F_COMMISSION] / UNIT,
+            position_after=row[at.F_AFTER],
+            stale_minutes=row[at.F_STALE],
+            tag=self.desk.tags[row[at.F_TAG]],
+        )
+
+    # ---------------------------------------------------------------------------------------------------- a session's life
+
+    def begin(self) -> None:
+        """A session starts: its clock stands at the open, and its desk has begun it."""
+        own, last = self._own, self.market.last
+        if self.by_symbol:
+            net = np.where(last != 0, self.shares * last, self.positions[:, at.COST])
+            self._opened_with = self.positions[:, at.OWN_CASH] + net
+        else:
+            self._opened_with = np.array([self.equity(0)])
+        own[at.DECIDED], own[at.GIVEN], own[at.HEARS] = self.market.now, 0, int(self._hears)
+        self.records, self.log = [], []
 
     def give_up(self) -> None:
         """The strategy raised and plays no more: its live orders are cancelled, its positions stay."""
-        for order in self.all_live():
-            self.end(order, "cancelled", "strategy_raised")
-        self.pending = []
+        self.flush()
+        matching.end_all(*self.desk.arrays(0), self.number, at.CANCELLED, at.STRATEGY_RAISED)
+        self.desk.hand_out_events()
+        self._events = []
 
     def expire(self) -> None:
         """The session is over: day orders end."""
-        for order in self.all_live():
-            if order.tif == "day":
-                self.end(order, "expired", "no_bar")
+        self.flush()
+        if self.waiting:
+            matching.expire(*self.desk.arrays(0), self.number)
 
-    def settle(self, marks: Marks) -> tuple[Curve, list[Trade]]:
-        """The session's equity curve and closed trades."""
-        return self.ledger.finish(marks)
+    def settle(self, curves: IntArray) -> tuple[Output, Curve]:
+        """The session's output and equity curve; `curves` are the desk's."""
+        desk = self.desk
+        counts = desk.fixed[[at.RECORDS, at.FILLS, at.TRADES]].tolist()
+        columns = (at.R_ACCOUNT, at.F_ACCOUNT, at.T_ACCOUNT)
+        rows = [t[:n] for t, n in zip((desk.tables.record, desk.tables.fill, desk.tables.trade), counts, strict=True)]
+        alone = len(desk.account) == 1
+        records, fills, trades = (
+            r.copy() if alone else r[r[:, c] == self.number] for r, c in zip(rows, columns, strict=True)
+        )
+        return Output(records, fills, trades, self.desk.tags, self.records, self.log), Curve(*curves[self.number])
 
-    def abandon(self) -> list[OrderRecord]:
+    def abandon(self) -> IntArray:
         """The records of the orders that are live at the end of the run."""
-        return [self.recorded(o, "open", o.reason, None) for o in self.all_live()]
+        found = matching.live(*self.desk.arrays(1), self.number).tolist()
+        made = np.zeros((len(found), at.RECORD_COLUMNS), dtype=np.int64)
+        place = int(self.desk.fixed[at.EVENTS])  # a row that nothing is in
+        for row, k in zip(made, found, strict=True):
+            self._write(place, k)
+            row[:] = self.desk.tables.event[place]
+        return made
+
+    def _write(self, place: int, k: int) -> None:
+        """Live order `k` as a row of events that is not in use."""
+        _, growing = self.desk.arrays(1)
+        reason = self.desk.tables.order[k, at.O_REASON]
+        orders.write(growing, int(growing[at.EVENTS_AT]) + place * at.RECORD_COLUMNS, k, at.OPEN, reason, at.NULL)

@@ -13,11 +13,16 @@ from bt.book.account import Account
 from bt.book.crosswise import aim_all, aligned
 from bt.book.levels import shares_worth
 from bt.book.recall import Recall
-from bt.book.records import EVERY, FillRecord, IntArray, Spoken
+from bt.book.records import Spoken
 from bt.errors import StrategyError
-from bt.model import UNIT, Fill, Order, instant
+from bt.execution import IntArray
+from bt.execution import layout as at
+from bt.model import UNIT, Order, instant
 from bt.schema import MINUTE
 from bt.strategy import Holding, PastBars, Rows, nearest
+
+MOST = 1 << 60
+"""More shares than this are refused."""
 
 
 class StrategyBook:
@@ -29,9 +34,9 @@ class StrategyBook:
 
     def __init__(self, account: Account, *, seed: tuple[int, ...], independent: bool = False) -> None:
         self._account, self._independent = account, independent
-        self._market, self._ledger = account.market, account.ledger
+        self._market = account.market
         # an independent strategy may not even ask for what changes nothing in another symbol
-        self._level = {} if independent else account.levels.by_symbol
+        self._kept = {} if independent else self._market.index
         self._seed = seed
         self._rngs: dict[tuple[int, ...], np.random.Generator] = {}  # the session's and this minute's
         self._rngs_of: tuple[int, ...] = ()
@@ -55,7 +60,7 @@ class StrategyBook:
 
     @property
     def cash(self) -> float:
-        return self._account.purse.cash(self._own()) / UNIT
+        return self._account.cash(self._own()) / UNIT
 
     @property
     def equity(self) -> float:
@@ -63,48 +68,45 @@ class StrategyBook:
 
     @property
     def gross(self) -> float:
-        return self._account.purse.value(self._own())[1] / UNIT
+        return self._account.value(self._own())[1] / UNIT
 
     @property
     def net(self) -> float:
-        return self._account.purse.value(self._own())[0] / UNIT
+        return self._account.value(self._own())[0] / UNIT
 
     @property
     def session_pnl(self) -> float:
         own = self._own()
-        return (self._account.equity(own) - self._account.purse.at_open(own)) / UNIT
+        return (self._account.equity(own) - self._account.equity_at_open(own)) / UNIT
 
     @property
     def buying_power(self) -> float:
         own = self._own()
-        if self._account.leverage[0] == 0:
-            return math.inf
-        up, down = self._account.power(own)
-        return up / (down * UNIT)
+        return self._account.buying_power(own) if self._account.leverage else math.inf
 
     @property
     def holdings(self) -> dict[str, Holding]:
         symbols = self._market.symbols
-        held = sorted(self._ledger.positions)
+        held = self._account.held_codes()
         if self._independent:
             own = self._own()
             held = [code for code in held if code == own]
         return {symbols[code]: self._holding(code) for code in held}
 
     def _holding(self, code: int) -> Holding:
-        held = self._ledger.positions[code]
-        price = int(self._market.last[code])
-        value = held.shares * price if price else held.cost  # filled at the open of its first bar: no close yet
+        shares, held = int(self._account.shares[code]), self._account.positions[code].tolist()
+        price, cost = int(self._market.last[code]), held[at.COST]
+        value = shares * price if price else cost  # filled at the open of its first bar: no close yet
         return Holding(
             symbol=self._market.symbols[code],
-            shares=held.shares,
-            avg_price=held.cost / (held.shares * UNIT),
+            shares=shares,
+            avg_price=cost / (shares * UNIT),
             price=price / UNIT if price else math.nan,
             value=value / UNIT,
-            unrealized_pnl=(value - held.cost) / UNIT,
-            realized_pnl=held.realized / UNIT,
-            opened=instant(held.opened_at),
-            bars_held=int(self._market.seen[code]) - held.bars_at_open,
+            unrealized_pnl=(value - cost) / UNIT,
+            realized_pnl=held[at.REALIZED] / UNIT,
+            opened=instant(held[at.OPENED]),
+            bars_held=int(self._market.seen[code]) - held[at.BARS_BEFORE],
         )
 
     def _code(self, symbol: str) -> int:
@@ -132,12 +134,11 @@ class StrategyBook:
         return code
 
     def position(self, symbol: str) -> int:
-        held = self._ledger.positions.get(self._code(symbol))
-        return 0 if held is None else held.shares
+        return self._account.position(self._code(symbol))
 
     def holding(self, symbol: str) -> Holding | None:
         code = self._code(symbol)
-        return self._holding(code) if code in self._ledger.positions else None
+        return self._holding(code) if self._account.position(code) else None
 
     def price(self, symbol: str) -> float | None:
         last = int(self._market.last[self._code(symbol)])
@@ -152,8 +153,7 @@ class StrategyBook:
         return (self._market.now - int(self._market.last_end[code])) / MINUTE if self._market.last[code] else math.nan
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
-        code = self._one_or_all(symbol)
-        return [self._account.told(o, "open", o.reason) for o in self._account.all_live() if o.concerns(code)]
+        return self._account.open_orders(self._one_or_all(symbol))
 
     def _one_or_all(self, symbol: str | None) -> int | None:
         """A symbol's code, None for every symbol that the book knows, if those are more than one."""
@@ -182,17 +182,25 @@ class StrategyBook:
         tif = self._account.execution.time_in_force if tif is None else tif
         if tif not in ("day", "gtc"):
             raise StrategyError(f'strategy {self._account.name}: tif must be "day" or "gtc", was {tif!r}')
-        order = self._account.new(code, "market", shares, tif=tif, tag=tag)
-        if shares == 0 and self._account.trading:
-            self._account.end(order, "rejected", "zero_shares")
-        else:
-            self._account.admit(order, shares)
-        return order.id
+        return self._account.order(code, shares, tif, self._tagged(tag))
 
     def target(self, symbol: str, shares: int, tag: str = "") -> None:
-        if self._level.get(symbol) == shares:
+        code = self._kept.get(symbol)
+        if code is not None and self._account.kept[code] == shares:
             return
-        self._account.aim(self._code(symbol), self._whole(shares), tag)
+        self._aim(self._code(symbol) if code is None else code, self._whole(shares), tag)
+
+    def _aim(self, code: int, level: int, tag: str) -> None:
+        """A target that is looked at before anything else is asked of the account."""
+        account = self._account
+        account.waiting_targets.append((code, level, account.desk.code_of(self._tagged(tag)) if tag else 0))
+        account.kept[code] = at.NULL
+
+    def _tagged(self, tag: str) -> str:
+        given: object = tag
+        if not isinstance(given, str):
+            raise StrategyError(f"strategy {self._account.name}: tag must be text, was {tag!r}; write str(...)")
+        return tag
 
     def target_percent(self, symbol: str, fraction: float, tag: str = "") -> None:
         code = self._code(symbol)
@@ -207,11 +215,11 @@ class StrategyBook:
             raise StrategyError(f"strategy {self._account.name}: a target must be a finite number, was {number!r}")
         price = int(self._market.last[code])
         if number == 0 or base == 0:
-            self._account.aim(code, 0, tag)
+            self._aim(code, 0, tag)
         elif price == 0:
-            self._account.refuse_target(code, "no_price", tag)
+            self._aim(code, at.NULL, tag)
         else:
-            self._account.aim(code, shares_worth(base, number, price), tag)
+            self._aim(code, self._whole(shares_worth(base, number, price)), tag)
 
     def targets(
         self,
@@ -233,20 +241,12 @@ class StrategyBook:
         ((kind, numbers),) = given.items()
         wanted = aligned(rows, kind, numbers, self._account.name)
         base = {"shares": None, "percent": max(self._account.equity(own), 0), "value": UNIT}[kind]
-        aim_all(self._account, wanted, base, flat=others == "flat", tag=tag)
+        aim_all(self._account, wanted, base, flat=others == "flat", tag=self._tagged(tag))
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
         if (id is None) == (symbol is None):
             raise StrategyError(f"strategy {self._account.name}: cancel takes an order id or symbol=, one of them")
-        code = self._one_or_all(symbol)
-        found = [o for o in self._account.all_live() if id in (None, o.id) and o.concerns(code)]
-        for order in found:
-            if id is None and order.code == EVERY:  # it goes on for the other symbols
-                assert code is not None
-                order.but.add(code)
-            else:
-                self._account.end(order, "cancelled", "cancelled")
-        return bool(found)
+        return self._account.cancel(self._one_or_all(symbol), id)
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0) -> None:
         given: object = minutes_before
@@ -254,19 +254,8 @@ class StrategyBook:
             raise StrategyError(
                 f"strategy {self._account.name}: minutes_before must be a whole number >= 0, was {minutes_before!r}"
             )
-        found, account = self._one_or_all(symbol), self._account
-        code = EVERY if found is None else found
-        standing = account.exit_all if code == EVERY else account.exits.get(code)
-        if standing is not None:
-            standing.but.clear()
-            return
-        made = account.new(code, "exit_at_close", 0, tif="day", before=minutes_before)
-        if not account.trading:
-            account.end(made, "rejected", "warm_up")
-        elif code == EVERY:
-            account.exit_all = made
-        else:
-            account.exits[code] = made
+        code = self._one_or_all(symbol)
+        self._account.exit_at_close(at.EVERY if code is None else code, minutes_before)
 
     def record(self, **values: float) -> None:
         for name, value in values.items():
@@ -276,11 +265,11 @@ class StrategyBook:
                 raise StrategyError(
                     f"strategy {self._account.name}: record {name!r} must be a number, was {value!r}; book.log keeps words"
                 ) from None
-            self._account.output.records.append((self._market.now, name, number, self.teller))
+            self._account.records.append((self._market.now, name, number, self.teller))
 
     def log(self, message: str, **fields: Any) -> None:
         text = json.dumps(fields, default=str, sort_keys=True) if fields else "{}"
-        self._account.output.log.append(Spoken(self._market.now, str(message), text, self.teller))
+        self._account.log.append(Spoken(self._market.now, str(message), text, self.teller))
 
     def stop(self, reason: str) -> None:
         if self._independent:
@@ -292,9 +281,11 @@ class StrategyBook:
             self.stop_reason = str(reason)
 
     def _whole(self, shares: Any) -> int:
-        if isinstance(shares, int | np.integer) and not isinstance(shares, bool):
-            return int(shares)
-        if isinstance(shares, float | np.floating) and float(shares).is_integer():
+        if (isinstance(shares, int | np.integer) and not isinstance(shares, bool)) or (
+            isinstance(shares, float | np.floating) and float(shares).is_integer()
+        ):
+            if abs(int(shares)) > MOST:
+                raise StrategyError(f"strategy {self._account.name}: shares must fit 2^60, was {shares!r}")
             return int(shares)
         raise StrategyError(
             f"strategy {self._account.name}: shares must be a whole number, was {shares!r}; round it first"
@@ -315,20 +306,4 @@ class StrategyBook:
     def teller(self) -> int:
         """The symbol that an independent strategy speaks of: rows of its records and log are sorted by it; `EVERY` for none."""
         code = self.current_code if self._independent else None
-        return EVERY if code is None else code
-
-    def told_fill(self, fill: FillRecord) -> Fill:
-        """A fill as on_fill is told of it."""
-        return Fill(
-            order_id=fill.order_id,
-            symbol=self._market.symbols[fill.code],
-            time=instant(fill.time),
-            shares=fill.shares,
-            price=fill.price / UNIT,
-            reference_price=fill.reference / UNIT,
-            slippage=abs(fill.price - fill.reference) * abs(fill.shares) / UNIT,
-            commission=fill.commission / UNIT,
-            position_after=fill.position_after,
-            stale_minutes=fill.stale_minutes,
-            tag=fill.tag,
-        )
+        return at.EVERY if code is None else code

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from bt.book.account import Account
 from bt.book.levels import WHOLE, all_shares_worth
-from bt.book.records import IntArray
 from bt.errors import StrategyError
+from bt.execution import IntArray
+from bt.execution.layout import NULL
 from bt.strategy import Rows
 
 
@@ -50,15 +51,16 @@ def aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> Wanted
 
 
 def aim_all(account: Account, wanted: Wanted, base: int | None, *, flat: bool, tag: str) -> None:
-    """`Account.aim` symbol by symbol in the rows' order, passing over what it would not change.
+    """A target a symbol in the rows' order, passing over what it would not change.
 
     `base` is None where the numbers are shares, else what they are fractions of, in units. `flat` aims at 0 wherever there is no
     decision: in the rows at their place, then every other symbol by code.
     """
     code, number = wanted
+    account.flush()
     decided = ~np.isnan(number)
     number = np.where(decided, number, 0.0)
-    last = account.market.last[code]
+    last, kept = account.market.last[code], account.levels
     unpriced = (last == 0) & (number != 0) if base else np.zeros(len(code), dtype=bool)
     try:
         level = (
@@ -66,17 +68,15 @@ def aim_all(account: Account, wanted: Wanted, base: int | None, *, flat: bool, t
         )
     except OverflowError as error:
         raise StrategyError(f"strategy {account.name}: targets must fit 2^62 shares, was {error}") from None
-    changes = (decided | flat) & ((account.levels.by_code[code] != level) | unpriced)
+    changes = (decided | flat) & ((kept[code] != level) | unpriced)
     at = np.flatnonzero(changes)
     if len(at) > 1 and len(np.unique(code)) < len(code):
         raise StrategyError(f"strategy {account.name}: targets, rows must have each symbol once")
-    for one, shares, known in zip(code[at].tolist(), level[at].tolist(), (~unpriced[at]).tolist(), strict=True):
-        if known:
-            account.aim(one, shares, tag)
-        else:
-            account.refuse_target(one, "no_price", tag)
+    codes, levels = code[at], np.where(unpriced, NULL, level)[at]
     if flat:
-        rest = account.levels.by_code != 0
+        rest = kept != 0
         rest[code] = False
-        for one in np.flatnonzero(rest).tolist():
-            account.aim(one, 0, tag)
+        others = np.flatnonzero(rest)
+        codes, levels = np.concatenate([codes, others]), np.concatenate([levels, np.zeros(len(others), dtype=np.int64)])
+    if len(codes):
+        account.aim(codes, levels, tag)

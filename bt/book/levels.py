@@ -1,18 +1,15 @@
-"""Levels: shares that a fraction of equity or an amount of money is, and what is known to change nothing."""
+"""Levels: shares that a fraction of equity or an amount of money is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from bt.book.records import IntArray
+from bt.execution import IntArray
 
-UNKNOWN = -(2**63)
-"""No level: the symbol has to be looked at."""
 WHOLE = 1 << 53
 """Up to here every whole number is a double."""
 MOST = 1 << 62
@@ -21,35 +18,6 @@ FAR = 1 << 49
 """Up to here the nearest whole number of such a product is the right one, or one too many."""
 DOUBT = 1e-14
 """Products of doubles are surely closer than this to what they stand for, relatively."""
-
-
-class Levels:
-    """The level of each symbol that a target may ask for without changing anything: it is held with no order live, or live.
-
-    Attributes
-    ----------
-    by_symbol : dict
-        Those that a target has asked for.
-    by_code : int64 array
-        All of them by code, `UNKNOWN` where orders may have to change.
-    """
-
-    __slots__ = ("_symbols", "by_code", "by_symbol")
-
-    def __init__(self, symbols: Sequence[str]) -> None:
-        self._symbols = symbols
-        self.by_symbol: dict[str, int] = {}
-        self.by_code: IntArray = np.zeros(len(symbols), dtype=np.int64)
-
-    def keep(self, code: int, level: int) -> None:
-        """A target of `level` changes nothing from now on."""
-        self.by_symbol[self._symbols[code]] = level
-        self.by_code[code] = level
-
-    def forget(self, code: int) -> None:
-        """Something happened to the symbol: any target has to be looked at."""
-        self.by_symbol.pop(self._symbols[code], None)
-        self.by_code[code] = UNKNOWN
 
 
 @lru_cache(maxsize=1 << 12)

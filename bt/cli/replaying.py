@@ -13,6 +13,7 @@ from bt.cli.streams import Output
 from bt.cli.tables import facts, listing, plural, some
 from bt.config import load, parse_set, parse_value
 from bt.errors import ConfigError
+from bt.execution import COMPILING, is_compiled
 from bt.model import RunSpec
 from bt.run import Run, run_spec, summary_lines
 
@@ -28,6 +29,8 @@ def replay_config(
 ) -> int:
     """Replay `config`; `flags` maps keys to what their options were given, "" or None where they were not."""
     spec = load(config, overrides=overrides(flags, symbols, settings))
+    if not output.quiet and not is_compiled():
+        output.message(COMPILING)
     stages = (("files checked", "rows"), ("sessions", "bars"))
     with progress_stages(*stages, shown=output.shows_progress) as (checking, progress):
         run = run_spec(spec, checking=checking, progress=progress, out=out)

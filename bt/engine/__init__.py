@@ -2,10 +2,9 @@
 
 1. `players` is who plays and what came of it;
 2. `stage` sets a session up: bars in playback order, the moments to step through, what each strategy is shown;
-3. `quoting` says what orders may be filled at;
-4. `signalling` decides what the signals of a strategy in columns style say;
-5. `playing` steps through it;
-6. `hearing` keeps what strategies print and log meanwhile.
+3. `signalling` decides what the signals of a strategy in columns style say;
+4. `playing` steps through it;
+5. `hearing` keeps what strategies print and log meanwhile.
 """
 
 from bt.engine.hearing import first_lines, hearing

@@ -12,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from bt.book import EVERY, Spoken
+from bt.book import Spoken
 from bt.engine.players import Player
 from bt.engine.playing import Engine
+from bt.execution.layout import EVERY
 
 LINES = 1000
 """Lines of a strategy that are kept of one session, the first by time and symbol; the rest is counted."""
@@ -97,7 +98,7 @@ class Ear:
         now = self._engine.market.now
         if self._talk.setdefault(player.declaration.name, _Talk()).keeps(now, code):
             told = line if len(line) <= LENGTH else line[:LENGTH] + "..."
-            player.account.output.log.append(Spoken(now, told, json.dumps(fields, sort_keys=True), code, 1))
+            player.account.log.append(Spoken(now, told, json.dumps(fields, sort_keys=True), code, 1))
 
     def end_session(self) -> None:
         """The session is over: lines without an end are kept too, and how many were not."""
@@ -106,7 +107,7 @@ class Ear:
             for key in sorted(key for key in self._begun if key[0] == name):
                 self.keep(player, self._begun.pop(key), key[1], stream="stdout")
             if (talk := self._talk.pop(name, None)) is not None:
-                player.account.output.log.extend(talk.rest(self._engine.market.now))
+                player.account.log.extend(talk.rest(self._engine.market.now))
 
 
 class _Printing:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import Account, Output, Recall, StrategyBook
-from bt.ledger import Curve, Trade
+from bt.book import Account, Curve, Output, Recall, StrategyBook
 from bt.model import PreparedSession
 from bt.playback import Withheld
 from bt.prepare import PastBars
@@ -63,15 +62,16 @@ class Player:
         """Sorted codes of what it is shown in a session that begins now: the universe and what it holds."""
         if members is None:
             return np.arange(len(self.account.market.symbols), dtype=np.int64)
-        return np.union1d(members, np.array(list(self.account.ledger.positions), dtype=np.int64))
+        return np.union1d(members, np.flatnonzero(self.account.shares))
 
 
 @dataclass(frozen=True)
 class PlayerOutcome:
-    """What one strategy did in a session: its book's output, equity curve, trades and positions at the close."""
+    """What one strategy did in a session: its account's output, equity curve and positions at the close; `traded` is the volume of the
+    bar behind each fill, 0 where none is."""
 
     output: Output
     curve: Curve
-    trades: Sequence[Trade]
     positions: Sequence[tuple[int, int, int, int]]  # code, shares, price and value in units
     withheld: Sequence[Withheld]
+    traded: npt.NDArray[np.float64]

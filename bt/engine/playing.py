@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time as wall
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -29,26 +29,31 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import FillRecord, Market, Quotes, StrategyBook, close_all, close_exits, match, review
+from bt.book import Curve, Desk, Market, StrategyBook
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.players import Player, PlayerOutcome
-from bt.engine.quoting import at_closes, at_last_closes, at_opens
+from bt.engine.signalling import plays_whole
 from bt.engine.stage import Stage, Step, alone, visible_codes
 from bt.errors import BtError, StrategyError, StrategyRaised
-from bt.ledger import Curve, Marks
+from bt.execution import layout
 from bt.model import Clock, PreparedSession, Session, instant
 from bt.playback import Feed, Withheld
 from bt.schema import MINUTE
 from bt.section import Ends, MinuteRows
 from bt.strategy import check_state, hours
 
+ALL: npt.NDArray[np.bool_] = np.zeros(0, dtype=bool)
+"""Marks no symbol: the moment is everybody's."""
+
+LEFT, AT_END = "left_universe", "at_end"
+"""The tags of orders that sell what left the universe, and what is held as the run ends."""
+
 
 @dataclass(frozen=True)
 class SessionOutcome:
-    """What happened in a session. `minutes` of it were played (all, unless the run was stopped); `volume` is that of each
-    bar that filled an order, by (slot, code). `moments` are those stepped through, twice their UTC microseconds, and 1 more where a minute
-    ends; `bars_of` counts the session's bars by code. `ranking` are the codes of the universe by rank, None without one; `visible` marks the
-    codes of which anything could be shown, None for all."""
+    """What happened in a session. `minutes` of it were played (all, unless the run was stopped). `moments` are those stepped through, twice
+    their UTC microseconds, and 1 more where a minute ends; `bars_of` counts the session's bars by code. `ranking` are the codes of the
+    universe by rank, None without one; `visible` marks the codes of which anything could be shown, None for all."""
 
     session: Session
     players: Sequence[PlayerOutcome]
@@ -56,7 +61,6 @@ class SessionOutcome:
     iterations: int
     minutes: int
     stopped: str | None
-    volume: Mapping[tuple[int, int], float]
     moments: npt.NDArray[np.int64]
     bars_of: npt.NDArray[np.int64]
     ranking: npt.NDArray[np.int64] | None = None
@@ -129,7 +133,8 @@ class Engine:
         self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
         self._fill = players[0].account.execution.fill if players else "next_open"
-        self._groups = _by_purse(players)
+        self._groups = _by_desk(players)
+        self._desks: list[Desk] = [group[0].account.desk for group in self._groups]
         self._number = {id(player): number for number, player in enumerate(players)}
         self._markets = [market]  # of those who play; the run's own is that of who began first
         self._carried: set[int] = set()  # numbers of players whose state has been checked
@@ -147,12 +152,16 @@ class Engine:
         prepared = alone(prepared, visible)
         for player in self.players:
             if player.awake:
-                review(player.account, leave=self._leave)
+                player.account.desk.review(player.account.number, leave=self._leave, tag=LEFT)
         for player in self.players:
             player.remember(prepared, number)
         self._played = self._iterations = 0
         given = self._open(prepared, number)
-        stage = Stage.of(prepared, self.players, self._names, self._zone, given, several=self._several)
+        stage = Stage.of(
+            prepared, self.players, self._names, self._zone, opened=given, prior=prior, several=self._several
+        )
+        for desk in self._desks:
+            desk.play(stage.market.tape)
         for known in self._markets:
             known.play(stage.market)
         try:
@@ -166,12 +175,11 @@ class Engine:
         if self.ear is not None:
             self.ear.end_session()
         played, stopped = self._played, self.stopped()
-        marks = Marks(stage.market.last, stage.market.closes, prior)
-        players = [self._outcome(p, i, stage, marks, played) for i, p in enumerate(self.players)]
-        volume = stage.market.volume([f for p in self.players for f in p.account.output.fills])
+        curves = {id(desk): desk.finish(session.minutes) for desk in self._desks}
+        players = [self._outcome(p, i, stage, curves[id(p.account.desk)], played) for i, p in enumerate(self.players)]
         bars = sum(stage.market.count[:played])
         return SessionOutcome(
-            session, players, bars, self._iterations, played, stopped, volume,
+            session, players, bars, self._iterations, played, stopped,
             moments=np.array([2 * s.time + s.minute for s in stage.steps[: self._iterations]], dtype=np.int64),
             bars_of=np.bincount(prepared.minutes.code, minlength=len(self._names)),
             ranking=prepared.ranking, visible=visible,
@@ -192,6 +200,9 @@ class Engine:
         for player in self.players:
             if player.account.market is not self.market:  # the run's own knows what anybody is shown
                 player.account.market.visible = visible_codes(prepared, [player], len(self._names))
+        for desk in self._desks:
+            desk.begin(session, number)
+        for player in self.players:
             player.account.begin()
 
     def _set_clock(self, now: int, elapsed: int) -> None:
@@ -239,7 +250,7 @@ class Engine:
                 self._tell(player, stage.market.has)
         self._part(0)
         try:
-            if self.stopped() is None:
+            if self.stopped() is None and not self._play_whole(stage):
                 self._stream(stage, clock)
         finally:
             self._settle()
@@ -289,7 +300,7 @@ class Engine:
             clock.advance(step.time)
             self._set_clock(step.time, end)
             if meets and self._fill == "next_close":
-                self._match(at_closes(stage.market, end), step.time, self._meeting(stage, end))
+                self._match_closes(stage, step)
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
@@ -302,34 +313,63 @@ class Engine:
             if stop.is_set() or self._any_stops(books, end):
                 break
 
+    def _play_whole(self, stage: Stage) -> bool:
+        """Play the session to strategies of signals alone, each by itself; False where it has to be played minute by minute."""
+        playing = [(p, stage.shows[i].signalled) for i, p in enumerate(self.players) if p.awake]
+        signalled = [s for _, s in playing if s is not None]
+        if self.pace.speed > 0 or len(signalled) < len(playing) or not all(plays_whole(p) for p, _ in playing):
+            return False
+        if len(playing) > 1 and not all(s.is_sure for s in signalled):
+            return False  # who stops when matters to the others
+        failures = [
+            (p, failed) for (p, _), s in zip(playing, signalled, strict=True) if (failed := s.play(p)) is not None
+        ]
+        for player, (end, error) in failures:
+            self._played = end
+            self._set_clock(int(stage.market.times[end - 1]) + MINUTE, end)
+            self._iterations = sum(step.end <= end for step in stage.steps)
+            self.speaking = player
+            self._raised(player, error)
+        self._iterations = len(stage.steps)
+        self._played = stage.steps[-1].end if stage.steps else 0
+        return True
+
     def _match_opens(self, stage: Stage, clock: Clock, end: int) -> None:
         opened = int(stage.market.times[end - 1])
         clock.advance(opened)
         self._set_clock(opened, end - 1)
-        self._match(at_opens(stage.market, end), opened + MINUTE, self._meeting(stage, end))
+        for group in self._meeting(stage, end):
+            self._match(group, opened, opened, end - 1, at_close=False, decided=opened + MINUTE)
 
     def _meeting(self, stage: Stage, end: int) -> list[Sequence[Player]]:
         """Those who share their money, of whom one sees a bar that ends now: what others hold is no moment of theirs."""
         return [g for g in self._groups if any(stage.sees(self._number[id(p)], end) for p in g)]
 
+    def _match_closes(self, stage: Stage, step: Step) -> None:
+        due = int(stage.market.times[step.end - 1])
+        for group in self._meeting(stage, step.end):
+            self._match(group, step.time, due, step.end - 1, at_close=True, decided=step.time)
+
     def _match_last_closes(self, stage: Stage, step: Step) -> None:
         """An independent strategy's orders have their moments where their own symbol has a bar."""
+        slot = step.end - 1 if step.minute else step.end
         for group in self._groups:
             if not any(stage.is_own(self._number[id(p)], step) for p in group):
                 continue
-            only = partial(stage.has_bar, step=step) if group[0].declaration.independent else None
-            self._match(at_last_closes(self.market, step.end, minute=step.minute, only=only), step.time, [group])
+            only = stage.having_bars(step) if group[0].declaration.independent else ALL
+            self._match(group, step.time, step.time, slot, at_close=step.minute, decided=step.time, only=only)
 
-    def _match(self, quotes: Quotes, decided: int, groups: Sequence[Sequence[Player]]) -> None:
-        """Fill what finds a price, purse by purse, and tell it; orders given meanwhile count as decided at `decided`."""
-        for group in groups:
-            accounts = [p.account for p in group]
-            if group[0].over is None and any(a.waiting for a in accounts):
-                fills = match(accounts, quotes)
-                for account in accounts:
-                    account.decide_at(decided)
-                for player, own in zip(group, fills, strict=True):
-                    self._tell_fills(player, own)
+    def _match(
+        self, group: Sequence[Player], time: int, due: int, slot: int, *, at_close: bool, decided: int,
+        only: npt.NDArray[np.bool_] = ALL,
+    ) -> None:  # fmt: skip
+        """Fill what finds a price, of those who share their money, and tell it; orders given meanwhile count as decided at `decided`."""
+        if group[0].over is None and any(p.account.waiting for p in group):
+            before = group[0].account.desk.match(time, due, slot, at_close=at_close, only=only)
+            for player in group:
+                player.account.decide_at(decided)
+            for player in group:
+                self._tell_fills(player, before)
 
     def _show(self, stage: Stage, number: int, step: Step) -> None:
         player, show = self.players[number], stage.shows[number]
@@ -353,6 +393,7 @@ class Engine:
                 show.on_minute(self._section(stage, number, step), book)
             for timer in step.timers.get(number, ()):
                 timer(self._section(stage, number, step), book)
+            player.account.flush()
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self._raised(player, error)
 
@@ -375,10 +416,9 @@ class Engine:
     def _close(self, stage: Stage, *, last: bool, at_end: str) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""
         players = [p for p in self.players if not p.asleep and p.over is None]
-        price = stage.market.close_price
         for player in players:
             player.account.decide_at(stage.session.close)
-        exits = [close_exits(p.account, price) for p in players]
+        exits = [p.account.desk.close_exits(p.account.number) for p in players]
         for player, fills in zip(players, exits, strict=True):
             self._tell_fills(player, fills)
         for player in players:
@@ -394,7 +434,8 @@ class Engine:
                 self._tell(player)
         self._check_states(players)
         if ends:
-            for player, fills in zip(players, [close_all(p.account, price) for p in players], strict=True):
+            closed = [p.account.desk.close_all(p.account.number, AT_END) for p in players]
+            for player, fills in zip(players, closed, strict=True):
                 self._tell_fills(player, fills)
             for player in players:
                 self._tell(player)
@@ -424,11 +465,12 @@ class Engine:
             self._call(player, "on_order", order)
         player.book.about = None
 
-    def _tell_fills(self, player: Player, fills: Sequence[FillRecord]) -> None:
+    def _tell_fills(self, player: Player, before: int) -> None:
+        """Tell a strategy its fills from number `before` of its desk's on."""
         if player.has("on_fill"):
-            for fill in fills:
-                player.book.about = fill.code
-                self._call(player, "on_fill", player.book.told_fill(fill))
+            for code, fill in player.account.fills_since(before):
+                player.book.about = code
+                self._call(player, "on_fill", fill)
             player.book.about = None
 
     def _call(self, player: Player, callback: str, value: Any) -> None:
@@ -436,6 +478,7 @@ class Engine:
             self.speaking = player
             try:
                 getattr(player.instance, callback)(value, player.book)
+                player.account.flush()
             except Exception as error:  # noqa: BLE001 - as above
                 self._raised(player, error)
 
@@ -443,6 +486,7 @@ class Engine:
         """A strategy's own exception: noted with session, minute and symbol; then isolated or raised."""
         market, book = self.market, player.book
         assert market.session is not None
+        player.account.flush()
         where = f"session {market.session.name}, minute {max(market.elapsed - 1, 0)}, {instant(market.now):%Y-%m-%d %H:%M} UTC"
         code = book.current_code
         if code is not None:
@@ -458,15 +502,19 @@ class Engine:
             return
         raise StrategyRaised(text) from error
 
-    def _outcome(self, player: Player, number: int, stage: Stage, marks: Marks, played: int) -> PlayerOutcome:
-        curve, trades = player.account.settle(marks)
+    def _outcome(
+        self, player: Player, number: int, stage: Stage, curves: npt.NDArray[np.int64], played: int
+    ) -> PlayerOutcome:
+        output, curve = player.account.settle(curves)
+        fills = output.fills
         played = played if player.over is None else player.over
         if played < stage.session.minutes:
             curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
         withheld = [
             Withheld(w.field, w.code[w.begin < played], w.begin[w.begin < played]) for w in stage.shows[number].withheld
         ]
-        return PlayerOutcome(player.account.output, curve, trades, player.account.held(), withheld)
+        traded = stage.market.traded(fills[:, layout.F_CODE], fills[:, layout.F_BAR])
+        return PlayerOutcome(output, curve, player.account.held(), withheld, traded)
 
 
 def _sees_any(player: Player, prepared: PreparedSession) -> bool:
@@ -475,11 +523,11 @@ def _sees_any(player: Player, prepared: PreparedSession) -> bool:
     return bool(len(code) and (prepared.members is None or np.isin(code, player.visible(prepared.members)).any()))
 
 
-def _by_purse(players: Sequence[Player]) -> list[list[Player]]:
+def _by_desk(players: Sequence[Player]) -> list[list[Player]]:
     """Players in their order, those that share their money together."""
     groups: dict[int, list[Player]] = {}
     for player in players:
-        groups.setdefault(id(player.account.purse), []).append(player)
+        groups.setdefault(id(player.account.desk), []).append(player)
     return list(groups.values())
 
 

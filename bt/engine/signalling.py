@@ -1,56 +1,89 @@
-"""The columns style played: at each minute, what a strategy's signals say of each symbol that has a bar.
+"""The columns style played: what a strategy's signals say of each bar, decided by the compiled rules.
 
-Signals are decided in symbol order, before any row of the minute is shown: as an `on_bar` that calls the book's `target` would. They go
-through the strategy's book, so that every order is refused, sized and recorded as one given there.
+Signals are decided in symbol order, before any row of the minute is shown: as an `on_bar` that calls the book's `target` would. A strategy
+of signals alone is played a session at a time; beside callbacks, timers or a shared cash, a minute at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import Account
+from bt.book import MOST, shares_worth
 from bt.engine.players import Player
 from bt.errors import StrategyError
+from bt.execution import IntArray, Script, layout, signalling
 from bt.model import Column, PreparedSession
 from bt.strategy import BOOLEANS
 
-IntArray = npt.NDArray[np.int64]
+NULL, UNSURE = layout.NULL, signalling.UNSURE
+SAID = {"entry": signalling.ENTRY, "exit": signalling.EXIT, "short": signalling.SHORT, "cover": signalling.COVER}
+
+
+class Turns(NamedTuple):
+    """A session's bars that a strategy sees: `code` of every bar, `turn` and `start` as of a `Script`."""
+
+    code: IntArray
+    turn: IntArray
+    start: IntArray
+
+    @staticmethod
+    def of(prepared: PreparedSession, visible: IntArray, symbols: int) -> Turns:
+        """Those of the `visible` codes."""
+        bars = prepared.minutes
+        seen = np.zeros(symbols, dtype=bool)
+        seen[visible] = True
+        rows = np.flatnonzero(seen[bars.code])
+        turn = rows[np.argsort(bars.end[rows].astype(np.uint16), kind="stable")]
+        count = np.bincount(bars.end[turn], minlength=prepared.session.minutes + 1)
+        return Turns(np.require(bars.code, np.int64, ["C", "W"]), turn, np.cumsum(count))
 
 
 @dataclass(frozen=True)
 class Signalled:
-    """What one strategy's signals say in a session, in playback order: rows `start[e]` to `start[e + 1]` are decided when e minutes are
-    over. Rows that decide nothing whatever is held are left out. `columns` have an entry a row, None where it decides nothing."""
+    """What one strategy's signals say in a session: `script` for the rules, `columns` as they were evaluated and the `end` of each bar."""
 
-    style: str
-    start: Sequence[int]
-    code: IntArray
-    columns: Mapping[str, Sequence[Any]]
+    style: int
+    script: Script
+    columns: Mapping[str, Column]
+    end: npt.NDArray[Any]
 
     @staticmethod
-    def of(prepared: PreparedSession, number: int, player: Player) -> Signalled | None:
-        """Those of strategy `number`, which plays; None where it has none or has not begun."""
+    def of(prepared: PreparedSession, player: Player, known: dict[bytes, Turns]) -> Signalled | None:
+        """Those of a player; None where it has none or has not begun. `known` are the turns of bars by who sees them."""
         signals = player.declaration.signals
         if signals is None or player.asleep:
             return None
-        bars, said = prepared.minutes, prepared.decided[number]
-        seen = np.zeros(len(player.account.market.symbols), dtype=bool)
-        seen[player.visible(prepared.members)] = True
-        rows = np.flatnonzero(seen[bars.code] & _decides(said, len(bars.code)))
-        order = rows[np.argsort(bars.end[rows].astype(np.uint16), kind="stable")]
-        count = np.bincount(bars.end[order], minlength=prepared.session.minutes + 1)
-        start = [0, *np.cumsum(count).tolist()]
-        columns = {name: _listed(column.pick(order)) for name, column in said.items()}
-        return Signalled(signals.style, start, bars.code[order].astype(np.int64), columns)
+        visible, columns = player.visible(prepared.members), prepared.decided[player.number]
+        key = visible.tobytes()
+        if key not in known:
+            known[key] = Turns.of(prepared, visible, len(player.account.market.symbols))
+        bars, turns = prepared.minutes, known[key]
+        script = Script(turns.code, *_said(columns, signals.style, len(bars.code)), turns.turn, turns.start)
+        return Signalled(signalling.STYLES.index(signals.style), script, columns, bars.end)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether every bar says what can be decided."""
+        turn, number = self.script.turn, self.script.number
+        return not (self.script.level[turn] == UNSURE).any() and not (len(number) and np.isinf(number[turn]).any())
 
     def at(self, end: int) -> bool:
-        """Whether anything is decided when `end` minutes are over."""
-        return self.start[end] < self.start[end + 1]
+        """Whether anything may be decided when `end` minutes are over."""
+        return bool(self._decides[end])
+
+    @cached_property
+    def _decides(self) -> npt.NDArray[np.bool_]:
+        """Whether anything may be decided when so many minutes are over."""
+        turn = self.script.turn
+        made = np.zeros(len(self.script.start), dtype=bool)
+        made[self.end[turn][_decides(self.columns, len(self.end))[turn]]] = True
+        return made
 
     def decide(self, end: int, player: Player) -> None:
         """Give the orders of the minute.
@@ -58,63 +91,92 @@ class Signalled:
         Raises
         ------
         StrategyError
-            A level is not a whole number of shares, or not finite; or `shares` is not a whole number, 0 or more.
+            A level is not a whole number of shares, or not finite; or an entry's `shares` are not a whole number, 0 or more.
         """
-        rows = slice(self.start[end], self.start[end + 1])
-        code = self.code[rows].copy()
-        symbols, book = player.account.market.symbols, player.book
-        progress = iter(range(len(code)))
-        book.shown = progress, code  # the symbol that is decided, for errors and for an independent strategy's book
-        said = {name: column[rows] for name, column in self.columns.items()}
-        for i in progress:
-            symbol = symbols[code[i]]
-            if self.style == "target":
-                book.target(symbol, said["target"][i])
-            elif self.style == "target_percent":
-                book.target_percent(symbol, said["target_percent"][i])
-            else:
-                level = entered(
-                    _coming(player.account, int(code[i])), {name: column[i] for name, column in said.items()}
-                )
-                if level is not None:
-                    book.target(symbol, level)
+        account = player.account
+        account.flush()
+        begun = -1
+        while True:
+            begun, base = account.desk.decide_minute(account.number, self.script, self.style, end - 1, begun)
+            if begun < 0:
+                return
+            self.settle(begun, base, int(account.market.last[self._code(begun)]), player)
+
+    def play(self, player: Player) -> tuple[int, StrategyError] | None:
+        """Play the whole session, or until a bar cannot be decided: then how many minutes are over, and why."""
+        script, desk, place = self.script, player.account.desk, (0, -1)
+        while True:
+            slot, begun, base = desk.play_script(script, self.style, place)
+            place = slot, begun
+            if slot == len(script.start) - 1:
+                desk.look_again()
+                return None
+            if begun >= 0:
+                try:
+                    self.settle(begun, base, int(desk.known[0, layout.LAST, self._code(begun)]), player)
+                except StrategyError as error:
+                    desk.look_again()
+                    return slot + 1, error
+
+    def _code(self, turn: int) -> int:
+        return int(self.script.code[self.script.turn[turn]])
+
+    def settle(self, turn: int, base: int, price: int, player: Player) -> None:
+        """The level of a bar that a double cannot tell, in exact arithmetic; what is no level is the strategy's error."""
+        row = int(self.script.turn[turn])
+        code = int(self.script.code[row])
+        book = player.book
+        book.shown = iter(()), self.script.code[row : row + 1].copy()  # the symbol, for the error
+        key = "shares" if self.style == signalling.ENTRIES else signalling.STYLES[self.style]
+        value = self.columns[key].values[row].item()
+        if self.style == signalling.ENTRIES:
+            raise StrategyError(f"signals(): shares must be a whole number, 0 or more, was {value!r}; round it first")
+        if self.style == signalling.LEVELS or not np.isfinite(value):
+            (book.target if self.style == signalling.LEVELS else book.target_percent)(
+                player.account.market.symbols[code], value
+            )
+        level = shares_worth(base, value, price)
+        if abs(level) > MOST:
+            book.target(player.account.market.symbols[code], level)
+        self.script.level[row] = level
         book.shown = None
 
 
-def entered(held: int, said: Mapping[str, Any]) -> int | None:
-    """The level that entries and exits ask for, None for none: `held` are the shares held and on their way.
-
-    While flat ``entry`` buys and ``short`` sells `shares`; both at once decide nothing. While long ``exit``, while short ``cover`` asks
-    for 0; entries are ignored.
-
-    Raises
-    ------
-    StrategyError
-        An entry's `shares` are not a whole number, 0 or more.
-    """
-    if held:
-        closes = said.get("exit" if held > 0 else "cover")
-        return 0 if closes else None
-    entry, short, shares = said.get("entry"), said.get("short"), said.get("shares")
-    if bool(entry) == bool(short) or shares is None:
-        return None
-    if shares < 0 or shares != shares // 1:
-        raise StrategyError(f"signals(): shares must be a whole number, 0 or more, was {shares!r}; round it first")
-    return int(shares) if entry else -int(shares)
+def _said(
+    columns: Mapping[str, Column], style: str, rows: int
+) -> tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+    """The columns of a `Script`: level, number and said."""
+    none = np.zeros(0), np.zeros(0, dtype=np.uint8)
+    if style == "target":
+        return _whole(columns["target"], -MOST), *none
+    if style == "target_percent":
+        values, null = columns["target_percent"]
+        number = values.astype(np.float64)
+        if null is not None:
+            number[null] = np.nan
+        return np.full(rows, NULL), number, none[1]
+    said = np.zeros(rows, dtype=np.uint8)
+    for name, bit in SAID.items():
+        if name in columns:
+            said |= columns[name].values.astype(np.uint8) * np.uint8(bit)
+    return _whole(columns["shares"], 0), none[0], said
 
 
-def _coming(account: Account, code: int) -> int:
-    """The signed shares of a symbol once its live orders have filled."""
-    held = account.position(code)
-    for order in account.live.get(code, ()):
-        held = order.level if order.type == "target" else held + order.shares
-    return held
+def _whole(column: Column, least: int) -> IntArray:
+    """Whole numbers from `least` to MOST; NULL where null, UNSURE where it is none of them."""
+    values, null = column
+    with np.errstate(invalid="ignore"):
+        level = values.astype(np.int64)
+    level[(level != values) | (level < least) | (level > MOST)] = UNSURE
+    if null is not None:
+        level[null] = NULL
+    return level
 
 
-def _decides(said: Mapping[str, Column], rows: int) -> npt.NDArray[np.bool_]:
+def _decides(columns: Mapping[str, Column], rows: int) -> npt.NDArray[np.bool_]:
     """The rows that may decide something."""
     found = np.zeros(rows, dtype=bool)
-    for name, (values, null) in said.items():
+    for name, (values, null) in columns.items():
         if name in BOOLEANS:
             found |= values
         elif name != "shares":
@@ -122,11 +184,10 @@ def _decides(said: Mapping[str, Column], rows: int) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _listed(column: Column) -> Sequence[Any]:
-    """Python values, None where null."""
-    values = column.values
-    if column.null is not None and column.null.any():
-        values = values.astype(object)
-        values[column.null] = None
-    listed: list[Any] = values.tolist()
-    return listed
+def plays_whole(player: Player) -> bool:
+    """Whether a session may be played to a strategy as one: it has nothing but signals, and its money to itself."""
+    declared, account = player.declaration, player.account
+    if declared.signals is None or declared.timers or declared.callbacks - {"at_open"}:
+        return False
+    apart = not account.by_symbol or account.execution.fill != "same_close"  # else each symbol has moments of its own
+    return len(account.desk.rows) == 1 and apart

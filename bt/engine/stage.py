@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from bt.book import FillRecord
 from bt.engine.opening import Opened
 from bt.engine.players import Player
-from bt.engine.signalling import Signalled
+from bt.engine.signalling import Signalled, Turns
+from bt.execution import Tape as Bars
 from bt.execution import to_units, units
+from bt.execution.layout import NULL
 from bt.model import PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE
@@ -79,7 +80,8 @@ class Market:
     """Every minute bar of a session as fills and marks need it, in canonical order (symbol, slot).
 
     `last` (symbols, minutes) is the row of each symbol's last bar when a minute ends, -1 before its first. `first` is the row of
-    its first bar; a symbol's rows follow one another. `count` is how many bars end with each minute.
+    its first bar; a symbol's rows follow one another. `count` is how many bars end with each minute; `tape` is all of it as the rules of
+    execution take it.
     """
 
     session: Session
@@ -88,18 +90,25 @@ class Market:
     last: npt.NDArray[np.int32]
     first: npt.NDArray[np.int64]
     count: list[int]
-    closing: Mapping[int, float]
+    tape: Bars
 
     @staticmethod
-    def of(prepared: PreparedSession, symbols: int) -> Market:
-        """The bars of a prepared session."""
+    def of(prepared: PreparedSession, prior: npt.NDArray[np.int64]) -> Market:
+        """The bars of a prepared session; `prior` are the closes before it by code, units."""
+        symbols = len(prior)
         session, bars = prepared.session, prepared.minutes
         last = np.full((symbols, session.minutes), -1, dtype=np.int32)
         last.ravel()[bars.code * np.int64(session.minutes) + bars.begin] = np.arange(len(bars.code), dtype=np.int32)
         np.maximum.accumulate(last, axis=1, out=last)
         first = np.searchsorted(bars.code, np.arange(symbols))
         count = np.bincount(bars.begin, minlength=session.minutes).tolist()
-        return Market(session, bars, slot_times(session), last, first, count, prepared.closing)
+        times = slot_times(session)
+        print_ = np.full(symbols, NULL, dtype=np.int64)
+        for code, price in prepared.closing.items():
+            print_[code] = to_units(price)
+        opens, closes = (_plain(bars.columns[k].values, np.float64) for k in ("open", "close"))
+        tape = Bars(last, _plain(first), _plain(bars.begin), opens, closes, _plain(times), _plain(prior), print_)
+        return Market(session, bars, times, last, first, count, tape)
 
     def bar(self, slot: int) -> npt.NDArray[np.int32]:
         """Each symbol's bar in a minute, -1 where there is none."""
@@ -120,14 +129,6 @@ class Market:
         """Whether a symbol has any bar."""
         return int(self.last[code, -1]) >= 0
 
-    def open_of(self, row: int) -> float:
-        """The open of a bar."""
-        return float(self.bars.columns["open"].values[row])
-
-    def close_of(self, row: int) -> float:
-        """The close of a bar."""
-        return float(self.bars.columns["close"].values[row])
-
     def closes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The closes of some bars, units."""
         return units(self.bars.columns["close"].values[rows])
@@ -136,21 +137,17 @@ class Market:
         """The ends of some bars, UTC microseconds."""
         return np.asarray(self.times[self.bars.begin[rows]] + MINUTE)
 
-    def volume(self, fills: Sequence[FillRecord]) -> dict[tuple[int, int], float]:
-        """The volume of each bar that gave a fill its price, by (slot, code)."""
-        at = sorted({(f.bar, f.code) for f in fills if f.bar >= 0})
-        values = self.bars.columns["volume"].values
-        return {(slot, code): float(values[self.last[code, slot]]) for slot, code in at}
+    def traded(self, code: npt.NDArray[np.int64], bar: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The volume of the bar in minute `bar` of each `code`; 0 for a minute of -1."""
+        made = np.zeros(len(code))
+        has = bar >= 0
+        made[has] = self.bars.columns["volume"].values[self.last[code[has], bar[has]]]
+        return made
 
-    def close_price(self, code: int) -> tuple[int, int] | None:
-        """(price in units, minutes stale) at which a symbol's exit at the close fills; None without a bar today."""
-        row = int(self.last[code, -1])
-        if row < 0:
-            return None
-        if code in self.closing:
-            return to_units(self.closing[code]), 0
-        one = np.array([row])
-        return int(self.closes(one)[0]), (self.session.close - int(self.ends(one)[0])) // MINUTE
+
+def _plain(values: npt.NDArray[Any], dtype: Any = np.int64) -> npt.NDArray[Any]:
+    """The values in an array of one kind, as compiled code takes them."""
+    return np.require(values, dtype, ["C", "W"])
 
 
 class Own(NamedTuple):
@@ -195,17 +192,27 @@ class Stage:
             code in tape.code[tape.start[end] : tape.start[end + 1]] for tape in self.tapes
         )
 
+    def having_bars(self, step: Step) -> npt.NDArray[np.bool_]:
+        """Marks the symbols of which `has_bar` is true."""
+        if not step.minute:
+            return np.zeros(len(self.market.last), dtype=bool)
+        marks = self.market.bar(step.end - 1) >= 0
+        for tape in self.tapes:
+            marks[tape.code[tape.start[step.end] : tape.start[step.end + 1]]] = True
+        return marks
+
     @staticmethod
     def of(
         prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo,
-        opened: Mapping[int, Opened], *, several: bool,
+        *, opened: Mapping[int, Opened], prior: npt.NDArray[np.int64], several: bool,
     ) -> Stage:  # fmt: skip
-        """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player, `several`
-        says that each has moments of its own."""
-        market = Market.of(prepared, len(names))
+        """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player, `prior` as in
+        `Market.of`; `several` says that each has moments of its own."""
+        market = Market.of(prepared, prior)
         showing = _Showing(prepared, names, zone, market)
+        turns: dict[bytes, Turns] = {}
         shows = [
-            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player.number, player))
+            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player, turns))
             for i, player in enumerate(players)
         ]
         ends = {end + 1 for end, count in enumerate(market.count) if count}

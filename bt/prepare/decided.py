@@ -86,12 +86,12 @@ class Decider:
     def _said(self, prepared: PreparedSession) -> dict[int, dict[str, Column]]:
         """By strategy and signal, the values at the session's minute bars."""
         frames = self._frames(prepared)
-        said = {}
-        for i, frame in frames.items():
-            said[i] = self._evaluated(i, frame)
-            if self._unchecked and frame.height:
+        made = collect([self._plan_of(i, frame) for i, frame in frames.items()])
+        said = {i: self._columns(i, frame) for i, frame in zip(frames, made, strict=True)}
+        if self._unchecked and len(prepared.minutes.code):
+            for i, frame in frames.items():
                 check_signals(_source(self._plan.signals[i]), partial(self._evaluated, i), frame)
-        self._unchecked &= not len(prepared.minutes.code)
+            self._unchecked = False
         return said
 
     def _culprits(self, prepared: PreparedSession) -> dict[int, str]:
@@ -110,15 +110,25 @@ class Decider:
 
     def _evaluated(self, number: int, frame: pl.DataFrame) -> dict[str, Column]:
         """The signals of one strategy over a frame of the columns that they read."""
-        plan, source = frame.lazy().select(CODE, *self._expressions[number]), _source(self._plan.signals[number])
-        try:
-            plan.collect_schema()
-        except pl.exceptions.PolarsError as error:
-            raise StrategyError(
-                f"{source} must be expressions of the columns they read, was refused by Polars: {str(error).splitlines()[0]}"
-            ) from error
-        made = collect([plan])[0].drop(CODE)
-        return {series.name: _column(series, f"{source}: {series.name!r}") for series in made}
+        return self._columns(number, collect([self._plan_of(number, frame)])[0])
+
+    def _plan_of(self, number: int, frame: pl.DataFrame) -> pl.LazyFrame:
+        """The expressions of one strategy over a frame, checked on the first session."""
+        made = frame.lazy().select(CODE, *self._expressions[number])
+        if self._unchecked:
+            try:
+                made.collect_schema()
+            except pl.exceptions.PolarsError as error:
+                raise StrategyError(
+                    f"{_source(self._plan.signals[number])} must be expressions of the columns they read, was refused by Polars: "
+                    f"{str(error).splitlines()[0]}"
+                ) from error
+        return made
+
+    def _columns(self, number: int, frame: pl.DataFrame) -> dict[str, Column]:
+        """The columns of an evaluated frame."""
+        source = _source(self._plan.signals[number])
+        return {series.name: _column(series, f"{source}: {series.name!r}") for series in frame.drop(CODE)}
 
     def _frames(self, prepared: PreparedSession) -> dict[int, pl.DataFrame]:
         """By strategy, the columns that its signals read; one behind several is made once."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bt.book import EVERY
 from bt.engine import first_lines
+from bt.execution.layout import EVERY
 from bt.metrics import Metrics, MetricsAccumulator
 from bt.recorder import Totals, warming_up
 from bt.results import Results

@@ -127,7 +127,7 @@ def _made(
     warm = warm_sessions(span.schedule, span.first, store, longest)
     source = Preparer(
         spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last, _part(share, store)),
-        tables=tables, held=lambda: {code for p in players for code in p.account.ledger.positions},
+        tables=tables, held=lambda: {code for p in players for code in p.account.held_codes()},
     )  # fmt: skip
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
     apart = spec.universe is not None and len(declarations) > 1  # then what each holds decides what it is shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bt.book import Account, AccountPurse, Market, StrategyBook, Terms
+from bt.book import Account, Desk, Market, StrategyBook, Terms
 from bt.engine import Player
 from bt.errors import ConfigError
 from bt.execution import to_units
@@ -37,7 +37,7 @@ def make_players(
             f"{spec.source}: account.cash_per_symbol must be 0 without an independent strategy, was "
             f"{spec.account.cash_per_symbol:g}; set independent = True on the class, or account.cash"
         )
-    purse = AccountPurse() if spec.account.shared else None
+    shared = Desk() if spec.account.shared else None
     players = []
     for number, (declared, fields) in enumerate(zip(declarations, ids, strict=True)):
         cash = starting_cash(spec, number)
@@ -45,7 +45,8 @@ def make_players(
         if declared.independent:
             cash = cash_per_symbol(spec, cash, len(market.symbols))
         terms = Terms(spec.execution, spec.quality, spec.account.leverage, cash)
-        account = Account(declared.name, market, terms, purse=purse, by_symbol=declared.independent)
+        desk = Desk(by_symbol=declared.independent) if shared is None else shared
+        account = Account(declared.name, market, terms, desk=desk, hears="on_order" in declared.callbacks)
         seed = (spec.run.seed, *declared.name.encode())
         book = StrategyBook(account, seed=seed, independent=declared.independent)
         players.append(Player(declared, account, book, fields))

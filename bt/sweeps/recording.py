@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,9 @@ import polars as pl
 
 from bt.engine import Player, PlayerOutcome, SessionOutcome
 from bt.errors import MoneyError
-from bt.execution import INT64_MAX
+from bt.exact import total
+from bt.execution import INT64_MAX, IntArray
+from bt.execution import layout as at
 from bt.metrics import CAPACITY_SHARE, Metrics, MetricsAccumulator, SessionFigures
 from bt.model import UNIT
 
@@ -164,9 +165,9 @@ class _Count:
                 self._last[number] = int(done.curve.equity[-1])
             counts["orders"] += player.account.orders_given
             self._ended(done.output.orders)
-            counts["stale_exits"] += sum(f.stale_minutes > 0 for f in done.output.fills)
-            counts["commission"] += sum(f.commission for f in done.output.fills)
-        figures = _together([_figures(done, outcome.volume) for done in own])
+            counts["stale_exits"] += int((done.output.fills[:, at.F_STALE] > 0).sum())
+            counts["commission"] += total(done.output.fills[:, at.F_COMMISSION])
+        figures = _together([_figures(done) for done in own])
         counts["fills"] += figures.fills
         counts["trades"] += len(figures.trades)
         counts["slippage"] += figures.costs  # of which commission is taken off at the end
@@ -176,10 +177,10 @@ class _Count:
         self._sessions.append(outcome.session.name)
         self._equity.append(sum(self._last))
 
-    def _ended(self, orders: Sequence[Any]) -> None:
-        for order in orders:
-            if order.status in ("expired", "rejected", "cancelled"):
-                self._counts[order.status] += 1
+    def _ended(self, orders: IntArray) -> None:
+        found = np.bincount(orders[:, at.R_STATUS], minlength=len(at.STATUSES)).tolist()
+        for status in (at.EXPIRED, at.REJECTED, at.CANCELLED):
+            self._counts[at.STATUSES[status]] += found[status]
 
     def result(self, number: int, benchmark: Mapping[date, float]) -> SetResult:
         """All of it."""
@@ -208,18 +209,15 @@ class _Count:
         )
 
 
-def _figures(done: PlayerOutcome, volume: Mapping[tuple[int, int], float]) -> SessionFigures:
+def _figures(done: PlayerOutcome) -> SessionFigures:
     """One strategy's session."""
-    value = costs = large = 0
-    for fill in done.output.fills:
-        size = abs(fill.shares)
-        value += size * fill.price
-        costs += abs(fill.price - fill.reference) * size + fill.commission
-        traded = volume.get((fill.bar, fill.code), 0.0)
-        large += traded > 0 and size / traded > CAPACITY_SHARE
-    trades = np.array([t.gross - t.commission for t in done.trades], dtype=np.int64)
-    curve = done.curve
-    return SessionFigures(curve.equity, curve.gross, curve.net, value, costs, len(done.output.fills), large, trades)
+    fills, trades, curve = done.output.fills, done.output.trades, done.curve
+    size, price = np.abs(fills[:, at.F_SHARES]), fills[:, at.F_PRICE]
+    costs = total(np.abs(price - fills[:, at.F_REFERENCE]) * size) + total(fills[:, at.F_COMMISSION])
+    with_volume = done.traded > 0
+    large = int((size[with_volume] / done.traded[with_volume] > CAPACITY_SHARE).sum())
+    net = trades[:, at.T_GROSS] - trades[:, at.T_COMMISSION]
+    return SessionFigures(curve.equity, curve.gross, curve.net, total(size * price), costs, len(fills), large, net)
 
 
 def _together(own: Sequence[SessionFigures]) -> SessionFigures:

@@ -114,6 +114,8 @@ class Backtest:
         reach = set(candidates) if candidates is not None else pool
         self.has_rows = {d.name for d in self.days if reach & self.history.bars[d.name].keys()}
         self.has_rows |= {name for name, symbol, _ in found.withheld if symbol in reach}
+        if reach & found.beyond:
+            self.has_rows.add(self.days[-1].name)
         self.withheld = {k: n for k, n in found.withheld.items() if k[1] in pool}
         self.universe = universe
         if universe is not None:
@@ -127,7 +129,7 @@ class Backtest:
                     feature.prepare(self.history)
 
     def run(self) -> Result:
-        """Play every session up to the last one that a row of the data belongs to."""
+        """Play every session up to the last one that a row of the data belongs to, or comes after."""
         self._warm_up()
         reached = max((i + 1 for i, d in enumerate(self.days) if d.name in self.has_rows), default=0)
         for i, day in enumerate(self.days[:reached]):

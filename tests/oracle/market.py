@@ -78,12 +78,14 @@ class Bar(NamedTuple):
 
 class Classified(NamedTuple):
     """What `classify` found. `rows` lists every withheld row as (day, symbol, reason, time_us), in input order but for
-    duplicates and conflicts, which come last; `closing` is the usable price of the row stamped at the close."""
+    duplicates and conflicts, which come last; `closing` is the usable price of the row stamped at the close; `beyond` are the symbols that
+    have a row after the last day."""
 
     accepted: dict[date, dict[str, list[Bar]]]
     withheld: Counter[tuple[date, str, str]]
     rows: list[tuple[date, str, str, int]]
     closing: dict[date, dict[str, float]]
+    beyond: frozenset[str] = frozenset()
 
 
 # ------------------------------------------------------------------------------------------------------------ reading
@@ -189,10 +191,13 @@ def classify(
     at_close: dict[tuple[date, str], list[Bar]] = defaultdict(list)
     late: Counter[tuple[date, str]] = Counter()
     found: list[tuple[Day, str, str, int]] = []
+    beyond: set[str] = set()
     for bar in bars:
         t = bar.time_us
         day = every[owner(t, every, opens)]
         if day.name not in read:
+            if day is after:
+                beyond.add(bar.symbol)
             continue
         if any(start <= t < end for start, end in day.segments):
             reason = fault_of(bar)
@@ -219,7 +224,7 @@ def classify(
             continue
         rows += [(name, symbol, "duplicate", t)] * (len(copies) - 1)
         accepted[name].setdefault(symbol, []).append(copies[0])
-    return Classified(accepted, Counter(r[:3] for r in rows), rows, closing_prices(at_close))
+    return Classified(accepted, Counter(r[:3] for r in rows), rows, closing_prices(at_close), frozenset(beyond))
 
 
 def closing_prices(at_close: Mapping[tuple[date, str], list[Bar]]) -> dict[date, dict[str, float]]:

@@ -1,0 +1,285 @@
+"""The books of accounts that share their money: arrays for the compiled rules, with room for what a call may write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.book.market import Market
+from bt.execution import Costs, IntArray, Script, Tape, fits, ledger, matching, orders, signalling
+from bt.execution import layout as at
+from bt.model import ExecutionSpec, QualitySpec, Session
+
+ROOM = 64
+"""Rows of every table to begin with."""
+
+NOBODY: npt.NDArray[np.bool_] = np.zeros(0, dtype=bool)
+"""Marks no symbol: the moment is everybody's."""
+
+_UNKNOWN = np.zeros((0, 0), dtype=np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an account may do: the rules of its orders, and its cash in units (with `by_symbol`, that of each symbol)."""
+
+    execution: ExecutionSpec
+    quality: QualitySpec
+    leverage: float
+    cash: int
+
+
+class Tables(NamedTuple):
+    """The rows that are in use or have room, as views of the array that grows."""
+
+    order: IntArray
+    record: IntArray
+    event: IntArray
+    fill: IntArray
+    trade: IntArray
+
+
+class Desk:
+    """Some accounts that share their money, mostly one; with `by_symbol` one whose every symbol has its own.
+
+    Attributes
+    ----------
+    fixed, tables : array, Tables
+        What `bt.execution.layout` describes: the first array, and views of the second, which is replaced as it grows.
+    account, position, shares, level, known, member, usual : array
+        Views of the first.
+    rows, kept : list of memoryview
+        Of each account its row, and its levels that a target is known not to change, for quick looks.
+    tags : list of str
+        The words behind their codes.
+    by_symbol : bool
+    """
+
+    def __init__(self, *, by_symbol: bool = False) -> None:
+        self.by_symbol = by_symbol
+        self.tags: list[str] = [""]
+        self._tag_codes = {"": 0}
+        self._markets: list[Market] = []
+        self._versions: list[int] = []
+        self._knows: list[int] = []
+        self._cash: list[int] = []
+        self._hear: list[Callable[[IntArray], None]] = []
+        self._tape: Tape | None = None
+        self._rule = 0
+        self._usual: npt.NDArray[np.int32] = _UNKNOWN
+        self.fixed: IntArray
+        self._growing: IntArray
+        self.tables: Tables
+
+    # ------------------------------------------------------------------------------------------------------------- making
+
+    def join(self, market: Market, terms: Terms, hear: Callable[[IntArray], None]) -> int:
+        """One more account; its number. All have the same terms but cash, and join before the first session; `hear` is told what
+        happens to its orders."""
+        if market not in self._markets:
+            self._markets.append(market)
+        self._hear.append(hear)
+        self._knows.append(self._markets.index(market))
+        self._cash.append(fits(terms.cash * (len(market.symbols) if self.by_symbol else 1)))
+        self._rule = matching.RULES.index(terms.execution.fill)
+        self._lay_out(terms, len(market.symbols))
+        return len(self._knows) - 1
+
+    def _lay_out(self, terms: Terms, symbols: int) -> None:
+        """Both arrays, as nothing has happened yet."""
+        accounts, markets = len(self._knows), len(self._markets)
+        entries = accounts * symbols
+        sizes = (
+            at.TERMS + accounts * at.ACCOUNT_COLUMNS, entries * at.POSITION_COLUMNS, entries, entries,
+            markets * at.KNOWN_ROWS * symbols, symbols, symbols,
+        )  # fmt: skip
+        begins = np.cumsum(sizes).tolist()
+        self.fixed = np.zeros(begins[-1], dtype=np.int64)
+        self.fixed[[at.POSITIONS_AT, at.SHARES_AT, at.LEVELS_AT, at.KNOWN_AT, at.MEMBERS_AT, at.USUAL_AT]] = begins[:-1]
+        parts = [self.fixed[at.TERMS : begins[0]], *np.split(self.fixed[begins[0] :], np.cumsum(sizes[1:-1]))]
+        self.account = parts[0].reshape(accounts, at.ACCOUNT_COLUMNS)
+        self.position = parts[1].reshape(entries, at.POSITION_COLUMNS)
+        self.shares, self.level = parts[2:4]
+        self.known = parts[4].reshape(markets, at.KNOWN_ROWS, symbols)
+        self.member, self.usual = parts[5:]
+        self._write_terms(terms, symbols)
+        self.account[:, at.CASH], self.account[:, at.KNOWS] = self._cash, self._knows
+        self.account[:, [at.NEXT_ID, at.TRADING, at.EXIT_ALL]] = 1, 1, -1
+        self.position[:, [at.HEAD, at.TAIL, at.EXIT_ORDER]] = -1
+        self.position[:, at.OWN_CASH] = terms.cash if self.by_symbol else 0
+        self.rows: list[memoryview[int]] = [row.data for row in self.account]
+        self.kept: list[memoryview[int]] = [row.data for row in self.level.reshape(accounts, symbols)]
+        self._versions = [-1] * markets
+        self._grow(ROOM, ROOM)
+
+    def _write_terms(self, terms: Terms, symbols: int) -> None:
+        """The settings."""
+        costs, leverage = Costs.of(terms.execution), Fraction(Decimal(repr(float(terms.leverage))))
+        quality = terms.quality
+        gate = at.REASONS.index(quality.gate) if quality.minimum > 0 else at.NONE
+        for place, value in (
+            (at.SYMBOLS, symbols), (at.ACCOUNTS, len(self._knows)), (at.BY_SYMBOL, self.by_symbol),
+            (at.SLIP_UP, costs.slip_up), (at.SLIP_DOWN, costs.slip_down), (at.FEE_UP, costs.fee_up),
+            (at.FEE_DOWN, costs.fee_down), (at.LEVERAGE_UP, leverage.numerator), (at.LEVERAGE_DOWN, leverage.denominator),
+            (at.TIF, at.TIFS.index(terms.execution.time_in_force)), (at.GATE, gate), (at.AFTER, quality.after_minutes),
+            (at.LIMIT, np.float64(quality.minimum).view(np.int64)), (at.FREE, -1), (at.VALUED, -1),
+        ):  # fmt: skip
+            self.fixed[place] = value
+
+    def _grow(self, order_room: int, room: int) -> None:
+        """The second array with room for more; what there is stays."""
+        columns = (at.ORDER_COLUMNS, at.RECORD_COLUMNS, at.RECORD_COLUMNS, at.FILL_COLUMNS, at.TRADE_COLUMNS)
+        counts = (order_room, room, 2 * room, room, room)
+        ends = [at.GROWS + end for end in np.cumsum([n * c for n, c in zip(counts, columns, strict=True)]).tolist()]
+        made = np.zeros(ends[-1], dtype=np.int64)
+        begins = [at.GROWS, *ends[:-1]]
+        made[: at.GROWS] = *begins, order_room, room
+        views = [made[i:j].reshape(-1, c) for i, j, c in zip(begins, ends, columns, strict=True)]
+        if hasattr(self, "tables"):
+            for view, old in zip(views, self.tables, strict=True):
+                view[: len(old)] = old
+        self._growing, self.tables = made, Tables(*views)
+
+    def code_of(self, tag: str) -> int:
+        """A tag's code."""
+        code = self._tag_codes.get(tag)
+        if code is None:
+            code = self._tag_codes[tag] = len(self.tags)
+            self.tags.append(tag)
+        return code
+
+    # ------------------------------------------------------------------------------------------------------------ sessions
+
+    def begin(self, session: Session, number: int) -> None:
+        """A session opens, and nothing has happened in it yet."""
+        self.hand_out_events()
+        terms, first = self.fixed, self._markets[0]
+        terms[at.SESSION], terms[at.CLOSES], terms[at.MINUTES] = number, session.close, session.minutes
+        terms[[at.RECORDS, at.EVENTS, at.FILLS, at.TRADES]] = 0
+        ledger.begin_session(terms)
+        terms[at.HAS_MEMBERS] = first.member is not None
+        if first.member is not None:
+            self.member[:] = first.member
+        self._usual = _UNKNOWN if first.usual is None else np.require(first.usual, np.int32, ["C", "W"])
+        for into, market in zip(self.known, self._markets, strict=True):
+            into[at.SEEN_BEFORE] = market.seen_at_open
+        self._versions = [-1] * len(self._markets)
+        self._tape = None
+        self.look()
+
+    def play(self, tape: Tape) -> None:
+        """The session's bars."""
+        self._tape = tape
+
+    def look(self) -> None:
+        """Take over what everybody knows now."""
+        elapsed = self._markets[0].elapsed
+        for number, market in enumerate(self._markets):
+            version = market.version
+            if version != self._versions[number]:
+                self._versions[number] = version
+                self.known[number, :3] = market.known
+                self.fixed[at.VALUED] = -1
+        if elapsed != self.fixed[at.ELAPSED]:
+            self.fixed[at.ELAPSED] = elapsed
+            if elapsed and len(self._usual):
+                self.usual[:] = self._usual[elapsed - 1]
+
+    def finish(self, minutes: int) -> IntArray:
+        """The session is over: (accounts, 4, minutes) equity, cash, gross and net at each minute's end, units."""
+        curves = np.zeros((len(self._knows), 4, minutes), dtype=np.int64)
+        fills = self.tables.fill[: int(self.fixed[at.FILLS])]
+        places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
+        ledger.finish_session(self.fixed, self._growing, curves, np.argsort(places, kind="stable"), *self.tape)
+        return curves
+
+    @property
+    def tape(self) -> Tape:
+        """The session's bars."""
+        assert self._tape is not None
+        return self._tape
+
+    def hand_out_events(self) -> None:
+        """Tell accounts what happened to their orders."""
+        count = int(self.fixed[at.EVENTS])
+        if count:
+            for row in self.tables.event[:count].copy():
+                self._hear[row[at.R_ACCOUNT]](row)
+            self.fixed[at.EVENTS] = 0
+
+    # --------------------------------------------------------------------------------------------------------------- rules
+
+    def arrays(self, more: int) -> tuple[IntArray, IntArray]:
+        """Both arrays as everybody knows them now, with room for a call that makes at most `more` orders and ends every live one."""
+        self.look()
+        self._make_room(more)
+        return self.fixed, self._growing
+
+    def _make_room(self, more: int) -> None:
+        terms, growing = self.fixed, self._growing
+        high = int(terms[at.HIGH]) + more
+        used = high + max(int(terms[at.RECORDS]), int(terms[at.FILLS]), int(terms[at.EVENTS]) - int(growing[at.ROOM]))
+        orders_, room = int(growing[at.ORDER_ROOM]), int(growing[at.ROOM])
+        if high > orders_ or used > room:
+            self._grow(2 * high if high > orders_ else orders_, 2 * used if used > room else room)
+
+    def decide(self, number: int, codes: IntArray, levels: IntArray, tags: IntArray) -> None:
+        """A target of one account a symbol, in order; `layout.NULL` is a level that cannot be known."""
+        orders.decide(*self.arrays(len(codes)), number, codes, levels, tags)
+
+    def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
+        """What signals say of a minute, as `signalling.decide_minute`."""
+        arrays = self.arrays(int(script.start[slot + 1] - script.start[slot]))
+        return signalling.decide_bars(*arrays, number, style, slot, begun, *script)
+
+    def match(self, time: int, due: int, slot: int, *, at_close: bool, only: npt.NDArray[np.bool_] = NOBODY) -> int:
+        """Fill what finds a price by the fill rule; from which fill on they are new."""
+        standing = any(row[at.STANDING] for row in self.rows)
+        arrays = self.arrays(self._held() if standing else 0)
+        if standing:
+            matching.wake_exits(*arrays, due)
+        before = int(self.fixed[at.FILLS])
+        matching.match_bars(*arrays, self._rule, time, slot, at_close, only, *self.tape)
+        return before
+
+    def _held(self) -> int:
+        """How many positions there are: no exit of everything makes more orders."""
+        return int((self.shares != 0).sum())
+
+    def play_script(self, script: Script, style: int, place: tuple[int, int]) -> tuple[int, int, int]:
+        """Play a session of signals from `place` on, as `signalling.play`, for the desk's one account."""
+        if place == (0, -1):  # from then on the rules move on what is known
+            self.look()
+        self._make_room(int(np.diff(script.start).max(initial=0)))
+        given = (self.fixed, self._growing, self._usual, self._rule, style, *place, NOBODY)
+        return signalling.play_bars(*given, *script, *self.tape)
+
+    def look_again(self) -> None:
+        """After a session of signals has been played: what is known is the market's again."""
+        self._versions = [-1] * len(self._markets)
+        self.fixed[at.VALUED] = -1
+
+    def review(self, number: int, *, leave: bool, tag: str) -> None:
+        """Apply the session's universe to an account's orders and positions; `leave` sells what left."""
+        if self._markets[0].member is not None:
+            matching.review(*self.arrays(self._held()), number, leave, self.code_of(tag))
+
+    def close_exits(self, number: int) -> int:
+        """An account's standing exits fill at the close; from which fill on they are new."""
+        before = int(self.fixed[at.FILLS])
+        if self.rows[number][at.STANDING]:
+            matching.close_exits_of(*self.arrays(self._held()), number, *self.tape)
+        return before
+
+    def close_all(self, number: int, tag: str) -> int:
+        """Every position of an account is closed at its last close; from which fill on they are new."""
+        before = int(self.fixed[at.FILLS])
+        if self._held():
+            matching.close_all_of(*self.arrays(self._held()), number, self.code_of(tag), *self.tape)
+        return before

@@ -1,0 +1,30 @@
+"""The rules of execution, compiled: what an order needs, what it meets, what a fill does. The rules are docs/decisions/0002.
+
+1. `layout` is where everything is kept: columns of int64 arrays, so that every style plays by one set of rules;
+2. `orders` is an order's life: made, checked, live, over;
+3. `matching` is where orders meet prices, at a bar and at the close;
+4. `signalling` plays a session of signals;
+5. `ledger` books fills: cash, positions, trades, the session's curve;
+6. `money` is exact arithmetic, `costs` what is paid besides the price;
+7. `compiling` makes machine code of it, kept from run to run. This package is the only home of Numba.
+"""
+
+from bt.execution import ledger, matching, orders
+from bt.execution.compiling import is_ready
+from bt.execution.costs import Costs
+from bt.execution.layout import IntArray, Tape
+from bt.execution.money import INT64_MAX, divide_half_even, fits, portions, to_units, units
+from bt.execution.signalling import Script
+
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; some seconds)"
+"""What a first start should say."""
+
+
+def is_compiled() -> bool:
+    """Whether a run can begin at once; else its first orders wait for the rules to be compiled."""
+    return is_ready(orders.decide, matching.match_bars, ledger.finish_session)
+
+
+__all__ = [
+    "COMPILING",    "INT64_MAX", "Costs", "IntArray", "Script", "Tape", "divide_half_even", "fits", "is_compiled", "portions", "to_units", "units",
+]  # fmt: skip

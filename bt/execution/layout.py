@@ -1,0 +1,162 @@
+"""Where the rules keep what they know of some accounts that share their money: places in two arrays, and codes for words.
+
+An account's number is `a`, a symbol's `code`; what is kept of a symbol by account is at ``a * symbols + code``. Every value is an int64: money in units of 1e-8, times in UTC microseconds, words as codes. `NULL` is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.execution.compiling import compiled
+
+IntArray = npt.NDArray[np.int64]
+
+NULL = -(2**63)
+"""No value; of a kept level, that the symbol has to be looked at."""
+
+EVERY = -1
+"""The code of an order that is about every symbol: exit_at_close without one."""
+
+# words: a code is an index
+TYPES: tuple[Literal["market", "target", "exit_at_close"], ...] = ("market", "target", "exit_at_close")
+MARKET, TARGET, EXIT = range(3)
+TIFS = ("day", "gtc")
+DAY, GTC = range(2)
+STATUSES = ("open", "filled", "cancelled", "rejected", "expired")
+OPEN, FILLED, CANCELLED, REJECTED, EXPIRED = range(5)
+REASONS = (
+    "", "retargeted", "at_target", "no_bar", "zero_shares", "buying_power", "quality", "completeness", "not_in_universe", "warm_up",
+    "left_universe", "exit_at_close", "flat", "split", "strategy_raised", "no_price", "cancelled",
+)  # fmt: skip
+(
+    NONE, RETARGETED, AT_TARGET, NO_BAR, ZERO_SHARES, BUYING_POWER, QUALITY, COMPLETENESS, NOT_IN_UNIVERSE, WARM_UP,
+    LEFT_UNIVERSE, AT_CLOSE, FLAT, SPLIT, STRATEGY_RAISED, NO_PRICE, WITHDRAWN,
+) = range(17)  # fmt: skip
+
+# What is kept lies in two arrays, because a call of compiled code costs by the array. The first has places for good: the terms, then a
+# row an account, then regions whose beginnings are among the terms.
+(
+    SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, FEE_UP, FEE_DOWN, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
+    RESERVED, NET, GROSS, VALUED, VERSION, ELAPSED, SESSION, CLOSES, MINUTES, HAS_MEMBERS,
+    HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES,
+    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TERMS,
+) = range(36)  # fmt: skip
+"""Settings to `AFTER` (`LIMIT` is the bits of a double: the percent that the gate asks for); money reserved by live orders, the positions'
+worth (`VALUED` at `VERSION` of the closes); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
+of which `FREE` is the first free one. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
+is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now."""
+
+LAST, ENDED, SEEN, SEEN_BEFORE, KNOWN_ROWS = range(5)
+
+# the second array grows: where its tables begin, and for how many rows there is room
+ORDERS_AT, RECORDS_AT, EVENTS_AT, FILLS_AT, TRADES_AT, ORDER_ROOM, ROOM, GROWS = range(8)
+
+# account: one row each
+(
+    CASH, NEXT_ID, GIVEN, LIVE, STANDING, TRADING, HEARS, DECIDED, OPENING_CASH, EXIT_ALL, KNOWS, ACCOUNT_COLUMNS,
+) = range(12)  # fmt: skip
+"""`LIVE` orders wait for prices, `STANDING` ones for the close; `HEARS` of the ends of its orders; `EXIT_ALL` is the order that
+closes everything; `KNOWS` is the number of the market that it knows."""
+
+# position: one row an account and symbol
+(
+    COST, OPENED, BARS_BEFORE, ENTRY_TAG, REALIZED, COMMISSION, ENTERED, ENTERED_VALUE, EXITED, EXITED_VALUE, WORST, BEST, BEGIN,
+    HEAD, TAIL, EXIT_ORDER, BUT, OWN_ID, OWN_CASH, OWN_RESERVED, AT_OPEN, POSITION_COLUMNS,
+) = range(22)  # fmt: skip
+"""To `BEST` the trade that is open; from slot `BEGIN` on it has not changed. `HEAD` and `TAIL` are the first and last live order,
+`EXIT_ORDER` the one that stands until the close, `BUT` that EXIT_ALL leaves the symbol out. `OWN_`... are of a symbol that has money of
+its own; `AT_OPEN` is what was held as the session opened."""
+
+# order: a live one
+(
+    O_ID, O_ACCOUNT, O_CODE, O_TYPE, O_SHARES, O_LEVEL, O_TIF, O_DECIDED, O_SESSION, O_TAG, O_NEED, O_REASON, O_BEFORE, O_NEXT,
+    O_LIVE, O_USED, ORDER_COLUMNS,
+) = range(17)  # fmt: skip
+"""`O_NEED` is reserved for it; `O_LIVE` tells that it waits for a price, `O_USED` that the row is in use."""
+
+# record: the end of an order's life, and what of it is told
+(
+    R_ID, R_ACCOUNT, R_CODE, R_SESSION, R_DECIDED, R_TYPE, R_SHARES, R_LEVEL, R_TIF, R_STATUS, R_REASON, R_TAG, RECORD_COLUMNS,
+) = range(13)  # fmt: skip
+
+# fill
+(
+    F_ORDER, F_ACCOUNT, F_CODE, F_TIME, F_SLOT, F_SHARES, F_PRICE, F_REFERENCE, F_COMMISSION, F_AFTER, F_STALE, F_TAG, F_BAR,
+    FILL_COLUMNS,
+) = range(14)  # fmt: skip
+"""`F_SLOT` is the minute of session, `F_BAR` the one of the bar that gave the price, -1 for an exit at the session's close."""
+
+# trade
+(
+    T_ACCOUNT, T_CODE, T_SHARES, T_ENTERED, T_EXITED, T_ENTRY_VALUE, T_EXIT_VALUE, T_GROSS, T_COMMISSION, T_WORST, T_BEST,
+    T_TAG, T_REASON, TRADE_COLUMNS,
+) = range(14)  # fmt: skip
+
+
+@compiled
+def account_at(a: int) -> int:
+    """Where the row of an account begins."""
+    return TERMS + a * ACCOUNT_COLUMNS
+
+
+@compiled
+def position_at(b: IntArray, at: int) -> int:
+    """Where the row of a position begins; `at` is account x symbols + code, as of shares and levels."""
+    return b[POSITIONS_AT] + at * POSITION_COLUMNS
+
+
+@compiled
+def known_at(b: IntArray, market: int, what: int) -> int:
+    """Where what a market knows begins."""
+    return b[KNOWN_AT] + (market * KNOWN_ROWS + what) * b[SYMBOLS]
+
+
+@compiled
+def order_at(g: IntArray, k: int) -> int:
+    """Where the row of an order begins."""
+    return g[ORDERS_AT] + k * ORDER_COLUMNS
+
+
+@compiled
+def record_at(g: IntArray, k: int) -> int:
+    """Where the row of a record begins."""
+    return g[RECORDS_AT] + k * RECORD_COLUMNS
+
+
+@compiled
+def event_at(g: IntArray, k: int) -> int:
+    """Where the row of an event begins."""
+    return g[EVENTS_AT] + k * RECORD_COLUMNS
+
+
+@compiled
+def fill_at(g: IntArray, k: int) -> int:
+    """Where the row of a fill begins."""
+    return g[FILLS_AT] + k * FILL_COLUMNS
+
+
+@compiled
+def trade_at(g: IntArray, k: int) -> int:
+    """Where the row of a trade begins."""
+    return g[TRADES_AT] + k * TRADE_COLUMNS
+
+
+class Tape(NamedTuple):
+    """The minute bars of a session in canonical order (symbol, slot).
+
+    `last` (symbols, minutes) is the row of each symbol's last bar when a minute ends, -1 before its first, `first` the row of its
+    first; `slot`, `open` and `close` are by row; `time` is when each minute begins; `prior` are the closes as the session opened, `print`
+    the prices at the close that are no rows, both in units, NULL without one.
+    """
+
+    last: npt.NDArray[np.int32]
+    first: IntArray
+    slot: IntArray
+    open: npt.NDArray[np.float64]
+    close: npt.NDArray[np.float64]
+    time: IntArray
+    prior: IntArray
+    print: IntArray

@@ -1,0 +1,186 @@
+"""The books: what a fill does to cash, a position and its trade, and what a session made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bt.errors import MoneyError
+from bt.execution.compiling import compiled
+from bt.execution.layout import (
+    ACCOUNTS, AT_OPEN, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
+    EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
+    OWN_CASH, REALIZED, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_ENTERED, T_ENTRY_VALUE,
+    T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, Tape, VALUED, WORST, account_at, fill_at,
+    position_at, trade_at,
+)  # fmt: skip
+from bt.execution.money import SURELY, plus, portion, times, unit
+
+
+@compiled
+def widen(b: IntArray, tape: Tape, at: int, code: int, end: int) -> None:
+    """A trade's worst and best P&L take in the closes of the minutes BEGIN <= s < end, in which its position did not change."""
+    begin = b[position_at(b, at) + BEGIN]
+    if end <= begin:
+        return
+    row, stop = tape.last[code, begin], tape.last[code, end - 1]
+    low = high = 0
+    if row < 0:
+        low = high = tape.prior[code]
+        row = tape.first[code]
+    else:
+        low = high = unit(tape.close[row])
+    if stop >= 0:
+        least, most = tape.close[row], tape.close[row]
+        for k in range(row + 1, stop + 1):
+            least, most = min(least, tape.close[k]), max(most, tape.close[k])
+        low, high = min(low, unit(least)), max(high, unit(most))
+    base = b[position_at(b, at) + REALIZED] - b[position_at(b, at) + COST]
+    one, other = base + b[b[SHARES_AT] + at] * low, base + b[b[SHARES_AT] + at] * high
+    b[position_at(b, at) + WORST] = min(b[position_at(b, at) + WORST], one, other)
+    b[position_at(b, at) + BEST] = max(b[position_at(b, at) + BEST], one, other)
+
+
+@compiled
+def _reduce(b: IntArray, at: int, count: int, price: int, commission: int) -> None:
+    """Close `count` shares of a position at `price`."""
+    held = b[b[SHARES_AT] + at]
+    removed = portion(b[position_at(b, at) + COST], count, abs(held))
+    sign = 1 if held > 0 else -1
+    value = times(count, price)
+    b[position_at(b, at) + REALIZED] = plus(b[position_at(b, at) + REALIZED], sign * value - removed)
+    b[position_at(b, at) + COST] -= removed
+    b[position_at(b, at) + EXITED] += count
+    b[position_at(b, at) + EXITED_VALUE] = plus(b[position_at(b, at) + EXITED_VALUE], value)
+    b[position_at(b, at) + COMMISSION] += commission
+    b[b[SHARES_AT] + at] = held - sign * count
+
+
+@compiled
+def _end_trade(b: IntArray, g: IntArray, a: int, code: int, at: int, time: int, side: int, reason: int) -> None:
+    number = b[TRADES]
+    g[trade_at(g, number) + T_ACCOUNT] = a
+    g[trade_at(g, number) + T_CODE] = code
+    g[trade_at(g, number) + T_SHARES] = side * b[position_at(b, at) + ENTERED]
+    g[trade_at(g, number) + T_ENTERED] = b[position_at(b, at) + OPENED]
+    g[trade_at(g, number) + T_EXITED] = time
+    g[trade_at(g, number) + T_ENTRY_VALUE] = b[position_at(b, at) + ENTERED_VALUE]
+    g[trade_at(g, number) + T_EXIT_VALUE] = b[position_at(b, at) + EXITED_VALUE]
+    g[trade_at(g, number) + T_GROSS] = b[position_at(b, at) + REALIZED]
+    g[trade_at(g, number) + T_COMMISSION] = b[position_at(b, at) + COMMISSION]
+    g[trade_at(g, number) + T_WORST] = b[position_at(b, at) + WORST]
+    g[trade_at(g, number) + T_BEST] = b[position_at(b, at) + BEST]
+    g[trade_at(g, number) + T_TAG] = b[position_at(b, at) + ENTRY_TAG]
+    g[trade_at(g, number) + T_REASON] = reason
+    b[TRADES] = number + 1
+    for k in range(COST, BEGIN):
+        b[position_at(b, at) + k] = 0
+
+
+@compiled
+def book_fill(
+    b: IntArray, g: IntArray, tape: Tape, a: int, code: int, shares: int, price: int, commission: int, time: int, slot: int, seen: int,
+    at_close: bool, reason: int, tag: int,
+) -> int:  # fmt: skip
+    """Book a fill of signed `shares` at `price`; the position after it. `reason` is the order's type, `seen` counts the bars before."""
+    at = a * b[SYMBOLS] + code
+    before = b[b[SHARES_AT] + at]
+    after = plus(before, shares)
+    moved = plus(-times(shares, price), -commission)
+    b[account_at(a) + CASH] = plus(b[account_at(a) + CASH], moved)
+    if b[BY_SYMBOL]:
+        b[position_at(b, at) + OWN_CASH] += moved
+    b[VALUED] = -1
+    since = slot + at_close  # a minute's close comes before what fills at it
+    reducing = 0 if before == 0 or (before > 0) == (shares > 0) else min(abs(before), abs(shares))
+    if before != 0:
+        widen(b, tape, at, code, since)
+    if reducing:
+        part = commission if reducing == abs(shares) else portion(commission, reducing, abs(shares))
+        _reduce(b, at, reducing, price, part)
+        if b[b[SHARES_AT] + at] == 0:
+            _end_trade(b, g, a, code, at, time, side=1 if before > 0 else -1, reason=reason)
+        commission -= part
+        shares += reducing if before > 0 else -reducing
+    if shares:
+        if b[b[SHARES_AT] + at] == 0:
+            b[position_at(b, at) + OPENED] = time
+            b[position_at(b, at) + BARS_BEFORE] = seen
+            b[position_at(b, at) + ENTRY_TAG] = tag
+        value = times(shares, price)
+        b[b[SHARES_AT] + at] += shares
+        b[position_at(b, at) + COST] = plus(b[position_at(b, at) + COST], value)
+        b[position_at(b, at) + ENTERED] += abs(shares)
+        b[position_at(b, at) + ENTERED_VALUE] = plus(b[position_at(b, at) + ENTERED_VALUE], abs(value))
+        b[position_at(b, at) + COMMISSION] += commission
+    b[position_at(b, at) + BEGIN] = since
+    return after
+
+
+@compiled
+def begin_session(b: IntArray) -> None:
+    """What is held, and the cash, as the session opens; nothing has happened yet."""
+    for a in range(b[ACCOUNTS]):
+        b[account_at(a) + OPENING_CASH] = b[account_at(a) + CASH]
+    for at in range(b[ACCOUNTS] * b[SYMBOLS]):
+        b[position_at(b, at) + AT_OPEN] = b[b[SHARES_AT] + at]
+        b[position_at(b, at) + BEGIN] = 0
+
+
+@compiled
+def finish_session(b: IntArray, g: IntArray, curves: IntArray, by_symbol: IntArray, *bars: np.ndarray) -> None:
+    """What is held is marked to the end; `curves` (accounts, 4, minutes) become equity, cash, gross and net at each minute's end.
+
+    `by_symbol` are the session's fills by account and code, in order, `bars` the arrays of a `Tape`.
+    """
+    tape = Tape(*bars)
+    symbols = b[SYMBOLS]
+    minutes = b[MINUTES]
+    for k in range(b[FILLS]):
+        curves[g[fill_at(g, k) + F_ACCOUNT], 1, g[fill_at(g, k) + F_SLOT]] -= (
+            g[fill_at(g, k) + F_SHARES] * g[fill_at(g, k) + F_PRICE] + g[fill_at(g, k) + F_COMMISSION]
+        )
+    turn = 0
+    for a in range(b[ACCOUNTS]):
+        cash = b[account_at(a) + OPENING_CASH]
+        largest = abs(float(cash))
+        for slot in range(minutes):
+            cash += curves[a, 1, slot]
+            curves[a, 1, slot] = cash
+        for code in range(symbols):
+            at = a * symbols + code
+            first = turn
+            while (
+                turn < len(by_symbol)
+                and g[fill_at(g, by_symbol[turn]) + F_ACCOUNT] * symbols + g[fill_at(g, by_symbol[turn]) + F_CODE] == at
+            ):
+                turn += 1
+            if b[b[SHARES_AT] + at] != 0:
+                widen(b, tape, at, code, minutes)
+            if turn > first or b[position_at(b, at) + AT_OPEN] != 0:
+                largest += _mark(b, g, tape, curves, a, code, by_symbol[first:turn])
+        if largest > SURELY:
+            raise MoneyError("money: the positions' value must fit int64 units of 1e-8, was more; use smaller orders")
+        for slot in range(minutes):
+            curves[a, 0, slot] = curves[a, 1, slot] + curves[a, 3, slot]
+
+
+@compiled
+def _mark(b: IntArray, g: IntArray, tape: Tape, curves: IntArray, a: int, code: int, fills: IntArray) -> float:
+    """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
+    held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]
+    price = tape.prior[code]
+    row = -1
+    k = 0
+    most = 0.0
+    for slot in range(b[MINUTES]):
+        while k < len(fills) and g[fill_at(g, fills[k]) + F_SLOT] <= slot:
+            held += g[fill_at(g, fills[k]) + F_SHARES]
+            k += 1
+        if tape.last[code, slot] != row:
+            row = int(tape.last[code, slot])
+            price = unit(tape.close[row])
+        value = held * price
+        most = max(most, abs(float(held) * float(price)))
+        curves[a, 2, slot] += abs(value)
+        curves[a, 3, slot] += value
+    return most
