@@ -127,7 +127,7 @@ def test_the_picture_is_what_its_script_draws_now():
 
 def test_figures_of_the_readme_are_those_of_the_page_on_performance():
     def rows(page: str) -> list[str]:
-        return re.findall(r"^\| (?:rows|cross-section),.*$", (ROOT / page).read_text(), flags=re.MULTILINE)
+        return re.findall(r"^\| (?:rows|cross-section|columns),.*$", (ROOT / page).read_text(), flags=re.MULTILINE)
 
     assert rows("README.md")
     assert set(rows("README.md")) <= set(rows("docs/performance.md"))
