@@ -12,11 +12,11 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.book import Curve, Output
-from bt.engine import Player, PlayerOutcome, SessionOutcome, first_lines
+from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
-from bt.metrics import Metrics, MetricsAccumulator
+from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, Session, instant, slot_times
 from bt.results import Results
 from bt.schema import DAY, MINUTE
@@ -114,13 +114,15 @@ class Recorder:
         self._write_guards(name, withheld)
         self._write_quality(name, quality)
         frames: dict[str, list[pl.DataFrame]] = {k: [] for k in ("equity", "fills", "trades")}
+        figures: list[SessionFigures] = []
         net, orders, fills = 0, 0, 0
         for number, (player, own) in enumerate(zip(self._players, outcome.players, strict=True)):
             made = self._player(player, own, outcome)
             for table, frame in made.items():
                 frames[table].append(frame)
+            figures.append(figures_of(own))
             if self._own:
-                self._own[number].add_session(*(made[t] for t in ("equity", "fills", "trades")))
+                self._own[number].add(figures[-1])
             last = int(own.curve.equity[-1]) if len(own.curve.equity) else self._last[number]
             net += last - self._last[number]
             self._last[number] = last
@@ -129,7 +131,7 @@ class Recorder:
         tables = {table: pl.concat(parts) for table, parts in frames.items() if parts}
         for table, frame in tables.items():
             self._results.append(table, frame)
-        self._metrics.add_session(*(tables[t] for t in ("equity", "fills", "trades")))
+        self._metrics.add(together(figures))
         self._write_universe(name, outcome.ranking)
         totals = self.totals
         totals.sessions += 1

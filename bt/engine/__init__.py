@@ -1,12 +1,13 @@
 """The minute: match, move time, show, collect.
 
-1. `players` is who plays and what came of it;
+1. `players` is who plays and what came of it, `figures` what metrics are made of;
 2. `stage` sets a session up: bars in playback order, the moments to step through, what each strategy is shown;
 3. `signalling` decides what the signals of a strategy in columns style say;
 4. `playing` steps through it;
 5. `hearing` keeps what strategies print and log meanwhile.
 """
 
+from bt.engine.figures import figures_of, together
 from bt.engine.hearing import first_lines, hearing
 from bt.engine.opening import nothing, opened
 from bt.engine.players import Player, PlayerOutcome
@@ -22,9 +23,11 @@ __all__ = [
     "Stage",
     "Step",
     "alone",
+    "figures_of",
     "first_lines",
     "hearing",
     "nothing",
     "opened",
+    "together",
     "visible_codes",
 ]
