@@ -16,7 +16,7 @@ from bt.execution.layout import IntArray, Tape
 from bt.execution.money import INT64_MAX, divide_half_even, fits, portions, to_units, units
 from bt.execution.signalling import Script
 
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; some seconds)"
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; ten to twenty seconds)"
 """What a first start should say."""
 
 
