@@ -276,7 +276,9 @@ class Audit:
             books.trades += len(own.output.trades)
         played = tape.slot < outcome.minutes
         account.marks[tape.code[played]] = np.rint(tape.close[played] * UNIT)  # by time within a symbol: the last stays
-        for books, own in zip(account.books, outcome.players, strict=True):
+        for player, books, own in zip(account.engine.players, account.books, outcome.players, strict=True):
+            if player.asleep and player.over is not None:
+                continue  # its run was over before this session: nobody is told what it holds now
             worth = [
                 (code, lot.shares, int(account.marks[code]), lot.shares * int(account.marks[code]))
                 for code, lot in sorted(books.lots.items())
