@@ -373,6 +373,12 @@ def test_targets_that_are_none(tmp_path: Path, wanted: dict[str, Any], words: st
         play(store(tmp_path, bars("A", [1.0]), bars("B", [1.0])), Section())
 
 
+def test_an_order_of_more_money_than_there_can_be_is_refused_and_not_an_error(tmp_path: Path):
+    steps = {("A", 0): lambda book: book.order("A", 2**59)}
+    run = play(store(tmp_path, bars("A", [10.0, 10.0])), Script(steps), cash=100.0)
+    assert orders(run, "shares", "status", "reason") == [(2**59, "rejected", "buying_power")]
+
+
 def test_buying_power_refuses_what_opens_and_cuts_reversals(tmp_path: Path):
     where = store(tmp_path, bars("A", [10.0] * 6))
     steps = {

@@ -24,8 +24,8 @@ class Account:
     ----------
     market : Market
         What it knows.
-    output : Output
-        What the session has produced; complete once it is settled.
+    records, log : list
+        What the session has recorded and said so far; `settle` gives them with what happened to orders.
     waiting_targets : list
         Targets given since the rules were last asked; `flush` hands them over.
     """
@@ -75,15 +75,6 @@ class Account:
     def position(self, code: int) -> int:
         """Signed shares held of a symbol."""
         return int(self.desk.shares[self.number * len(self.market.symbols) + code])
-
-    def coming(self, code: int) -> int:
-        """The signed shares of a symbol once its live orders have filled."""
-        held, k = self.position(code), int(self.positions[code, at.HEAD])
-        while k >= 0:
-            order = self.desk.tables.order[k]
-            held = int(order[at.O_LEVEL]) if order[at.O_TYPE] == at.TARGET else held + int(order[at.O_SHARES])
-            k = int(order[at.O_NEXT])
-        return held
 
     @property
     def levels(self) -> IntArray:

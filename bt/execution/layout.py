@@ -40,12 +40,12 @@ REASONS = (
 # row an account, then regions whose beginnings are among the terms.
 (
     SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, FEE_UP, FEE_DOWN, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
-    RESERVED, NET, GROSS, VALUED, VERSION, ELAPSED, SESSION, CLOSES, MINUTES, HAS_MEMBERS,
+    RESERVED, NET, GROSS, VALUED, ELAPSED, SESSION, CLOSES, MINUTES, HAS_MEMBERS,
     HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES,
     POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TERMS,
-) = range(36)  # fmt: skip
+) = range(35)  # fmt: skip
 """Settings to `AFTER` (`LIMIT` is the bits of a double: the percent that the gate asks for); money reserved by live orders, the positions'
-worth (`VALUED` at `VERSION` of the closes); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
+worth (`VALUED` is -1 where they have to be worked out again); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
 of which `FREE` is the first free one. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
 is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now."""
 

@@ -12,10 +12,10 @@ from bt.execution.layout import (
     OWN_CASH, OWN_ID, OWN_RESERVED, O_ACCOUNT, O_BEFORE, O_CODE, O_DECIDED, O_ID, O_LEVEL, O_LIVE, O_NEED, O_NEXT, O_REASON,
     O_SESSION, O_SHARES, O_TAG, O_TIF, O_TYPE, O_USED, QUALITY, RECORDS, REJECTED, RESERVED, RETARGETED, R_ACCOUNT, R_CODE,
     R_DECIDED, R_ID, R_LEVEL, R_REASON, R_SESSION, R_SHARES, R_STATUS, R_TAG, R_TIF, R_TYPE, SEEN, SEEN_BEFORE, SESSION,
-    SHARES_AT, STANDING, SYMBOLS, TAIL, TARGET, TIF, TRADING, USUAL_AT, VALUED, VERSION, WARM_UP, ZERO_SHARES, account_at,
+    SHARES_AT, STANDING, SYMBOLS, TAIL, TARGET, TIF, TRADING, USUAL_AT, VALUED, WARM_UP, ZERO_SHARES, account_at,
     event_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
-from bt.execution.money import floor_portion, times
+from bt.execution.money import SURELY, floor_portion
 
 # ------------------------------------------------------------------------------------------------------------------ worth
 
@@ -24,7 +24,7 @@ from bt.execution.money import floor_portion, times
 def worth(b: IntArray) -> None:
     """Net and gross of all positions at the last closes shown, in NET and GROSS; at cost while a symbol has shown none."""
     symbols = b[SYMBOLS]
-    if b[VALUED] == b[VERSION]:
+    if b[VALUED] >= 0:
         return
     net = gross = 0
     for a in range(b[ACCOUNTS]):
@@ -37,7 +37,7 @@ def worth(b: IntArray) -> None:
                 gross += abs(value)
     b[NET] = net
     b[GROSS] = gross
-    b[VALUED] = b[VERSION]
+    b[VALUED] = 0
 
 
 @compiled
@@ -300,8 +300,9 @@ def admit(b: IntArray, g: IntArray, k: int, change: int) -> bool:
     if opening:
         refused = forbidden(b, a, code)
         if refused == NONE and b[LEVERAGE_UP]:
-            need = times(opening, b[known_at(b, b[account + KNOWS], LAST) + code])
-            if need > power(b, a, code):
+            price = b[known_at(b, b[account + KNOWS], LAST) + code]
+            need = opening * price
+            if float(opening) * float(price) > SURELY or need > power(b, a, code):  # no account has what does not fit
                 refused, need = BUYING_POWER, 0
     if refused != NONE:
         if not crosses:
