@@ -14,7 +14,7 @@ import polars as pl
 
 from bt.config import asked, first_day, forward_days, last_day
 from bt.errors import ConfigError, UsageError
-from bt.execution import COMPILING, is_compiled
+from bt.execution import saying
 from bt.features import (
     Feature,
     atr,
@@ -92,14 +92,12 @@ def replay(
         See `bt.errors`; `ConfigError` for an unknown keyword, or a key that is given twice.
     """
     spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
-    _say_if_compiling()
-    return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
+    with saying(_say):
+        return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
 
 
-def _say_if_compiling() -> None:
-    """A first start tells what it is doing."""
-    if not is_compiled():
-        print(COMPILING, file=sys.stderr, flush=True)  # noqa: T201 - for whoever looks at a notebook
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - for whoever looks at a notebook
 
 
 def sweep(
@@ -145,10 +143,9 @@ def sweep(
     spec = asked(
         source, caller="sweep", strategy=given.pop("strategy", None), settings=given.pop("set", None), keywords=given
     )
-    _say_if_compiling()
-    return sweep_spec(
-        _swept(spec, grid, where, choose), progress=progress, save=save, out=None if out is None else Path(out)
-    )
+    asked_for = _swept(spec, grid, where, choose)
+    with saying(_say):
+        return sweep_spec(asked_for, progress=progress, save=save, out=None if out is None else Path(out))
 
 
 def walk_forward(  # noqa: PLR0913 - the keywords promised to users
@@ -203,9 +200,11 @@ def walk_forward(  # noqa: PLR0913 - the keywords promised to users
     )
     lengths = {"train": train, "test": test, "step": step, "embargo": embargo, "anchored": anchored}
     forward = forward_days(None if spec.sweep is None else spec.sweep.walk_forward, lengths)
-    return walk_forward_spec(
-        _swept(spec, grid, where, choose), forward, progress=progress, save=save, out=None if out is None else Path(out)
-    )
+    asked_for = _swept(spec, grid, where, choose)
+    with saying(_say):
+        return walk_forward_spec(
+            asked_for, forward, progress=progress, save=save, out=None if out is None else Path(out)
+        )
 
 
 def _swept(

@@ -153,6 +153,27 @@ def test_sums_and_products_that_do_not_fit_are_errors():
 
 
 def test_compiled_rules_are_kept_by_all_the_sources_they_depend_on():
-    assert compiling.is_ready(orders.decide) in (True, False)
     stamps = {f._cache._impl.locator.get_source_stamp() for f in (orders.decide, matching.match_bars)}
     assert stamps == {compiling.stamp()}
+
+
+def test_what_is_compiled_is_said_once_and_nothing_where_nothing_is():
+    said: list[str] = []
+
+    two_more = compiling._compiled(lambda number: number + 2, cache=False)
+    with compiling.saying(said.append):
+        assert two_more(1) == 3
+        assert said == [compiling.COMPILING]
+        assert two_more(2) == 4
+        assert two_more(2.5) == 4.5  # compiled again
+    assert said == [compiling.COMPILING]
+    with compiling.saying(said.append):
+        assert two_more(3) == 5
+    assert said == [compiling.COMPILING]
+
+
+def test_a_function_is_compiled_once_whatever_constants_it_is_called_with():
+    plus = compiling._compiled(lambda one, other: one + other, cache=False)
+    sum_of_constants = compiling._compiled(lambda n: plus(1, 2) + plus(3, n) + plus(n, 4), cache=False)
+    assert sum_of_constants(5) == 3 + 8 + 9
+    assert len(plus.signatures) == 1

@@ -13,7 +13,7 @@ from bt.cli.streams import Output
 from bt.cli.tables import facts, listing, plural, some
 from bt.config import load, parse_set, parse_value
 from bt.errors import ConfigError
-from bt.execution import COMPILING, is_compiled
+from bt.execution import saying
 from bt.model import RunSpec
 from bt.run import Run, run_spec, summary_lines
 
@@ -29,10 +29,11 @@ def replay_config(
 ) -> int:
     """Replay `config`; `flags` maps keys to what their options were given, "" or None where they were not."""
     spec = load(config, overrides=overrides(flags, symbols, settings))
-    if not output.quiet and not is_compiled():
-        output.message(COMPILING)
     stages = (("files checked", "rows"), ("sessions", "bars"))
-    with progress_stages(*stages, shown=output.shows_progress) as (checking, progress):
+    with (
+        progress_stages(*stages, shown=output.shows_progress) as (checking, progress),
+        saying(output.notice),
+    ):
         run = run_spec(spec, checking=checking, progress=progress, out=out)
     if spec.sweep is not None:
         output.warn(

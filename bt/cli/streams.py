@@ -58,6 +58,11 @@ class Output:
             self.results.flush()  # so that it comes after what it is about
             self.message(f"warning: {text}")
 
+    def notice(self, text: str) -> None:
+        """What a person may wonder about while it goes on, on standard error; none when quiet."""
+        if not self.quiet:
+            self.message(text)
+
     @property
     def shows_progress(self) -> bool:
         """Whether a progress bar makes sense: a person looks at standard error."""

@@ -16,6 +16,7 @@ from bt.cli.streams import Output
 from bt.cli.tables import facts, listing, plural, span
 from bt.config import load
 from bt.errors import ConfigError
+from bt.execution import saying
 from bt.memory import peak_rss_mb
 from bt.model import RunSpec
 from bt.sweeps import Asked, Deflated, Sweep, WalkForward, sweep_spec, walk_forward_spec
@@ -47,7 +48,10 @@ def sweep_config(
         )
     asked = Asked(spec, spec.sweep.grid, spec.sweep.where, spec.sweep.choose)
     stages = (("files checked", "rows"), ("sessions", "bars"))
-    with progress_stages(*stages, shown=output.shows_progress) as (checking, progress):
+    with (
+        progress_stages(*stages, shown=output.shows_progress) as (checking, progress),
+        saying(output.notice),
+    ):
         how: Any = {"checking": checking, "progress": progress, "out": out}
         if spec.sweep.walk_forward is None:
             made: Sweep | WalkForward = sweep_spec(asked, **how)

@@ -9,22 +9,12 @@
 7. `compiling` makes machine code of it, kept from run to run. This package is the only home of Numba.
 """
 
-from bt.execution import ledger, matching, orders
-from bt.execution.compiling import is_ready
+from bt.execution.compiling import saying
 from bt.execution.costs import Costs
 from bt.execution.layout import IntArray, Tape
 from bt.execution.money import INT64_MAX, divide_half_even, fits, portions, to_units, units
 from bt.execution.signalling import Script
 
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; ten to twenty seconds)"
-"""What a first start should say."""
-
-
-def is_compiled() -> bool:
-    """Whether a run can begin at once; else its first orders wait for the rules to be compiled."""
-    return is_ready(orders.decide, matching.match_bars, ledger.finish_session)
-
-
 __all__ = [
-    "COMPILING",    "INT64_MAX", "Costs", "IntArray", "Script", "Tape", "divide_half_even", "fits", "is_compiled", "portions", "to_units", "units",
+    "INT64_MAX", "Costs", "IntArray", "Script", "Tape", "divide_half_even", "fits", "portions", "saying", "to_units", "units",
 ]  # fmt: skip

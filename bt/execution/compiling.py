@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core.caching import CacheImpl, InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
+from numba.core.event import Event, Listener, install_listener
+from numba.core.types import unliteral
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FOLDER = Path(__file__).resolve().parent
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; some ten seconds)"
+"""What a first start says."""
 
 
 @cache
@@ -47,10 +52,46 @@ CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF0
 
 
 def compiled(function: Function) -> Function:
-    """The function, compiled when it is first called with new types; `.py_func` is what was written."""
-    return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    """The function, compiled when it is first called; `.py_func` is what was written."""
+    return _compiled(function)
 
 
-def is_ready(*functions: Any) -> bool:
-    """Whether every one of the compiled functions is loaded or on disk: then a first call takes no compiling."""
-    return all(f.signatures or f._cache._cache_file._load_index() for f in functions)  # noqa: SLF001 - as above
+def inner(function: Function) -> Function:
+    """Likewise one that only compiled functions call: what a call from Python takes is not made for it."""
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _compiled(function: Function, *, cache: bool = True, **options: bool) -> Function:
+    made: Any = numba.njit(cache=cache, nogil=True, error_model="numpy", **options)(function)  # type: ignore[call-overload]
+    typed = made.get_call_template
+    # Numba would compile a function anew for every constant that it is called with: a status, a reason, a column.
+    made.get_call_template = lambda args, kws: typed(
+        tuple(_of_any(a) for a in args), {k: _of_any(a) for k, a in kws.items()}
+    )
+    return cast("Function", made)
+
+
+def _of_any(kind: Any) -> Any:
+    """The type of any value of a constant's type."""
+    return unliteral(kind)  # type: ignore[no-untyped-call]
+
+
+class _Saying(Listener):
+    """Says once that something is being compiled."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say: Callable[[str], object] | None = say
+
+    def on_start(self, event: Event) -> None:  # noqa: ARG002 - as numba calls it
+        say = self._say
+        self._say = None
+        if say is not None:
+            say(COMPILING)
+
+    def on_end(self, event: Event) -> None:
+        pass
+
+
+def saying(say: Callable[[str], object]) -> AbstractContextManager[Listener]:
+    """While this is entered, `say` is told what is going on before the first function is compiled; never where all are on disk."""
+    return cast("AbstractContextManager[Listener]", install_listener("numba:compile", _Saying(say)))

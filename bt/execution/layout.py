@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution.compiling import compiled
+from bt.execution.compiling import inner
 
 IntArray = npt.NDArray[np.int64]
 
@@ -96,49 +96,49 @@ its own; `AT_OPEN` is what was held as the session opened."""
 ) = range(14)  # fmt: skip
 
 
-@compiled
+@inner
 def account_at(a: int) -> int:
     """Where the row of an account begins."""
     return TERMS + a * ACCOUNT_COLUMNS
 
 
-@compiled
+@inner
 def position_at(b: IntArray, at: int) -> int:
     """Where the row of a position begins; `at` is account x symbols + code, as of shares and levels."""
     return b[POSITIONS_AT] + at * POSITION_COLUMNS
 
 
-@compiled
+@inner
 def known_at(b: IntArray, market: int, what: int) -> int:
     """Where what a market knows begins."""
     return b[KNOWN_AT] + (market * KNOWN_ROWS + what) * b[SYMBOLS]
 
 
-@compiled
+@inner
 def order_at(g: IntArray, k: int) -> int:
     """Where the row of an order begins."""
     return g[ORDERS_AT] + k * ORDER_COLUMNS
 
 
-@compiled
+@inner
 def record_at(g: IntArray, k: int) -> int:
     """Where the row of a record begins."""
     return g[RECORDS_AT] + k * RECORD_COLUMNS
 
 
-@compiled
+@inner
 def event_at(g: IntArray, k: int) -> int:
     """Where the row of an event begins."""
     return g[EVENTS_AT] + k * RECORD_COLUMNS
 
 
-@compiled
+@inner
 def fill_at(g: IntArray, k: int) -> int:
     """Where the row of a fill begins."""
     return g[FILLS_AT] + k * FILL_COLUMNS
 
 
-@compiled
+@inner
 def trade_at(g: IntArray, k: int) -> int:
     """Where the row of a trade begins."""
     return g[TRADES_AT] + k * TRADE_COLUMNS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bt.errors import MoneyError
-from bt.execution.compiling import compiled
+from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AT_OPEN, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
     EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
@@ -16,7 +16,7 @@ from bt.execution.layout import (
 from bt.execution.money import SURELY, plus, portion, times, unit
 
 
-@compiled
+@inner
 def widen(b: IntArray, tape: Tape, at: int, code: int, end: int) -> None:
     """A trade's worst and best P&L take in the closes of the minutes BEGIN <= s < end, in which its position did not change."""
     begin = b[position_at(b, at) + BEGIN]
@@ -40,7 +40,7 @@ def widen(b: IntArray, tape: Tape, at: int, code: int, end: int) -> None:
     b[position_at(b, at) + BEST] = max(b[position_at(b, at) + BEST], one, other)
 
 
-@compiled
+@inner
 def _reduce(b: IntArray, at: int, count: int, price: int, commission: int) -> None:
     """Close `count` shares of a position at `price`."""
     held = b[b[SHARES_AT] + at]
@@ -55,7 +55,7 @@ def _reduce(b: IntArray, at: int, count: int, price: int, commission: int) -> No
     b[b[SHARES_AT] + at] = held - sign * count
 
 
-@compiled
+@inner
 def _end_trade(b: IntArray, g: IntArray, a: int, code: int, at: int, time: int, side: int, reason: int) -> None:
     number = b[TRADES]
     g[trade_at(g, number) + T_ACCOUNT] = a
@@ -164,7 +164,7 @@ def finish_session(b: IntArray, g: IntArray, curves: IntArray, by_symbol: IntArr
             curves[a, 0, slot] = curves[a, 1, slot] + curves[a, 3, slot]
 
 
-@compiled
+@inner
 def _mark(b: IntArray, g: IntArray, tape: Tape, curves: IntArray, a: int, code: int, fills: IntArray) -> float:
     """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
     held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]

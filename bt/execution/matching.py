@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import compiled
+from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AT_CLOSE, AT_TARGET, BUT, CANCELLED, CLOSES, DAY, DECIDED, ENDED, EVERY, EXIT, EXIT_ALL, EXIT_ORDER, EXPIRED,
     FEE_DOWN, FEE_UP, FILLED, FILLS, FLAT, F_ACCOUNT, F_AFTER, F_BAR, F_CODE, F_COMMISSION, F_ORDER, F_PRICE, F_REFERENCE,
@@ -22,7 +22,7 @@ NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
 RULES = ("next_open", "next_close", "same_close")
 
 
-@compiled
+@inner
 def quantity(g: IntArray, k: int, held: int) -> int:
     """The signed shares that order `k` fills with `held` shares held."""
     order = order_at(g, k)
@@ -46,7 +46,7 @@ def charged(b: IntArray, shares: int) -> int:
     return portion(abs(shares), b[FEE_UP], b[FEE_DOWN])
 
 
-@compiled
+@inner
 def fill(
     b: IntArray, g: IntArray, tape: Tape, k: int, shares: int, reference: int, time: int, slot: int, at_close: bool, bar: int,
     stale: int,
@@ -88,7 +88,7 @@ def fill(
 # ----------------------------------------------------------------------------------------------------------------- exits
 
 
-@compiled
+@inner
 def _split(b: IntArray, g: IntArray, a: int, k: int, decided: int) -> None:
     """exit_at_close without a symbol: one order for each symbol held that has none of its own, decided now."""
     symbols = b[SYMBOLS]
@@ -127,7 +127,7 @@ def wake_exits(b: IntArray, g: IntArray, due: int) -> None:
                 b[b[LEVELS_AT] + a * b[SYMBOLS] + g[order_at(g, k) + O_CODE]] = NULL
 
 
-@compiled
+@inner
 def _closing(tape: Tape, code: int, close: int) -> tuple[int, int]:
     """A symbol's price at the session's close and how many minutes it is old; NULL without a bar in the session."""
     row = tape.last[code, tape.last.shape[1] - 1]
@@ -138,7 +138,7 @@ def _closing(tape: Tape, code: int, close: int) -> tuple[int, int]:
     return unit(tape.close[row]), (close - tape.time[tape.slot[row]] - MINUTE) // MINUTE
 
 
-@compiled
+@inner
 def _cancel_others(b: IntArray, g: IntArray, at: int, k: int) -> None:
     """At the close an exit cancels the symbol's other live orders."""
     one = b[position_at(b, at) + HEAD]
@@ -149,7 +149,7 @@ def _cancel_others(b: IntArray, g: IntArray, at: int, k: int) -> None:
         one = following
 
 
-@compiled
+@inner
 def _exits(b: IntArray, g: IntArray, a: int) -> IntArray:
     """The rows of an account's standing exits of a symbol, by id, then code."""
     count = 0
@@ -161,7 +161,7 @@ def _exits(b: IntArray, g: IntArray, a: int) -> IntArray:
     return _by_id(g, found[:count])
 
 
-@compiled
+@inner
 def _by_id(g: IntArray, rows: IntArray) -> IntArray:
     """Rows of orders by id, then code."""
     keys = np.empty(len(rows), dtype=np.int64)
@@ -171,7 +171,7 @@ def _by_id(g: IntArray, rows: IntArray) -> IntArray:
     return rows
 
 
-@compiled
+@inner
 def put_in_order(g: IntArray, rows: IntArray, keys: IntArray) -> None:
     """Rows of orders by their keys, which are put in order too, then by code (Shell, 1959; gaps after Ciura, 2001)."""
     for gap in (3548, 1577, 701, 301, 132, 57, 23, 10, 4, 1):
@@ -191,7 +191,7 @@ def put_in_order(g: IntArray, rows: IntArray, keys: IntArray) -> None:
             keys[place] = key
 
 
-@compiled
+@inner
 def close_exits(b: IntArray, g: IntArray, tape: Tape, a: int) -> None:
     """exit_at_close at the close."""
     close, last = b[CLOSES], b[MINUTES] - 1
@@ -213,7 +213,7 @@ def close_exits(b: IntArray, g: IntArray, tape: Tape, a: int) -> None:
             fill(b, g, tape, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
 
 
-@compiled
+@inner
 def close_all(b: IntArray, g: IntArray, tape: Tape, a: int, tag: int) -> None:
     """at_end = "close": every position is closed at its last close."""
     close, last, market = b[CLOSES], b[MINUTES] - 1, b[account_at(a) + KNOWS]
@@ -282,7 +282,7 @@ def cancel(b: IntArray, g: IntArray, a: int, code: int, number: int, reason: int
 # ------------------------------------------------------------------------------------------------------------------- match
 
 
-@compiled
+@inner
 def _price(b: IntArray, tape: Tape, a: int, code: int, rule: int, slot: int, only: np.ndarray) -> int:
     """What a symbol's orders meet in a minute, units: its bar's open or close, or its last close shown; NULL where it has none."""
     if rule == SAME_CLOSE:
@@ -295,7 +295,7 @@ def _price(b: IntArray, tape: Tape, a: int, code: int, rule: int, slot: int, onl
     return unit(tape.open[row] if rule == NEXT_OPEN else tape.close[row])
 
 
-@compiled
+@inner
 def _turns(b: IntArray, g: IntArray, met: IntArray) -> None:
     """Put `met` in their turns: exits first, then by account and id, an exit_at_close after its symbol's others."""
     keys = np.empty(len(met), dtype=np.int64)
@@ -315,7 +315,7 @@ def _turns(b: IntArray, g: IntArray, met: IntArray) -> None:
     put_in_order(g, met, keys)
 
 
-@compiled
+@inner
 def match(
     b: IntArray, g: IntArray, tape: Tape, rule: int, time: int, slot: int, at_close: bool,
     only: np.ndarray,
@@ -352,7 +352,7 @@ def match(
         fill(b, g, tape, k, shares, price, time, slot, at_close, bar, stale)
 
 
-@compiled
+@inner
 def _shown_before(tape: Tape, code: int, slot: int) -> int:
     """The minute of a symbol's last bar before `slot` begins."""
     return tape.slot[tape.last[code, slot - 1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import compiled
+from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AFTER, BUT, BUYING_POWER, BY_SYMBOL, CANCELLED, CASH, COST, DECIDED, ELAPSED, EVENTS, EVERY, EXIT, EXIT_ALL,
     EXIT_ORDER, FILLED, FREE, GATE, GIVEN, GROSS, HAS_MEMBERS, HEAD, HEARS, HIGH, IntArray, KNOWS, LAST, LEVELS_AT,
@@ -40,7 +40,7 @@ def worth(b: IntArray) -> None:
     b[VALUED] = 0
 
 
-@compiled
+@inner
 def power(b: IntArray, a: int, code: int) -> int:
     """Buying power in units, cut to the unit below: leverage x equity - gross - what live orders have reserved."""
     if b[BY_SYMBOL]:
@@ -57,7 +57,7 @@ def power(b: IntArray, a: int, code: int) -> int:
     return floor_portion(cash + net, b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - gross - reserved
 
 
-@compiled
+@inner
 def reserve(b: IntArray, at: int, amount: int) -> None:
     """Reserve more, or less."""
     if b[BY_SYMBOL]:
@@ -69,7 +69,7 @@ def reserve(b: IntArray, at: int, amount: int) -> None:
 # ------------------------------------------------------------------------------------------------------------------ lives
 
 
-@compiled
+@inner
 def new(
     b: IntArray,
     g: IntArray,
@@ -135,7 +135,7 @@ def write(g: IntArray, row: int, k: int, status: int, reason: int, shares: int) 
     g[row + R_TAG] = g[order + O_TAG]
 
 
-@compiled
+@inner
 def tell(b: IntArray, g: IntArray, k: int, status: int, reason: int) -> None:
     """on_order has something to be told."""
     if b[account_at(g[order_at(g, k) + O_ACCOUNT]) + HEARS]:
@@ -143,7 +143,7 @@ def tell(b: IntArray, g: IntArray, k: int, status: int, reason: int) -> None:
         b[EVENTS] += 1
 
 
-@compiled
+@inner
 def enter(b: IntArray, g: IntArray, k: int) -> None:
     """The order waits for a price, after the others of its symbol."""
     order = order_at(g, k)
@@ -159,7 +159,7 @@ def enter(b: IntArray, g: IntArray, k: int) -> None:
     b[account_at(g[order + O_ACCOUNT]) + LIVE] += 1
 
 
-@compiled
+@inner
 def leave(b: IntArray, g: IntArray, k: int) -> None:
     """The order waits for no price any more."""
     order = order_at(g, k)
@@ -178,7 +178,7 @@ def leave(b: IntArray, g: IntArray, k: int) -> None:
     b[account_at(g[order + O_ACCOUNT]) + LIVE] -= 1
 
 
-@compiled
+@inner
 def stand(b: IntArray, g: IntArray, k: int) -> None:
     """The order stands until the close."""
     a, code = g[order_at(g, k) + O_ACCOUNT], g[order_at(g, k) + O_CODE]
@@ -190,7 +190,7 @@ def stand(b: IntArray, g: IntArray, k: int) -> None:
     b[account + STANDING] += 1
 
 
-@compiled
+@inner
 def end(b: IntArray, g: IntArray, k: int, status: int, reason: int, shares: int) -> None:
     """An order's life is over: forget it, free its money, keep its record, tell the strategy unless it filled."""
     order = order_at(g, k)
@@ -223,7 +223,7 @@ def end(b: IntArray, g: IntArray, k: int, status: int, reason: int, shares: int)
 # ---------------------------------------------------------------------------------------------------------------- checks
 
 
-@compiled
+@inner
 def left_by(b: IntArray, g: IntArray, at: int) -> int:
     """What is left of a position once its live orders, by id, have reduced it: 0 at least, as seen from its side.
 
@@ -244,7 +244,7 @@ def left_by(b: IntArray, g: IntArray, at: int) -> int:
     return left
 
 
-@compiled
+@inner
 def gated(b: IntArray, a: int, code: int) -> bool:
     """Whether quality or completeness as of now forbids entries in a symbol; what is not known forbids nothing."""
     if b[GATE] == NONE or b[ELAPSED] == 0 or b[ELAPSED] < b[AFTER]:
@@ -257,7 +257,7 @@ def gated(b: IntArray, a: int, code: int) -> bool:
     return twice > 0 and 200.0 * seen / twice < np.int64(b[LIMIT]).view(np.float64)
 
 
-@compiled
+@inner
 def forbidden(b: IntArray, a: int, code: int) -> int:
     """Why nothing may be opened in a symbol now, or NONE."""
     if b[HAS_MEMBERS] and not b[b[MEMBERS_AT] + code]:
@@ -265,7 +265,7 @@ def forbidden(b: IntArray, a: int, code: int) -> int:
     return b[GATE] if gated(b, a, code) else NONE
 
 
-@compiled
+@inner
 def cut(b: IntArray, g: IntArray, k: int, left: int, reason: int) -> None:
     """Of an order that would turn what others leave of a position, keep the part that closes it."""
     order = order_at(g, k)
@@ -282,7 +282,7 @@ def cut(b: IntArray, g: IntArray, k: int, left: int, reason: int) -> None:
     tell(b, g, k, OPEN, reason)
 
 
-@compiled
+@inner
 def admit(b: IntArray, g: IntArray, k: int, change: int) -> bool:
     """Check an order that would change the position by `change`, and make it live, cut or rejected; whether it is live."""
     order = order_at(g, k)
@@ -325,7 +325,7 @@ def admit(b: IntArray, g: IntArray, k: int, change: int) -> bool:
 # ---------------------------------------------------------------------------------------------------------------- targets
 
 
-@compiled
+@inner
 def aim(b: IntArray, g: IntArray, a: int, code: int, level: int, tag: int) -> None:
     """A target: make the orders such that the position becomes `level`, unless they are such."""
     at = a * b[SYMBOLS] + code
@@ -364,7 +364,7 @@ def aim(b: IntArray, g: IntArray, a: int, code: int, level: int, tag: int) -> No
         b[b[LEVELS_AT] + at] = level
 
 
-@compiled
+@inner
 def refuse_target(b: IntArray, g: IntArray, a: int, code: int, tag: int) -> None:
     """A target whose level cannot be known: a rejected order without one; the symbol's other orders stay."""
     account = account_at(a)
@@ -400,7 +400,7 @@ def order_shares(b: IntArray, g: IntArray, a: int, code: int, shares: int, tif: 
     return number
 
 
-@compiled
+@inner
 def _spare_nobody(b: IntArray, a: int) -> None:
     """An exit of everything is about every symbol again."""
     for at in range(a * b[SYMBOLS], (a + 1) * b[SYMBOLS]):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution.compiling import compiled
+from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, BY_SYMBOL, CASH, COST, DECIDED, ELAPSED, ENDED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LIVE, NET, NULL,
     ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_SHARES, O_TYPE, RECORDS, ROOM, SEEN, SHARES_AT, SYMBOLS, TARGET, Tape, USUAL_AT,
@@ -48,7 +48,7 @@ class Script(NamedTuple):
     start: IntArray
 
 
-@compiled
+@inner
 def coming(b: IntArray, g: IntArray, at: int) -> int:
     """The signed shares of a symbol once its live orders have filled."""
     held = b[b[SHARES_AT] + at]
@@ -76,7 +76,7 @@ def entered(held: int, said: int, shares: int) -> int:
     return shares if said & ENTRY else -shares
 
 
-@compiled
+@inner
 def _equity(b: IntArray, a: int, code: int) -> int:
     """What an account's fractions are of: cash and positions of all who share the money, or of a symbol that has its own."""
     at = a * b[SYMBOLS] + code
@@ -92,7 +92,7 @@ def _equity(b: IntArray, a: int, code: int) -> int:
     return total
 
 
-@compiled
+@inner
 def _fraction(number: float, base: int, price: int) -> int:
     """The shares that a fraction of equity is, UNSURE where a double cannot tell."""
     if np.isnan(number):
@@ -107,7 +107,7 @@ def _fraction(number: float, base: int, price: int) -> int:
     return int(np.trunc(shares))
 
 
-@compiled
+@inner
 def decide_minute(
     b: IntArray, g: IntArray, script: Script, a: int, style: int, slot: int, begun: int
 ) -> tuple[int, int]:
@@ -134,14 +134,14 @@ def decide_minute(
     return -1, 0
 
 
-@compiled
+@inner
 def _has_room(b: IntArray, g: IntArray, more: int) -> bool:
     """Whether a minute with `more` bars surely has room."""
     high = b[HIGH] + more
     return high <= g[ORDER_ROOM] and b[RECORDS] + high <= g[ROOM]
 
 
-@compiled
+@inner
 def play(
     b: IntArray, g: IntArray, tape: Tape, script: Script, usual: npt.NDArray[np.int32], a: int, rule: int, style: int,
     since: int, begun: int,
