@@ -142,6 +142,43 @@ def test_an_independent_book_knows_one_symbol(tmp_path: Path, ask: Any):
         play(where, Own({("A", 0): ask}))
 
 
+@pytest.mark.parametrize("callback", ["on_fill", "on_order"])
+def test_an_independent_book_knows_the_symbol_that_is_told(tmp_path: Path, callback: str):
+    """A target that changes nothing is refused too, of the symbol whose row was shown last."""
+
+    def asks(self: Script, told: Any, book: bt.Book) -> None:
+        assert book.position(told.symbol) in (0, 1)
+        book.target("B", 0)
+
+    where = store(tmp_path, bars("A", [10.0] * 3), bars("B", [10.0] * 3))
+    made = type("Asks", (Own,), {callback: asks})
+    with pytest.raises(StrategyRaised, match="was asked for 'B'; leave `independent` out to see several .*symbol A"):
+        play(where, made({("A", 0): lambda b: (b.order("A", 1), b.order("A", 10**9))}))  # one is filled, one refused
+
+
+def test_a_row_that_is_made_is_the_one_the_book_knows(tmp_path: Path):
+    """A row type may have code of its own: what it asks is judged by its own symbol, not by the row before."""
+    books: list[bt.Book] = []
+
+    class Asks(bt.Row):
+        symbol: str
+
+        def __post_init__(self) -> None:
+            for book in books:
+                book.target(self.symbol if self.symbol == "A" else "A", 0)
+
+    class Keeps:
+        independent = True
+        row = Asks
+
+        def on_bar(self, row: Asks, book: bt.Book) -> None:
+            books[:] = [book]
+
+    where = store(tmp_path, bars("A", [10.0] * 3), bars("B", [10.0] * 3))
+    with pytest.raises(StrategyRaised, match="was asked for 'A'; .* minute 0, .*symbol B"):
+        play(where, Keeps())
+
+
 def test_an_independent_book_knows_no_symbol_between_them(tmp_path: Path):
     class Starts(Own):
         def on_session_start(self, session: bt.Session, book: bt.Book) -> None:

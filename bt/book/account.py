@@ -26,6 +26,8 @@ class Account:
         What it knows.
     records, log : list
         What the session has recorded and said so far; `settle` gives them with what happened to orders.
+    kept : memoryview
+        `levels` for quick looks; from its first session on.
     waiting_targets : list
         Targets given since the rules were last asked; `flush` hands them over.
     """
@@ -38,6 +40,7 @@ class Account:
         self.number = desk.join(market, terms, self.hear)
         self.by_symbol = desk.by_symbol
         self._hears = hears
+        self.kept = desk.kept[self.number]
         self.start_cash = int(desk.account[self.number, at.CASH])
         self.waiting_targets: list[Decision] = []
         self.records: list[tuple[int, str, float, int]] = []
@@ -66,11 +69,6 @@ class Account:
     def positions(self) -> IntArray:
         """(symbols, columns) what is kept of positions; the books' own array."""
         return self.desk.position[self._range]
-
-    @property
-    def kept(self) -> memoryview:
-        """`levels` for quick looks."""
-        return self.desk.kept[self.number]
 
     def position(self, code: int) -> int:
         """Signed shares held of a symbol."""
@@ -264,6 +262,7 @@ class Account:
 
     def begin(self) -> None:
         """A session starts: its clock stands at the open, and its desk has begun it."""
+        self.kept = self.desk.kept[self.number]  # a desk is laid out anew whenever somebody joins
         own, last = self._own, self.market.last
         if self.by_symbol:
             net = np.where(last != 0, self.shares * last, self.positions[:, at.COST])

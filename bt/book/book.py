@@ -28,15 +28,14 @@ MOST = 1 << 60
 class StrategyBook:
     """The `Book` of one strategy. See `bt.strategy.Book` for what its methods mean.
 
-    `shown` is (iterator of the rows being shown, their codes) while on_bar runs, and `about` the code of the fill or order being told,
-    both kept by the engine. The book of an `independent` strategy knows the symbol of that row, fill or order alone.
+    `shown` is (iterator of the rows being shown, their codes) while on_bar runs, kept by the engine. The book of an `independent` strategy
+    knows one symbol alone: `about` is the code of the row, fill or order being told, kept by the engine too.
     """
 
     def __init__(self, account: Account, *, seed: tuple[int, ...], independent: bool = False) -> None:
         self._account, self._independent = account, independent
         self._market = account.market
-        # an independent strategy may not even ask for what changes nothing in another symbol
-        self._kept = {} if independent else self._market.index
+        self._index = account.market.index
         self._seed = seed
         self._rngs: dict[tuple[int, ...], np.random.Generator] = {}  # the session's and this minute's
         self._rngs_of: tuple[int, ...] = ()
@@ -110,7 +109,7 @@ class StrategyBook:
         )
 
     def _code(self, symbol: str) -> int:
-        code = self._market.index.get(symbol)
+        code = self._index.get(symbol)
         if code is None:
             hint = nearest(symbol, self._market.symbols) or "it is not among the run's symbols"
             raise StrategyError(f"strategy {self._account.name}: symbol must be known, was {symbol!r}; {hint}")
@@ -125,13 +124,12 @@ class StrategyBook:
         """The code of the only symbol that an independent strategy's book knows now; of others it means nothing."""
         if not self._independent:
             return -1
-        code = self.current_code
-        if code is None:
+        if self.about is None:
             raise StrategyError(
                 f"strategy {self._account.name}: an independent strategy's book knows a symbol in on_bar, on_fill and on_order "
                 "only; use it there, or leave `independent` out"
             )
-        return code
+        return self.about
 
     def position(self, symbol: str) -> int:
         return self._account.position(self._code(symbol))
@@ -185,10 +183,10 @@ class StrategyBook:
         return self._account.order(code, shares, tif, self._tagged(tag))
 
     def target(self, symbol: str, shares: int, tag: str = "") -> None:
-        code = self._kept.get(symbol)
-        if code is not None and self._account.kept[code] == shares:
+        code = self._index.get(symbol)
+        if code is not None and self._account.kept[code] == shares and (not self._independent or code == self.about):
             return
-        self._aim(self._code(symbol) if code is None else code, self._whole(shares), tag)
+        self._aim(self._code(symbol), self._whole(shares), tag)
 
     def _aim(self, code: int, level: int, tag: str) -> None:
         """A target that is looked at before anything else is asked of the account."""
@@ -297,8 +295,10 @@ class StrategyBook:
 
         Of an independent strategy also the symbol of the fill or order being told.
         """
+        if self._independent:
+            return self.about
         if self.shown is None:
-            return self.about if self._independent else None
+            return None
         progress, codes = self.shown
         return int(codes[len(codes) - progress.__length_hint__() - 1])
 

@@ -80,7 +80,7 @@ class Ear:
     @property
     def speaker(self) -> Player | None:
         """Who is playing on this thread."""
-        return self._engine.speaking if threading.get_ident() == self._thread else None
+        return self._engine.teller.speaking if threading.get_ident() == self._thread else None
 
     def printed(self, text: str) -> None:
         """Text written to standard output."""

@@ -2,69 +2,44 @@
 
 For every minute of a session with a bar, every end of a coarser bin that a strategy asked for and every timer:
 
-1. orders given earlier are matched against the bars that open in the minute, and fills are told (`_match`);
+1. orders given earlier are matched against the bars that open in the minute, and fills are told (`bt.engine.meeting`);
 2. the clock moves to the minute's end, and the closes become the last ones known (`bt.book.Market` looks them up when asked); with `next_close` (1) is done now;
 3. signals are decided symbol by symbol (`bt.engine.signalling`), then rows are shown: minute rows in symbol order, then coarser ones, then the
-   cross-section, then timers go off (`_show`);
-4. what strategies order then is live from the next minute; refusals are told (`_tell`). With `same_close` it fills now.
+   cross-section, then timers go off (`bt.engine.telling`);
+4. what strategies order then is live from the next minute; refusals are told. With `same_close` it fills now.
 
 Minutes in which no order waits and nobody is shown anything are passed over.
 
 At the close exits fill, the strategy is told the session's end, and day orders expire (`_close`).
-
-The room is long because the order of these steps is one thing, to be read in one place.
 """
 
 from __future__ import annotations
 
 import time as wall
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
-from bt.book import Curve, Desk, Market, StrategyBook
+from bt.book import Desk, Market, StrategyBook
+from bt.engine.meeting import Meeting
 from bt.engine.opening import Opened, nothing, opened
-from bt.engine.players import Player, PlayerOutcome
+from bt.engine.outcomes import Played, SessionOutcome, session_outcome
+from bt.engine.players import Player
 from bt.engine.signalling import plays_whole
-from bt.engine.stage import Stage, Step, alone, visible_codes
-from bt.errors import BtError, StrategyError, StrategyRaised
-from bt.execution import layout
-from bt.model import Clock, PreparedSession, Session, instant
-from bt.playback import Feed, Withheld
+from bt.engine.stage import Stage, alone, visible_codes
+from bt.engine.telling import Teller
+from bt.errors import StrategyRaised
+from bt.model import Clock, PreparedSession
 from bt.schema import MINUTE
-from bt.section import Ends, MinuteRows
-from bt.strategy import check_state, hours
-
-ALL: npt.NDArray[np.bool_] = np.zeros(0, dtype=bool)
-"""Marks no symbol: the moment is everybody's."""
+from bt.strategy import hours
 
 LEFT, AT_END = "left_universe", "at_end"
 """The tags of orders that sell what left the universe, and what is held as the run ends."""
-
-
-@dataclass(frozen=True)
-class SessionOutcome:
-    """What happened in a session. `minutes` of it were played (all, unless the run was stopped). `moments` are those stepped through, twice
-    their UTC microseconds, and 1 more where a minute ends; `bars_of` counts the session's bars by code. `ranking` are the codes of the
-    universe by rank, None without one; `visible` marks the codes of which anything could be shown, None for all."""
-
-    session: Session
-    players: Sequence[PlayerOutcome]
-    bars: int
-    iterations: int
-    minutes: int
-    stopped: str | None
-    moments: npt.NDArray[np.int64]
-    bars_of: npt.NDArray[np.int64]
-    ranking: npt.NDArray[np.int64] | None = None
-    visible: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -126,20 +101,16 @@ class Engine:
         self.players = players
         self.pace = pace
         self._zone = zone
-        self._isolate = isolate
         self._leave = leave
         self._lots = lots
         self._played = self._iterations = 0
         self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
         self._fill = players[0].account.execution.fill if players else "next_open"
-        self._groups = _by_desk(players)
-        self._desks: list[Desk] = [group[0].account.desk for group in self._groups]
-        self._number = {id(player): number for number, player in enumerate(players)}
+        self._desks: list[Desk] = list({id(p.account.desk): p.account.desk for p in players}.values())
         self._markets = [market]  # of those who play; the run's own is that of who began first
-        self._carried: set[int] = set()  # numbers of players whose state has been checked
-        self._ends: weakref.ref[Ends] | None = None  # of the rows that were handed out last
-        self.speaking: Player | None = None
+        self.teller = Teller(market, isolate=isolate)
+        self._meeting = Meeting(players, self.teller)
         self.ear: Listener | None = None
 
     def play(self, prepared: PreparedSession, number: int, *, last: bool, at_end: str) -> SessionOutcome:
@@ -171,19 +142,11 @@ class Engine:
             self.raised = error
         for known in self._markets:
             known.end(self._played)
-        self.speaking = None
+        self.teller.speaking = None
         if self.ear is not None:
             self.ear.end_session()
-        played, stopped = self._played, self.stopped()
-        curves = {id(desk): desk.finish(session.minutes) for desk in self._desks}
-        players = [self._outcome(p, i, stage, curves[id(p.account.desk)], played) for i, p in enumerate(self.players)]
-        bars = sum(stage.market.count[:played])
-        return SessionOutcome(
-            session, players, bars, self._iterations, played, stopped,
-            moments=np.array([2 * s.time + s.minute for s in stage.steps[: self._iterations]], dtype=np.int64),
-            bars_of=np.bincount(prepared.minutes.code, minlength=len(self._names)),
-            ranking=prepared.ranking, visible=visible,
-        )  # fmt: skip
+        played = Played(self._played, self._iterations, self.stopped())
+        return session_outcome(stage, prepared, self.players, played, visible)
 
     def _begin(self, prepared: PreparedSession, number: int) -> None:
         """Who plays in a session, and what everybody knows at its open; strategies that began later know less."""
@@ -231,12 +194,12 @@ class Engine:
                 continue
             found[i] = nothing(player)
             if self.raised is None and player.awake and _sees_any(player, prepared):
-                self.speaking = player
+                self.teller.speaking = player
                 try:
                     found[i] = opened(player, prepared.session, number, prepared.members)
-                except Exception as error:  # noqa: BLE001 - as in _show
+                except Exception as error:  # noqa: BLE001 - as in bt.engine.telling
                     try:
-                        self._raised(player, error)
+                        self.teller.raised(player, error)
                     except StrategyRaised as raised:
                         self.raised = raised
         return found
@@ -246,14 +209,14 @@ class Engine:
         session = stage.session
         for number, player in enumerate(self.players):
             if not stage.is_empty(number):  # a session without any bar that it sees is not shown
-                self._call(player, "on_session_start", hours(session))
-                self._tell(player, stage.market.has)
+                self.teller.call(player, "on_session_start", hours(session))
+                self.teller.orders(player, stage.market.has)
         self._part(0)
         try:
             if self.stopped() is None and not self._play_whole(stage):
                 self._stream(stage, clock)
         finally:
-            self._settle()
+            self.teller.settle()
         if self.stopped() is None:
             clock.advance(session.close)
             self._set_clock(clock.now, session.minutes)
@@ -296,20 +259,22 @@ class Engine:
                 continue
             meets = waiting and step.minute and count[end - 1] > 0
             if meets and self._fill == "next_open":
-                self._match_opens(stage, clock, end)
+                clock.advance(int(stage.market.times[end - 1]))
+                self._set_clock(clock.now, end - 1)
+                self._meeting.opens(stage, end)
             clock.advance(step.time)
             self._set_clock(step.time, end)
             if meets and self._fill == "next_close":
-                self._match_closes(stage, step)
+                self._meeting.closes(stage, step)
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
                 if player.awake and stage.is_own(number, step):
-                    self._show(stage, number, step)
+                    self.teller.show(player, stage.shows[number], stage, step, step.timers.get(number, ()))
                     if player.account.has_events:
-                        self._tell(player, partial(stage.has_bar, step=step))
+                        self.teller.orders(player, partial(stage.has_bar, step=step))
             if self._fill == "same_close":
-                self._match_last_closes(stage, step)
+                self._meeting.last_closes(stage, step)
             if stop.is_set() or self._any_stops(books, end):
                 break
 
@@ -328,212 +293,44 @@ class Engine:
             self._played = end
             self._set_clock(int(stage.market.times[end - 1]) + MINUTE, end)
             self._iterations = sum(step.end <= end for step in stage.steps)
-            self.speaking = player
-            self._raised(player, error)
+            self.teller.speaking = player
+            self.teller.raised(player, error)
         self._iterations = len(stage.steps)
         self._played = stage.steps[-1].end if stage.steps else 0
         return True
 
-    def _match_opens(self, stage: Stage, clock: Clock, end: int) -> None:
-        opened = int(stage.market.times[end - 1])
-        clock.advance(opened)
-        self._set_clock(opened, end - 1)
-        for group in self._meeting(stage, end):
-            self._match(group, opened, opened, end - 1, at_close=False, decided=opened + MINUTE)
-
-    def _meeting(self, stage: Stage, end: int) -> list[Sequence[Player]]:
-        """Those who share their money, of whom one sees a bar that ends now: what others hold is no moment of theirs."""
-        return [g for g in self._groups if any(stage.sees(self._number[id(p)], end) for p in g)]
-
-    def _match_closes(self, stage: Stage, step: Step) -> None:
-        due = int(stage.market.times[step.end - 1])
-        for group in self._meeting(stage, step.end):
-            self._match(group, step.time, due, step.end - 1, at_close=True, decided=step.time)
-
-    def _match_last_closes(self, stage: Stage, step: Step) -> None:
-        """An independent strategy's orders have their moments where their own symbol has a bar."""
-        slot = step.end - 1 if step.minute else step.end
-        for group in self._groups:
-            if not any(stage.is_own(self._number[id(p)], step) for p in group):
-                continue
-            only = stage.having_bars(step) if group[0].declaration.independent else ALL
-            self._match(group, step.time, step.time, slot, at_close=step.minute, decided=step.time, only=only)
-
-    def _match(
-        self, group: Sequence[Player], time: int, due: int, slot: int, *, at_close: bool, decided: int,
-        only: npt.NDArray[np.bool_] = ALL,
-    ) -> None:  # fmt: skip
-        """Fill what finds a price, of those who share their money, and tell it; orders given meanwhile count as decided at `decided`."""
-        if group[0].over is None and any(p.account.waiting for p in group):
-            before = group[0].account.desk.match(time, due, slot, at_close=at_close, only=only)
-            for player in group:
-                player.account.decide_at(decided)
-            for player in group:
-                self._tell_fills(player, before)
-
-    def _show(self, stage: Stage, number: int, step: Step) -> None:
-        player, show = self.players[number], stage.shows[number]
-        book, end = player.book, step.end
-        self.speaking = player
-        player.account.decide_at(self.market.now)
-        try:
-            if show.signalled is not None and step.minute:
-                show.signalled.decide(end, player)
-            if show.on_bar is not None and step.minute:
-                on_bar = show.on_bar
-                for rows_feed in show.feeds:
-                    if rows_feed.start[end] < rows_feed.start[end + 1]:
-                        rows, progress, codes = rows_feed.rows(end)
-                        book.shown = (progress, codes)
-                        for row in rows:
-                            on_bar(row, book)
-                        _check_whole(progress, rows_feed)
-                book.shown = None
-            if show.on_minute is not None and step.minute and show.shows_minute(end):
-                show.on_minute(self._section(stage, number, step), book)
-            for timer in step.timers.get(number, ()):
-                timer(self._section(stage, number, step), book)
-            player.account.flush()
-        except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
-            self._raised(player, error)
-
-    def _section(self, stage: Stage, number: int, step: Step) -> MinuteRows:
-        """The cross-section of the moment, made afresh for each callback."""
-        player, cross = self.players[number], stage.shows[number].cross
-        assert cross is not None
-        self._settle()
-        ends = Ends(stage.market, step.end, player.account.market.ended_at_open)
-        self._ends = weakref.ref(ends)
-        return cross.rows(step.end, step.time, player.account.shares, ends, fresh=step.minute)
-
-    def _settle(self) -> None:
-        """Rows that a strategy has kept let go of the session's bars."""
-        kept = None if self._ends is None else self._ends()
-        if kept is not None:
-            kept.settle()
-        self._ends = None
-
     def _close(self, stage: Stage, *, last: bool, at_end: str) -> None:
         """Each step of the close is done for every strategy before the next one: they may share their money."""
-        players = [p for p in self.players if not p.asleep and p.over is None]
+        numbers = [n for n, p in enumerate(self.players) if not p.asleep and p.over is None]
+        players = [self.players[n] for n in numbers]
         for player in players:
             player.account.decide_at(stage.session.close)
         exits = [p.account.desk.close_exits(p.account.number) for p in players]
         for player, fills in zip(players, exits, strict=True):
-            self._tell_fills(player, fills)
+            self.teller.fills(player, fills)
         for player in players:
             player.account.expire()
-            self._tell(player)
+            self.teller.orders(player)
         ends = last and at_end == "close"
-        for player in players:
-            empty = stage.is_empty(self._number[id(player)])
+        for number, player in zip(numbers, players, strict=True):
+            empty = stage.is_empty(number)
             if not empty:
-                self._call(player, "on_session_end", hours(stage.session))
+                self.teller.call(player, "on_session_end", hours(stage.session))
                 player.account.expire()
             if not (empty and ends):
-                self._tell(player)
-        self._check_states(players)
+                self.teller.orders(player)
+        self.teller.check_states(players)
         if ends:
             closed = [p.account.desk.close_all(p.account.number, AT_END) for p in players]
             for player, fills in zip(players, closed, strict=True):
-                self._tell_fills(player, fills)
+                self.teller.fills(player, fills)
             for player in players:
-                self._tell(player)
+                self.teller.orders(player)
         for player in players:
             player.account.expire()  # day orders given on being told of it come after the close too; they are told next
-
-    def _check_states(self, players: Sequence[Player]) -> None:
-        """At the end of the first session a strategy was shown: what its attributes have become must pickle."""
-        for player in players:
-            number = self._number[id(player)]
-            if player.awake and number not in self._carried:
-                self._carried.add(number)
-                try:
-                    check_state(player.instance, f"strategy {player.declaration.name}")
-                except StrategyError as error:
-                    self._raised(player, error)
-
-    # ------------------------------------------------------------------------------------------------------- callbacks
-
-    def _tell(self, player: Player, at_hand: Callable[[int], bool] | None = None) -> None:
-        """Tell a strategy of the orders that ended since it was last told; what that causes is told next time.
-
-        An independent one is told of the symbols `at_hand` only, so that no symbol's moments are another's.
-        """
-        for order in player.account.events(at_hand if player.declaration.independent else None):
-            player.book.about = self.market.index.get(order.symbol)  # None: an order about every symbol
-            self._call(player, "on_order", order)
-        player.book.about = None
-
-    def _tell_fills(self, player: Player, before: int) -> None:
-        """Tell a strategy its fills from number `before` of its desk's on."""
-        if player.has("on_fill"):
-            for code, fill in player.account.fills_since(before):
-                player.book.about = code
-                self._call(player, "on_fill", fill)
-            player.book.about = None
-
-    def _call(self, player: Player, callback: str, value: Any) -> None:
-        if player.has(callback):
-            self.speaking = player
-            try:
-                getattr(player.instance, callback)(value, player.book)
-                player.account.flush()
-            except Exception as error:  # noqa: BLE001 - as above
-                self._raised(player, error)
-
-    def _raised(self, player: Player, error: Exception) -> None:
-        """A strategy's own exception: noted with session, minute and symbol; then isolated or raised."""
-        market, book = self.market, player.book
-        assert market.session is not None
-        player.account.flush()
-        where = f"session {market.session.name}, minute {max(market.elapsed - 1, 0)}, {instant(market.now):%Y-%m-%d %H:%M} UTC"
-        code = book.current_code
-        if code is not None:
-            where += f", symbol {market.symbols[code]}"
-        book.shown = None
-        text = f"strategy {player.declaration.name}: {type(error).__name__}: {error} ({where})"
-        if not isinstance(error, BtError):
-            error.add_note(where)
-        if self._isolate:
-            player.failed = text
-            book.log(text)
-            player.account.give_up()
-            return
-        raise StrategyRaised(text) from error
-
-    def _outcome(
-        self, player: Player, number: int, stage: Stage, curves: npt.NDArray[np.int64], played: int
-    ) -> PlayerOutcome:
-        output, curve = player.account.settle(curves)
-        fills = output.fills
-        played = played if player.over is None else player.over
-        if played < stage.session.minutes:
-            curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
-        withheld = [
-            Withheld(w.field, w.code[w.begin < played], w.begin[w.begin < played]) for w in stage.shows[number].withheld
-        ]
-        traded = stage.market.traded(fills[:, layout.F_CODE], fills[:, layout.F_BAR])
-        return PlayerOutcome(output, curve, player.account.held(), withheld, traded)
 
 
 def _sees_any(player: Player, prepared: PreparedSession) -> bool:
     """Whether a strategy is shown any bar of a session."""
     code = prepared.minutes.code
     return bool(len(code) and (prepared.members is None or np.isin(code, player.visible(prepared.members)).any()))
-
-
-def _by_desk(players: Sequence[Player]) -> list[list[Player]]:
-    """Players in their order, those that share their money together."""
-    groups: dict[int, list[Player]] = {}
-    for player in players:
-        groups.setdefault(id(player.account.desk), []).append(player)
-    return list(groups.values())
-
-
-def _check_whole(progress: Any, rows_feed: Feed) -> None:
-    """Every row was made: `map` takes a StopIteration that a row's own code raises for the end."""
-    if progress.__length_hint__():
-        raise StrategyError(
-            f"row type {rows_feed.row.cls.__name__}: making a row must not raise StopIteration, but did"
-        )

@@ -126,7 +126,7 @@ class Signalled:
         row = int(self.script.turn[turn])
         code = int(self.script.code[row])
         book = player.book
-        book.shown = iter(()), self.script.code[row : row + 1].copy()  # the symbol, for the error
+        book.shown, book.about = (iter(()), self.script.code[row : row + 1].copy()), code  # the symbol, for the error
         key = "shares" if self.style == signalling.ENTRIES else signalling.STYLES[self.style]
         value = self.columns[key].values[row].item()
         if self.style == signalling.ENTRIES:
@@ -139,7 +139,7 @@ class Signalled:
         if abs(level) > MOST:
             book.target(player.account.market.symbols[code], level)
         self.script.level[row] = level
-        book.shown = None
+        book.shown = book.about = None
 
 
 def _said(
