@@ -1,6 +1,6 @@
 """A slow, obvious backtester that judges bt and imports nothing from it.
 
-It implements DESIGN.md sections 2-5, INTERFACE.md section 4 and docs/decisions/0002 and 0003 from their text, in plain
+It implements DESIGN.md sections 2-5, INTERFACE.md section 4 and docs/decisions/0002, 0003 and 0028 from their text, in plain
 Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in reading order:
 
 * `market`    Day, Bar, Parquet in, `classify` (which row belongs where, and why one is withheld), History
@@ -10,6 +10,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `tables`    outside tables, as of what was known
 * `past`      what at_open is told, and what a book remembers of bars
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
+* `asking`    what the keywords of an order make; `bar` what one bar does to the orders of one symbol, along two paths
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
 * `backtest`  the minute: match, move time, show, collect; the session's end

@@ -48,10 +48,21 @@ def share_of(amount: int, part: int, whole: int) -> int:
     return round(Fraction(amount * part, whole))
 
 
+LEGS = ("stop_loss", "take_profit", "trailing_loss")
+RESTING = ("limit", "stop", "stop_limit", "trailing_stop", *LEGS)
+"""Types that wait for a price."""
+
+
 @dataclass
 class Order:
-    """An order and what became of it. `shares` is signed (None: taken at the match, then `filled`), `level` is a
-    target's."""
+    """An order and what became of it (decisions 0002 and 0028).
+
+    `shares` is signed (None: taken at the match, or a leg that waits), `filled` what filled so far; `side` is 1 to buy, -1 to sell, 0
+    where that is not known yet; `level` is a target's. Prices and distances are units. `waiting` is a leg whose parent has opened nothing yet,
+    `live_us` the open of the first bar that a leg may meet. `reduces`: it may only reduce what is held. `triggered`: its stop was reached, it
+    is a limit or a market order from then on. `extreme` is the best price of a trailing stop so far. `group_number` is that of an oco group.
+    `asked`, `opening` and `each` (units a share) are what was checked at the decision.
+    """
 
     id: int
     symbol: str
@@ -66,11 +77,55 @@ class Order:
     status: str = "open"
     reason: str = ""
     reserved: int = 0
-    filled: int | None = None
+    filled: int = 0
+    side: int = 0
+    limit: int | None = None
+    stop: int | None = None
+    trail: int | None = None
+    parent: int | None = None
+    group_number: int = 0
+    waiting: bool = False
+    live_us: int = 0
+    reduces: bool = False
+    triggered: bool = False
+    extreme: int | None = None
+    asked: int = 0
+    opening: int = 0
+    each: int = 0
 
     @property
     def live(self) -> bool:
         return self.status == "open"
+
+    @property
+    def leg(self) -> bool:
+        return self.type in LEGS
+
+    @property
+    def group(self) -> int:
+        """Orders of one group have the same; an order without one is alone in its own."""
+        return self.group_number or self.id
+
+    @property
+    def left(self) -> int:
+        """Signed shares that an order for a number of shares has still to fill."""
+        return (self.shares or 0) - self.filled
+
+    @property
+    def works_as(self) -> str:
+        """limit, stop or trail while it waits for a price, else market."""
+        if self.type not in RESTING:
+            return "market"
+        if self.trail is not None and not self.triggered:
+            return "trail"
+        if self.stop is not None and not self.triggered:
+            return "stop"
+        return "limit" if self.limit is not None else "market"
+
+    @property
+    def slips(self) -> bool:
+        """Whether slippage moves its price: not where a limit is promised."""
+        return self.limit is None
 
     def end(self, status: str, reason: str = "") -> None:
         """The order is over (only live orders reserve). A cut order that fills keeps its reason."""
@@ -96,6 +151,7 @@ class Position:
     mae: int = 0
     mfe: int = 0
     bars_held: int = 0
+    ambiguous: bool = False
 
     @property
     def side(self) -> int:
@@ -147,7 +203,9 @@ class Ledger:
         held = self.positions.get(symbol)
         return held.shares if held else 0
 
-    def book(self, order: Order, shares: int, price: int, commission: int, time_us: int) -> None:
+    def book(
+        self, order: Order, shares: int, price: int, commission: int, time_us: int, *, ambiguous: bool = False
+    ) -> None:
         """Book a fill of signed `shares`: cash, position, and the trade it may end."""
         symbol = order.symbol
         fits(abs(shares) * price)
@@ -159,6 +217,7 @@ class Ledger:
             part = share_of(commission, closed, abs(shares))
             side = held.side
             held.reduce(closed, price, part)
+            held.ambiguous |= ambiguous
             commission -= part
             rest = shares + side * closed
             if held.shares == 0:
@@ -168,6 +227,7 @@ class Ledger:
         if rest != 0:
             held = self.positions.setdefault(symbol, Position(symbol, time_us, order.tag))
             held.add(rest, price, commission)
+            held.ambiguous |= ambiguous
 
     def value(self, symbol: str, marks: dict[str, int]) -> int:
         """Signed value of what is held, at the last close shown, or at cost while none has been shown."""
@@ -200,6 +260,7 @@ def trade(strategy: str, held: Position, side: int, exit_us: int, exit_reason: s
         "minutes_held": minutes,
         "entry_tag": held.entry_tag,
         "exit_reason": exit_reason,
+        "ambiguous": held.ambiguous,
         "entry_notional_units": held.entry_notional,
         "exit_notional_units": held.exit_notional,
     }

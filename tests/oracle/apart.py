@@ -29,7 +29,7 @@ def play_apart(
     whole = Result(finish_reason=every[0].finish_reason, bars=sum(r.bars for r in every), universe=every[0].universe)
     for one in every:
         whole.guards.update(one.guards)
-    for name in ("fills", "orders", "trades", "positions"):
+    for name in ("fills", "orders", "trades", "positions", "ambiguous"):
         getattr(whole, name).extend(row for r in every for row in getattr(r, name))
     whole.fills.sort(key=lambda r: (r["session"], r["time"], r["symbol"], r["order_id"]))
     whole.orders.sort(key=lambda r: (r["session"], r["decided_at"], r["symbol"], r["id"]))

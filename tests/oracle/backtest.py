@@ -1,7 +1,8 @@
 """The minute, the session's end, and the result tables (DESIGN.md section 4, decision 0002).
 
-It is one class a little over 400 lines because the rules of one page belong side by side. ``Backtest.run`` reads as the rules do: `_session` plays one day; `_minute` is (1) `_match`, (2) `_move`, (3) `_show`; orders
-given are live from the next minute because they are decided at this one's end. `_close` is what happens at the close.
+It is one class of well over 400 lines because the rules of one page belong side by side. ``Backtest.run`` reads as the rules do: `_session` plays one day; `_minute` is (1) `_match` at
+the open, (2) `_move`, then what fills `_within` the bars and at their closes (decision 0028), (3) `_show`; orders given are live from the next minute because they are decided at this one's end. `_close` is what happens at the
+close.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date
+from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from oracle.account import Order, commission_of, fill_price, priced, units
+from oracle.account import RESTING, Order, money, priced, units
+from oracle.bar import Filled, Prices, Standing, Terms, both_paths, chosen, fills_at, quantity
 from oracle.bins import Bin, interval_minutes, resample
 from oracle.book import Book, Present
+from oracle.features import as_decimal
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
 from oracle.past import past
 from oracle.rows import CrossSection, cross_section, row_values
@@ -69,6 +73,7 @@ class Backtest:
         universe: Universe | None = None,
     ) -> None:
         self.execution = execution or Execution()
+        self.terms = Terms(self.execution.limit_fill, self.execution.slippage_bps, self.execution.commission_per_share)
         account, gate = account or Account(), gate or Gate()
         if symbols is not None:
             wanted = set(symbols)
@@ -162,7 +167,7 @@ class Backtest:
         now = self.present
         now.day, now.elapsed = day, 0
         now.now_us = now.decided_us = day.open
-        now.today, now.rows = {}, {}
+        now.today, now.traded, now.rows = {}, {}, {}
         self._universe(day)
         counted = {k: n for k, n in self.withheld.items() if k[0] == day.name}
         if now.members is not None:
@@ -281,6 +286,7 @@ class Backtest:
         now = self.present
         now.now_us = now.decided_us = t
         now.elapsed = m
+        self._end_ioc(t)
         here = self._has({}, {}, timers)
         for strategy, book in self.each():
             if strategy.name in here:
@@ -288,6 +294,8 @@ class Backtest:
                 self._tell_orders(strategy, book)
         if self.execution.fill == "same_close":
             self._match_last_closes(here)
+
+    # --------------------------------------------------------------------------------------------------------- minute
 
     def _minute(
         self, m: int, t: int, bars: dict[str, Bar], ends_now: dict[str, list[Bin]], timers: dict[str, list[str]]
@@ -297,11 +305,19 @@ class Backtest:
         self.present.elapsed = m
         fill = self.execution.fill
         here, seeing = self._has(bars, ends_now, timers), self._has(bars, {}, {})
-        if bars and fill == "next_open":
-            self._match(t, t, {s: Offer(bar.open, bar, 0) for s, bar in bars.items()}, seeing)
-        self._move(m, t, bars)
-        if bars and fill == "next_close":
-            self._match(t, t + MINUTE, {s: Offer(bar.close, bar, 0) for s, bar in bars.items()}, seeing)
+        self._end_ioc(t)
+        filling = self._filling(bars)
+        if filling:
+            self._match("open", t, t, {s: Offer(bar.open, bar, 0) for s, bar in filling.items()}, seeing)
+        if fill != "same_close":
+            self._tell_all(t + MINUTE)
+        self._move(m, t, bars, filling)
+        self._within(t, filling, seeing)
+        self._sample(bars)
+        if filling and fill == "next_close":
+            self._match("close", t, t + MINUTE, {s: Offer(bar.close, bar, 0) for s, bar in filling.items()}, seeing)
+        self._tell_all(t + MINUTE)
+        self._end_ioc(t + MINUTE, limits_only=fill == "same_close")
         for strategy, book in self.each():
             if strategy.name not in here:
                 continue
@@ -310,68 +326,125 @@ class Backtest:
             self._tell_orders(strategy, book)
         if fill == "same_close":
             self._match_last_closes(here)
+            self._end_ioc(t + MINUTE)
+
+    def _filling(self, bars: dict[str, Bar]) -> dict[str, Bar]:
+        """The bars that may fill, and how much of each a strategy may."""
+        part = Fraction(as_decimal(self.execution.participation))
+        if self.execution.zero_volume == "skip":
+            bars = {s: bar for s, bar in bars.items() if bar.volume > 0}
+        for book in self.books if part else []:
+            book.room.update({s: int(part * int(bar.volume)) for s, bar in bars.items()})
+        return bars
 
     def _match_last_closes(self, here: set[str]) -> None:
         """fill = "same_close": the last close of each symbol in this session, now."""
         now = self.present.now_us
-        offers = {s: Offer(bar.close, bar, (now - bar.end_us) // MINUTE) for s, bar in self.present.today.items()}
-        self._match(now, now, offers, here)
+        offers = {s: Offer(bar.close, bar, (now - bar.end_us) // MINUTE) for s, bar in self.present.traded.items()}
+        self._match("last", now, now, offers, here)
+        self._tell_all(now)
 
-    def _match(self, due: int, t: int, offers: dict[str, Offer], here: set[str]) -> None:
-        """Fill every live order whose symbol has an offer, at `t`: exits first, then by id; over all strategies where they
-        share their money. Orders decided after `due` wait. Then tell. Only for whom one of the strategies in `here` shares the money with."""
+    def _purses(self, here: set[str]) -> list[list[tuple[Strategy, Book]]]:
+        """Strategies that share their money with one in `here`, together."""
         purses = [self.each()] if any(len(b.purse) > 1 for b in self.books) else [[one] for one in self.each()]
-        for purse in purses:
-            if not any(strategy.name in here for strategy, _ in purse):
-                continue
-            ready = [(i, book, order) for i, (_, book) in enumerate(purse) for order in self._ready(book, due, offers)]
+        return [purse for purse in purses if any(strategy.name in here for strategy, _ in purse)]
+
+    def _match(self, moment: str, due: int, t: int, offers: dict[str, Offer], here: set[str]) -> None:
+        """Fill what fills at its symbol's offer, at `t`: exits first, then by id; over all strategies where they share their
+        money. Orders decided after `due` wait. `moment` is a bar's "open", its "close", or the "last" close shown."""
+        for purse in self._purses(here):
+            ready = [
+                (i, book, order)
+                for i, (_, book) in enumerate(purse)
+                for order in self._ready(book, moment, due, offers)
+            ]
             last = {(i, order.symbol): order.id for i, _, order in sorted(ready, key=lambda r: r[2].id)}
             ready.sort(
                 key=lambda r: (
-                    quantity(r[2], r[1]) * r[1].position(r[2].symbol) >= 0,
+                    quantity(r[2], r[1].position(r[2].symbol)) * r[1].position(r[2].symbol) >= 0,
                     r[0],
                     turn(r[2], last[r[0], r[2].symbol]),
                 )
             )
             for _, book, order in ready:
-                shares = quantity(order, book)
+                if not order.live:
+                    continue  # what filled before has ended it
                 price, bar, stale = offers[order.symbol]
-                if shares != 0:
-                    self._fill(book, order, shares, price, t, bar, stale=stale)
-                elif order.type == "target":
+                standing = book.standing(order.symbol, self.terms)
+                if standing.possible(order) != 0:
+                    standing.fill(order, units(price), legs_us=t)
+                    self._take(book, standing, t, bar, stale=stale)
+                elif order.type == "target" and quantity(order, standing.held) == 0:
                     book.end(order, "cancelled", "at_target")
-            self.present.decided_us = max(t, due + (MINUTE if self.execution.fill == "next_open" else 0))
-            for strategy, book in purse:
-                self._tell_fills(strategy, book)
 
-    def _ready(self, book: Book, due: int, offers: dict[str, Offer]) -> list[Order]:
-        """A book's live orders that may fill now."""
+    def _ready(self, book: Book, moment: str, due: int, offers: dict[str, Offer]) -> list[Order]:
+        """A book's live orders that may fill at a moment."""
         day = self.present.day
         assert day is not None
+        rule = {"next_open": "open", "next_close": "close", "same_close": "last"}[self.execution.fill]
         every = book.close_all
-        if every is not None and every.minutes_before and due >= day.close - every.minutes_before * MINUTE:
-            self._close_held(book, every, day.close - every.minutes_before * MINUTE)
-            every.minutes_before = 0
+        if moment == rule and every is not None and every.minutes_before:
+            since = day.close - every.minutes_before * MINUTE
+            if due >= since:
+                self._close_held(book, every, since)
+                every.minutes_before = 0
         ready = []
         for order in book.live.values():
-            if order.symbol not in offers or order.decided_us > due:
+            if order.symbol not in offers or order.waiting or max(order.decided_us, order.live_us) > due:
                 continue
-            acts = order.minutes_before > 0 and due >= day.close - order.minutes_before * MINUTE
-            if order.type != "exit_at_close" or acts:
+            offer = offers[order.symbol]
+            if order.type == "exit_at_close":
+                acts = order.minutes_before > 0 and due >= day.close - order.minutes_before * MINUTE
+                fills = moment == rule and acts
+            elif order.type == "market_on_open":
+                fills = moment == "open" and order.decided_us <= day.open
+            elif order.type == "market_on_close":
+                fills = False
+            elif order.works_as == "market":
+                fills = moment == rule
+            else:
+                met = order.live_us <= offer.bar.time_us and (order.tif != "ioc" or order.decided_us == due)
+                fills = moment != "close" and met and fills_at(order, units(offer.price))
+            if fills:
                 ready.append(order)
         return ready
 
-    def _fill(
-        self, book: Book, order: Order, shares: int, price: float, time_us: int, bar: Bar | None, *, stale: int
+    def _within(self, t: int, bars: dict[str, Bar], here: set[str]) -> None:
+        """What fills within the bars: strategy by strategy, symbol by symbol, along the path that counts."""
+        for book in [book for purse in self._purses(here) for _, book in purse]:
+            for symbol, bar in sorted(bars.items()):
+                standing = book.standing(symbol, self.terms)
+                if all(o.type not in RESTING for o in standing.orders):
+                    continue
+                prices = Prices(units(bar.open), units(bar.high), units(bar.low), units(bar.close), t)
+                low, high = both_paths(standing, prices)
+                path, other = chosen(low, high, self.execution.intrabar)
+                ambiguous = path.fills != other.fills
+                if ambiguous:
+                    head = {"session": self.present.day.name, "time": instant(t), "strategy": book.strategy}
+                    more = {"symbol": symbol, "other_units": other.worth - path.worth}
+                    self.result.ambiguous.append(head | more)
+                for order in path.standing.orders:
+                    vars(book.live[order.id]).update(vars(order))
+                self._take(book, path.standing, t, bar, ambiguous=ambiguous)
+
+    def _take(
+        self, book: Book, standing: Standing, time_us: int, bar: Bar | None, *, stale: int = 0, ambiguous: bool = False
     ) -> None:
-        """Book a fill. `bar` is the one that opens with it, None for a fill at the close."""
+        """Book what happened to a standing, in its order."""
+        for event in standing.events:
+            if isinstance(event, Filled):
+                self._fill(book, event, time_us, bar, stale=stale, ambiguous=ambiguous)
+            else:
+                book.gone(event.order)
+        if bar is not None and standing.room is not None:
+            book.room[bar.symbol] = standing.room
+
+    def _fill(self, book: Book, filled: Filled, time_us: int, bar: Bar | None, *, stale: int, ambiguous: bool) -> None:
+        """Book a fill. `bar` is the one it happened in, None for a fill at the close."""
         assert self.present.day is not None
-        reference = units(price)
-        paid = fill_price(reference, shares, self.execution.slippage_bps)
-        commission = commission_of(shares, self.execution.commission_per_share)
-        order.filled = shares
-        book.end(order, "filled", "")
-        book.ledger.book(order, shares, paid, commission, time_us)
+        order, shares, reference, paid, commission = filled
+        book.ledger.book(order, shares, paid, commission, time_us, ambiguous=ambiguous)
         amounts = {
             "price": paid,
             "reference_price": reference,
@@ -390,30 +463,36 @@ class Backtest:
             "bar_share": abs(shares) / bar.volume if bar is not None and bar.volume else None,
             "stale_minutes": stale,
             "tag": order.tag,
+            "ambiguous": ambiguous,
         } | priced(amounts)
         self.result.fills.append(row)
         told = SimpleNamespace(**{k: v for k, v in row.items() if not k.endswith("_units")})
         book.filled.append(told)
 
-    def _move(self, m: int, t: int, bars: dict[str, Bar]) -> None:
+    def _end_ioc(self, now_us: int, *, limits_only: bool = False) -> None:
+        """Orders that had their minute are over."""
+        for book in self.books:
+            for order in list(book.live.values()):
+                if order.tif == "ioc" and order.decided_us + MINUTE <= now_us and (order.limit or not limits_only):
+                    book.end(order, "cancelled", "ioc")
+
+    def _move(self, m: int, t: int, bars: dict[str, Bar], filling: dict[str, Bar]) -> None:
         """Time reaches the bars' close_time: their closes are the marks."""
         now = self.present
         now.now_us = now.decided_us = t + MINUTE
         now.elapsed = m + 1
         self.result.bars += len(bars)
+        now.traded.update(filling)
         for symbol, bar in bars.items():
             now.marks[symbol] = units(bar.close)
             now.last[symbol] = now.today[symbol] = bar
             now.rows[symbol] = now.rows.get(symbol, 0) + 1
+
+    def _sample(self, bars: Iterable[str] = ()) -> None:
+        """A minute has closed, with bars of some symbols: what is held then is worth so much."""
         for book in self.books:
             for symbol, held in book.ledger.positions.items():
                 held.bars_held += symbol in bars
-        self._sample()
-
-    def _sample(self) -> None:
-        """A minute has closed: what is held then is worth so much."""
-        for book in self.books:
-            for symbol, held in book.ledger.positions.items():
                 held.sample(self.present.marks[symbol])
 
     def _show(
@@ -475,8 +554,9 @@ class Backtest:
                 book.end(every, "cancelled", every.reason or "flat")
             for order in [o for o in book.open_orders() if o.type == "exit_at_close"]:
                 self._exit(book, order, day, ending=False)
-        for strategy, book in self.each():
-            self._tell_fills(strategy, book)
+            for order in [o for o in book.open_orders() if o.type == "market_on_close"]:
+                self._on_close(book, order, day)
+        self._tell_all(day.close)
         for strategy, book in self.each():
             self._expire(book)
             self._tell_orders(strategy, book)
@@ -492,9 +572,40 @@ class Backtest:
             self._expire(book)
 
     def _expire(self, book: Book) -> None:
+        """At the close: orders of the day end, those for an open that has been, those for one minute."""
+        day = self.present.day
+        assert day is not None
         for order in book.open_orders():
-            if order.tif == "day":
-                book.end(order, "expired", "no_bar")
+            if order.tif == "ioc":
+                book.end(order, "cancelled", "ioc")
+                continue
+            later = order.type == "market_on_close" or (order.type == "market_on_open" and order.decided_us > day.open)
+            if order.tif == "day" and not later:
+                bar = self.present.traded.get(order.symbol)
+                met = bar is not None and bar.time_us >= order.decided_us and order.type != "exit_at_close"
+                book.end(order, "expired", "unfilled" if met else "no_bar")
+
+    def _on_close(self, book: Book, order: Order, day: Day) -> None:
+        """A market_on_close of this session: at the price of an exit, if a bar opened since the decision."""
+        bar = self.present.traded.get(order.symbol)
+        if not order.live or order.decided_us >= day.close:
+            return
+        if bar is None or bar.time_us < order.decided_us:
+            book.end(order, "expired", "no_bar")
+        else:
+            self._fill_at_close(book, order, day, bar)
+
+    def _fill_at_close(self, book: Book, order: Order, day: Day, bar: Bar) -> None:
+        """At the closing print of a symbol that has a bar in the session, or at the close of `bar`."""
+        printed = self.closing.get(day.name, {}).get(order.symbol)
+        prints = self.execution.close_price == "closing_print" and order.symbol in self.present.traded
+        standing = book.standing(order.symbol, self.terms, capped=False)
+        if prints and printed is not None:
+            price, stale = printed, 0
+        else:
+            price, stale = bar.close, (day.close - bar.end_us) // MINUTE
+        standing.fill(order, units(price), legs_us=day.close)
+        self._take(book, standing, day.close, None, stale=stale)
 
     def _end_run(self, day: Day) -> None:
         """at_end = "close": every position is closed as exit_at_close would."""
@@ -502,8 +613,7 @@ class Backtest:
             for symbol in sorted(book.ledger.positions):
                 order = book.make(symbol, "exit_at_close", tif="day", tag="at_end")
                 self._exit(book, order, day, ending=True)
-        for strategy, book in self.each():
-            self._tell_fills(strategy, book)
+        self._tell_all(day.close)
         for strategy, book in self.each():
             self._tell_orders(strategy, book)
 
@@ -531,20 +641,13 @@ class Backtest:
         for other in book.own_orders(order.symbol):
             if other is not order:
                 book.end(other, "cancelled", "exit_at_close")
-        shares = quantity(order, book)
-        bar = self.present.today.get(order.symbol)
-        if shares == 0:
+        bar = self.present.traded.get(order.symbol) or (self.present.last[order.symbol] if ending else None)
+        if book.position(order.symbol) == 0:
             book.end(order, "cancelled", "flat")
-            return
-        if bar is None and not ending:
+        elif bar is None:
             book.end(order, "expired", "no_bar")
-            return
-        printed = self.closing.get(day.name, {}).get(order.symbol)
-        if bar is not None and self.execution.close_price == "closing_print" and printed is not None:
-            self._fill(book, order, shares, printed, day.close, None, stale=0)
-            return
-        used = bar if bar is not None else self.present.last[order.symbol]
-        self._fill(book, order, shares, used.close, day.close, None, stale=(day.close - used.end_us) // MINUTE)
+        else:
+            self._fill_at_close(book, order, day, bar)
 
     def _mark(self, day: Day, end_us: int) -> None:
         """One row of equity a strategy for the minute that ends at `end_us`."""
@@ -573,6 +676,12 @@ class Backtest:
         if callback == "on_session_end":
             self._expire(book)
         self._tell_orders(strategy, book)
+
+    def _tell_all(self, decided_us: int) -> None:
+        """Every strategy is told its fills; orders that it then gives count as decided at that time."""
+        self.present.decided_us = decided_us
+        for strategy, book in self.each():
+            self._tell_fills(strategy, book)
 
     def _tell_fills(self, strategy: Strategy, book: Book) -> None:
         """Tell fills in the order they happened."""
@@ -616,21 +725,11 @@ def turn(order: Order, last: int) -> tuple[int, bool]:
     return (last, True) if order.type == "exit_at_close" else (order.id, False)
 
 
-def quantity(order: Order, book: Book) -> int:
-    """Signed shares an order would fill now."""
-    held = book.position(order.symbol)
-    if order.type == "target":
-        assert order.level is not None
-        return order.level - held
-    if order.type == "exit_at_close":
-        return -held
-    assert order.shares is not None
-    return order.shares
-
-
 def order_row(book: Book, order: Order) -> dict[str, Any]:
-    """An order's row. `shares` are those asked for, of a target or an exit those filled; `side` is theirs."""
-    shares = order.shares if order.type == "market" else order.filled
+    """An order's row. `shares` are those asked for, of a target or an exit those filled, of a leg those it was live for; `side` is theirs."""
+    shares = (order.filled or None) if order.type in ("target", "exit_at_close") else order.shares
+    side = shares or order.side
+    prices = {"limit": order.limit, "stop": order.stop, "trail": order.trail}
     return {
         "id": order.id,
         "strategy": book.strategy,
@@ -638,11 +737,15 @@ def order_row(book: Book, order: Order) -> dict[str, Any]:
         "session": order.session,
         "decided_at": instant(order.decided_us),
         "type": order.type,
-        "side": "buy" if shares and shares > 0 else "sell" if shares else None,
+        "side": "buy" if side > 0 else "sell" if side else None,
         "shares": shares,
         "level": order.level,
         "tif": order.tif,
         "status": order.status,
         "reason": order.reason,
         "tag": order.tag,
+        "filled": order.filled,
+        "parent": order.parent,
+        **{f"{name}_units": price for name, price in prices.items()},
+        **{name: None if price is None else money(price) for name, price in prices.items()},
     }

@@ -9,7 +9,9 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
-from oracle.account import UNIT, Ledger, Order, money, whole
+from oracle.account import RESTING, UNIT, Ledger, Order, money, whole
+from oracle.asking import Legs, in_units, legs_of, type_of
+from oracle.bar import Standing, Terms, orphans
 from oracle.bins import completeness
 from oracle.features import as_decimal
 from oracle.market import Bar, Day, History, instant
@@ -19,8 +21,9 @@ from oracle.past import remembered
 @dataclass
 class Present:
     """What is known now, the same for every strategy. `now_us` is the clock; `decided_us` is when an order given now
-    counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed. `members` are
-    those of the session's universe, None where every symbol is one."""
+    counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed. `today` has each
+    symbol's last bar of the session, `traded` the last that may fill. `members` are those of the session's universe, None where every symbol is
+    one."""
 
     symbols: list[str]
     day: Day | None = None
@@ -31,6 +34,7 @@ class Present:
     marks: dict[str, int] = field(default_factory=dict)
     last: dict[str, Bar] = field(default_factory=dict)
     today: dict[str, Bar] = field(default_factory=dict)
+    traded: dict[str, Bar] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     pool: frozenset[str] = frozenset()
     members: set[str] | None = None
@@ -85,6 +89,7 @@ class Book:
         self.warm = 0
         self.reach: dict[str, Any] = {}
         self.opened: dict[str, dict[str, Any]] = {}
+        self.room: dict[str, int] = {}
         self._present = present
         self._tif = tif
         self._leverage = Fraction(as_decimal(leverage))
@@ -94,33 +99,124 @@ class Book:
 
     # --------------------------------------------------------------------------------------------------------- orders
 
-    def order(self, symbol: str, shares: Any, *, tif: str | None = None, tag: str = "") -> int:
-        """A market order for signed `shares`; its id, also when it is refused."""
+    def order(
+        self,
+        symbol: str,
+        shares: Any,
+        *,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
+        at: str | None = None,
+        tif: str | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing_loss: float | None = None,
+        oco: int | None = None,
+        tag: str = "",
+    ) -> int:
+        """An order for signed `shares`; its id, also when it is refused."""
         count = whole(shares)
-        order = self.make(symbol, "market", shares=count, tif=tif or self._tif, tag=tag)
+        side = (count > 0) - (count < 0)
+        kind = type_of(limit=limit, stop=stop, trail=trail, at=at, tif=tif)
+        prices = {"limit": in_units("limit", limit), "stop": in_units("stop", stop), "trail": in_units("trail", trail)}
+        legs = legs_of(side, stop_loss=stop_loss, take_profit=take_profit, trailing_loss=trailing_loss)
+        order = self.make(symbol, kind, shares=count, tif="day" if at else tif or self._tif, tag=tag)
+        order.side = side
+        order.limit, order.stop, order.trail = prices.values()
+        self._begin_trail(order)
+        self._attach(order, legs, -side)
+        partner = self.live.get(oco) if oco is not None else None
         if count == 0 and self.trading:
             self.end(order, "rejected", "zero_shares")
+        elif self.trading and oco is not None and (partner is None or not may_join(partner, order)):
+            self.end(order, "rejected", "oco")
         else:
+            order.group_number = partner.group if partner is not None else 0
             self._check(order, count)
         return order.id
 
-    def target(self, symbol: str, shares: Any, tag: str = "") -> int | None:
-        """A level to hold; the new order's id, or None when nothing changes."""
+    def _begin_trail(self, order: Order) -> None:
+        """A trailing stop begins with the last close shown."""
+        if order.trail is not None:
+            order.extreme = self._present.marks.get(order.symbol)
+
+    def _attach(self, parent: Order, legs: Legs, side: int) -> None:
+        """Legs on `side` that wait with their parent."""
+        for kind, (name, price) in legs.items():
+            leg = self.make(parent.symbol, kind, tif="gtc", tag=parent.tag)
+            setattr(leg, name, price)
+            leg.parent, leg.side, leg.waiting, leg.reduces = parent.id, side, True, True
+
+    def target(
+        self,
+        symbol: str,
+        shares: Any,
+        tag: str = "",
+        *,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing_loss: float | None = None,
+    ) -> int | None:
+        """A level to hold; the new order's id, or None when nothing changes. Legs protect the level: one of 0 has none."""
         level = whole(shares)
+        side = (level > 0) - (level < 0)
+        legs = legs_of(side, stop_loss=stop_loss, take_profit=take_profit, trailing_loss=trailing_loss)
         self._known(symbol)
         working = [o for o in self.own_orders(symbol) if o.type != "exit_at_close"]
         if any(o.type == "target" and o.level == level for o in working):
             return None
         needed = level - self.position(symbol)
-        if not working and needed == 0:
+        if needed == 0 and all(o.leg for o in working):
             return None
         for o in working:
-            self.end(o, "cancelled", "retargeted")
+            if needed != 0 or not o.leg:
+                self.end(o, "cancelled", "retargeted")
         if needed == 0:
             return None
         order = self.make(symbol, "target", level=level, tif=self._tif, tag=tag)
+        if level != 0:
+            self._attach(order, legs, -side)
         self._check(order, needed)
         return order.id
+
+    def replace(
+        self,
+        id: int,
+        *,
+        shares: Any = None,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
+    ) -> int:
+        """A live order's successor with what is given changed, its id also when it is refused (then the old one stays); 0 if there is none."""
+        given = {"limit": in_units("limit", limit), "stop": in_units("stop", stop), "trail": in_units("trail", trail)}
+        count = None if shares is None else whole(shares)
+        old = self.live.get(id)
+        if old is None:
+            return 0
+        may_replace(old, count, [name for name, price in given.items() if price is not None])
+        left = old.left if count is None else count
+        new = self.make(old.symbol, old.type, shares=None if old.waiting else left, tif=old.tif, tag=old.tag)
+        for name in ("limit", "stop", "trail"):
+            setattr(new, name, getattr(old, name) if given[name] is None else given[name])
+        for name in ("side", "parent", "waiting", "live_us", "extreme", "triggered"):
+            setattr(new, name, getattr(old, name))
+        new.triggered &= given["stop"] is None and given["trail"] is None
+        new.group_number, new.reduces = old.group, old.leg
+        if left == 0 and not old.waiting:
+            self.end(new, "rejected", "zero_shares")
+            return new.id
+        if not old.leg:
+            del self.live[old.id]
+            self._check(new, left)
+            self.live = {o.id: o for o in sorted([old, *self.live.values()], key=lambda o: o.id)}
+        if new.live:
+            for leg in self.own_orders(old.symbol):
+                if leg.parent == old.id:
+                    leg.parent = new.id
+            self.end(old, "cancelled", "replaced")
+        return new.id
 
     def target_percent(self, symbol: str, fraction: float, tag: str = "") -> int | None:
         """A level worth a fraction of equity; equity of 0 or less is worth no share."""
@@ -266,7 +362,10 @@ class Book:
         after = held + shares
         reverses = held * after < 0
         opening = abs(after) if reverses else max(0, abs(after) - abs(held))
-        need = opening * self._present.marks.get(order.symbol, 0)
+        order.each = order.limit or order.stop or self._present.marks.get(order.symbol, 0)
+        order.opening, order.asked = opening, abs(shares)
+        order.reduces |= opening == 0 and order.type in RESTING
+        need = opening * order.each
         refusal = ""
         if opening > 0 and self._outside(order.symbol):
             refusal = "not_in_universe"
@@ -283,20 +382,21 @@ class Book:
             order.reserved = need
 
     def _left(self, order: Order) -> int:
-        """The position without what the symbol's earlier open orders may still take of it, an exit_at_close left out."""
+        """The position without what the symbol's earlier open orders may still take of it: an exit_at_close, legs and the order's own group
+        left out, one of each other group; orders that wait for a price count only for one that does."""
         held = self.position(order.symbol)
         side = 1 if held > 0 else -1
         left = abs(held)
-        for other in self.open_orders(order.symbol):
-            if other.id >= order.id or other.type == "exit_at_close":
+        taken: dict[int, int] = {}
+        for other in self.own_orders(order.symbol):
+            if other.id >= order.id or other.type == "exit_at_close" or other.leg or other.group == order.group:
                 continue
             if other.type == "target":
                 assert other.level is not None
                 left = min(left, max(side * other.level, 0))
-            else:
-                assert other.shares is not None
-                left = max(left + min(side * other.shares, 0), 0)
-        return side * left
+            elif other.works_as == "market" or order.type in RESTING:
+                taken[other.group] = max(taken.get(other.group, 0), -side * other.left)
+        return side * max(left - sum(taken.values()), 0)
 
     def _cut(self, order: Order, held: int, reason: str) -> None:
         """What would turn the position only closes it: what others leave of it."""
@@ -305,7 +405,8 @@ class Book:
             order.level = 0
         else:
             order.shares = -held
-        order.reserved = 0
+            order.reduces |= order.type in RESTING
+        order.reserved = order.opening = 0
         self._tell(order)
 
     def _outside(self, symbol: str) -> bool:
@@ -315,8 +416,12 @@ class Book:
         """A session begins: live orders in symbols that are no members may only reduce; with `leave` what is held of them is sold."""
         self.held_at_open = set(self.ledger.positions)
         for order in [o for o in self.open_orders() if self._outside(o.symbol)]:
+            if order.reduces or not order.live:
+                if leave and not order.waiting:
+                    self.end(order, "cancelled", "left_universe")
+                continue
             held = self._left(order)
-            after = order.level if order.type == "target" else held + (order.shares or 0)
+            after = order.level if order.type == "target" else held + order.left
             assert after is not None
             if held == 0 or (held * after > 0 and abs(after) > abs(held)):
                 self.end(order, "cancelled", "not_in_universe")
@@ -337,12 +442,26 @@ class Book:
         percent = self._present.completeness(symbol)
         return percent is not None and percent < float(self._minimum)
 
+    def standing(self, symbol: str, terms: Terms, *, capped: bool = True) -> Standing:
+        """What a bar finds of a symbol."""
+        room = self.room.get(symbol) if capped else None
+        return Standing(self.position(symbol), self.own_orders(symbol), room, terms)
+
     def end(self, order: Order, status: str, reason: str) -> None:
+        """An order is over, and with it the legs that wait for it; one that was over already is left alone."""
+        if not order.live:
+            return
         order.end(status, reason)
+        self.gone(order)
+        for leg, why in orphans(order, list(self.live.values())):
+            self.end(leg, "cancelled", why)
+
+    def gone(self, order: Order) -> None:
+        """An order that is over leaves the book, and is told unless it filled."""
         del self.live[order.id]
         if order is self.close_all:
             self.close_all = None
-        if status != "filled":
+        if order.status != "filled":
             self._tell(order)
 
     def _tell(self, order: Order) -> None:
@@ -352,6 +471,11 @@ class Book:
             type=order.type,
             shares=order.shares,
             level=order.level,
+            limit=None if order.limit is None else money(order.limit),
+            stop=None if order.stop is None else money(order.stop),
+            trail=None if order.trail is None else money(order.trail),
+            parent=order.parent,
+            filled=order.filled,
             tif=order.tif,
             status=order.status,
             reason=order.reason,
@@ -457,3 +581,19 @@ class Book:
         """End the run after the present minute."""
         if self._present.stopped is None:
             self._present.stopped = reason
+
+
+def may_join(partner: Order, order: Order) -> bool:
+    """Whether an order may be in one group with a live one."""
+    return partner.symbol == order.symbol and partner.type != "exit_at_close" and partner.id != order.id
+
+
+def may_replace(old: Order, shares: int | None, prices: list[str]) -> None:
+    """What replace() may not change raises in the strategy."""
+    if old.type in ("target", "exit_at_close"):
+        raise ValueError(f"book: replace must be of an order for shares, {old.id} is of type {old.type}")
+    for name in prices:
+        if getattr(old, name) is None:
+            raise ValueError(f"book: {name} must be of an order that has one, {old.id} is of type {old.type}")
+    if shares is not None and (old.waiting or shares * old.side < 0):
+        raise ValueError(f"book: shares must keep their side, and of a leg that waits be left alone, was {shares}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,10 @@ class Execution:
     commission_per_share: float = 0.0
     close_price: str = "last_bar"
     at_end: str = "mark"
+    limit_fill: str = "trade_through"
+    intrabar: str = "pessimistic"
+    participation: float = 0.0
+    zero_volume: str = "fill"
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ class Strategy:
 @dataclass
 class Result:
     """Tables as lists of dicts, sorted by session, minute, strategy, symbol and id. `guards` counts withheld rows by (session,
-    symbol, reason), warming_up included; `iterations` counts the minutes stepped."""
+    symbol, reason), warming_up included; `iterations` counts the minutes stepped; `ambiguous` has a row for each bar whose two paths
+    fill differently, with what the other would have been worth more at its close."""
 
     fills: list[dict[str, Any]] = field(default_factory=list)
     orders: list[dict[str, Any]] = field(default_factory=list)
@@ -112,3 +118,20 @@ class Result:
     universe: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = "end_date"
     cash_units: dict[str, int] = field(default_factory=dict)
+    ambiguous: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ambiguous_trades(self) -> Fraction:
+        """The share of trades with a fill in an ambiguous bar; 0 without trades."""
+        return Fraction(sum(t["ambiguous"] for t in self.trades), len(self.trades) or 1)
+
+    @property
+    def net_pnl_units(self) -> int:
+        """Equity at the end less at the start, of all strategies."""
+        last = {row.get("strategy"): row["equity_units"] for row in self.equity}
+        return sum(last.values()) - sum(self.cash_units.values()) if last else 0
+
+    @property
+    def net_pnl_other_units(self) -> int:
+        """The same, had each ambiguous bar taken its other path (decision 0028)."""
+        return self.net_pnl_units + sum(row["other_units"] for row in self.ambiguous)
