@@ -1,0 +1,342 @@
+"""docs/fills.md, cell by cell, and the rules of decision 0028 that need a table of candles of their own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from candles import JUDGES, Call, Case, cancel, exit_at_close, missing, order, replace, summary, target
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "fills.md"
+
+# ------------------------------------------------------------------------------------- one order in one situation
+
+SITUATIONS = {
+    "gap up": ("0 100 | 1 105 106 104.5 105 | -1 105 || 0 105", False),
+    "gap down": ("0 100 | 1 95 95.5 94 95 | -1 95 || 0 95", False),
+    "touch": ("0 100 | 1 100 102 98 100 | -1 100 || 0 100", False),
+    "through": ("0 100 | 1 100 103 97 100 | -1 100 || 0 100", False),
+    "halt": ("0 100 | 30 96 96.5 95 96 | -1 96 || 0 96", False),
+    "no bar until the close": ("0 100 || 0 96", False),
+    "half day": ("0 100 | 1 100 | -1 100 || 0 100", True),
+}
+
+HELD = ({"start": [order(10)]}, "market filled 10@100 in 0 | ")
+ORDERS: dict[str, tuple[dict[int | str, list[Call]], str]] = {
+    "market": ({0: [order(10)]}, ""),
+    "limit 98": ({0: [order(10, limit=98)]}, ""),
+    "stop 102": ({0: [order(10, stop=102)]}, ""),
+    "stop 102, limit 103": ({0: [order(10, stop=102, limit=103)]}, ""),
+    "trail 2": (HELD[0] | {0: [order(-10, trail=2)]}, HELD[1]),
+    "at the open": ({0: [order(10, at="open")]}, ""),
+    "at the close": ({0: [order(10, at="close")]}, ""),
+    "target": ({0: [target(10)]}, ""),
+    "exit_at_close": (HELD[0] | {0: [exit_at_close()]}, HELD[1]),
+    "stop_loss 98": ({"start": [order(10, stop_loss=98)]}, HELD[1]),
+    "take_profit 102": ({"start": [order(10, take_profit=102)]}, HELD[1]),
+    "trailing_loss 2": ({"start": [order(10, trailing_loss=2)]}, HELD[1]),
+}
+"""What is given, and what became of the orders before the one that is shown: prices are for a decision at a close of 100."""
+
+CAME_TO = {
+    "market": (
+        "market",
+        "filled 10@105 in 1",
+        "filled 10@95 in 1",
+        "filled 10@100 in 1",
+        "filled 10@100 in 1",
+        "filled 10@96 in 30",
+        "expired no_bar",
+        "filled 10@100 in 1",
+    ),
+    "limit 98": (
+        "limit",
+        "expired unfilled",
+        "filled 10@95 in 1",
+        "expired unfilled",
+        "filled 10@98 in 1",
+        "filled 10@96 in 30",
+        "expired no_bar",
+        "expired unfilled",
+    ),
+    "stop 102": (
+        "stop",
+        "filled 10@105 in 1",
+        "expired unfilled",
+        "filled 10@102 in 1",
+        "filled 10@102 in 1",
+        "expired unfilled",
+        "expired no_bar",
+        "expired unfilled",
+    ),
+    "stop 102, limit 103": (
+        "stop_limit",
+        "expired unfilled",
+        "expired unfilled",
+        "filled 10@102 in 1",
+        "filled 10@102 in 1",
+        "expired unfilled",
+        "expired no_bar",
+        "expired unfilled",
+    ),
+    "trail 2": (
+        "trailing_stop",
+        "expired unfilled",
+        "filled -10@95 in 1",
+        "filled -10@98 in 1~",
+        "filled -10@98 in 1~",
+        "filled -10@96 in 30",
+        "expired no_bar",
+        "expired unfilled",
+    ),
+    "at the open": (
+        "market_on_open",
+        "filled 10@105 in 2/0",
+        "filled 10@95 in 2/0",
+        "filled 10@100 in 2/0",
+        "filled 10@100 in 2/0",
+        "filled 10@96 in 2/0",
+        "filled 10@96 in 2/0",
+        "filled 10@100 in 2/0",
+    ),
+    "at the close": (
+        "market_on_close",
+        "filled 10@105 in 390",
+        "filled 10@95 in 390",
+        "filled 10@100 in 390",
+        "filled 10@100 in 390",
+        "filled 10@96 in 390",
+        "expired no_bar",
+        "filled 10@100 in 210",
+    ),
+    "target": (
+        "target",
+        "filled 10@105 in 1",
+        "filled 10@95 in 1",
+        "filled 10@100 in 1",
+        "filled 10@100 in 1",
+        "filled 10@96 in 30",
+        "expired no_bar",
+        "filled 10@100 in 1",
+    ),
+    "exit_at_close": (
+        "exit_at_close",
+        "filled -10@105 in 390",
+        "filled -10@95 in 390",
+        "filled -10@100 in 390",
+        "filled -10@100 in 390",
+        "filled -10@96 in 390",
+        "filled -10@100 in 390",
+        "filled -10@100 in 210",
+    ),
+    "stop_loss 98": (
+        "stop_loss",
+        "open",
+        "filled -10@95 in 1",
+        "filled -10@98 in 1",
+        "filled -10@98 in 1",
+        "filled -10@96 in 30",
+        "filled -10@96 in 2/0",
+        "open",
+    ),
+    "take_profit 102": (
+        "take_profit",
+        "filled -10@105 in 1",
+        "open",
+        "open",
+        "filled -10@102 in 1",
+        "open",
+        "open",
+        "open",
+    ),
+    "trailing_loss 2": (
+        "trailing_loss",
+        "open",
+        "filled -10@95 in 1",
+        "filled -10@98 in 1~",
+        "filled -10@98 in 1~",
+        "filled -10@96 in 30",
+        "filled -10@96 in 2/0",
+        "open",
+    ),
+}
+"""The type, and what became of it in each situation, in their order."""
+
+SINGLE = [
+    Case(
+        f"{name}, {situation}", bars, given, f"{before}{kind} {came_to}", half=half, cells=((situation, name),), shown=1 + bool(before),
+    )
+    for name, (kind, *came) in CAME_TO.items()
+    for given, before in [ORDERS[name]]
+    for (situation, (bars, half)), came_to in zip(SITUATIONS.items(), came, strict=True)
+]  # fmt: skip
+
+# --------------------------------------------------------------------------------------------- both sides in one bar
+
+WIDE = "0 100 | 1 100 103 97 100"
+IN, OUT = "market filled 10@100 in 0 | ", "cancelled oco"
+BOTH: dict[str, tuple[dict[int | str, list[Call]], str, str]] = {
+    "market 10, stop_loss 98, take_profit 102": (
+        {0: [order(10, stop_loss=98, take_profit=102)]},
+        "market filled 10@100 in 1 | stop_loss filled -10@98 in 1~ | take_profit cancelled oco",
+        "market filled 10@100 in 1 | stop_loss cancelled oco | take_profit filled -10@102 in 1~",
+    ),
+    "market -10, stop_loss 102, take_profit 98": (
+        {0: [order(-10, stop_loss=102, take_profit=98)]},
+        "market filled -10@100 in 1 | stop_loss filled 10@102 in 1~ | take_profit cancelled oco",
+        "market filled -10@100 in 1 | stop_loss cancelled oco | take_profit filled 10@98 in 1~",
+    ),
+    "limit 99, stop_loss 98, take_profit 102": (
+        {0: [order(10, limit=99, stop_loss=98, take_profit=102)]},
+        "limit filled 10@99 in 1 | stop_loss filled -10@98 in 1 | take_profit cancelled oco",
+        "limit filled 10@99 in 1 | stop_loss filled -10@98 in 1 | take_profit cancelled oco",
+    ),
+    "limit 98, take_profit 102": (
+        {0: [order(10, limit=98, take_profit=102)]},
+        "limit filled 10@98 in 1~ | take_profit open",
+        "limit filled 10@98 in 1~ | take_profit filled -10@102 in 1~",
+    ),
+    "stop 101, stop_loss 99": (
+        {0: [order(10, stop=101, stop_loss=99)]},
+        "stop filled 10@101 in 1~ | stop_loss filled -10@99 in 1~",
+        "stop filled 10@101 in 1~ | stop_loss open",
+    ),
+    "held 10: limit 102, stop 98 as oco": (
+        {"start": [order(10)], 0: [order(-10, limit=102), order(-10, stop=98, oco=2)]},
+        IN + "limit cancelled oco | stop filled -10@98 in 1~",
+        IN + "limit filled -10@102 in 1~ | stop cancelled oco",
+    ),
+    "held 10: trail 2": (
+        {"start": [order(10)], 0: [order(-10, trail=2)]},
+        IN + "trailing_stop filled -10@98 in 1~",
+        IN + "trailing_stop filled -10@101 in 1~",
+    ),
+    "stop 102, limit 101": (  # reached at 102, then a limit: low first the price only falls back to 100
+        {0: [order(10, stop=102, limit=101)]},
+        "stop_limit filled 10@101 in 1",
+        "stop_limit filled 10@101 in 1",
+    ),
+}  # fmt: skip
+
+BOTH_SIDES = [
+    Case(f"{name}, {intrabar}", WIDE, given, expected, {"intrabar": intrabar}, cells=((name, intrabar),))
+    for name, (given, *pair) in BOTH.items()
+    for intrabar, expected in zip(("pessimistic", "optimistic"), pair, strict=True)
+]
+
+# --------------------------------------------------------------------------------------------------- other rules
+
+
+def rule(name: str, bars: str, given: dict[int | str, list[Call]], expected: str, **more: object) -> Case:  # fmt: skip
+    """A row of the table of rules."""
+    settings = {k: v for k, v in more.items() if k not in ("cash", "leverage", "half")}
+    rest = {k: v for k, v in more.items() if k in ("cash", "leverage", "half")}
+    return Case(name, bars, given, expected, settings, cells=((name, "comes to"),), **rest)
+
+
+FLAT = "0 100 | 1 100 | 2 100"
+RULES = [
+    rule('limit 98 at a low of 98, `limit_fill = "touch"`', "0 100 | 1 100 102 98 100", {0: [order(10, limit=98)]},
+         "limit filled 10@98 in 1", limit_fill="touch"),
+    rule('market, `fill = "next_close"`', "0 100 | 1 100 102 98 101", {0: [order(10)]}, "market filled 10@101 in 2", fill="next_close"),
+    rule('limit 99, `fill = "next_close"`', "0 100 | 1 100 102 98 101", {0: [order(10, limit=99)]}, "limit filled 10@99 in 1", fill="next_close"),
+    rule('limit 101, `fill = "same_close"`', "0 100 | 1 99", {0: [order(10, limit=101)]}, "limit filled 10@100 in 1", fill="same_close"),
+    rule('stop 99, `fill = "same_close"`', "0 100 | 1 99", {0: [order(10, stop=99)]}, "stop filled 10@100 in 1", fill="same_close"),
+    rule('limit 99, `fill = "same_close"`', "0 100 | 1 100 100 98 100", {0: [order(10, limit=99)]}, "limit filled 10@99 in 1", fill="same_close"),
+    rule("stop 102 with 10 bp of slippage", "0 100 | 1 100 103 97 100", {0: [order(10, stop=102)]}, "stop filled 10@102.102 in 1", slippage_bps=10.0),
+    rule("limit 98 with 10 bp of slippage", "0 100 | 1 100 103 97 100", {0: [order(10, limit=98)]}, "limit filled 10@98 in 1", slippage_bps=10.0),
+    rule("limit 98, gtc, over the night", "0 100 | -1 100 || 3 99 99 97 98", {0: [order(10, limit=98, tif="gtc")]}, "limit filled 10@98 in 2/3"),
+    rule("ioc, a bar in the next minute", FLAT, {0: [order(10, tif="ioc")]}, "market filled 10@100 in 1"),
+    rule("ioc, none in the next minute", "0 100 | 2 100", {0: [order(10, tif="ioc")]}, "market cancelled ioc"),
+    rule("ioc limit 98, reached after the open", "0 100 | 1 100 100 97 97 | 2 97", {0: [order(10, limit=98, tif="ioc")]}, "limit cancelled ioc"),
+    rule("ioc limit 98, half of it has room", "0 100 | 1 97 97 97 97 x50 | 2 97", {0: [order(10, limit=98, tif="ioc")]},
+         "limit cancelled ioc 5@97 in 1", participation=0.1),
+    rule("market, `participation = 0.1`", "0 100 | 1 101 101 101 101 x50 | 2 102 | 3 103", {0: [order(10)]},
+         "market filled 5@101 in 1, 5@102 in 2", participation=0.1),
+    rule("stop 101, `participation = 0.1`", "0 100 | 1 100 102 100 102 x50 | 2 103", {0: [order(10, stop=101)]},
+         "stop filled 5@101 in 1, 5@103 in 2", participation=0.1),
+    rule("limit 99, `participation = 0.1`", "0 100 | 1 100 100 98 100 x50 | 2 100 | 3 100 100 98 98 x30", {0: [order(10, limit=99)]},
+         "limit expired unfilled 5@99 in 1, 3@99 in 3", participation=0.1),
+    rule('market, a bar without volume, `zero_volume = "skip"`', "0 100 | 1 101 101 101 101 x0 | 2 102", {0: [order(10)]},
+         "market filled 10@102 in 2", zero_volume="skip"),
+    rule("market, a bar without volume", "0 100 | 1 101 101 101 101 x0 | 2 102", {0: [order(10)]}, "market filled 10@101 in 1"),
+    rule("market, a bar without volume, `participation = 0.1`", "0 100 | 1 101 101 101 101 x0 | 2 102", {0: [order(10)]},
+         "market filled 10@102 in 2", participation=0.1),
+    rule("stop_loss of a parent that is cancelled", FLAT, {0: [order(10, limit=90, stop_loss=80)], 1: [cancel(1)]},
+         "limit cancelled cancelled | stop_loss cancelled parent"),
+    rule("stop_loss when something else sells", FLAT, {"start": [order(10, stop_loss=90)], 0: [order(-10)]},
+         "market filled 10@100 in 0 | stop_loss cancelled flat | market filled -10@100 in 1"),
+    rule("stop_loss when a target changes", FLAT, {"start": [target(10, stop_loss=90)], 0: [target(10)], 1: [target(4)]},
+         "target filled 10@100 in 0 | stop_loss cancelled retargeted | target filled -6@100 in 2"),
+    rule("stop_loss when the same target is given again", FLAT, {"start": [target(10, stop_loss=90)], 0: [target(10)], 1: [target(10)]},
+         "target filled 10@100 in 0 | stop_loss open"),
+    rule("stop_loss of a target that adds", "0 100 | 1 100 | 2 100 100 89 89", {"start": [target(10, stop_loss=80)], 0: [target(15, stop_loss=90)]},
+         "target filled 10@100 in 0 | stop_loss cancelled retargeted | target filled 5@100 in 1 | stop_loss filled -15@90 in 2"),
+    rule("sell limit 101 of 10 when 4 are left", "0 100 | 1 100 | 2 102", {"start": [order(10)], 0: [order(-10, limit=101), order(-6)]},
+         "market filled 10@100 in 0 | limit cancelled flat -4@102 in 2 | market filled -6@100 in 1"),
+    rule("oco with an order that is over", FLAT, {0: [order(10)], 1: [order(10, limit=90, oco=1)]},
+         "market filled 10@100 in 1 | limit rejected oco"),
+    rule("limit 90, replaced by 99", "0 100 | 1 100 | 2 100 100 98 100", {0: [order(10, limit=90)], 1: [replace(1, limit=99)]},
+         "limit cancelled replaced | limit filled 10@99 in 2"),
+    rule("limit 90, replaced by more than there is money for", "0 100 | 1 100 | 2 100 100 89 90", {0: [order(10, limit=90)], 1: [replace(1, shares=1000)]},
+         "limit filled 10@90 in 2 | limit rejected buying_power", cash=1000.0),
+    rule("limit 90 with money for 95", "0 100 | 1 100", {0: [order(10, limit=90)]}, "limit expired unfilled", cash=950.0),
+    rule("market with money for 95", "0 100 | 1 100", {0: [order(10)]}, "market rejected buying_power", cash=950.0),
+    rule("stop reached at an open that gaps over its limit", "0 100 | 1 105 105 102.5 104", {0: [order(10, stop=102, limit=103)]}, "stop_limit filled 10@103 in 1"),
+    rule("at the close, given when no bar follows", "0 100 || 0 100", {0: [order(10, at="close")]}, "market_on_close expired no_bar"),
+    rule("at the close, given at the close", "0 100 | -1 100 || 0 101 | -1 102", {389: [order(10, at="close")]}, "market_on_close filled 10@102 in 2/390"),
+    rule("at the close, with an exit_at_close", FLAT, {"start": [order(10)], 0: [order(5, at="close"), exit_at_close()]},
+         "market filled 10@100 in 0 | market_on_close cancelled exit_at_close | exit_at_close filled -10@100 in 390"),
+    rule("at the open, given in on_session_start", "0 100 | 1 100", {"start": [order(10, at="open")]}, "market_on_open filled 10@100 in 0"),
+    rule("at the open, and the next session has no bar", "0 100 || B:0 50", {0: [order(10, at="open")]}, "market_on_open expired no_bar"),
+    rule("gtc limit 98 at the end of the run", FLAT, {0: [order(10, limit=98, tif="gtc")]}, "limit open"),
+]  # fmt: skip
+
+# ------------------------------------------------------------------------------------------- what no cell is about
+
+MORE: list[Case] = []
+
+CASES = [*SINGLE, *BOTH_SIDES, *RULES, *MORE]
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_a_table_of_candles(case: Case, judge: str):
+    if reason := missing(judge):
+        pytest.skip(reason)
+    assert summary(case, JUDGES[judge](case)) == case.expected
+
+
+# ------------------------------------------------------------------------------------------------------- the page
+
+
+def cells_of_the_page() -> dict[tuple[str, str], str]:
+    """Every cell of the page's tables: (first cell of the row, head of the column) and its text."""
+    found: dict[tuple[str, str], str] = {}
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE.read_text(), flags=re.MULTILINE):
+        head, _, *rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()]
+        for row in rows:
+            for column, text in zip(head[1:], row[1:], strict=True):
+                assert (row[0], column) not in found, f"{row[0]}, {column}: a cell is there twice"
+                found[row[0], column] = text
+    return found
+
+
+def test_every_cell_of_the_page_has_a_case_that_says_the_same():
+    cells = {key: text for key, text in cells_of_the_page().items() if text != "later"}
+    told: dict[tuple[str, str], str] = {}
+    for case in CASES:
+        for cell in case.cells:
+            assert cell not in told, f"{cell}: two cases answer it"
+            told[cell] = case.told
+        if case in RULES:
+            told[case.name, "bars"] = case.shown_bars
+    assert sorted(cells.keys() - told.keys()) == [], "cells without a case"
+    assert sorted(told.keys() - cells.keys()) == [], "cases without a cell"
+    assert cells == told
+
+
+def test_names_of_cases_are_their_own():
+    names = [case.name for case in CASES]
+    assert sorted(names) == sorted(set(names))
