@@ -26,6 +26,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import MoneyError
+from bt.exact import total
 from bt.model import UNIT
 from bt.ratios import alpha, beta, cagr, calmar, information_ratio, mean, sharpe, sortino, volatility
 
@@ -290,10 +291,9 @@ class MetricsAccumulator:
             self._net.append(math.fsum(session.net / worth))
 
     def _add_trades(self, net: Int64Array) -> None:
-        for pnl in net.tolist():
-            self._wins += pnl > 0
-            self._gain += max(pnl, 0)
-            self._loss -= min(pnl, 0)
+        self._wins += int((net > 0).sum())
+        self._gain += total(np.maximum(net, 0))
+        self._loss -= total(np.minimum(net, 0))
         self._trades += len(net)
 
     @property

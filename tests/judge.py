@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 
 import bt
-from bt.results import MONEY, ORDER, SCHEMAS, MemoryResults
+from bt.results import MONEY, ORDER, SCHEMAS, MemoryResults, Rows, frame_of
 from bt.sessions import TimeManager
 
 EXECUTION = ("fill", "time_in_force", "slippage_bps", "commission_per_share", "close_price", "at_end")
@@ -124,10 +124,10 @@ def tables_in_units() -> Iterator[Tables]:
     """Collects what runs kept in memory are made of."""
     kept, append = Tables(), MemoryResults.append
 
-    def spy(self: MemoryResults, table: str, frame: pl.DataFrame) -> None:
-        if frame.height:
-            kept.frames.setdefault(table, []).append(frame)
-        append(self, table, frame)
+    def spy(self: MemoryResults, table: str, rows: Rows) -> None:
+        if len(rows):
+            kept.frames.setdefault(table, []).append(frame_of(rows))
+        append(self, table, rows)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryResults, "append", spy)

@@ -9,14 +9,19 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+import duckdb
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bt.errors import ResultsError, UsageError
 from bt.results import (
@@ -26,16 +31,20 @@ from bt.results import (
     MemoryResults,
     OrdersWriter,
     Results,
+    Rows,
     RunFolder,
     TableWriter,
+    coded,
     conform,
     currency,
     is_run,
     manifest,
     open_documents,
     open_tables,
+    rows_of,
     versions,
 )
+from bt.results.rows import in_order, settled
 
 UNIT = 10**8
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -113,17 +122,21 @@ def orders(rows: Iterable[tuple[date, int, str, str, int]]) -> pl.DataFrame:
     )
 
 
+def order_rows(rows: Iterable[tuple[date, int, str, str, int]]) -> Rows:
+    return rows_of("orders", orders(rows))
+
+
 def feed(results: Results, days: list[date] = DAYS[:6], pieces: int = 1) -> None:
     for n, day in enumerate(days):
         for table, frame in session_frames(day).items():
             size = -(-frame.height // pieces)
             for i in range(pieces):
-                results.append(table, frame[i * size : (i + 1) * size])
+                results.append(table, rows_of(table, frame[i * size : (i + 1) * size]))
         on_time = [(day, m, "s", "AAA", n * 10 + m) for m in (2, 1)]
         late = [(days[n - 2], 5, "s", "AAA", (n - 2) * 10 + 5)] if n >= 2 else []
-        results.append("orders", orders(on_time + late))
+        results.append("orders", order_rows(on_time + late))
         results.end_session(day)
-    results.append("orders", orders([(day, 5, "s", "AAA", n * 10 + 5) for n, day in enumerate(days)][-2:]))
+    results.append("orders", order_rows([(day, 5, "s", "AAA", n * 10 + 5) for n, day in enumerate(days)][-2:]))
 
 
 def create(parent: Path, **more: object) -> RunFolder:
@@ -191,12 +204,12 @@ def equity_session(day: date, rows: int) -> pl.DataFrame:
 def test_row_groups_end_with_sessions_and_memory_is_bounded(tmp_path: Path) -> None:
     writer = TableWriter(tmp_path / "a.parquet", "equity")
     for day in DAYS:
-        writer.append(equity_session(day, 8_000))
+        writer.append(rows_of("equity", equity_session(day, 8_000)))
         writer.end_session()
-        assert writer._rows < 20_000
+        assert writer._rows < 50_000
     writer.close()
     footer = pq.ParquetFile(tmp_path / "a.parquet").metadata
-    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [24_000] * 13 + [8_000]
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [56_000] * 5 + [40_000]
     assert footer.row_group(0).column(0).compression == "ZSTD"
 
 
@@ -205,34 +218,146 @@ def test_a_row_group_ends_after_many_bytes_too(tmp_path: Path) -> None:
     for day in DAYS[:4]:
         text = [f"{day}" * 125] * 1000
         when = [start_of(day)] * 1000
-        writer.append(pl.DataFrame({"time": when, "strategy": ["s"] * 1000, "message": text, "fields": ["{}"] * 1000}))
+        frame = pl.DataFrame({"time": when, "strategy": ["s"] * 1000, "message": text, "fields": ["{}"] * 1000})
+        writer.append(rows_of("log", frame))
         writer.end_session()
     writer.close()
     assert pq.ParquetFile(tmp_path / "a.parquet").metadata.num_row_groups == 2
 
 
-@pytest.mark.parametrize("how", ["whole", "pieces", "slices", "empty frames"])
+def fill_rows(day: date, symbols: Sequence[str], words: Sequence[str]) -> Rows:
+    """9 000 fills of three minutes, their text by codes into `words`, with some that tie."""
+    rng = np.random.default_rng(day.toordinal())
+    known = pa.array(words, pa.string())
+
+    def text(values: Sequence[str]) -> pa.DictionaryArray:
+        return coded(np.array([words.index(v) for v in values])[rng.integers(0, len(values), 9_000)], known)
+
+    whole = {name: rng.integers(0, 1_000_000, 9_000) for name in SCHEMAS["fills"]}
+    strategies, tags = text(["s", "\u00fc", "t"]), text(["", "out", "in"])
+    return pa.table(
+        whole
+        | {"strategy": strategies, "symbol": text(symbols), "side": text(["sell", "buy"]), "tag": tags}
+        | {"session": np.full(9_000, day, dtype="datetime64[D]"), "order_id": rng.integers(0, 40, 9_000)}
+        | {"time": start_of(day) + rng.integers(0, 3, 9_000) * 60_000_000, "bar_share": rng.random(9_000)}
+    )
+
+
+WORDS = ["", "A", "AA", "B", "b", "buy", "in", "out", "s", "sell", "t", "\u00fc"]
+
+
+@pytest.mark.parametrize("how", ["pieces", "slices", "empty", "other words", "apart"])
 def test_bytes_do_not_depend_on_how_a_session_arrives(tmp_path: Path, how: str) -> None:
+    """Neither on pieces and buffers, nor on which words the text's codes are of."""
+
     def write(path: Path, how: str) -> bytes:
-        writer = TableWriter(path, "equity")
+        writer = TableWriter(path, "fills")
         for day in DAYS[:8]:
-            frame = equity_session(day, 9_000)
-            if how == "whole":
-                writer.append(frame)
-            elif how == "pieces":
-                for i in range(0, 9_000, 1_234):
-                    writer.append(frame[i : i + 1_234])
+            rows = fill_rows(day, ["b", "AA", "A"], [*WORDS[::-1], "never"] if how == "other words" else WORDS)
+            if how == "pieces":
+                parts = [rows.slice(i, 1_234) for i in range(0, 9_000, 1_234)]
             elif how == "slices":
-                writer.append(pl.concat([frame, frame])[4_500:13_500])
+                parts = [pa.concat_tables([rows, rows]).slice(9_000, 9_000)]
+            elif how == "empty":
+                parts = [rows.slice(0, 0), rows, rows.slice(9_000)]
+            elif how == "apart":  # each worker has words of its own
+                ways = [np.asarray(rows["symbol"]) == symbol for symbol in ("AA", "b", "A")]
+                parts = [
+                    pa.table(
+                        {
+                            n: _own_words(c)
+                            for n, c in zip(rows.column_names, rows.filter(pa.array(w)).columns, strict=True)
+                        }
+                    )
+                    for w in ways
+                ]
             else:
-                for part in (frame.clear(), frame, frame.clear()):
-                    writer.append(part)
+                parts = [rows]
+            for part in parts:
+                writer.append(part)
             writer.end_session()
         writer.end_session()
         writer.close()
         return path.read_bytes()
 
     assert write(tmp_path / "a", "whole") == write(tmp_path / "b", how)
+
+
+def _own_words(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole.cast(pa.string()).dictionary_encode() if pa.types.is_dictionary(whole.type) else whole
+
+
+def test_text_on_disk_is_plain_for_everybody(tmp_path: Path) -> None:
+    """Codes are how it is written; zones and lists stay what they are."""
+    folder = create(tmp_path)
+    feed(folder)
+    path = folder.finish(**DOCUMENTS)
+    for table, schema in SCHEMAS.items():
+        file = path / f"{table}.parquet"
+        mine = pl.read_parquet(file)
+        assert mine.schema == schema
+        theirs = pq.read_table(file)
+        for field in theirs.schema:
+            dtype = schema[field.name]
+            if dtype == pl.String:
+                assert pa.types.is_string(field.type)
+            elif dtype == pl.Datetime:
+                assert field.type == pa.timestamp("us", "UTC")
+            elif dtype == pl.List:
+                assert pa.types.is_list(field.type)
+        assert pl.DataFrame(theirs).cast(schema).equals(mine)  # type: ignore[arg-type]
+        with duckdb.connect() as connection:
+            connection.execute("SET GLOBAL TimeZone='UTC'")
+            rows = connection.sql(f"FROM read_parquet('{file}')")
+            kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
+            assert all(kinds[name] == "VARCHAR" for name, dtype in schema.items() if dtype == pl.String)
+            assert all(
+                kinds[name] == "TIMESTAMP WITH TIME ZONE" for name, dtype in schema.items() if dtype == pl.Datetime
+            )
+            assert rows.pl().cast(schema).equals(mine)  # type: ignore[arg-type]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=3)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 59, 61]), TEXTS, TEXTS, st.integers(0, 3)), max_size=30
+    ),
+    far=st.sampled_from([1, 60_000_000, 1 << 40]),
+    seed=st.randoms(),
+)
+def test_order_by_integers_is_order_by_text(
+    rows: list[tuple[int, int, str, str, int]], far: int, seed: random.Random
+) -> None:
+    """Also where keys are too far apart to be one integer, and whatever order the words have."""
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    words = list(dict.fromkeys([*columns[2], *columns[3], "never"]))
+    seed.shuffle(words)
+    made = pa.table(
+        {
+            "session": np.array([DAYS[n] for n in columns[0]], dtype="datetime64[D]"),
+            "decided_at": np.array([n * far for n in columns[1]], dtype=np.int64),
+            "strategy": coded(np.array([words.index(w) for w in columns[2]], dtype=np.int64), words),
+            "symbol": coded(np.array([words.index(w) for w in columns[3]], dtype=np.int64), words),
+            "id": np.array([n * far for n in columns[4]], dtype=np.int64),
+            "came": np.arange(len(rows)),
+        }
+    )
+    assert in_order("orders", made)["came"].to_pylist() == sorted(range(len(rows)), key=lambda n: rows[n])
+
+
+def test_what_must_not_be_null_is_refused() -> None:
+    rows = rows_of("orders", orders([(DAYS[0], 1, "s", "AAA", 1)]))
+    settled("orders", rows.set_column(rows.schema.get_field_index("level"), "level", pa.nulls(1, pa.int64())))
+    for name, match in (
+        ("id", "orders: id must not be null, was in 1 of 1 rows"),
+        ("x", "orders: rows must have id, were"),
+    ):
+        bad = rows.set_column(rows.schema.get_field_index("id"), name, pa.nulls(1, pa.int64()))
+        with pytest.raises(TypeError, match=match):
+            settled("orders", bad)
 
 
 def test_late_orders_come_where_they_were_decided(tmp_path: Path) -> None:
@@ -245,9 +370,9 @@ def test_late_orders_come_where_they_were_decided(tmp_path: Path) -> None:
             pending[ends].append(key)
     writer = OrdersWriter(tmp_path / "orders.parquet")
     for day in DAYS:
-        writer.append(orders(pending[day]))
+        writer.append(order_rows(pending[day]))
         writer.end_session(day)
-    writer.append(orders(pending[date.max]))
+    writer.append(order_rows(pending[date.max]))
     writer.close()
     assert [p.name for p in tmp_path.iterdir()] == ["orders.parquet"]
     found = pl.read_parquet(tmp_path / "orders.parquet")
@@ -257,7 +382,7 @@ def test_late_orders_come_where_they_were_decided(tmp_path: Path) -> None:
     assert found["id"].to_list() == [key[4] for key in everything]
     assert found["decided_at"].to_physical().to_list() == times
     footer = pq.ParquetFile(tmp_path / "orders.parquet").metadata
-    assert footer.num_row_groups == 6  # 7 sessions of 3 000 make a row group
+    assert footer.num_row_groups == 3  # 17 sessions of 3 000 make a row group
 
 
 def test_orders_without_late_ones_and_none_at_all(tmp_path: Path) -> None:
@@ -265,7 +390,7 @@ def test_orders_without_late_ones_and_none_at_all(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         writer = OrdersWriter(tmp_path / name / "orders.parquet")
         for n, day in enumerate(days):
-            writer.append(orders([(day, 2, "s", "X", n), (day, 1, "s", "X", n + 10)]))
+            writer.append(order_rows([(day, 2, "s", "X", n), (day, 1, "s", "X", n + 10)]))
             writer.end_session(day)
         writer.close()
         found = pl.read_parquet(tmp_path / name / "orders.parquet")

@@ -1,7 +1,8 @@
 """What a run leaves: eleven tables, three documents, one folder that appears whole or not at all.
 
-The rooms: `tables` says what each table is, `writers` streams them to Parquet in bounded memory, `folder` makes the
-run's folder, or keeps the same in memory, and reads it back; `catalog` lists the runs in a folder.
+The rooms: `tables` says what each table is, `rows` is what the engine tells of one, and its order, `writers` streams them to
+Parquet in bounded memory, `folder` makes the run's folder, or keeps the same in memory, and reads it back; `catalog` lists the
+runs in a folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bt.results.folder import (
     open_tables,
     versions,
 )
+from bt.results.rows import Rows, coded, frame_of, joined, order_of, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import OrdersWriter, TableWriter
 
@@ -29,15 +31,22 @@ __all__ = [
     "MemoryResults",
     "OrdersWriter",
     "Results",
+    "Rows",
     "RunFolder",
     "TableWriter",
     "catalog",
+    "coded",
     "conform",
     "currency",
     "empty",
+    "frame_of",
     "is_run",
+    "joined",
     "manifest",
     "open_documents",
     "open_tables",
+    "order_of",
+    "repeated",
+    "rows_of",
     "versions",
 ]

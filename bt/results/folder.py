@@ -21,7 +21,8 @@ from typing import Any, Protocol, Self
 import polars as pl
 
 from bt.errors import DataError, ResultsError, UsageError
-from bt.results.tables import SCHEMAS, conform, in_order
+from bt.results.rows import Rows, frame_of, in_order, joined, settled
+from bt.results.tables import SCHEMAS, empty
 from bt.results.writers import TableSet
 
 DOCUMENTS = ("manifest", "metrics", "timings")
@@ -30,8 +31,8 @@ DOCUMENTS = ("manifest", "metrics", "timings")
 class Results(Protocol):
     """Where a run puts its tables: a `RunFolder` or `MemoryResults`."""
 
-    def append(self, table: str, frame: pl.DataFrame) -> None:
-        """Rows of the open session of one table, in the engine's terms (`bt.results.tables`).
+    def append(self, table: str, rows: Rows) -> None:
+        """Rows of the open session of one table, in the engine's terms (`bt.results.rows`), or all of a run's settled already.
 
         An order is appended once, when it has ended; after the last session those that are still open.
         """
@@ -63,23 +64,24 @@ class MemoryResults:
     """
 
     def __init__(self) -> None:
-        self._frames: dict[str, list[pl.DataFrame]] = {table: [] for table in SCHEMAS}
+        self._rows: dict[str, list[Rows]] = {table: [] for table in SCHEMAS}
         self.tables: dict[str, pl.DataFrame] = {}
         self.documents: dict[str, dict[str, Any]] = {}
 
-    def append(self, table: str, frame: pl.DataFrame) -> None:
+    def append(self, table: str, rows: Rows) -> None:
         """As `Results.append`."""
-        if frame.height:
-            self._frames[table].append(conform(table, frame))
+        if len(rows):
+            self._rows[table].append(rows)
 
     def end_session(self, session: date) -> None:
         """As `Results.end_session`: nothing to do, `finish` sorts."""
 
     def complete(self) -> Mapping[str, pl.LazyFrame]:
         """As `Results.complete`."""
-        for table, frames in self._frames.items():
-            self.tables[table] = in_order(table, frames)
-        self._frames = {}
+        for table, parts in self._rows.items():
+            rows = settled(table, in_order(table, joined(parts))) if parts else None
+            self.tables[table] = empty(table) if rows is None else frame_of(rows)
+        self._rows = {}
         return {table: frame.lazy() for table, frame in self.tables.items()}
 
     def finish(
@@ -92,7 +94,7 @@ class MemoryResults:
 
     def discard(self) -> None:
         """As `Results.discard`."""
-        self._frames = {}
+        self._rows = {}
 
 
 class RunFolder:
@@ -150,10 +152,10 @@ class RunFolder:
                 return cls(path, _make_partial(path), chosen=False)
         raise AssertionError("names never end")
 
-    def append(self, table: str, frame: pl.DataFrame) -> None:
+    def append(self, table: str, rows: Rows) -> None:
         """As `Results.append`."""
         with self._whole():
-            self._tables.append(table, frame)
+            self._tables.append(table, rows)
 
     def end_session(self, session: date) -> None:
         """As `Results.end_session`."""

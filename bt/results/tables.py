@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bt.model import UNIT
@@ -67,6 +68,16 @@ SCHEMAS: dict[str, pl.Schema] = {
 ABSENT_AS_NULL = {"orders": ("level", "limit", "stop", "parent")}
 """Columns that a frame may lack: null then."""
 
+NULLABLE = {
+    "fills": ("bar_share",),
+    "orders": ("side", "shares", "level", "limit", "stop", "parent"),
+    "trades": (),
+    "equity": (),
+    "positions": (),
+    "sessions": (),
+}
+"""Columns of these tables that may be null; of others any may."""
+
 MONEY: dict[str, tuple[str, ...]] = {
     "fills": ("price", "reference_price", "slippage", "commission"),
     "orders": ("limit", "stop"),
@@ -102,21 +113,28 @@ _FROM: dict[type[pl.DataType], tuple[type[pl.DataType], ...]] = {
 }
 
 
+_EXACT = 1 << 53
+"""Up to here every whole number is a double."""
+
+
 def currency(units: pl.Series) -> pl.Series:
     """Float64 currency of Int64 `units` of 1e-8, nulls kept: correctly rounded, as Python's ``units / 10**8`` is.
 
     Polars' own ``/`` by a scalar multiplies by a reciprocal. NumPy's would first round what exceeds 53 bits, so whole
     units and remainder of large amounts are divided apart: each is exact in a double, and only the last step rounds.
     """
-    if not units.null_count() and len(units) and -(1 << 53) <= units.min() <= units.max() <= 1 << 53:  # type: ignore[operator]
-        return pl.Series(units.name, units.to_numpy() / UNIT)
-    amount = units.fill_null(0).to_numpy()
-    whole = amount // UNIT
-    values = np.where(np.abs(amount) <= 1 << 53, amount / UNIT, whole + (amount - whole * UNIT) / UNIT)
-    result = pl.Series(units.name, values)
     if not units.null_count():
-        return result
+        return pl.Series(units.name, currency_of(units.to_numpy()))
+    result = pl.Series(units.name, currency_of(units.fill_null(0).to_numpy()))
     return pl.select(pl.when(units.is_not_null()).then(result).alias(units.name)).to_series()
+
+
+def currency_of(units: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The same of an array."""
+    if not len(units) or -_EXACT <= units.min() <= units.max() <= _EXACT:
+        return np.asarray(units / UNIT)
+    whole = units // UNIT
+    return np.where(np.abs(units) <= _EXACT, units / UNIT, whole + (units - whole * UNIT) / UNIT)
 
 
 def _column(table: str, values: pl.Series, dtype: pl.DataType) -> pl.Series:
@@ -148,14 +166,6 @@ def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         else:
             raise TypeError(f"{table}: the frame must have {name}, was {frame.columns}")
     return pl.DataFrame(columns)
-
-
-def in_order(table: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Conforming frames as one, sorted as the table is."""
-    whole = frames[0] if len(frames) == 1 else pl.concat([empty(table), *frames])
-    if whole.height < 2:
-        return whole
-    return whole.sort(ORDER[table], maintain_order=True)
 
 
 @cache

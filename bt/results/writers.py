@@ -10,38 +10,55 @@ import contextlib
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bt.results.tables import SCHEMAS, conform, empty, in_order
+from bt.results.rows import COLUMNS, FREE_TEXT, TEXT, Rows, in_order, joined, settled
+from bt.results.tables import SCHEMAS
 
-ROWS = 20_000
+ROWS = 50_000
 """Rows after which a row group ends, at the next session boundary."""
 
 BYTES = 2_000_000
-"""Bytes of values after which it ends, likewise."""
+"""Bytes of free text and lists after which it ends, likewise."""
+
+_BATCH = 1 << 16
+"""Values that are encoded at a time."""
 
 
-def arrow_schema(table: str) -> pa.Schema:
-    """The table's columns as Arrow has them in the file."""
-    return empty(table).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+def _wide(table: str) -> dict[str, Callable[[pa.Array], pa.Array]]:
+    """What tells the bytes of columns without a fixed width."""
+    lists = [f.name for f in COLUMNS[table] if pa.types.is_large_list(f.type)]
+    free = FREE_TEXT.get(table, ())
+    return dict.fromkeys(free, pc.binary_length) | dict.fromkeys(lists, _listed)
 
 
-def _size(frame: pl.DataFrame) -> int:
-    """Bytes of the values. Polars' own estimate depends on how buffers are shared, this one on the values alone."""
-    size = 8 * frame.width * frame.height
-    for column in frame.get_columns():
-        if column.dtype == pl.String:
-            size += int(column.str.len_bytes().sum())
-        elif column.dtype == pl.List:
-            size += 24 * int(column.list.len().sum())
-    return size
+def _listed(column: pa.Array) -> pa.Array:
+    return pc.multiply(pc.list_value_length(column), 24)
+
+
+def _parquet(table: str) -> dict[str, Any]:
+    """How a table is written. Text by its words. Numbers as they are: few repeat, and looking for those that do costs more than
+    the rest; whole ones by their differences, others byte by byte, which is what zstd can shorten. Statistics where rows lie in
+    order."""
+    columns = COLUMNS[table]
+    whole = [f.name for f in columns if pa.types.is_integer(f.type) or pa.types.is_temporal(f.type)]
+    real = [f.name for f in columns if pa.types.is_floating(f.type)]
+    return {
+        "compression": "zstd",
+        "use_dictionary": [f.name for f in columns if f.type == TEXT],
+        "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED") | dict.fromkeys(real, "BYTE_STREAM_SPLIT"),
+        "write_statistics": [f.name for f in columns if pa.types.is_temporal(f.type)],
+        "write_batch_size": _BATCH,
+        "store_schema": False,  # or text would be read as what it is here, codes
+    }
 
 
 class _Sink(io.RawIOBase):
@@ -87,39 +104,39 @@ class TableWriter:
 
     def __init__(self, path: Path, table: str) -> None:
         self._table = table
-        self._session: list[pl.DataFrame] = []
-        self._ready: list[pl.DataFrame] = []
+        self._wide = _wide(table)
+        self._session: list[Rows] = []
+        self._ready: list[Rows] = []
         self._rows = self._bytes = 0
-        self._schema = arrow_schema(table)
         self._sink = _Sink(path)
         try:
-            self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._sink, COLUMNS[table], **_parquet(table))
         except OSError:
             self._sink.give_up()
             raise
 
-    def append(self, frame: pl.DataFrame) -> None:
+    def append(self, rows: Rows) -> None:
         """Rows of the session that is open, in any order."""
-        if frame.height:
-            self._session.append(conform(self._table, frame))
+        if len(rows):
+            self._session.append(rows)
 
     def end_session(self) -> None:
         """The session's rows are complete: sort them, and write a row group if enough has gathered."""
         if not self._session:
             return
-        rows = in_order(self._table, self._session)
+        rows = in_order(self._table, joined(self._session))
         self._session.clear()
         self._ready.append(rows)
-        self._rows += rows.height
-        self._bytes += _size(rows)
+        self._rows += rows.num_rows
+        self._bytes += sum(pc.sum(size(rows[name])).as_py() or 0 for name, size in self._wide.items())
         if self._rows >= ROWS or self._bytes >= BYTES:
             self._flush()
 
     def _flush(self) -> None:
         if self._ready:
             # One contiguous chunk: page boundaries must not show how the rows arrived.
-            rows = pl.concat(self._ready, rechunk=True).to_arrow(compat_level=pl.CompatLevel.oldest())
-            self._writer.write_table(rows.cast(self._schema).combine_chunks(), row_group_size=rows.num_rows)
+            rows = settled(self._table, joined(self._ready))
+            self._writer.write_table(rows, row_group_size=rows.num_rows)
         self._ready.clear()
         self._rows = self._bytes = 0
 
@@ -135,6 +152,14 @@ class TableWriter:
         self._sink.give_up()
         with contextlib.suppress(OSError, pa.ArrowException):
             self._writer.close()
+
+
+_CODED = [f.name for f in COLUMNS["orders"] if f.type == TEXT]
+
+
+def _days(orders: Rows) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    """The session of each decision."""
+    return np.asarray(orders["session"].to_numpy())
 
 
 class OrdersWriter:
@@ -155,39 +180,47 @@ class OrdersWriter:
         self._on_time = TableWriter(self._parts[0], "orders")
         self._late: TableWriter | None = None
         self._merged: TableWriter | None = None
-        self._buffer: list[pl.DataFrame] = []
+        self._buffer: list[Rows] = []
         self._counts: Counter[date] = Counter()
 
-    def append(self, frame: pl.DataFrame) -> None:
+    def append(self, rows: Rows) -> None:
         """Orders that have ended, each once, decided in this session or an earlier one."""
-        if frame.height:
-            self._buffer.append(conform("orders", frame))
+        if len(rows):
+            self._buffer.append(rows)
 
     def end_session(self, session: date) -> None:
         """`session` is over: orders appended since the last one ended in it."""
         if not self._buffer:
             return
-        ended = pl.concat(self._buffer)
+        ended = joined(self._buffer)
         self._buffer.clear()
-        self._add(self._on_time, ended.filter(pl.col("session") == session))
-        self._add_late(ended.filter(pl.col("session") != session))
+        here = _days(ended) == np.datetime64(session)
+        if here.all():
+            self._counts[session] += len(ended)
+            self._write(self._on_time, ended)
+        else:
+            self._add(self._on_time, ended.filter(pa.array(here)))
+            self._add_late(ended.filter(pa.array(~here)))
 
-    def _add_late(self, late: pl.DataFrame) -> None:
-        if late.height:
-            if self._late is None:
-                self._late = TableWriter(self._parts[1], "orders")
-            self._add(self._late, late)
+    def _add_late(self, late: Rows) -> None:
+        if self._late is None:
+            self._late = TableWriter(self._parts[1], "orders")
+        self._add(self._late, late)
 
-    def _add(self, writer: TableWriter, frame: pl.DataFrame) -> None:
-        for name, rows in frame["session"].value_counts().iter_rows():
-            self._counts[name] += rows
-        writer.append(frame)
+    def _add(self, writer: TableWriter, rows: Rows) -> None:
+        days, counts = np.unique(_days(rows), return_counts=True)
+        self._counts.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
+        self._write(writer, rows)
+
+    @staticmethod
+    def _write(writer: TableWriter, rows: Rows) -> None:
+        writer.append(rows)
         writer.end_session()
 
     def close(self) -> None:
         """Orders appended after the last session are still open; merge, and write everything through to the disk."""
         if self._buffer:
-            self._add_late(pl.concat(self._buffer))
+            self._add_late(joined(self._buffer))
             self._buffer.clear()
         self._on_time.close()
         if self._late is None:
@@ -197,8 +230,9 @@ class OrdersWriter:
         self._merged = TableWriter(self._path, "orders")
         for first, last in self._spans():
             for part in self._parts:
-                found = pq.read_table(part, filters=[("session", ">=", first), ("session", "<=", last)])
-                self._merged.append(pl.DataFrame(found))
+                within = [("session", ">=", first), ("session", "<=", last)]
+                found = pq.read_table(part, filters=within, read_dictionary=_CODED)
+                self._merged.append(settled("orders", found))
             self._merged.end_session()
         self._merged.close()
         for part in self._parts:
@@ -245,12 +279,12 @@ class TableSet:
                 writer.abort()
             raise
 
-    def append(self, table: str, frame: pl.DataFrame) -> None:
+    def append(self, table: str, rows: Rows) -> None:
         """Rows of the open session; for orders those that ended in it."""
         if table == "orders":
-            self._orders.append(frame)
+            self._orders.append(rows)
         else:
-            self._writers[table].append(frame)
+            self._writers[table].append(rows)
 
     def end_session(self, session: date) -> None:
         """`session` is complete in every table."""

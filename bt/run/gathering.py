@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from bt.engine import first_lines
 from bt.execution.layout import EVERY
 from bt.metrics import Metrics, MetricsAccumulator
 from bt.recorder import Totals, warming_up
-from bt.results import Results
+from bt.results import Results, Rows, conform, frame_of, joined, rows_of
 from bt.run.making import Made, Share
 from bt.run.slices import COUNTS, Short, Slice
 from bt.schema import interval_minutes
@@ -53,7 +54,7 @@ class Gathered:
         self._metrics = MetricsAccumulator(sum(self._starts), a_year)
         self._own = [MetricsAccumulator(s, a_year) for s in self._starts] if len(self._starts) > 1 else []
         self._sessions: list[date] = []
-        self._open: list[pl.DataFrame] = []
+        self._open: list[Rows] = []
         self.totals = Totals()
         self.totals.equity_start = self.totals.equity_end = sum(self._starts)
         self._short: list[Short] = [({}, {}) for _ in shares]
@@ -75,14 +76,14 @@ class Gathered:
         self._check(slices)
         self._sessions.append(day.session)
         equity = self._equity(slices)
-        told: dict[str, pl.DataFrame] = {t: f for t in PLAIN if (f := _together(slices, t)) is not None}
-        for table, frame in (("equity", pl.concat(equity)), *told.items()):
-            self._results.append(table, frame)
+        told = {t: rows for t in PLAIN if (rows := _together(slices, t)) is not None}
+        for table, rows in (("equity", rows_of("equity", pl.concat(equity))), *told.items()):
+            self._results.append(table, rows)
         self._said(slices)
         self._universe(slices)
         self._quality(slices)
         withheld = self._guards(slices)
-        fills, trades = (told.get(t, _NONE[t]) for t in ("fills", "trades"))
+        fills, trades = (frame_of(told[t].select(n.columns)) if t in told else n for t, n in _NONE.items())
         self._metrics.add_session(pl.concat(equity), fills, trades)
         for name, own, account in zip(self._names, equity, self._own, strict=False):
             mine = pl.col("strategy") == name
@@ -93,8 +94,8 @@ class Gathered:
 
     def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
         """As `Recorder.finish`."""
-        for frame in self._open:
-            self._results.append("orders", frame)
+        for rows in self._open:
+            self._results.append("orders", rows)
         others = [benchmark.get(name) for name in self._sessions]
         own = {n: m.result(others) for n, m in zip(self._names, self._own, strict=False)}
         return self._metrics.result(others), own
@@ -120,8 +121,9 @@ class Gathered:
 
     def _equity(self, slices: Sequence[Slice]) -> list[pl.DataFrame]:
         """The equity of each strategy."""
+        told = [frame_of(s.tables["equity"]) for s in slices]
         return [
-            _sum([slices[w].tables["equity"].filter(pl.col("strategy") == name) for w in who], start)
+            _sum([told[w].filter(pl.col("strategy") == name) for w in who], start)
             for name, who, start in zip(self._names, self._of, self._starts, strict=True)
         ]
 
@@ -131,26 +133,27 @@ class Gathered:
             records, log = (_once([slices[w].said[number][kind] for w in who]) for kind in (0, 1))
             if records is not None:
                 rows = records.sort("time", "code", maintain_order=True)
-                self._results.append("records", rows.with_columns(pl.lit(name).alias("strategy")))
+                self._results.append("records", rows_of("records", rows.with_columns(pl.lit(name).alias("strategy"))))
             if log is not None:
                 rows = first_lines(log, slices[0].closed)
-                self._results.append("log", rows.with_columns(pl.lit(name).alias("strategy")))
+                self._results.append("log", rows_of("log", rows.with_columns(pl.lit(name).alias("strategy"))))
 
     def _universe(self, slices: Sequence[Slice]) -> None:
-        frame = _together(slices, "universe")
-        if frame is not None:
-            self._results.append("universe", frame)
+        rows = _together(slices, "universe")
+        if rows is not None:
+            self._results.append("universe", rows)
         if self._parts.spec.universe is not None:
-            self.totals.members.append(0 if frame is None else frame.height)
-            index = self._parts.market.index
-            self.totals.ever_members.update(() if frame is None else (index[s] for s in frame["symbol"]))
+            symbols = [] if rows is None else rows["symbol"].to_pylist()
+            self.totals.members.append(len(symbols))
+            self.totals.ever_members.update(self._parts.market.index[s] for s in symbols)
 
     def _quality(self, slices: Sequence[Slice]) -> None:
-        frame = _together(slices, "quality")
-        if frame is None:
+        rows = _together(slices, "quality")
+        if rows is None:
             return
-        self._results.append("quality", frame)
-        minute = frame.filter(pl.col("interval") == "1m").sort("symbol")  # a sum of floats: in the order of one process
+        self._results.append("quality", rows)
+        told = frame_of(rows.select(["symbol", "interval", "quality", "completeness"]))
+        minute = told.filter(pl.col("interval") == "1m").sort("symbol")  # a sum of floats: in the order of one process
         self.totals.quality_sum += float(np.add.reduce(minute["quality"].to_numpy()))
         self.totals.quality_count += minute.height
         known = minute["completeness"].drop_nulls().to_numpy()
@@ -162,16 +165,14 @@ class Gathered:
         base = _together(slices, "guards")
         warming = sorted(((n, w, f) for w, s in enumerate(slices) for n, f in s.warming), key=lambda one: one[:2])
         session = pl.lit(slices[0].session).alias("session")
-        frames = [] if base is None else [base]
-        frames += [
-            f.with_columns(session, self._codes.gather(f["code"].cast(pl.UInt32)))
-            for f in warming_up([f for *_, f in warming])
-        ]
+        frames = [] if base is None else [frame_of(base)]
+        for frame in warming_up([f for *_, f in warming]):
+            symbols = self._codes.gather(frame["code"].cast(pl.UInt32))
+            frames.append(conform("guards", frame.with_columns(session, symbols)))
         if not frames:
             return 0
-        columns = ("session", "symbol", "reason", "rows", "first_time", "last_time", "sample")
-        guards = pl.concat([f.select(columns) for f in frames])
-        self._results.append("guards", guards)
+        guards = pl.concat(frames)
+        self._results.append("guards", rows_of("guards", guards))
         for reason, rows in guards.group_by("reason").agg(pl.col("rows").sum()).sort("reason").iter_rows():
             self.totals.guards[reason] = self.totals.guards.get(reason, 0) + rows
         return int(guards["rows"].sum())
@@ -184,14 +185,14 @@ class Gathered:
         for symbol, why in (pair for s in slices for pair in s.failed.items()):
             totals.failed.setdefault(symbol, why)
         self._open = [s.open_orders for s in slices if s.open_orders is not None]
-        totals.open_orders = sum(frame.height for frame in self._open)
+        totals.open_orders = sum(len(rows) for rows in self._open)
         totals.open_positions = sum(s.open_positions for s in slices)
         totals.stale = {symbol: ended for s in slices for symbol, ended in s.stale.items()}
         for worker, short in enumerate(s.short for s in slices):
             if short is not None:
                 self._short[worker] = short
 
-    def _row(self, slices: Sequence[Slice], equity: Sequence[pl.DataFrame], withheld: int) -> pl.DataFrame:
+    def _row(self, slices: Sequence[Slice], equity: Sequence[pl.DataFrame], withheld: int) -> Rows:
         """The session's row of the table `sessions`."""
         day, totals = slices[0], self.totals
         last = [
@@ -206,7 +207,7 @@ class Gathered:
         totals.bars += bars
         totals.equity_end = sum(last)
         orders, fills = (sum(s.counts[name] for s in slices) for name in ("orders", "fills"))
-        return pl.DataFrame(
+        return pa.table(
             {
                 "session": [day.session], "open": [day.opened], "close": [day.closed], "early_close": [day.early_close],
                 "bars": [bars], "iterations": [moments], "withheld": [withheld],
@@ -224,10 +225,10 @@ _NONE = {
 """A session without fills, without trades."""
 
 
-def _together(slices: Sequence[Slice], table: str) -> pl.DataFrame | None:
+def _together(slices: Sequence[Slice], table: str) -> Rows | None:
     """A table's rows of all workers, None without any."""
-    frames = [s.tables[table] for s in slices if table in s.tables]
-    return pl.concat(frames) if frames else None
+    parts = [s.tables[table] for s in slices if table in s.tables]
+    return joined(parts) if parts else None
 
 
 def _sum(parts: Sequence[pl.DataFrame], start: int) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from bt.engine import Engine, Pace, PlayerOutcome, SessionOutcome, hearing
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import RunSpec
 from bt.recorder import Recorder, Totals, recorded, spoken, warming
-from bt.results import SCHEMAS
+from bt.results import SCHEMAS, Rows, joined
 from bt.run.driving import coordinated
 from bt.run.making import Made, Share, made
 from bt.run.pool import Tell
@@ -53,7 +53,7 @@ class Slice:
 
     Attributes
     ----------
-    tables : mapping of str to DataFrame
+    tables : mapping of str to Rows
         As `bt.results` has them from the engine; `equity` has the rows of each strategy, `guards` what was withheld from everybody.
     said : mapping of int to (DataFrame or None, DataFrame or None)
         By strategy what it recorded and what it said.
@@ -77,13 +77,13 @@ class Slice:
     opened: int
     closed: int
     early_close: bool
-    tables: Mapping[str, pl.DataFrame]
+    tables: Mapping[str, Rows]
     said: Mapping[int, tuple[pl.DataFrame | None, pl.DataFrame | None]]
     warming: Sequence[tuple[int, pl.DataFrame]]
     counts: Mapping[str, int]
     moments: npt.NDArray[np.int64]
     bars_of: npt.NDArray[np.int64]
-    open_orders: pl.DataFrame | None
+    open_orders: Rows | None
     open_positions: int
     stale: Mapping[str, str]
     failed: Mapping[str, str]
@@ -135,12 +135,12 @@ def play_part(part: Part, tell: Tell) -> Over:
 class _Kept:
     """Results that are taken session by session."""
 
-    frames: dict[str, list[pl.DataFrame]] = field(default_factory=lambda: {table: [] for table in SCHEMAS})
+    rows: dict[str, list[Rows]] = field(default_factory=lambda: {table: [] for table in SCHEMAS})
 
-    def append(self, table: str, frame: pl.DataFrame) -> None:
+    def append(self, table: str, rows: Rows) -> None:
         """As `Results.append`."""
-        if frame.height:
-            self.frames[table].append(frame)
+        if len(rows):
+            self.rows[table].append(rows)
 
     def end_session(self, session: date) -> None:
         """Nothing to do."""
@@ -157,10 +157,10 @@ class _Kept:
     def discard(self) -> None:
         """Nothing to do."""
 
-    def taken(self) -> dict[str, pl.DataFrame]:
+    def taken(self) -> dict[str, Rows]:
         """The rows since the last time, by table."""
-        found = {table: pl.concat(frames) for table, frames in self.frames.items() if frames}
-        self.frames = {table: [] for table in SCHEMAS}
+        found = {table: joined(parts) for table, parts in self.rows.items() if parts}
+        self.rows = {table: [] for table in SCHEMAS}
         return found
 
 

@@ -1,0 +1,245 @@
+"""Writes a run's tables session by session, and keeps its totals and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
+from bt.execution import IntArray
+from bt.execution import layout as at
+from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
+from bt.model import Schedule, instant, slot_times
+from bt.recorder.rows import RowMaker, days, equity
+from bt.recorder.said import recorded, spoken, warming, warming_up
+from bt.results import Results, coded, rows_of
+from bt.schema import DAY, MINUTE
+
+
+@dataclass
+class Totals:
+    """Figures of the whole run, for its summary. Money in units."""
+
+    sessions: int = 0
+    iterations: int = 0
+    bars: int = 0
+    orders: int = 0
+    fills: int = 0
+    expired: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    trades: int = 0
+    commission: int = 0
+    slippage: int = 0
+    equity_start: int = 0
+    equity_end: int = 0
+    stale_exits: int = 0
+    stale: dict[str, str] = field(default_factory=dict)
+    """Symbols held at the end without a bar in the last session, and when their last bar ended."""
+    guards: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    quality_sum: float = 0.0
+    quality_count: int = 0
+    completeness_sum: float = 0.0
+    completeness_count: int = 0
+    open_positions: int = 0
+    open_orders: int = 0
+    members: list[int] = field(default_factory=list)
+    ever_members: set[int] = field(default_factory=set)
+
+
+class Recorder:
+    """Turns outcomes into tables, session by session, and keeps the run's totals and metrics.
+
+    Parameters
+    ----------
+    results : Results
+        Where the tables go.
+    players : sequence of Player
+    schedule : Schedule
+        Numbers sessions for orders that outlive theirs, and counts minutes held.
+    labels : mapping
+        Interval in minutes to its name.
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        players: Sequence[Player],
+        symbols: Sequence[str],
+        *,
+        schedule: Schedule,
+        sessions_a_year: float,
+        labels: Mapping[int, str],
+    ) -> None:
+        self._results = results
+        self._players = players
+        self._symbols = list(symbols)
+        self._rows = RowMaker(symbols, schedule)
+        self._labels = {1: "1m", DAY: "1d", **labels}
+        self.totals = Totals()
+        starts = [p.account.start_cash for p in players]
+        self.totals.equity_start = self.totals.equity_end = sum(starts)
+        self._metrics = MetricsAccumulator(sum(starts), sessions_a_year)
+        self._own = [MetricsAccumulator(s, sessions_a_year) for s in starts] if len(players) > 1 else []
+        self._last = list(starts)
+        self._sessions: list[date] = []
+        self._opened = 0
+
+    @property
+    def last_session(self) -> date | None:
+        """The last session that was written, None before the first."""
+        return self._sessions[-1] if self._sessions else None
+
+    # ------------------------------------------------------------------------------------------------------ one session
+
+    def session(
+        self, outcome: SessionOutcome, quality: pl.DataFrame, guards: pl.DataFrame, failed: Mapping[int, str]
+    ) -> None:
+        """Write every table's rows of one session."""
+        name = outcome.session.name
+        self._sessions.append(name)
+        self._opened = outcome.session.open
+        told = warming_up(warming(outcome))
+        withheld = pl.concat([guards, *told]) if told else guards
+        self._write_guards(name, withheld)
+        self._write_quality(name, quality)
+        figures: list[SessionFigures] = []
+        net, orders = 0, 0
+        for number, (player, own) in enumerate(zip(self._players, outcome.players, strict=True)):
+            self._player(player, own, outcome)
+            figures.append(figures_of(own))
+            if self._own:
+                self._own[number].add(figures[-1])
+            last = int(own.curve.equity[-1]) if len(own.curve.equity) else self._last[number]
+            net += last - self._last[number]
+            self._last[number] = last
+            orders += player.account.orders_given
+        self._metrics.add(together(figures))
+        self._write_universe(name, outcome.ranking)
+        totals = self.totals
+        totals.sessions += 1
+        totals.iterations += outcome.iterations
+        totals.bars += outcome.bars
+        totals.orders += orders
+        totals.equity_end = sum(self._last)
+        for code, why in failed.items():
+            if outcome.visible is not None and not outcome.visible[code]:
+                continue  # it was only read along
+            totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
+        self._results.append(
+            "sessions",
+            pa.table(
+                {
+                    "session": days(name, 1), "open": [outcome.session.open], "close": [outcome.session.close],
+                    "early_close": [outcome.session.early_close], "bars": [outcome.bars],
+                    "iterations": [outcome.iterations], "withheld": [int(withheld["rows"].sum())],
+                    "orders": [orders], "fills": [sum(f.fills for f in figures)], "net_pnl": [net],
+                }
+            ),
+        )  # fmt: skip
+        self._results.end_session(name)
+
+    def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
+        """After the last session: the orders still open, then the metrics of the account and of each strategy.
+
+        `benchmark` are the session returns of what they are compared with.
+        """
+        for player in self._players:
+            records = player.account.abandon()
+            self.totals.open_orders += len(records)
+            self._write_orders(player.declaration.name, records, player.account.desk.tags)
+            held = player.account.held()
+            self.totals.open_positions += len(held)
+            for code, *_ in held:
+                ended = int(player.account.market.last_end[code])
+                if ended <= self._opened:
+                    self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
+        others = [benchmark.get(name) for name in self._sessions]
+        own = {p.declaration.name: m.result(others) for p, m in zip(self._players, self._own, strict=False)}
+        return self._metrics.result(others), own
+
+    # --------------------------------------------------------------------------------------------------- rows of tables
+
+    def _write_universe(self, name: date, ranking: npt.NDArray[np.int64] | None) -> None:
+        """Who was a member, by rank; without a universe every candidate is, in symbol order."""
+        codes = np.arange(len(self._symbols)) if ranking is None else ranking
+        ranks = np.arange(1, len(codes) + 1)
+        self._results.append(
+            "universe",
+            pa.table({"session": days(name, len(codes)), "symbol": self._rows.named(codes), "rank": ranks}),
+        )
+        if ranking is not None:
+            self.totals.members.append(len(ranking))
+            self.totals.ever_members.update(ranking.tolist())
+
+    def _write_guards(self, name: date, guards: pl.DataFrame) -> None:
+        if guards.is_empty():
+            return
+        for reason, rows in guards.group_by("reason").agg(pl.col("rows").sum()).sort("reason").iter_rows():
+            self.totals.guards[reason] = self.totals.guards.get(reason, 0) + rows
+        ordered = guards.sort("code", "reason")
+        symbols = pl.Series("symbol", [self._symbols[code] for code in ordered["code"]], dtype=pl.String)
+        guarded = ordered.with_columns(pl.lit(name).alias("session"), symbols)
+        self._results.append("guards", rows_of("guards", guarded))
+
+    def _write_quality(self, name: date, quality: pl.DataFrame) -> None:
+        if quality.is_empty():
+            return
+        rows = quality.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+        intervals = rows["interval"].to_numpy()
+        minute = intervals == 1
+        self.totals.quality_sum += float(np.add.reduce(rows["quality"].to_numpy()[minute]))
+        self.totals.quality_count += int(minute.sum())
+        known = rows["completeness"].filter(pa.array(minute)).drop_null().to_numpy()
+        self.totals.completeness_sum += float(np.add.reduce(known))
+        self.totals.completeness_count += len(known)
+        lengths, labels = np.unique(intervals, return_inverse=True)
+        self._results.append(
+            "quality",
+            rows.drop_columns(["interval", "code"])
+            .append_column("session", pa.array(days(name, len(intervals))))
+            .append_column("symbol", self._rows.named(rows["code"].to_numpy()))
+            .append_column("interval", coded(labels, [self._labels.get(i, f"{i}m") for i in lengths.tolist()])),
+        )
+
+    def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> None:
+        """Rows of one strategy."""
+        name, now, session = player.declaration.name, player.account.market.now, outcome.session
+        self._write_orders(name, own.output.orders, own.output.tags)
+        if own.positions:
+            self._results.append("positions", self._rows.positions(name, session.name, own.positions))
+        if (frame := recorded(own.output)) is not None:
+            frame = frame.sort("time", "code", maintain_order=True)
+            self._results.append("records", rows_of("records", frame.with_columns(pl.lit(name).alias("strategy"))))
+        if (frame := spoken(own.output)) is not None:
+            lines = first_lines(frame, now).with_columns(pl.lit(name).alias("strategy"))
+            self._results.append("log", rows_of("log", lines))
+        times = slot_times(session)[: outcome.minutes] + MINUTE
+        self._results.append("equity", equity(name, session.name, times, own.curve))
+        fills, trades, totals = own.output.fills, own.output.trades, self.totals
+        if len(fills):
+            self._results.append("fills", self._rows.fills(name, session.name, own))
+        if len(trades):
+            self._results.append("trades", self._rows.trades(name, own))
+        totals.fills += len(fills)
+        totals.trades += len(trades)
+        totals.commission += int(fills[:, at.F_COMMISSION].sum())
+        paid = np.abs(fills[:, at.F_PRICE] - fills[:, at.F_REFERENCE]) * np.abs(fills[:, at.F_SHARES])
+        totals.slippage += int(paid.sum())
+        totals.stale_exits += int((fills[:, at.F_STALE] > 0).sum())
+
+    def _write_orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> None:
+        if not len(orders):
+            return
+        ended = np.bincount(orders[:, at.R_STATUS], minlength=len(at.STATUSES))
+        self.totals.expired += int(ended[at.EXPIRED])
+        self.totals.rejected += int(ended[at.REJECTED])
+        self.totals.cancelled += int(ended[at.CANCELLED])
+        self._results.append("orders", self._rows.orders(name, orders, tags))

@@ -1,0 +1,198 @@
+"""Rows of what was traded in a session, from the engine's integers (columns: `bt.execution.layout`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bt.book import Curve
+from bt.engine import PlayerOutcome
+from bt.exact import quotient
+from bt.execution import IntArray, portions
+from bt.execution import layout as at
+from bt.model import Schedule
+from bt.results import Rows, coded, order_of, repeated
+from bt.schema import MINUTE
+
+_TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (
+    pa.array(words, pa.string())
+    for words in (at.TYPES, at.TIFS, at.STATUSES, at.REASONS, ("buy", "sell"), ("long", "short"))
+)
+
+
+class RowMaker:
+    """Makes rows of a run's symbols and sessions.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        By code.
+    schedule : Schedule
+        Numbers sessions for orders that outlive theirs, and counts minutes held.
+    """
+
+    def __init__(self, symbols: Sequence[str], schedule: Schedule) -> None:
+        self._symbols = pa.array(symbols, pa.string())
+        self._every = pa.array([*symbols, ""], pa.string())
+        self._sessions = np.array(schedule.names, dtype="datetime64[D]")
+        self._clock = _SessionClock(schedule)
+
+    def named(self, codes: npt.NDArray[Any]) -> pa.DictionaryArray:
+        """Symbols by code."""
+        return coded(codes, self._symbols)
+
+    def named_or_every(self, codes: IntArray) -> pa.DictionaryArray:
+        """Symbols by code, "" of an order about every one."""
+        if codes.min() >= 0:
+            return self.named(codes)
+        return coded(np.where(codes == at.EVERY, len(self._symbols), codes), self._every)
+
+    def fills(self, name: str, session: date, own: PlayerOutcome) -> Rows:
+        """Rows of `fills` of a strategy."""
+        order = order_of([own.output.fills[:, k] for k in (at.F_TIME, at.F_CODE, at.F_ORDER)])
+        columns, traded = _columns(own.output.fills, order), own.traded if order is None else own.traded[order]
+        shares, price, reference = (columns[k] for k in (at.F_SHARES, at.F_PRICE, at.F_REFERENCE))
+        size = np.abs(shares)
+        unknown = ~(traded > 0)  # an exit at the session's close, or a bar without volume
+        share = np.divide(size, traded, out=np.zeros(len(size)), where=~unknown)
+        return pa.table(
+            {
+                "order_id": columns[at.F_ORDER],
+                "strategy": repeated(name, len(size)),
+                "symbol": self.named(columns[at.F_CODE]),
+                "session": days(session, len(size)),
+                "time": columns[at.F_TIME],
+                "side": coded(shares < 0, _SIDES),
+                "shares": shares,
+                "price": price,
+                "reference_price": reference,
+                "slippage": np.abs(price - reference) * size,
+                "commission": columns[at.F_COMMISSION],
+                "position_after": columns[at.F_AFTER],
+                "bar_share": pa.array(share, mask=unknown if unknown.any() else None),
+                "stale_minutes": columns[at.F_STALE],
+                "tag": coded(columns[at.F_TAG], own.output.tags),
+            }
+        )
+
+    def trades(self, name: str, own: PlayerOutcome) -> Rows:
+        """Rows of `trades` of a strategy."""
+        trades = own.output.trades
+        columns = _columns(trades, order_of([trades[:, k] for k in (at.T_EXITED, at.T_CODE, at.T_ENTERED)]))
+        signed, gross, costs = (columns[k] for k in (at.T_SHARES, at.T_GROSS, at.T_COMMISSION))
+        entered, left = columns[at.T_ENTRY_VALUE], columns[at.T_EXIT_VALUE]
+        entry, exit_ = columns[at.T_ENTERED], columns[at.T_EXITED]
+        size, net = np.abs(signed), gross - costs
+        return pa.table(
+            {
+                "strategy": repeated(name, len(size)),
+                "symbol": self.named(columns[at.T_CODE]),
+                "side": coded(signed < 0, _POSITIONS),
+                "entry_time": entry,
+                "exit_time": exit_,
+                "entry_price": portions(entered, size),
+                "exit_price": portions(left, size),
+                "shares": size,
+                "gross_pnl": gross,
+                "costs": costs,
+                "net_pnl": net,
+                "return": quotient(net, entered),
+                "mae": columns[at.T_WORST],
+                "mfe": columns[at.T_BEST],
+                "minutes_held": self._clock.between(entry, exit_),
+                "entry_tag": coded(columns[at.T_TAG], own.output.tags),
+                "exit_reason": coded(columns[at.T_REASON], _TYPES),
+            }
+        )
+
+    def orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> Rows:
+        """Rows of `orders` of a strategy, from its records."""
+        keys = [orders[:, k] for k in (at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID)]
+        columns = _columns(orders, order_of(keys))
+        shares, code = columns[at.R_SHARES], columns[at.R_CODE]
+        sides = np.where((shares == at.NULL) | (shares == 0), -1, shares < 0)
+        return pa.table(
+            {
+                "id": columns[at.R_ID],
+                "strategy": repeated(name, len(code)),
+                "symbol": self.named_or_every(code),
+                "session": self._sessions[columns[at.R_SESSION]],
+                "decided_at": columns[at.R_DECIDED],
+                "type": coded(columns[at.R_TYPE], _TYPES),
+                "side": coded(sides, _SIDES, null=True),
+                "shares": _nullable(shares),
+                "level": _nullable(columns[at.R_LEVEL]),
+                "tif": coded(columns[at.R_TIF], _TIFS),
+                "status": coded(columns[at.R_STATUS], _STATUSES),
+                "reason": coded(columns[at.R_REASON], _REASONS),
+                "tag": coded(columns[at.R_TAG], tags),
+            }
+        )
+
+    def positions(self, name: str, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
+        """Rows of `positions` of a strategy."""
+        code, shares, price, value = np.array(held, dtype=np.int64).T.copy()
+        return pa.table(
+            {
+                "session": days(session, len(code)),
+                "strategy": repeated(name, len(code)),
+                "symbol": self.named(code),
+                "shares": shares,
+                "price": price,
+                "value": value,
+            }
+        )
+
+
+def equity(name: str, session: date, times: IntArray, curve: Curve) -> Rows:
+    """Rows of `equity` of a strategy."""
+    return pa.table(
+        {
+            "time": times,
+            "session": days(session, len(times)),
+            "strategy": repeated(name, len(times)),
+            "equity": curve.equity,
+            "cash": curve.cash,
+            "gross": curve.gross,
+            "net": curve.net,
+        }
+    )
+
+
+def days(session: date, count: int) -> npt.NDArray[np.datetime64]:
+    """The same session in every row."""
+    return np.full(count, session, dtype="datetime64[D]")
+
+
+def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:
+    """The columns of rows in an order; text need not be sorted then, as symbols are in text order by code."""
+    return np.ascontiguousarray((rows if order is None else rows.take(order, axis=0)).T)
+
+
+def _nullable(values: IntArray) -> pa.Array:
+    """The values, null where there is none."""
+    absent = values == at.NULL
+    return pa.array(values, mask=absent if absent.any() else None)
+
+
+class _SessionClock:
+    """Counts minutes of session between instants, breaks and nights left out."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._open, self._close = schedule.segment_open, schedule.segment_close
+        self._before = np.concatenate([[0], np.cumsum((self._close - self._open) // MINUTE)])
+
+    def _at(self, us: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        i = np.searchsorted(self._open, us, side="right") - 1
+        return np.asarray(self._before[i] + (np.minimum(us, self._close[i]) - self._open[i]) // MINUTE)
+
+    def between(
+        self, start: np.ndarray[Any, np.dtype[np.int64]], end: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Minutes of session from each `start` to its `end`, UTC microseconds."""
+        return np.asarray(self._at(end) - self._at(start))

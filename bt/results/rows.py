@@ -1,0 +1,189 @@
+"""Rows in the engine's terms as Arrow columns, from the recorder to the file: text stays codes into words, and order is of integers.
+
+A text column is a dictionary array. Which words a column knows, and in which order, is how it came to be; `settled` leaves
+the words that occur, in text order, so that what is written tells the rows' values alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, SCHEMAS, conform, currency_of
+
+IntArray = npt.NDArray[np.int64]
+
+Rows: TypeAlias = pa.Table
+"""Rows of one table in the engine's terms: money as int64 units of 1e-8, times as int64 UTC microseconds, text as codes."""
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+FREE_TEXT = {"log": ("message", "fields")}
+"""Text of which every row may have its own: no codes."""
+
+_WIDEST = 1 << 62
+_MINUTE, _HOUR = 60_000_000, 3_600_000_000
+
+
+def _field(table: str, name: str, arrow: pa.Field) -> pa.Field:
+    has_codes = SCHEMAS[table][name] == pl.String and name not in FREE_TEXT.get(table, ())
+    return pa.field(name, TEXT if has_codes else arrow.type, nullable=name in NULLABLE.get(table, (name,)))
+
+
+COLUMNS: dict[str, pa.Schema] = {
+    table: pa.schema(
+        [_field(table, f.name, f) for f in schema.to_frame().to_arrow(compat_level=pl.CompatLevel.oldest()).schema]
+    )
+    for table, schema in SCHEMAS.items()
+}
+"""The columns of every table in Arrow, settled."""
+
+
+# -------------------------------------------------------------------------------------------------------------- making
+
+
+def coded(codes: npt.NDArray[Any], words: Sequence[str] | pa.Array, *, null: bool = False) -> pa.DictionaryArray:
+    """Text as codes into `words`; with `null` a code below 0 is none."""
+    indices: npt.NDArray[np.integer[Any]] = codes.astype(np.int32)
+    if not isinstance(words, pa.Array):
+        if len(words) > len(codes):  # a run's words may be many, a session's rows few
+            used, indices = np.unique(indices, return_inverse=True)
+            first = int(np.searchsorted(used, 0))
+            indices, words = indices.astype(np.int32) - np.int32(first), [words[code] for code in used[first:].tolist()]
+        words = pa.array(words, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=indices < 0 if null else None), words)
+
+
+def repeated(word: str, count: int) -> pa.DictionaryArray:
+    """The same text in every row."""
+    return coded(np.zeros(count, dtype=np.int32), [word])
+
+
+def rows_of(table: str, frame: pl.DataFrame) -> Rows:
+    """A frame in the engine's terms as rows, settled.
+
+    Raises
+    ------
+    TypeError
+        A column is missing or has a dtype that cannot stand for the table's.
+    """
+    return settled(table, conform(table, frame).to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows one after the other, each column in one piece."""
+    return parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks()
+
+
+# --------------------------------------------------------------------------------------------------------------- order
+
+
+def in_order(table: str, rows: Rows) -> Rows:
+    """Rows sorted as the table is; those that tie stay as they came."""
+    if rows.num_rows < 2:
+        return rows
+    order = order_of([_key(rows[name].combine_chunks()) for name in ORDER[table]])
+    return rows if order is None else rows.take(pa.array(order)).combine_chunks()
+
+
+def order_of(keys: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.intp] | None:
+    """The stable order of rows by whole numbers, the first key first; None if they are in order."""
+    merged, span = np.zeros(len(keys[0]), dtype=np.int64), 1
+    for values in keys:
+        low, high = int(values.min()), int(values.max())
+        if low == high:
+            continue
+        places = np.subtract(values, low, dtype=np.int64)
+        if high - low > _HOUR and not (places % _MINUTE).any():  # times, which most often lie on minutes
+            places, high = places // _MINUTE, low + (high - low) // _MINUTE
+        width = high - low + 1
+        if span * width > _WIDEST:
+            return np.lexsort(tuple(reversed(keys)))
+        merged = merged * width + places
+        span *= width
+    return None if (merged[1:] >= merged[:-1]).all() else np.argsort(merged, kind="stable")
+
+
+def _key(column: pa.Array) -> npt.NDArray[np.integer[Any]]:
+    """Whole numbers in the order of a column's values; a text's place among the words."""
+    if isinstance(column, pa.DictionaryArray):
+        codes, words = column.indices.to_numpy(), column.dictionary
+        if _in_text_order(words):
+            return np.asarray(codes)
+        places = np.empty(len(words), dtype=np.int32)
+        places[pc.array_sort_indices(words).to_numpy()] = np.arange(len(words))
+        return np.asarray(places[codes])
+    whole = pa.int32() if pa.types.is_date(column.type) else pa.int64()
+    return np.asarray((column.view(whole) if pa.types.is_temporal(column.type) else column).to_numpy())
+
+
+# ------------------------------------------------------------------------------------------------------------ settling
+
+
+def settled(table: str, rows: Rows) -> Rows:
+    """Rows as the table has them: money in currency, times as such, of the words those that occur in text order.
+
+    Raises
+    ------
+    TypeError
+        A column is missing, or null where it must not be.
+    """
+    columns, names = [], rows.column_names
+    for field in COLUMNS[table]:
+        if field.name in names:
+            column = rows[field.name].combine_chunks()
+            money = field.name in MONEY.get(table, ()) and pa.types.is_integer(column.type)
+            if column.null_count and not field.nullable:
+                raise TypeError(
+                    f"{table}: {field.name} must not be null, was in {column.null_count} of {len(rows)} rows"
+                )
+            columns.append(_currency(column) if money else _settled(column, field.type))
+        elif field.name in ABSENT_AS_NULL.get(table, ()):
+            columns.append(pa.nulls(rows.num_rows, field.type))
+        else:
+            raise TypeError(f"{table}: rows must have {field.name}, were {names}")
+    return pa.Table.from_arrays(columns, schema=COLUMNS[table])
+
+
+def _settled(column: pa.Array, dtype: pa.DataType) -> pa.Array:
+    if dtype == TEXT:
+        return _compact(column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode())
+    return column if column.type == dtype else column.cast(dtype)
+
+
+def _currency(units: pa.Array) -> pa.Array:
+    if not units.null_count:
+        return pa.array(currency_of(units.to_numpy()))
+    absent = np.asarray(units.is_null())
+    return pa.array(currency_of(units.fill_null(0).to_numpy()), mask=absent)
+
+
+def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same text by the words that occur, each once, in text order."""
+    codes = column.indices.fill_null(-1).to_numpy().astype(np.int32, copy=False)
+    present = np.bincount(codes + 1, minlength=len(column.dictionary) + 1)[1:] > 0
+    if column.type == TEXT and present.all() and _in_text_order(column.dictionary):
+        return column
+    words, places = column.dictionary.to_pylist(), dict[str, int]()
+    new = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is of code -1: no text
+    for code in sorted(np.flatnonzero(present).tolist(), key=words.__getitem__):
+        new[code] = places.setdefault(words[code], len(places))
+    absent = codes < 0 if column.null_count else None
+    return pa.DictionaryArray.from_arrays(pa.array(new[codes], mask=absent), pa.array(list(places), pa.string()))
+
+
+def _in_text_order(words: pa.Array) -> bool:
+    """Whether each word comes after the one before."""
+    return len(words) < 2 or bool(pc.all(pc.less(words[:-1], words[1:])).as_py())
+
+
+def frame_of(rows: Rows) -> pl.DataFrame:
+    """Rows as a frame, text as String."""
+    frame = pl.DataFrame(rows)
+    return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
