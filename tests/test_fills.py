@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from candles import JUDGES, Call, Case, cancel, exit_at_close, missing, order, replace, summary, target
@@ -295,7 +296,93 @@ RULES = [
 
 # ------------------------------------------------------------------------------------------- what no cell is about
 
-MORE: list[Case] = []
+PART = {"participation": 0.1}
+BOUGHT = "market filled 10@100 in 0 | "
+FALLS = "0 100 | 1 100 | 2 100 100 94 94"
+MORE = [
+    Case("a leg's first fill ends what is left of its parent", "0 100 | 1 100 100 100 100 x50 | 2 100 100 94 95 x50 | 3 95",
+         {0: [order(20, stop_loss=96)]}, "market cancelled oco 5@100 in 1, 5@100 in 2 | stop_loss filled -10@95 in 3", PART),
+    Case("legs wait again while their parent fills on", "0 100 | 1 100 100 100 100 x50 | 2 100 100 100 100 x50 | 3 100 | 4 100 100 89 89",
+         {0: [order(20, stop_loss=90)], 1: [order(-5)]},
+         "market filled 5@100 in 1, 15@100 in 3 | stop_loss filled -15@90 in 4 | market filled -5@100 in 2", PART),
+    Case("a leg that has filled in part leaves the other one", "0 100 | 1 100 103 100 103 x50 | 2 100 100 90 90",
+         {"start": [order(10, stop_loss=98, take_profit=102)]},
+         BOUGHT + "stop_loss cancelled flat -5@98 in 2 | take_profit cancelled flat -5@102 in 1", PART),
+    Case("legs are of what opens", FALLS, {"start": [order(-5)], 0: [order(15, stop_loss=95)]},
+         "market filled -5@100 in 0 | market filled 15@100 in 1 | stop_loss filled -10@95 in 2"),
+    Case("legs of what only closes", FALLS, {"start": [order(10)], 0: [order(-10, stop_loss=110)]},
+         BOUGHT + "market filled -10@100 in 1 | stop_loss cancelled flat"),
+    Case("legs of a parent at the close", "0 100 | -1 100 100 90 100 || 0 100 100 94 94", {0: [order(10, at="close", stop_loss=95)]},
+         "market_on_close filled 10@100 in 390 | stop_loss filled -10@95 in 2/0"),
+    Case("legs of a parent at a bar's close", "0 100 | 1 100 100 90 100 | 2 100 100 94 94", {0: [order(10, stop_loss=95)]},
+         "market filled 10@100 in 2 | stop_loss filled -10@95 in 2", {"fill": "next_close"}),
+    Case("legs of a parent at the last close", "0 100 100 90 100 | 2 100 100 94 94", {0: [order(10, stop_loss=95)]},
+         "market filled 10@100 in 1 | stop_loss filled -10@95 in 2", {"fill": "same_close"}),
+    Case("a stop_loss above the parent's fill", FALLS, {0: [order(10, stop_loss=101)]}, "market filled 10@100 in 1 | stop_loss filled -10@100 in 1"),
+    Case("a take_profit below the parent's fill", FALLS, {0: [order(10, take_profit=99)]}, "market filled 10@100 in 1 | take_profit filled -10@100 in 1"),
+    Case("a gap over a take_profit", "0 100 | 1 103", {"start": [order(10, stop_loss=98, take_profit=102)]},
+         BOUGHT + "stop_loss cancelled oco | take_profit filled -10@103 in 1"),
+    Case("legs of a parent that is refused", FALLS, {0: [order(1000, stop_loss=90)]}, "market rejected buying_power | stop_loss cancelled parent", cash=1000.0),
+    Case("a trailing_loss begins at the price that was paid", "0 100 | 1 100 100 98.5 98.5", {"start": [order(10, trailing_loss=2)]},
+         "market filled 10@101 in 0 | trailing_loss filled -10@98.01 in 1", {"slippage_bps": 100.0}),
+    Case("a leg taken back in on_fill at the open", WIDE, {0: [order(10, stop_loss=98)], "fill 1": [cancel(2)]},
+         "market filled 10@100 in 1 | stop_loss cancelled cancelled"),
+    Case("what is ordered in on_fill waits for the next bar", "0 100 | 1 100 103 100 103 | 2 104", {0: [order(10)], "fill 1": [order(-10, limit=101)]},
+         "market filled 10@100 in 1 | limit filled -10@104 in 2"),
+    Case("the same from a fill within the bar", "0 100 | 1 100 103 97 100 | 2 100 103 97 100", {0: [order(10, limit=98)], "fill 1": [order(-10, limit=101)]},
+         "limit filled 10@98 in 1 | limit filled -10@101 in 2"),
+    Case("the second sale of what is held opens", "0 100 | 1 100 103 100 103", {"start": [order(10)], 0: [order(-10, limit=101), order(-10, limit=102)]},
+         BOUGHT + "limit filled -10@101 in 1 | limit filled -10@102 in 1"),
+    Case("the second sale in one group only reduces", "0 100 | 1 100 103 100 103",
+         {"start": [order(10)], 0: [order(-10, limit=104), order(-10, limit=101, oco=2), order(-6)]},
+         "market filled 10@100 in 0 | limit cancelled oco | limit cancelled flat -4@101 in 1 | market filled -6@100 in 1"),
+    Case("a market sale does not count what waits for a price", FALLS, {"start": [order(10)], 0: [order(-10, stop=90), order(-10)]},
+         BOUGHT + "stop cancelled flat | market filled -10@100 in 1", cash=1000.0),
+    Case("the first part of an oco fill ends the others", "0 100 | 1 100 100 98 98 x50 | 2 98", {0: [order(10, limit=99), order(10, stop=101, oco=1)]},
+         "limit filled 5@99 in 1, 5@98 in 2 | stop cancelled oco", PART),
+    Case("oco with a standing exit", FALLS, {"start": [order(10)], 0: [exit_at_close(), order(-10, stop=90, oco=2)]},
+         BOUGHT + "exit_at_close filled -10@94 in 390 | stop rejected oco"),
+    Case("an order beyond what is held is cut and only reduces", "0 100 | 1 111", {"start": [order(10)], 0: [order(-30, limit=110)]},
+         BOUGHT + "limit filled buying_power -10@111 in 1", cash=1000.0),
+    Case("a trailing stop goes on from bar to bar", "0 100 | 1 101 | 2 104 | 3 102", {"start": [order(10)], 0: [order(-10, trail=2)]},
+         BOUGHT + "trailing_stop filled -10@102 in 3"),
+    Case("a trailing stop of a short", "0 100 | 1 99 | 2 96 | 3 98", {"start": [order(-10)], 0: [order(10, trail=2)]},
+         "market filled -10@100 in 0 | trailing_stop filled 10@98 in 3"),
+    Case("a trailing stop does not see a bar without volume", "0 100 | 1 110 110 110 110 x0 | 2 107", {"start": [order(10)], 0: [order(-10, trail=2)]},
+         BOUGHT + "trailing_stop expired unfilled", {"zero_volume": "skip"}),
+    Case("a replaced trailing stop keeps its best price", "0 100 | 1 105 | 2 105 105 103.5 103.5",
+         {"start": [order(10)], 0: [order(-10, trail=3)], 1: [replace(2, trail=1)]},
+         BOUGHT + "trailing_stop cancelled replaced | trailing_stop filled -10@104 in 2"),
+    Case("replace is of what is left", "0 100 | 1 100 100 100 100 x50 | 2 98", {0: [order(20, limit=100)], 1: [replace(1, limit=99)]},
+         "limit cancelled replaced 5@100 in 1 | limit filled 15@98 in 2", PART),
+    Case("replace keeps the legs", "0 100 | 1 100 | 2 100 100 98 98 | 3 98 98 79 79", {0: [order(10, limit=90, stop_loss=80)], 1: [replace(1, limit=99)]},
+         "limit cancelled replaced | stop_loss filled -10@80 in 3 | limit filled 10@99 in 2"),
+    Case("a replaced leg stays in its bracket", "0 100 | 1 100 | 2 100 103 100 103", {"start": [order(10, stop_loss=90, take_profit=110)], 0: [replace(3, limit=102)]},
+         BOUGHT + "stop_loss cancelled oco | take_profit cancelled replaced | take_profit filled -10@102 in 2"),
+    Case("a stop-limit that was reached stays a limit", "0 100 | 1 105 105 104 104 | 2 104 104 101 101", {0: [order(10, stop=102, limit=103)]},
+         "stop_limit filled 10@103 in 2"),
+    Case("replacing its limit leaves it reached", "0 100 | 1 105 105 104 104 | 2 101", {0: [order(10, stop=102, limit=103)], 1: [replace(1, limit=102)]},
+         "stop_limit cancelled replaced | stop_limit filled 10@101 in 2"),
+    Case("replacing its stop does not", "0 100 | 1 105 105 104 104 | 2 101", {0: [order(10, stop=102, limit=103)], 1: [replace(1, stop=106)]},
+         "stop_limit cancelled replaced | stop_limit expired unfilled"),
+    Case("a target of the level held leaves legs alone", "0 100 | 1 100", {"start": [order(10, stop_loss=90)], 0: [order(5, limit=80)], 1: [target(10)]},
+         BOUGHT + "stop_loss open | limit cancelled retargeted"),
+    Case("a target that sells protects what it leaves", FALLS, {"start": [target(10)], 0: [target(4, stop_loss=95, take_profit=110)]},
+         "target filled 10@100 in 0 | target filled -6@100 in 1 | stop_loss filled -4@95 in 2 | take_profit cancelled oco"),
+    Case("a target of 0 has no legs", FALLS, {"start": [order(10)], 0: [target(0, stop_loss=90)]}, BOUGHT + "target filled -10@100 in 1"),
+    Case("at the open, capped", "0 100 || 0 100 100 100 100 x50 | 1 101", {0: [order(10, at="open")]}, "market_on_open filled 5@100 in 2/0, 5@101 in 2/1", PART),
+    Case("at the open, with fills at the close", "0 100 || 0 101 103 101 103", {0: [order(10, at="open")]}, "market_on_open filled 10@101 in 2/0", {"fill": "next_close"}),
+    Case("at the close is not capped", "0 100 | 1 100 100 100 100 x1", {0: [order(10, at="close")]}, "market_on_close filled 10@100 in 390", PART),
+    Case("at the close, given at the session's end", "0 100 || 0 101", {"end": [order(10, at="close")]}, "market_on_close filled 10@101 in 2/390"),
+    Case("a day limit given at the session's end", "0 100 || 0 80", {"end": [order(10, limit=90)]}, "limit expired no_bar"),
+    Case("an exit takes the last bar that has volume", "0 100 | 1 101 | 2 105 105 105 105 x0", {"start": [order(10)], 0: [exit_at_close()]},
+         BOUGHT + "exit_at_close filled -10@101 in 390", {"zero_volume": "skip"}),
+    Case("ioc with fills at the close", "0 100 | 1 100 101 100 101", {0: [order(10, tif="ioc")]}, "market filled 10@101 in 2", {"fill": "next_close"}),
+    Case("an ioc limit that the last close does not satisfy", "0 100 | 1 98", {0: [order(10, limit=99, tif="ioc")]}, "limit filled 10@98 in 1", {"fill": "same_close"}),
+    Case("an ioc limit that comes back within its minute", "0 100 | 1 100 100 98 98", {0: [order(10, limit=99, tif="ioc")]}, "limit cancelled ioc", {"fill": "same_close"}),
+    Case("the open of a short's stop", "0 100 | 1 104", {"start": [order(-10, stop_loss=102, take_profit=90)]},
+         "market filled -10@100 in 0 | stop_loss filled 10@104 in 1 | take_profit cancelled oco"),
+]  # fmt: skip
 
 CASES = [*SINGLE, *BOTH_SIDES, *RULES, *MORE]
 
@@ -335,6 +422,55 @@ def test_every_cell_of_the_page_has_a_case_that_says_the_same():
     assert sorted(cells.keys() - told.keys()) == [], "cells without a case"
     assert sorted(told.keys() - cells.keys()) == [], "cases without a cell"
     assert cells == told
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"limit": 0.0}, "limit must be finite and above 0"),
+        ({"limit": -1}, "limit must be finite and above 0"),
+        ({"stop": float("nan")}, "stop must be finite and above 0"),
+        ({"trail": float("inf")}, "trail must be finite and above 0"),
+        ({"limit": 0.000000001}, "limit must be finite and above 0"),
+        ({"stop_loss": 0}, "stop_loss must be finite and above 0"),
+        ({"at": "noon"}, "at must be open or close"),
+        ({"at": "open", "limit": 9.0}, "at must be without limit, stop, trail and tif"),
+        ({"at": "close", "tif": "day"}, "at must be without limit, stop, trail and tif"),
+        ({"trail": 1.0, "stop": 9.0}, "trail must be without limit and stop"),
+        ({"tif": "ioc", "stop": 9.0}, "ioc must be of a market order or a limit"),
+        ({"tif": "ioc", "trail": 9.0}, "ioc must be of a market order or a limit"),
+        ({"tif": "fok"}, "tif must be day, gtc or ioc"),
+        ({"stop_loss": 10.0, "take_profit": 10.0}, "stop_loss must be below take_profit"),
+        ({"shares": -1, "stop_loss": 10.0, "take_profit": 11.0}, "stop_loss must be above take_profit"),
+    ],
+)
+@pytest.mark.parametrize("judge", JUDGES)
+def test_the_strategys_mistakes(judge: str, keywords: dict[str, Any], message: str):
+    if reason := missing(judge):
+        pytest.skip(reason)
+    case = Case("", FLAT, {0: [order(**{"shares": 1} | keywords)]}, "")
+    with pytest.raises(Exception, match=message):
+        JUDGES[judge](case)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([order(1, limit=9.0), replace(1, stop=9.0)], "stop must be of an order that has one"),
+        ([order(1), replace(1, limit=9.0)], "limit must be of an order that has one"),
+        ([order(1, limit=9.0), replace(1, shares=-1)], "shares must keep their side"),
+        ([order(1, stop_loss=9.0), replace(2, shares=-1)], "of a leg that waits be left alone"),
+        ([target(1), replace(1, shares=2)], "replace must be of an order for shares"),
+        ([exit_at_close(), replace(1, shares=2)], "replace must be of an order for shares"),
+        ([target(-1, stop_loss=9.0, take_profit=11.0)], "stop_loss must be above take_profit"),
+    ],
+)
+def test_the_strategys_mistakes_when_it_changes_its_mind(judge: str, given: list[Call], message: str):
+    if reason := missing(judge):
+        pytest.skip(reason)
+    with pytest.raises(Exception, match=message):
+        JUDGES[judge](Case("", FLAT, {0: given}, ""))
 
 
 def test_names_of_cases_are_their_own():
