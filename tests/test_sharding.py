@@ -2,15 +2,21 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small import TUESDAY, Script, bars, store
 
 import bt
 from bt.errors import UsageError
 from bt.model import AccountSpec, DataSpec, RunSpec, SessionSpec, StrategySpec
+from bt.run.divided import symbols_of
 from bt.run.sharding import Shard, shards
+from bt.store import Store
 from bt.strategy import declare
 
 
@@ -72,3 +78,18 @@ def test_a_run_asks(tmp_path: Path, strategy: Any, words: str):
     where = store(tmp_path, bars("A", [1.0]))
     with pytest.raises(UsageError, match=words):
         bt.replay(bars=where, calendar="XNYS", strategy=strategy, start=TUESDAY, end=TUESDAY, engine={"workers": 2})
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.integers(0, 1000), min_size=1, max_size=30), data=st.data())
+def test_every_symbol_is_played_once_by_neighbours_with_about_as_many_bars(rows: list[int], data: st.DataObject):
+    parts = data.draw(st.integers(1, len(rows)))
+    names = tuple(f"S{code:02}" for code in range(len(rows)))
+    spans = pl.DataFrame({"code": range(len(rows)), "rows": rows}, schema={"code": pl.UInt16, "rows": pl.Int64})
+    files = SimpleNamespace(spans=spans, candidates=len(rows), symbols=names)
+    found = [symbols_of(cast("Store", files), Shard((0,), part, parts)) or names for part in range(parts)]
+    assert sum(found, ()) == names
+    assert all(found)
+    load = [sum(rows[names.index(s)] + 1 for s in mine) for mine in found]
+    if min(map(len, found)) > 1:  # nobody was given a symbol to have one at all
+        assert max(load) - min(load) <= 2 * (max(rows) + 1)

@@ -10,17 +10,19 @@ import numpy.typing as npt
 from bt.execution import IntArray
 from bt.model import Session
 
+RowArray = npt.NDArray[np.int32]
+
 
 class Closes(Protocol):
     """A session's minute bars, as far as what everybody knows is made of them."""
 
-    def between(self, known: int, end: int) -> tuple[IntArray, IntArray, IntArray]:
-        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had."""
+    def between(self, known: int, end: int) -> tuple[IntArray, RowArray, IntArray | int]:
+        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had, 1 for all in one minute."""
 
-    def closes(self, rows: IntArray) -> IntArray:
+    def closes(self, rows: RowArray) -> IntArray:
         """The closes of some bars, units."""
 
-    def ends(self, rows: IntArray) -> IntArray:
+    def ends(self, rows: RowArray) -> IntArray:
         """The ends of some bars, UTC microseconds."""
 
 
@@ -92,10 +94,10 @@ class Market:
         self._caught_up = self.elapsed
         if self.visible is not None:
             shown = self.visible[code]
-            code, rows, count = code[shown], rows[shown], count[shown]
+            code, rows, count = code[shown], rows[shown], count if isinstance(count, int) else count[shown]
         if len(code):
             self._last[code] = self._bars.closes(rows)
-            self._last_end[code] = self._bars.ends(rows)
+            self._last_end[code] = self._bars.ends(rows[:1] if isinstance(count, int) else rows)
             self._seen[code] += count
             self._version += 1
 

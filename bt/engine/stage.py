@@ -117,23 +117,26 @@ class Market:
 
     def between(
         self, known: int, end: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had."""
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64] | int]:
+        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had, 1 for all in one minute."""
         now = self.last[:, end - 1]
         before = self.last[:, known - 1] if known else np.full(len(now), -1, dtype=np.int32)
         code = np.flatnonzero(now > before)
-        rows, old = now[code].astype(np.int64), before[code]
-        return code, rows, rows - np.where(old < 0, self.first[code] - 1, old)
+        rows = now[code]
+        if end - known == 1:
+            return code, rows, 1
+        old = before[code]
+        return code, rows, rows.astype(np.int64) - np.where(old < 0, self.first[code] - 1, old)
 
     def has(self, code: int) -> bool:
         """Whether a symbol has any bar."""
         return int(self.last[code, -1]) >= 0
 
-    def closes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def closes(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """The closes of some bars, units."""
         return units(self.bars.columns["close"].values[rows])
 
-    def ends(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def ends(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """The ends of some bars, UTC microseconds."""
         return np.asarray(self.times[self.bars.begin[rows]] + MINUTE)
 

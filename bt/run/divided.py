@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from bt.coordinator import FinishReason, Marking, Timings, mark_streams
@@ -69,22 +70,24 @@ def parts_of(made: Made) -> list[Part]:
         without = {"sessions"} | (set() if number == 0 else {"universe"})
         if whole and number != whole[0]:
             without |= set(FACTS)
-        parts.append(Part(each, packed, Share(shard.strategies, _symbols(made.store, shard)), frozenset(without)))
+        parts.append(Part(each, packed, Share(shard.strategies, symbols_of(made.store, shard)), frozenset(without)))
     return parts
 
 
-def _symbols(store: Store, shard: Shard) -> tuple[str, ...] | None:
-    """The symbols of a shard, None for all: symbols with many bars first, each to whom has the fewest so far."""
+def symbols_of(store: Store, shard: Shard) -> tuple[str, ...] | None:
+    """The symbols of a shard, None for all: neighbours by name with about as many bars as every other shard has, at least one symbol.
+
+    Neighbours, because a file has them beside each other: what lies between two names is read without decoding the rest.
+    """
     if shard.parts == 1:
         return None
-    rows = dict(store.spans.group_by("code").agg(pl.col("rows").sum()).iter_rows())
-    load, mine = [0] * shard.parts, []
-    for code in sorted(range(store.candidates), key=lambda c: (-rows.get(c, 0), c)):
-        part = load.index(min(load))
-        load[part] += rows.get(code, 0) + 1
-        if part == shard.part:
-            mine.append(store.symbols[code])
-    return tuple(sorted(mine))
+    counted = dict(store.spans.group_by("code").agg(pl.col("rows").sum()).iter_rows())
+    rows = np.array([counted.get(code, 0) + 1 for code in range(store.candidates)])
+    middle = np.cumsum(rows) - rows / 2
+    cuts = np.searchsorted(middle, rows.sum() * np.arange(shard.parts + 1) / shard.parts)
+    for k in range(1, shard.parts):
+        cuts[k] = min(max(cuts[k], cuts[k - 1] + 1), store.candidates - (shard.parts - k))
+    return store.symbols[cuts[shard.part] : cuts[shard.part + 1]]
 
 
 def play_divided(made: Made, results: Results, progress: Progress | None) -> tuple[Gathered, Driven, Elsewhere]:

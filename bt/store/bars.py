@@ -237,7 +237,7 @@ class Store:
         else:
             code = np.array([self._folder_codes[i] for i in chosen], np.uint16)[frame["code"].to_numpy()]
         frame = frame.with_columns(pl.Series("code", code), start_stamped(self.layout, pl.col("time")))
-        if codes is not None and self._symbol_codes is not None:
+        if codes is not None and (code == UNWANTED).any():
             frame = frame.filter(pl.col("code") != UNWANTED)
         if self.layout.zone:
             frame = frame.filter(pl.col("time").is_between(start, end, closed="left"))
