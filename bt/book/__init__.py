@@ -11,7 +11,7 @@ from bt.book.account import Account
 from bt.book.book import MOST, StrategyBook
 from bt.book.desk import Desk, Terms
 from bt.book.levels import shares_worth
-from bt.book.market import Market
+from bt.book.market import Latest, Market
 from bt.book.recall import Recall
 from bt.book.records import Curve, Output, Spoken
 
@@ -20,6 +20,7 @@ __all__ = [
     "Account",
     "Curve",
     "Desk",
+    "Latest",
     "Market",
     "Output",
     "Recall",

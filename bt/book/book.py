@@ -183,8 +183,11 @@ class StrategyBook:
         return self._account.order(code, shares, tif, self._tagged(tag))
 
     def target(self, symbol: str, shares: int, tag: str = "") -> None:
-        code = self._index.get(symbol)
-        if code is not None and self._account.kept[code] == shares and (not self._independent or code == self.about):
+        try:
+            code = self._index[symbol]
+        except KeyError:
+            code = self._code(symbol)  # says which are near
+        if self._account.kept[code] == shares and (not self._independent or code == self.about):
             return
         self._aim(self._code(symbol), self._whole(shares), tag)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,20 +10,22 @@ import numpy.typing as npt
 from bt.execution import IntArray
 from bt.model import Session
 
-RowArray = npt.NDArray[np.int32]
+
+class Latest(NamedTuple):
+    """The last bars of some symbols in some minutes: their codes, closes in units, ends in UTC microseconds and how many `bars` each had; a
+    number is that of all of them."""
+
+    code: IntArray
+    close: IntArray
+    end: IntArray | int
+    bars: IntArray | int
 
 
 class Closes(Protocol):
     """A session's minute bars, as far as what everybody knows is made of them."""
 
-    def between(self, known: int, end: int) -> tuple[IntArray, RowArray, IntArray | int]:
-        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had, 1 for all in one minute."""
-
-    def closes(self, rows: RowArray) -> IntArray:
-        """The closes of some bars, units."""
-
-    def ends(self, rows: RowArray) -> IntArray:
-        """The ends of some bars, UTC microseconds."""
+    def between(self, known: int, end: int, visible: npt.NDArray[np.bool_] | None) -> Latest:
+        """The last bars of the symbols with one in the minutes known <= slot < end, and of those marked in `visible` (None: any)."""
 
 
 class Market:
@@ -90,15 +92,12 @@ class Market:
     def _catch_up(self) -> None:
         if self._bars is None or self._caught_up >= self.elapsed:
             return
-        code, rows, count = self._bars.between(self._caught_up, self.elapsed)
+        code, close, end, bars = self._bars.between(self._caught_up, self.elapsed, self.visible)
         self._caught_up = self.elapsed
-        if self.visible is not None:
-            shown = self.visible[code]
-            code, rows, count = code[shown], rows[shown], count if isinstance(count, int) else count[shown]
         if len(code):
-            self._last[code] = self._bars.closes(rows)
-            self._last_end[code] = self._bars.ends(rows[:1] if isinstance(count, int) else rows)
-            self._seen[code] += count
+            self._last[code] = close
+            self._last_end[code] = end
+            self._seen[code] += bars
             self._version += 1
 
     @property

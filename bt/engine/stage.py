@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from bt.book import Latest
 from bt.engine.opening import Opened
 from bt.engine.players import Player
 from bt.engine.signalling import Signalled, Turns
@@ -115,28 +117,40 @@ class Market:
         now = self.last[:, slot]
         return now if not slot else np.where(now > self.last[:, slot - 1], now, -1)
 
-    def between(
-        self, known: int, end: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64] | int]:
-        """The symbols with a bar in the minutes known <= slot < end: their codes, last bars and how many they had, 1 for all in one minute."""
+    def between(self, known: int, end: int, visible: npt.NDArray[np.bool_] | None) -> Latest:
+        """The last bars of the symbols with one in the minutes known <= slot < end, and of those marked in `visible` (None: any)."""
+        if end - known == 1:
+            return self._minute(known, visible)
         now = self.last[:, end - 1]
         before = self.last[:, known - 1] if known else np.full(len(now), -1, dtype=np.int32)
-        code = np.flatnonzero(now > before)
-        rows = now[code]
-        if end - known == 1:
-            return code, rows, 1
-        old = before[code]
-        return code, rows, rows.astype(np.int64) - np.where(old < 0, self.first[code] - 1, old)
+        code = np.flatnonzero((now > before) if visible is None else (now > before) & visible)
+        rows, old = now[code].astype(np.int64), before[code]
+        count = rows - np.where(old < 0, self.first[code] - 1, old)
+        return Latest(code, units(self.bars.columns["close"].values[rows]), self.ends(rows), count)
+
+    def _minute(self, slot: int, visible: npt.NDArray[np.bool_] | None) -> Latest:
+        """As `between`, of one minute: that is asked most, at every minute in which orders wait, and much of it is the same for all."""
+        code, close, start = self._playback
+        which = slice(start[slot], start[slot + 1])
+        code, close = code[which], close[which]
+        if visible is not None:
+            shown = visible[code]
+            code, close = code[shown], close[shown]
+        return Latest(code, units(close), int(self.times[slot]) + MINUTE, 1)
+
+    @cached_property
+    def _playback(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], list[int]]:
+        """The bars' codes and closes minute by minute, and where each minute begins: beside each other in memory, which the rows that end
+        with a minute are not in canonical order."""
+        order = np.argsort(self.bars.begin.astype(np.uint16), kind="stable")  # uint16: a radix sort
+        start = [0, *np.cumsum(self.count).tolist()]
+        return self.bars.code[order].astype(np.int64), self.tape.close[order], start
 
     def has(self, code: int) -> bool:
         """Whether a symbol has any bar."""
         return int(self.last[code, -1]) >= 0
 
-    def closes(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        """The closes of some bars, units."""
-        return units(self.bars.columns["close"].values[rows])
-
-    def ends(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    def ends(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The ends of some bars, UTC microseconds."""
         return np.asarray(self.times[self.bars.begin[rows]] + MINUTE)
 
