@@ -124,10 +124,10 @@ def tables_in_units() -> Iterator[Tables]:
     """Collects what runs kept in memory are made of."""
     kept, append = Tables(), MemoryResults.append
 
-    def spy(self: MemoryResults, table: str, rows: Rows) -> None:
+    def spy(self: MemoryResults, table: str, rows: Rows, *, ordered: bool = False) -> None:
         if len(rows):
             kept.frames.setdefault(table, []).append(frame_of(rows))
-        append(self, table, rows)
+        append(self, table, rows, ordered=ordered)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryResults, "append", spy)

@@ -174,6 +174,7 @@ class Recorder:
         self._results.append(
             "universe",
             pa.table({"session": days(name, len(codes)), "symbol": self._rows.named(codes), "rank": ranks}),
+            ordered=ranking is None,
         )
         if ranking is not None:
             self.totals.members.append(len(ranking))
@@ -214,7 +215,7 @@ class Recorder:
         name, now, session = player.declaration.name, player.account.market.now, outcome.session
         self._write_orders(name, own.output.orders, own.output.tags)
         if own.positions:
-            self._results.append("positions", self._rows.positions(name, session.name, own.positions))
+            self._results.append("positions", self._rows.positions(name, session.name, own.positions), ordered=True)
         if (frame := recorded(own.output)) is not None:
             frame = frame.sort("time", "code", maintain_order=True)
             self._results.append("records", rows_of("records", frame.with_columns(pl.lit(name).alias("strategy"))))
@@ -222,12 +223,12 @@ class Recorder:
             lines = first_lines(frame, now).with_columns(pl.lit(name).alias("strategy"))
             self._results.append("log", rows_of("log", lines))
         times = slot_times(session)[: outcome.minutes] + MINUTE
-        self._results.append("equity", equity(name, session.name, times, own.curve))
+        self._results.append("equity", equity(name, session.name, times, own.curve), ordered=True)
         fills, trades, totals = own.output.fills, own.output.trades, self.totals
         if len(fills):
-            self._results.append("fills", self._rows.fills(name, session.name, own))
+            self._results.append("fills", self._rows.fills(name, session.name, own), ordered=True)
         if len(trades):
-            self._results.append("trades", self._rows.trades(name, own))
+            self._results.append("trades", self._rows.trades(name, own), ordered=True)
         totals.fills += len(fills)
         totals.trades += len(trades)
         totals.commission += int(fills[:, at.F_COMMISSION].sum())
@@ -242,4 +243,4 @@ class Recorder:
         self.totals.expired += int(ended[at.EXPIRED])
         self.totals.rejected += int(ended[at.REJECTED])
         self.totals.cancelled += int(ended[at.CANCELLED])
-        self._results.append("orders", self._rows.orders(name, orders, tags))
+        self._results.append("orders", self._rows.orders(name, orders, tags), ordered=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (
 
 
 class RowMaker:
-    """Makes rows of a run's symbols and sessions.
+    """Makes rows of a run's symbols and sessions, each table's in its order: symbols are in text order by code.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ class RowMaker:
     """
 
     def __init__(self, symbols: Sequence[str], schedule: Schedule) -> None:
+        if any(one >= other for one, other in pairwise(symbols)):
+            raise ValueError(f"rows: symbols must be in text order, were {list(symbols)}")
         self._symbols = pa.array(symbols, pa.string())
         self._every = pa.array([*symbols, ""], pa.string())
         self._sessions = np.array(schedule.names, dtype="datetime64[D]")
@@ -54,8 +57,9 @@ class RowMaker:
 
     def fills(self, name: str, session: date, own: PlayerOutcome) -> Rows:
         """Rows of `fills` of a strategy."""
-        order = order_of([own.output.fills[:, k] for k in (at.F_TIME, at.F_CODE, at.F_ORDER)])
-        columns, traded = _columns(own.output.fills, order), own.traded if order is None else own.traded[order]
+        fills, traded = own.output.fills, own.traded
+        order = _order(fills, at.F_TIME, at.F_CODE, at.F_ORDER)
+        columns, traded = _columns(fills, order), traded if order is None else traded[order]
         shares, price, reference = (columns[k] for k in (at.F_SHARES, at.F_PRICE, at.F_REFERENCE))
         size = np.abs(shares)
         unknown = ~(traded > 0)  # an exit at the session's close, or a bar without volume
@@ -83,7 +87,7 @@ class RowMaker:
     def trades(self, name: str, own: PlayerOutcome) -> Rows:
         """Rows of `trades` of a strategy."""
         trades = own.output.trades
-        columns = _columns(trades, order_of([trades[:, k] for k in (at.T_EXITED, at.T_CODE, at.T_ENTERED)]))
+        columns = _columns(trades, _order(trades, at.T_EXITED, at.T_CODE, at.T_ENTERED))
         signed, gross, costs = (columns[k] for k in (at.T_SHARES, at.T_GROSS, at.T_COMMISSION))
         entered, left = columns[at.T_ENTRY_VALUE], columns[at.T_EXIT_VALUE]
         entry, exit_ = columns[at.T_ENTERED], columns[at.T_EXITED]
@@ -112,8 +116,7 @@ class RowMaker:
 
     def orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> Rows:
         """Rows of `orders` of a strategy, from its records."""
-        keys = [orders[:, k] for k in (at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID)]
-        columns = _columns(orders, order_of(keys))
+        columns = _columns(orders, _order(orders, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
         sides = np.where((shares == at.NULL) | (shares == 0), -1, shares < 0)
         return pa.table(
@@ -136,7 +139,8 @@ class RowMaker:
 
     def positions(self, name: str, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
         """Rows of `positions` of a strategy."""
-        code, shares, price, value = np.array(held, dtype=np.int64).T.copy()
+        rows = np.array(held, dtype=np.int64)
+        code, shares, price, value = _columns(rows, _order(rows, 0))
         return pa.table(
             {
                 "session": days(session, len(code)),
@@ -169,8 +173,13 @@ def days(session: date, count: int) -> npt.NDArray[np.datetime64]:
     return np.full(count, session, dtype="datetime64[D]")
 
 
+def _order(rows: IntArray, *keys: int) -> npt.NDArray[np.intp] | None:
+    """The order of rows by some of their columns, None if they are in order."""
+    return order_of([np.ascontiguousarray(rows[:, k]) for k in keys])
+
+
 def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:
-    """The columns of rows in an order; text need not be sorted then, as symbols are in text order by code."""
+    """The columns of rows in an order."""
     return np.ascontiguousarray((rows if order is None else rows.take(order, axis=0)).T)
 
 

@@ -31,8 +31,9 @@ DOCUMENTS = ("manifest", "metrics", "timings")
 class Results(Protocol):
     """Where a run puts its tables: a `RunFolder` or `MemoryResults`."""
 
-    def append(self, table: str, rows: Rows) -> None:
-        """Rows of the open session of one table, in the engine's terms (`bt.results.rows`), or all of a run's settled already.
+    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:
+        """Rows of the open session of one table, in the engine's terms (`bt.results.rows`), or all of a run's settled already;
+        `ordered` if they are known to lie as the table's do.
 
         An order is appended once, when it has ended; after the last session those that are still open.
         """
@@ -68,7 +69,7 @@ class MemoryResults:
         self.tables: dict[str, pl.DataFrame] = {}
         self.documents: dict[str, dict[str, Any]] = {}
 
-    def append(self, table: str, rows: Rows) -> None:
+    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:  # noqa: ARG002 - all is sorted at the end
         """As `Results.append`."""
         if len(rows):
             self._rows[table].append(rows)
@@ -152,10 +153,10 @@ class RunFolder:
                 return cls(path, _make_partial(path), chosen=False)
         raise AssertionError("names never end")
 
-    def append(self, table: str, rows: Rows) -> None:
+    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:
         """As `Results.append`."""
         with self._whole():
-            self._tables.append(table, rows)
+            self._tables.append(table, rows, ordered=ordered)
 
     def end_session(self, session: date) -> None:
         """As `Results.end_session`."""

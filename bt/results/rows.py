@@ -6,6 +6,7 @@ the words that occur, in text order, so that what is written tells the rows' val
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -17,7 +18,8 @@ import pyarrow.compute as pc
 
 from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, SCHEMAS, conform, currency_of
 
-IntArray = npt.NDArray[np.int64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
 Rows: TypeAlias = pa.Table
 """Rows of one table in the engine's terms: money as int64 units of 1e-8, times as int64 UTC microseconds, text as codes."""
@@ -28,7 +30,7 @@ FREE_TEXT = {"log": ("message", "fields")}
 """Text of which every row may have its own: no codes."""
 
 _WIDEST = 1 << 62
-_MINUTE, _HOUR = 60_000_000, 3_600_000_000
+_MINUTE = 60_000_000
 
 
 def _field(table: str, name: str, arrow: pa.Field) -> pa.Field:
@@ -92,25 +94,39 @@ def in_order(table: str, rows: Rows) -> Rows:
     return rows if order is None else rows.take(pa.array(order)).combine_chunks()
 
 
-def order_of(keys: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.intp] | None:
+def order_of(keys: Sequence[Integers]) -> npt.NDArray[np.intp] | None:
     """The stable order of rows by whole numbers, the first key first; None if they are in order."""
-    merged, span = np.zeros(len(keys[0]), dtype=np.int64), 1
-    for values in keys:
-        low, high = int(values.min()), int(values.max())
-        if low == high:
-            continue
-        places = np.subtract(values, low, dtype=np.int64)
-        if high - low > _HOUR and not (places % _MINUTE).any():  # times, which most often lie on minutes
-            places, high = places // _MINUTE, low + (high - low) // _MINUTE
-        width = high - low + 1
-        if span * width > _WIDEST:
-            return np.lexsort(tuple(reversed(keys)))
-        merged = merged * width + places
-        span *= width
+    merged = _merged(keys)
+    if merged is None:
+        merged = _merged([_in_minutes(values) for values in keys])
+    if merged is None:
+        return np.lexsort(tuple(reversed(keys)))
     return None if (merged[1:] >= merged[:-1]).all() else np.argsort(merged, kind="stable")
 
 
-def _key(column: pa.Array) -> npt.NDArray[np.integer[Any]]:
+def _merged(keys: Sequence[Integers]) -> IntArray | None:
+    """One number a row in the order of several, None where it would not fit."""
+    ranges = [(int(values.min()), int(values.max())) for values in keys]
+    if math.prod(high - low + 1 for low, high in ranges) > _WIDEST:
+        return None
+    merged = np.zeros(len(keys[0]), dtype=np.int64)
+    for values, (low, high) in zip(keys, ranges, strict=True):
+        if low < high:
+            merged *= high - low + 1
+            merged += values
+            merged -= low
+    return merged
+
+
+def _in_minutes(values: Integers) -> Integers:
+    """Times that lie on minutes, far apart, as their minutes; other numbers as they are."""
+    whole = (
+        values.dtype == np.int64 and int(values.max()) - int(values.min()) > _MINUTE and not (values % _MINUTE).any()
+    )
+    return values // _MINUTE if whole else values
+
+
+def _key(column: pa.Array) -> Integers:
     """Whole numbers in the order of a column's values; a text's place among the words."""
     if isinstance(column, pa.DictionaryArray):
         codes, words = column.indices.to_numpy(), column.dictionary
@@ -166,15 +182,17 @@ def _currency(units: pa.Array) -> pa.Array:
 
 def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
     """The same text by the words that occur, each once, in text order."""
-    codes = column.indices.fill_null(-1).to_numpy().astype(np.int32, copy=False)
-    present = np.bincount(codes + 1, minlength=len(column.dictionary) + 1)[1:] > 0
-    if column.type == TEXT and present.all() and _in_text_order(column.dictionary):
+    known, absent = column.dictionary, None
+    codes = column.indices.to_numpy() if not column.null_count else column.indices.fill_null(len(known)).to_numpy()
+    present = np.bincount(codes, minlength=len(known))[: len(known)] > 0
+    if column.type == TEXT and present.all() and _in_text_order(known):
         return column
-    words, places = column.dictionary.to_pylist(), dict[str, int]()
-    new = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is of code -1: no text
+    words, places = known.to_pylist(), dict[str, int]()
+    new = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is of no text
     for code in sorted(np.flatnonzero(present).tolist(), key=words.__getitem__):
         new[code] = places.setdefault(words[code], len(places))
-    absent = codes < 0 if column.null_count else None
+    if column.null_count:
+        absent = codes == len(words)
     return pa.DictionaryArray.from_arrays(pa.array(new[codes], mask=absent), pa.array(list(places), pa.string()))
 
 

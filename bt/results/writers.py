@@ -108,6 +108,7 @@ class TableWriter:
         self._session: list[Rows] = []
         self._ready: list[Rows] = []
         self._rows = self._bytes = 0
+        self._ordered = False
         self._sink = _Sink(path)
         try:
             self._writer = pq.ParquetWriter(self._sink, COLUMNS[table], **_parquet(table))
@@ -115,16 +116,19 @@ class TableWriter:
             self._sink.give_up()
             raise
 
-    def append(self, rows: Rows) -> None:
-        """Rows of the session that is open, in any order."""
+    def append(self, rows: Rows, *, ordered: bool = False) -> None:
+        """Rows of the session that is open, in any order; `ordered` if they are known to lie as the table's do."""
         if len(rows):
             self._session.append(rows)
+            self._ordered = ordered and len(self._session) == 1
 
     def end_session(self) -> None:
         """The session's rows are complete: sort them, and write a row group if enough has gathered."""
         if not self._session:
             return
-        rows = in_order(self._table, joined(self._session))
+        rows = joined(self._session)
+        if not self._ordered:
+            rows = in_order(self._table, rows)
         self._session.clear()
         self._ready.append(rows)
         self._rows += rows.num_rows
@@ -181,12 +185,14 @@ class OrdersWriter:
         self._late: TableWriter | None = None
         self._merged: TableWriter | None = None
         self._buffer: list[Rows] = []
+        self._ordered = False
         self._counts: Counter[date] = Counter()
 
-    def append(self, rows: Rows) -> None:
-        """Orders that have ended, each once, decided in this session or an earlier one."""
+    def append(self, rows: Rows, *, ordered: bool = False) -> None:
+        """Orders that have ended, each once, decided in this session or an earlier one; `ordered` as in `TableWriter`."""
         if len(rows):
             self._buffer.append(rows)
+            self._ordered = ordered and len(self._buffer) == 1
 
     def end_session(self, session: date) -> None:
         """`session` is over: orders appended since the last one ended in it."""
@@ -197,7 +203,7 @@ class OrdersWriter:
         here = _days(ended) == np.datetime64(session)
         if here.all():
             self._counts[session] += len(ended)
-            self._write(self._on_time, ended)
+            self._write(self._on_time, ended, ordered=self._ordered)
         else:
             self._add(self._on_time, ended.filter(pa.array(here)))
             self._add_late(ended.filter(pa.array(~here)))
@@ -210,11 +216,11 @@ class OrdersWriter:
     def _add(self, writer: TableWriter, rows: Rows) -> None:
         days, counts = np.unique(_days(rows), return_counts=True)
         self._counts.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
-        self._write(writer, rows)
+        self._write(writer, rows, ordered=False)
 
     @staticmethod
-    def _write(writer: TableWriter, rows: Rows) -> None:
-        writer.append(rows)
+    def _write(writer: TableWriter, rows: Rows, *, ordered: bool) -> None:
+        writer.append(rows, ordered=ordered)
         writer.end_session()
 
     def close(self) -> None:
@@ -279,12 +285,10 @@ class TableSet:
                 writer.abort()
             raise
 
-    def append(self, table: str, rows: Rows) -> None:
+    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:
         """Rows of the open session; for orders those that ended in it."""
-        if table == "orders":
-            self._orders.append(rows)
-        else:
-            self._writers[table].append(rows)
+        writer = self._orders if table == "orders" else self._writers[table]
+        writer.append(rows, ordered=ordered)
 
     def end_session(self, session: date) -> None:
         """`session` is complete in every table."""

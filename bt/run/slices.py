@@ -137,7 +137,7 @@ class _Kept:
 
     rows: dict[str, list[Rows]] = field(default_factory=lambda: {table: [] for table in SCHEMAS})
 
-    def append(self, table: str, rows: Rows) -> None:
+    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:  # noqa: ARG002 - other parts come in between
         """As `Results.append`."""
         if len(rows):
             self.rows[table].append(rows)

@@ -1,0 +1,134 @@
+"""Rows of a run's tables: their order, and that what belongs together stays together."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from small import THURSDAY, TUESDAY, WEDNESDAY, Bar, bars, store
+from small import at as minute_at
+
+import bt
+from bt.book import Curve, Output
+from bt.engine import PlayerOutcome
+from bt.execution import layout as at
+from bt.model import Schedule
+from bt.recorder.rows import RowMaker
+from bt.results import ORDER, frame_of, open_tables
+
+DAYS = [date(2024, 1, n) for n in (2, 3, 4)]
+HOURS = [[datetime(2024, 1, n, h, 30, tzinfo=UTC) for n in (2, 3, 4)] for h in (14, 20)]
+SCHEDULE = Schedule(
+    "XNYS", "America/New_York",
+    pl.DataFrame({"session": DAYS, "segment": [0] * 3, "open": HOURS[0], "close": HOURS[1], "early_close": [False] * 3},
+                 schema_overrides={"open": pl.Datetime("us", "UTC"), "close": pl.Datetime("us", "UTC"), "segment": pl.Int32}),
+)  # fmt: skip
+SYMBOLS = ("A", "AA", "B", "b", "\u00fc")
+TAGS = ("", "out", "in")
+OPEN = int(SCHEDULE.open[1])
+
+
+def _table(columns: int, **limits: tuple[int, int]) -> st.SearchStrategy[Any]:
+    """Rows of small whole numbers, few of each so that many tie; `limits` by the name of a column's place in the layout."""
+
+    def filled(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        for name, (low, high) in limits.items():
+            rows[:, getattr(at, name)] = low + rows[:, getattr(at, name)] % (high - low + 1)
+        return rows
+
+    shape = st.tuples(st.integers(1, 40), st.just(columns))
+    return arrays.arrays(np.int64, shape, elements=st.integers(0, 9)).map(filled)
+
+
+FILLS = _table(at.FILL_COLUMNS, F_CODE=(0, 4), F_TAG=(0, 2), F_SHARES=(1, 9))
+TRADES = _table(at.TRADE_COLUMNS, T_CODE=(0, 4), T_TAG=(0, 2), T_REASON=(0, 2), T_SHARES=(1, 9), T_ENTRY_VALUE=(1, 9))
+RECORDS = _table(
+    at.RECORD_COLUMNS, R_CODE=(-1, 4), R_SESSION=(0, 2), R_TYPE=(0, 2), R_TIF=(0, 1), R_STATUS=(0, 4), R_TAG=(0, 2)
+)
+
+
+@given(fills=FILLS, trades=TRADES, records=RECORDS, unit=st.sampled_from([1, 60_000_000]))
+def test_rows_lie_in_their_tables_order_and_stay_together(
+    fills: np.ndarray[Any, Any], trades: np.ndarray[Any, Any], records: np.ndarray[Any, Any], unit: int
+):
+    fills[:, at.F_TIME], records[:, at.R_DECIDED] = OPEN + fills[:, at.F_TIME] * unit, OPEN + records[:, at.R_DECIDED]
+    trades[:, [at.T_ENTERED, at.T_EXITED]] = OPEN + trades[:, [at.T_ENTERED, at.T_EXITED]] * unit
+    fills[:, at.F_COMMISSION], trades[:, at.T_WORST] = np.arange(len(fills)), np.arange(len(trades))  # who is who
+    records[:, at.R_LEVEL] = np.arange(len(records))
+    traded = 1.0 + np.arange(len(fills))
+    nothing = np.zeros(0, dtype=np.int64)
+    own = PlayerOutcome(Output(records, fills, trades, TAGS), Curve(nothing, nothing, nothing, nothing), [], [], traded)
+    maker = RowMaker(SYMBOLS, SCHEDULE)
+    made = {
+        "fills": frame_of(maker.fills("s", DAYS[1], own)),
+        "trades": frame_of(maker.trades("s", own)),
+        "orders": frame_of(maker.orders("s", records, TAGS)),
+    }
+    for table, frame in made.items():
+        assert frame.equals(frame.sort(ORDER[table], maintain_order=True)), table
+    for table, rows, who, code, tag, tagged in (
+        ("fills", fills, "commission", at.F_CODE, at.F_TAG, "tag"),
+        ("trades", trades, "mae", at.T_CODE, at.T_TAG, "entry_tag"),
+        ("orders", records, "level", at.R_CODE, at.R_TAG, "tag"),
+    ):
+        frame = made[table].sort(who)
+        assert frame[who].to_list() == list(range(len(rows)))
+        assert frame["symbol"].to_list() == [(*SYMBOLS, "")[c] for c in rows[:, code]]
+        assert frame[tagged].to_list() == [TAGS[t] for t in rows[:, tag]]
+    shares = made["fills"].sort("commission")
+    assert shares["bar_share"].to_list() == (fills[:, at.F_SHARES] / traded).tolist()
+    # rows that tie lie as they came
+    for table, who in (("trades", "mae"), ("orders", "level"), ("fills", "commission")):
+        assert made[table].equals(made[table].sort(*ORDER[table], who))
+
+
+def test_symbols_must_be_in_text_order():
+    with pytest.raises(ValueError, match="rows: symbols must be in text order"):
+        RowMaker(("B", "A"), SCHEDULE)
+
+
+class Backwards:
+    """Orders backwards through the symbols, two at a time, of which some live on; speaks and records."""
+
+    row: Any = Bar
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        for symbol, shares in zip(reversed(rows.symbol), (3, -2, 1), strict=False):
+            if rows.minute % 3 == 0:
+                book.order(symbol, shares, tif="gtc")
+                book.order(symbol, -shares)
+            book.record(minute=rows.minute)
+        book.log(f"minute {rows.minute}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_table_of_a_run_is_in_order(tmp_path: Path, workers: int):
+    """Names against the order of strategies, ranks against that of symbols, intervals as text against that of minutes."""
+    days = (TUESDAY, WEDNESDAY, THURSDAY)
+    rows = [
+        bars(s, [10.0 + (i * n) % 7 for i in range(40)], day=day, volume=100 * n)
+        for n, s in enumerate("ABC", 1) for day in days
+    ]  # fmt: skip
+    rows.append([{**rows[n][-1], "ts": minute_at(389, THURSDAY), "high": 1.0} for n in (-1, 5)])
+    run = bt.replay(
+        bars=store(tmp_path, *rows), strategies=[{"name": n, "use": Backwards} for n in ("z", "a")],
+        start=WEDNESDAY, end=THURSDAY, calendar="XNYS", streams={"intervals": ["5m", "15m"]}, engine={"workers": workers},
+        universe={"top": 2, "by": "prior(volume)"}, out=tmp_path / "run",
+    )  # fmt: skip
+    assert run.path is not None
+    for table, lazy in open_tables(run.path).items():
+        frame = lazy.collect()
+        assert frame.equals(frame.sort(ORDER[table], maintain_order=True)), table
+        assert frame.height > 1, table
+    assert run.universe["symbol"].to_list() == ["B", "C"] * 2
+    assert run.universe["rank"].to_list() == [2, 1] * 2
+    assert run.quality["interval"].to_list()[:3] == ["15m", "1m", "5m"]
+    assert run.orders["session"].is_sorted()
+    assert run.orders["strategy"].unique().sort().to_list() == ["a", "z"]
