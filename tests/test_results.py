@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bt.errors import ResultsError, UsageError
@@ -321,6 +321,7 @@ def test_text_on_disk_is_plain_for_everybody(tmp_path: Path) -> None:
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=3)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 59, 61]), TEXTS, TEXTS, st.integers(0, 3)), max_size=30
