@@ -18,7 +18,7 @@ class LastBars(Protocol):
     """A session's minute bars: (symbols, minutes) the row of each symbol's last bar when a minute ends, -1 before its first."""
 
     @property
-    def last(self) -> npt.NDArray[np.int32]:
+    def last(self) -> npt.NDArray[np.int64]:
         """The table."""
 
     def ends(self, rows: IntArray) -> IntArray:

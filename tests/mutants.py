@@ -55,16 +55,19 @@ def mutants() -> list[Mutant]:
         return [Mutant(**{**m, "tests": tuple(m["tests"])}) for m in tomllib.load(file)["mutant"]]
 
 
-def verdict(folder: Path, tests: tuple[str, ...]) -> tuple[bool, str]:
-    """Whether the tests pass in `folder`, and the one that failed first."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
+def verdict(
+    folder: Path, tests: tuple[str, ...], *, seconds: int | None = SECONDS, workers: int = 0
+) -> tuple[bool, str]:
+    """Whether the tests pass in `folder`, and the one that failed first; longer than `seconds` is a failure."""
+    options = ["-x", "-q", "-n", str(workers), "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", BT_PROPS_SHRINK="0")
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        return False, f"no end after {SECONDS} s"
+        return False, f"no end after {seconds} s"
     named = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     told = (
         named[0].split(" ", 1)[1] if named else f"exit code {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
@@ -82,7 +85,7 @@ def main(words: list[str]) -> int:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, folder / part, ignore=ignored) if source.is_dir() else shutil.copy(source, folder)
         every = tuple(dict.fromkeys(test for m in chosen for test in m.tests))
-        sound, told = verdict(folder, every)
+        sound, told = verdict(folder, every, seconds=None, workers=2)
         if not sound:
             print(f"without any mutant the tests must pass, was {told}", file=sys.stderr)
             return 1

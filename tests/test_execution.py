@@ -153,7 +153,7 @@ def test_sums_and_products_that_do_not_fit_are_errors():
 
 
 def test_compiled_rules_are_kept_by_all_the_sources_they_depend_on():
-    stamps = {f._cache._impl.locator.get_source_stamp() for f in (orders.decide, matching.match_bars)}
+    stamps = {f._cache._impl.locator.get_source_stamp() for f in (orders.decide, matching.match)}
     assert stamps == {compiling.stamp()}
 
 

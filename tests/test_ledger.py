@@ -27,19 +27,14 @@ class Book:
         """A session with these closes of the first symbol by minute, None without a bar."""
         end = len(closes) * MINUTE
         session = Session(date(2024, 1, 2), 0, end, ((0, end),), early_close=False, minutes=len(closes))
-        present = [c for c in closes if c is not None]
-        number = iter(range(len(present)))
-        rows = np.array([[-1 if c is None else next(number) for c in closes], [-1] * len(closes)], dtype=np.int32)
-        slots = np.array([slot for slot, c in enumerate(closes) if c is not None], dtype=np.int64)
-        values = np.array(present, dtype=np.float64)
+        slots = [slot for slot, c in enumerate(closes) if c is not None]
+        values = np.array([c for c in closes if c is not None], dtype=np.float64)
         self.market.begin(session, 0)
         self.desk.begin(session, 0)
-        self.desk.play(
-            Tape(
-                np.maximum.accumulate(rows, axis=1), np.array([0, len(present)]), slots, values, values.copy(),
-                np.arange(len(closes)) * MINUTE, np.array([round(prior * UNIT), 0]), np.full(2, at.NULL),
-            )
-        )  # fmt: skip
+        priors = np.array([round(prior * UNIT), 0])
+        code = np.zeros(len(slots), dtype=np.int64)
+        time = np.arange(len(closes)) * MINUTE
+        self.desk.play(Tape.of(code, np.array(slots, dtype=np.int64), values, values, time=time, prior=priors))
 
     def fill(
         self,
@@ -55,7 +50,7 @@ class Book:
         arrays = self.desk.arrays(1)
         units = round(price * UNIT)
         after = ledger.book_fill(
-            *arrays, self.desk.tape, 0, 0, shares, units, commission, slot, slot, slot, at_close, reason, slot
+            *arrays, *self.desk.tape, 0, 0, shares, units, commission, slot, slot, slot, at_close, reason, slot
         )
         row = self.desk.tables.fill[int(self.desk.fixed[at.FILLS])]
         row[[at.F_SLOT, at.F_SHARES, at.F_PRICE, at.F_COMMISSION]] = slot, shares, units, commission

@@ -288,6 +288,31 @@ def test_what_entries_and_exits_ask_for(held: int, said: dict[str, Any], level: 
     assert (None if found == layout.NULL else found) == level
 
 
+def test_what_was_refused_is_asked_for_again_at_every_bar(tmp_path: Path) -> None:
+    where = store(tmp_path, bars("AAA", [10.0, 11.0, 9.5, 9.0, 9.0]))
+    run = play(where, Said({"target": pl.lit(10)}), cash=96.0)
+    assert run.orders.sort("id")["status"].to_list() == ["rejected", "rejected", "filled"]
+    assert fills(run) == [("AAA", 3, 10)]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "leverage", "made"),
+    [
+        (-5, 3, 1.0, []),  # what is short has doubled: 110 + 50 - 100 - 100 < 30
+        (5, 25, 2.0, [("BBB", 3, 25)]),  # what is long has: 2 x (60 + 100) - 100 >= 25 x 8
+        (5, 28, 2.0, []),  # 220 < 28 x 8
+    ],
+)
+def test_buying_power_is_of_prices_that_no_signal_was_about(
+    tmp_path: Path, first: int, then: int, leverage: float, made: list[Any]
+) -> None:
+    where = store(tmp_path, bars("AAA", [10.0, 10.0, 20.0, 20.0]), bars("BBB", [8.0] * 4))
+    minute, own = pl.col("minute"), pl.col("symbol") == "AAA"
+    level = pl.when(own & (minute == 0)).then(first).when(~own & (minute == 2)).then(then)
+    run = play(where, Said({"target": level}), cash=110.0, account={"leverage": leverage})
+    assert fills(run) == [("AAA", 1, first), *made]
+
+
 @pytest.mark.parametrize("again", [lambda book: book.order("AAA", 2), lambda book: book.target("AAA", 2)])
 def test_an_order_on_its_way_counts_as_held(tmp_path: Path, again: Any) -> None:
     class Again(Said):

@@ -196,7 +196,7 @@ class Desk:
         curves = np.zeros((len(self._knows), 4, minutes), dtype=np.int64)
         fills = self.tables.fill[: int(self.fixed[at.FILLS])]
         places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
-        ledger.finish_session(self.fixed, self._growing, curves, np.argsort(places, kind="stable"), *self.tape)
+        ledger.finish_session(self.fixed, self._growing, *self.tape, curves, np.argsort(places, kind="stable"))
         return curves
 
     @property
@@ -234,7 +234,7 @@ class Desk:
         orders.decide(*self.arrays(len(codes)), number, codes, levels, tags)
 
     def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
-        """What signals say of a minute, as `signalling.decide_minute`."""
+        """What signals say of a minute, as `signalling.decide_bars`."""
         arrays = self.arrays(int(script.start[slot + 1] - script.start[slot]))
         return signalling.decide_bars(*arrays, number, style, slot, begun, *script)
 
@@ -245,7 +245,7 @@ class Desk:
         if standing:
             matching.wake_exits(*arrays, due)
         before = int(self.fixed[at.FILLS])
-        matching.match_bars(*arrays, self._rule, time, slot, at_close, only, *self.tape)
+        matching.match(*arrays, *self.tape, self._rule, time, slot, at_close, only)
         return before
 
     def _held(self) -> int:
@@ -256,9 +256,9 @@ class Desk:
         """Play a session of signals from `place` on, as `signalling.play`, for the desk's one account."""
         if place == (0, -1):  # from then on the rules move on what is known
             self.look()
-        self._make_room(int(np.diff(script.start).max(initial=0)))
-        given = (self.fixed, self._growing, self._usual, self._rule, style, *place, NOBODY)
-        return signalling.play_bars(*given, *script, *self.tape)
+        self._make_room(len(script.waiting))
+        arrays = self.fixed, self._growing, *self.tape, self._usual
+        return signalling.play(*arrays, self._rule, style, *place, NOBODY, *script)
 
     def look_again(self) -> None:
         """After a session of signals has been played: what is known is the market's again."""
@@ -274,12 +274,12 @@ class Desk:
         """An account's standing exits fill at the close; from which fill on they are new."""
         before = int(self.fixed[at.FILLS])
         if self.rows[number][at.STANDING]:
-            matching.close_exits_of(*self.arrays(self._held()), number, *self.tape)
+            matching.close_exits(*self.arrays(self._held()), *self.tape, number)
         return before
 
     def close_all(self, number: int, tag: str) -> int:
         """Every position of an account is closed at its last close; from which fill on they are new."""
         before = int(self.fixed[at.FILLS])
         if self._held():
-            matching.close_all_of(*self.arrays(self._held()), number, self.code_of(tag), *self.tape)
+            matching.close_all(*self.arrays(self._held()), *self.tape, number, self.code_of(tag))
         return before

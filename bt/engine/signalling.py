@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,52 +26,98 @@ SAID = {"entry": signalling.ENTRY, "exit": signalling.EXIT, "short": signalling.
 
 
 class Turns(NamedTuple):
-    """A session's bars that a strategy sees: `code` of every bar, `turn` and `start` as of a `Script`."""
+    """A session's bars that a strategy sees: `turn` and `start` as of a `Script`."""
 
-    code: IntArray
     turn: IntArray
     start: IntArray
 
     @staticmethod
-    def of(prepared: PreparedSession, visible: IntArray, symbols: int) -> Turns:
-        """Those of the `visible` codes."""
+    def of(prepared: PreparedSession, seen: npt.NDArray[np.bool_]) -> Turns:
+        """Those of the symbols that are marked as `seen`."""
         bars = prepared.minutes
-        seen = np.zeros(symbols, dtype=bool)
-        seen[visible] = True
         rows = np.flatnonzero(seen[bars.code])
         turn = rows[np.argsort(bars.end[rows].astype(np.uint16), kind="stable")]
         count = np.bincount(bars.end[turn], minlength=prepared.session.minutes + 1)
-        return Turns(np.require(bars.code, np.int64, ["C", "W"]), turn, np.cumsum(count))
+        return Turns(turn, np.cumsum(count))
+
+
+class Bars:
+    """A session's bars, as what signals say of them is played; what is equal for several strategies is made once."""
+
+    def __init__(self, prepared: PreparedSession, symbols: int) -> None:
+        self._prepared, self._symbols = prepared, symbols
+        self.code = np.require(prepared.minutes.code, np.int64, ["C", "W"])
+        self.end = prepared.minutes.end
+        self._turns: dict[bytes, Turns] = {}
+
+    @property
+    def minutes(self) -> int:
+        """Minutes of the session."""
+        return self._prepared.session.minutes
+
+    @property
+    def begin(self) -> IntArray:
+        """The minute of every bar."""
+        return np.require(self._prepared.minutes.begin, np.int64, ["C", "W"])
+
+    def seen(self, visible: IntArray) -> npt.NDArray[np.bool_]:
+        """Marks the symbols of the `visible` codes."""
+        seen = np.zeros(self._symbols, dtype=bool)
+        seen[visible] = True
+        return seen
+
+    def turns(self, seen: npt.NDArray[np.bool_]) -> Turns:
+        """All bars of the symbols that are `seen`."""
+        key = seen.tobytes()
+        if key not in self._turns:
+            self._turns[key] = Turns.of(self._prepared, seen)
+        return self._turns[key]
 
 
 @dataclass(frozen=True)
 class Signalled:
-    """What one strategy's signals say in a session: `script` for the rules, `columns` as they were evaluated and the `end` of each bar."""
+    """What one strategy's signals say in a session: the `columns` as they were evaluated, and `said` of them by bar as a `Script` has it.
+
+    `seen` marks the symbols it sees. `script` has every bar of them in its turn, for a minute beside callbacks; `whole` those that say something
+    new, for a session that is played as one.
+    """
 
     style: int
-    script: Script
     columns: Mapping[str, Column]
-    end: npt.NDArray[Any]
+    said: tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8]]
+    seen: npt.NDArray[np.bool_]
+    bars: Bars
 
     @staticmethod
-    def of(prepared: PreparedSession, player: Player, known: dict[bytes, Turns]) -> Signalled | None:
-        """Those of a player; None where it has none or has not begun. `known` are the turns of bars by who sees them."""
+    def of(prepared: PreparedSession, player: Player, bars: Bars) -> Signalled | None:
+        """Those of a player; None where it has none or has not begun."""
         signals = player.declaration.signals
         if signals is None or player.asleep:
             return None
-        visible, columns = player.visible(prepared.members), prepared.decided[player.number]
-        key = visible.tobytes()
-        if key not in known:
-            known[key] = Turns.of(prepared, visible, len(player.account.market.symbols))
-        bars, turns = prepared.minutes, known[key]
-        script = Script(turns.code, *_said(columns, signals.style, len(bars.code)), turns.turn, turns.start)
-        return Signalled(signalling.STYLES.index(signals.style), script, columns, bars.end)
+        columns = prepared.decided[player.number]
+        said = _said(columns, signals.style, len(bars.code))
+        seen = bars.seen(player.visible(prepared.members))
+        return Signalled(signalling.STYLES.index(signals.style), columns, said, seen, bars)
+
+    @cached_property
+    def script(self) -> Script:
+        """Every bar in its turn."""
+        return Script(self.bars.code, *self.said, *self.bars.turns(self.seen), np.zeros(0, dtype=np.uint8))
+
+    @cached_property
+    def whole(self) -> Script:
+        """The bars that say something new."""
+        waiting = np.zeros(len(self.seen), dtype=np.uint8)
+        start = np.zeros(self.bars.minutes + 1, dtype=np.int64)
+        told = self.bars.code, *self.said
+        turn = signalling.news(self.style, self.seen, self.bars.begin, start, *told)
+        return Script(*told, turn, start, waiting)
 
     @property
     def is_sure(self) -> bool:
         """Whether every bar says what can be decided."""
-        turn, number = self.script.turn, self.script.number
-        return not (self.script.level[turn] == UNSURE).any() and not (len(number) and np.isinf(number[turn]).any())
+        turn, number = self.whole.turn, self.whole.number
+        return not (self.whole.level[turn] == UNSURE).any() and not (len(number) and np.isinf(number[turn]).any())
 
     def at(self, end: int) -> bool:
         """Whether anything may be decided when `end` minutes are over."""
@@ -82,7 +128,8 @@ class Signalled:
         """Whether anything may be decided when so many minutes are over."""
         turn = self.script.turn
         made = np.zeros(len(self.script.start), dtype=bool)
-        made[self.end[turn][_decides(self.columns, len(self.end))[turn]]] = True
+        end = self.bars.end
+        made[end[turn][_decides(self.columns, len(end))[turn]]] = True
         return made
 
     def decide(self, end: int, player: Player) -> None:
@@ -93,18 +140,18 @@ class Signalled:
         StrategyError
             A level is not a whole number of shares, or not finite; or an entry's `shares` are not a whole number, 0 or more.
         """
-        account = player.account
+        account, script = player.account, self.script
         account.flush()
         begun = -1
         while True:
-            begun, base = account.desk.decide_minute(account.number, self.script, self.style, end - 1, begun)
+            begun, base = account.desk.decide_minute(account.number, script, self.style, end - 1, begun)
             if begun < 0:
                 return
-            self.settle(begun, base, int(account.market.last[self._code(begun)]), player)
+            self.settle(begun, base, int(account.market.last[script.code[begun]]), player)
 
     def play(self, player: Player) -> tuple[int, StrategyError] | None:
         """Play the whole session, or until a bar cannot be decided: then how many minutes are over, and why."""
-        script, desk, place = self.script, player.account.desk, (0, -1)
+        script, desk, place = self.whole, player.account.desk, (0, -1)
         while True:
             slot, begun, base = desk.play_script(script, self.style, place)
             place = slot, begun
@@ -113,20 +160,17 @@ class Signalled:
                 return None
             if begun >= 0:
                 try:
-                    self.settle(begun, base, int(desk.known[0, layout.LAST, self._code(begun)]), player)
+                    self.settle(begun, base, int(desk.known[0, layout.LAST, script.code[begun]]), player)
                 except StrategyError as error:
                     desk.look_again()
                     return slot + 1, error
 
-    def _code(self, turn: int) -> int:
-        return int(self.script.code[self.script.turn[turn]])
-
-    def settle(self, turn: int, base: int, price: int, player: Player) -> None:
+    def settle(self, row: int, base: int, price: int, player: Player) -> None:
         """The level of a bar that a double cannot tell, in exact arithmetic; what is no level is the strategy's error."""
-        row = int(self.script.turn[turn])
-        code = int(self.script.code[row])
+        codes = self.bars.code[row : row + 1]
+        code = int(codes[0])
         book = player.book
-        book.shown, book.about = (iter(()), self.script.code[row : row + 1].copy()), code  # the symbol, for the error
+        book.shown, book.about = (iter(()), codes.copy()), code  # the symbol, for the error
         key = "shares" if self.style == signalling.ENTRIES else signalling.STYLES[self.style]
         value = self.columns[key].values[row].item()
         if self.style == signalling.ENTRIES:
@@ -138,7 +182,7 @@ class Signalled:
         level = shares_worth(base, value, price)
         if abs(level) > MOST:
             book.target(player.account.market.symbols[code], level)
-        self.script.level[row] = level
+        self.said[0][row] = level  # of every script
         book.shown = book.about = None
 
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from bt.book import Latest
 from bt.engine.opening import Opened
 from bt.engine.players import Player
-from bt.engine.signalling import Signalled, Turns
+from bt.engine.signalling import Bars as Signalling
+from bt.engine.signalling import Signalled
 from bt.execution import Tape as Bars
 from bt.execution import to_units, units
 from bt.execution.layout import NULL
@@ -89,7 +90,7 @@ class Market:
     session: Session
     bars: PreparedBars
     times: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int32]
+    last: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
     count: list[int]
     tape: Bars
@@ -97,22 +98,17 @@ class Market:
     @staticmethod
     def of(prepared: PreparedSession, prior: npt.NDArray[np.int64]) -> Market:
         """The bars of a prepared session; `prior` are the closes before it by code, units."""
-        symbols = len(prior)
         session, bars = prepared.session, prepared.minutes
-        last = np.full((symbols, session.minutes), -1, dtype=np.int32)
-        last.ravel()[bars.code * np.int64(session.minutes) + bars.begin] = np.arange(len(bars.code), dtype=np.int32)
-        np.maximum.accumulate(last, axis=1, out=last)
-        first = np.searchsorted(bars.code, np.arange(symbols))
         count = np.bincount(bars.begin, minlength=session.minutes).tolist()
         times = slot_times(session)
-        print_ = np.full(symbols, NULL, dtype=np.int64)
+        prints = np.full(len(prior), NULL, dtype=np.int64)
         for code, price in prepared.closing.items():
-            print_[code] = to_units(price)
-        opens, closes = (_plain(bars.columns[k].values, np.float64) for k in ("open", "close"))
-        tape = Bars(last, _plain(first), _plain(bars.begin), opens, closes, _plain(times), _plain(prior), print_)
-        return Market(session, bars, times, last, first, count, tape)
+            prints[code] = to_units(price)
+        opens, closes = (bars.columns[k].values for k in ("open", "close"))
+        tape = Bars.of(bars.code, bars.begin, opens, closes, time=times, prior=prior, prints=prints)
+        return Market(session, bars, times, tape.last, tape.first, count, tape)
 
-    def bar(self, slot: int) -> npt.NDArray[np.int32]:
+    def bar(self, slot: int) -> npt.NDArray[np.int64]:
         """Each symbol's bar in a minute, -1 where there is none."""
         now = self.last[:, slot]
         return now if not slot else np.where(now > self.last[:, slot - 1], now, -1)
@@ -122,9 +118,9 @@ class Market:
         if end - known == 1:
             return self._minute(known, visible)
         now = self.last[:, end - 1]
-        before = self.last[:, known - 1] if known else np.full(len(now), -1, dtype=np.int32)
+        before = self.last[:, known - 1] if known else np.full(len(now), -1)
         code = np.flatnonzero((now > before) if visible is None else (now > before) & visible)
-        rows, old = now[code].astype(np.int64), before[code]
+        rows, old = now[code], before[code]
         count = rows - np.where(old < 0, self.first[code] - 1, old)
         return Latest(code, units(self.bars.columns["close"].values[rows]), self.ends(rows), count)
 
@@ -160,11 +156,6 @@ class Market:
         has = bar >= 0
         made[has] = self.bars.columns["volume"].values[self.last[code[has], bar[has]]]
         return made
-
-
-def _plain(values: npt.NDArray[Any], dtype: Any = np.int64) -> npt.NDArray[Any]:
-    """The values in an array of one kind, as compiled code takes them."""
-    return np.require(values, dtype, ["C", "W"])
 
 
 class Own(NamedTuple):
@@ -227,9 +218,9 @@ class Stage:
         `Market.of`; `several` says that each has moments of its own."""
         market = Market.of(prepared, prior)
         showing = _Showing(prepared, names, zone, market)
-        turns: dict[bytes, Turns] = {}
+        bars = Signalling(prepared, len(names))
         shows = [
-            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player, turns))
+            replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player, bars))
             for i, player in enumerate(players)
         ]
         ends = {end + 1 for end, count in enumerate(market.count) if count}

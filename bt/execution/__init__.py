@@ -1,6 +1,6 @@
 """The rules of execution, compiled: what an order needs, what it meets, what a fill does. The rules are docs/decisions/0002.
 
-1. `layout` is where everything is kept: columns of int64 arrays, so that every style plays by one set of rules;
+1. `layout` is where everything is kept: columns of int64 arrays, so that every style plays by one set of rules; `tape` the bars of a session;
 2. `orders` is an order's life: made, checked, live, over;
 3. `matching` is where orders meet prices, at a bar and at the close;
 4. `signalling` plays a session of signals;
@@ -11,9 +11,10 @@
 
 from bt.execution.compiling import saying
 from bt.execution.costs import Costs
-from bt.execution.layout import IntArray, Tape
+from bt.execution.layout import IntArray
 from bt.execution.money import INT64_MAX, divide_half_even, fits, portions, to_units, units
 from bt.execution.signalling import Script
+from bt.execution.tape import Tape
 
 __all__ = [
     "INT64_MAX", "Costs", "IntArray", "Script", "Tape", "divide_half_even", "fits", "portions", "saying", "to_units", "units",

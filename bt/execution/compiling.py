@@ -53,12 +53,18 @@ CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF0
 
 def compiled(function: Function) -> Function:
     """The function, compiled when it is first called; `.py_func` is what was written."""
-    return _compiled(function)
+    return _compiled(function, _nrt=True)
 
 
 def inner(function: Function) -> Function:
-    """Likewise one that only compiled functions call: what a call from Python takes is not made for it."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    """Likewise one that only compiled functions call and that makes no array: without what a call from Python takes, and without counting who refers to
+    the arrays it is handed, which costs more than what most rules do with them."""
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+
+
+def allocating(function: Function) -> Function:
+    """Likewise one that makes arrays."""
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=True)
 
 
 def _compiled(function: Function, *, cache: bool = True, **options: bool) -> Function:

@@ -5,7 +5,7 @@ An account's number is `a`, a symbol's `code`; what is kept of a symbol by accou
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -142,21 +142,3 @@ def fill_at(g: IntArray, k: int) -> int:
 def trade_at(g: IntArray, k: int) -> int:
     """Where the row of a trade begins."""
     return g[TRADES_AT] + k * TRADE_COLUMNS
-
-
-class Tape(NamedTuple):
-    """The minute bars of a session in canonical order (symbol, slot).
-
-    `last` (symbols, minutes) is the row of each symbol's last bar when a minute ends, -1 before its first, `first` the row of its
-    first; `slot`, `open` and `close` are by row; `time` is when each minute begins; `prior` are the closes as the session opened, `print`
-    the prices at the close that are no rows, both in units, NULL without one.
-    """
-
-    last: npt.NDArray[np.int32]
-    first: IntArray
-    slot: IntArray
-    open: npt.NDArray[np.float64]
-    close: npt.NDArray[np.float64]
-    time: IntArray
-    prior: IntArray
-    print: IntArray

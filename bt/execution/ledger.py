@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bt.errors import MoneyError
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AT_OPEN, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
     EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
     OWN_CASH, REALIZED, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_ENTERED, T_ENTRY_VALUE,
-    T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, Tape, VALUED, WORST, account_at, fill_at,
+    T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, VALUED, WORST, account_at, fill_at,
     position_at, trade_at,
 )  # fmt: skip
 from bt.execution.money import SURELY, plus, portion, times, unit
+from bt.execution.tape import FIRST_ROW_AT, PRIOR_AT, FloatArray, close_of, last_row
 
 
 @inner
-def widen(b: IntArray, tape: Tape, at: int, code: int, end: int) -> None:
+def widen(b: IntArray, t: IntArray, p: FloatArray, at: int, code: int, end: int) -> None:
     """A trade's worst and best P&L take in the closes of the minutes BEGIN <= s < end, in which its position did not change."""
     begin = b[position_at(b, at) + BEGIN]
     if end <= begin:
         return
-    row, stop = tape.last[code, begin], tape.last[code, end - 1]
+    row, stop = last_row(t, code, begin), last_row(t, code, end - 1)
     low = high = 0
     if row < 0:
-        low = high = tape.prior[code]
-        row = tape.first[code]
+        low = high = t[t[PRIOR_AT] + code]
+        row = t[t[FIRST_ROW_AT] + code]
     else:
-        low = high = unit(tape.close[row])
+        low = high = unit(close_of(t, p, row))
     if stop >= 0:
-        least, most = tape.close[row], tape.close[row]
+        least = most = close_of(t, p, row)
         for k in range(row + 1, stop + 1):
-            least, most = min(least, tape.close[k]), max(most, tape.close[k])
+            least, most = min(least, close_of(t, p, k)), max(most, close_of(t, p, k))
         low, high = min(low, unit(least)), max(high, unit(most))
     base = b[position_at(b, at) + REALIZED] - b[position_at(b, at) + COST]
     one, other = base + b[b[SHARES_AT] + at] * low, base + b[b[SHARES_AT] + at] * high
@@ -78,7 +77,7 @@ def _end_trade(b: IntArray, g: IntArray, a: int, code: int, at: int, time: int, 
 
 @compiled
 def book_fill(
-    b: IntArray, g: IntArray, tape: Tape, a: int, code: int, shares: int, price: int, commission: int, time: int, slot: int, seen: int,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, code: int, shares: int, price: int, commission: int, time: int, slot: int, seen: int,
     at_close: bool, reason: int, tag: int,
 ) -> int:  # fmt: skip
     """Book a fill of signed `shares` at `price`; the position after it. `reason` is the order's type, `seen` counts the bars before."""
@@ -93,7 +92,7 @@ def book_fill(
     since = slot + at_close  # a minute's close comes before what fills at it
     reducing = 0 if before == 0 or (before > 0) == (shares > 0) else min(abs(before), abs(shares))
     if before != 0:
-        widen(b, tape, at, code, since)
+        widen(b, t, p, at, code, since)
     if reducing:
         part = commission if reducing == abs(shares) else portion(commission, reducing, abs(shares))
         _reduce(b, at, reducing, price, part)
@@ -127,12 +126,11 @@ def begin_session(b: IntArray) -> None:
 
 
 @compiled
-def finish_session(b: IntArray, g: IntArray, curves: IntArray, by_symbol: IntArray, *bars: np.ndarray) -> None:
+def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntArray, by_symbol: IntArray) -> None:
     """What is held is marked to the end; `curves` (accounts, 4, minutes) become equity, cash, gross and net at each minute's end.
 
-    `by_symbol` are the session's fills by account and code, in order, `bars` the arrays of a `Tape`.
+    `by_symbol` are the session's fills by account and code, in order.
     """
-    tape = Tape(*bars)
     symbols = b[SYMBOLS]
     minutes = b[MINUTES]
     for k in range(b[FILLS]):
@@ -155,9 +153,9 @@ def finish_session(b: IntArray, g: IntArray, curves: IntArray, by_symbol: IntArr
             ):
                 turn += 1
             if b[b[SHARES_AT] + at] != 0:
-                widen(b, tape, at, code, minutes)
+                widen(b, t, p, at, code, minutes)
             if turn > first or b[position_at(b, at) + AT_OPEN] != 0:
-                largest += _mark(b, g, tape, curves, a, code, by_symbol[first:turn])
+                largest += _mark(b, g, t, p, curves, a, code, by_symbol[first:turn])
         if largest > SURELY:
             raise MoneyError("money: the positions' value must fit int64 units of 1e-8, was more; use smaller orders")
         for slot in range(minutes):
@@ -165,10 +163,12 @@ def finish_session(b: IntArray, g: IntArray, curves: IntArray, by_symbol: IntArr
 
 
 @inner
-def _mark(b: IntArray, g: IntArray, tape: Tape, curves: IntArray, a: int, code: int, fills: IntArray) -> float:
+def _mark(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntArray, a: int, code: int, fills: IntArray
+) -> float:
     """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
     held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]
-    price = tape.prior[code]
+    price = t[t[PRIOR_AT] + code]
     row = -1
     k = 0
     most = 0.0
@@ -176,9 +176,9 @@ def _mark(b: IntArray, g: IntArray, tape: Tape, curves: IntArray, a: int, code: 
         while k < len(fills) and g[fill_at(g, fills[k]) + F_SLOT] <= slot:
             held += g[fill_at(g, fills[k]) + F_SHARES]
             k += 1
-        if tape.last[code, slot] != row:
-            row = int(tape.last[code, slot])
-            price = unit(tape.close[row])
+        if last_row(t, code, slot) != row:
+            row = last_row(t, code, slot)
+            price = unit(close_of(t, p, row))
         value = held * price
         most = max(most, abs(float(held) * float(price)))
         curves[a, 2, slot] += abs(value)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import compiled, inner
+from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AT_CLOSE, AT_TARGET, BUT, CANCELLED, CLOSES, DAY, DECIDED, ENDED, EVERY, EXIT, EXIT_ALL, EXIT_ORDER, EXPIRED,
     FEE_DOWN, FEE_UP, FILLED, FILLS, FLAT, F_ACCOUNT, F_AFTER, F_BAR, F_CODE, F_COMMISSION, F_ORDER, F_PRICE, F_REFERENCE,
     F_SHARES, F_SLOT, F_STALE, F_TAG, F_TIME, HEAD, HIGH, IntArray, KNOWS, LAST, LEFT_UNIVERSE, LEVELS_AT, MARKET, MEMBERS_AT,
     MINUTES, NONE, NOT_IN_UNIVERSE, NO_BAR, NULL, O_ACCOUNT, O_BEFORE, O_CODE, O_ID, O_LEVEL, O_LIVE, O_NEXT, O_REASON,
     O_SHARES, O_TAG, O_TIF, O_TYPE, O_USED, SEEN, SEEN_BEFORE, SHARES_AT, SLIP_DOWN, SLIP_UP, SPLIT, STANDING, SYMBOLS,
-    TARGET, Tape, account_at, fill_at, known_at, order_at, position_at,
+    TARGET, account_at, fill_at, known_at, order_at, position_at,
 )  # fmt: skip
 from bt.execution.ledger import book_fill
 from bt.execution.money import portion, unit
 from bt.execution.orders import admit, cut, end, enter, new, stand
+from bt.execution.tape import PRINT_AT, SLOTS, FloatArray, close_of, last_row, open_of, row_of, slot_of, time_of
 
 MINUTE = 60_000_000
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
@@ -48,7 +49,7 @@ def charged(b: IntArray, shares: int) -> int:
 
 @inner
 def fill(
-    b: IntArray, g: IntArray, tape: Tape, k: int, shares: int, reference: int, time: int, slot: int, at_close: bool, bar: int,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, shares: int, reference: int, time: int, slot: int, at_close: bool, bar: int,
     stale: int,
 ) -> None:  # fmt: skip
     """An order fills: it is booked, recorded, and over."""
@@ -63,7 +64,7 @@ def fill(
     price = paid(b, reference, shares)
     commission = charged(b, shares)
     seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN) + code]
-    after = book_fill(b, g, tape, a, code, shares, price, commission, time, slot, seen, at_close, kind, tag)
+    after = book_fill(b, g, t, p, a, code, shares, price, commission, time, slot, seen, at_close, kind, tag)
     row = b[FILLS]
     g[fill_at(g, row) + F_ORDER] = g[order + O_ID]
     g[fill_at(g, row) + F_ACCOUNT] = a
@@ -128,14 +129,14 @@ def wake_exits(b: IntArray, g: IntArray, due: int) -> None:
 
 
 @inner
-def _closing(tape: Tape, code: int, close: int) -> tuple[int, int]:
+def _closing(t: IntArray, p: FloatArray, code: int, close: int) -> tuple[int, int]:
     """A symbol's price at the session's close and how many minutes it is old; NULL without a bar in the session."""
-    row = tape.last[code, tape.last.shape[1] - 1]
+    row = last_row(t, code, t[SLOTS] - 1)
     if row < 0:
         return NULL, 0
-    if tape.print[code] != NULL:
-        return tape.print[code], 0
-    return unit(tape.close[row]), (close - tape.time[tape.slot[row]] - MINUTE) // MINUTE
+    if t[t[PRINT_AT] + code] != NULL:
+        return t[t[PRINT_AT] + code], 0
+    return unit(close_of(t, p, row)), (close - time_of(t, slot_of(t, row)) - MINUTE) // MINUTE
 
 
 @inner
@@ -149,7 +150,7 @@ def _cancel_others(b: IntArray, g: IntArray, at: int, k: int) -> None:
         one = following
 
 
-@inner
+@allocating
 def _exits(b: IntArray, g: IntArray, a: int) -> IntArray:
     """The rows of an account's standing exits of a symbol, by id, then code."""
     count = 0
@@ -161,7 +162,7 @@ def _exits(b: IntArray, g: IntArray, a: int) -> IntArray:
     return _by_id(g, found[:count])
 
 
-@inner
+@allocating
 def _by_id(g: IntArray, rows: IntArray) -> IntArray:
     """Rows of orders by id, then code."""
     keys = np.empty(len(rows), dtype=np.int64)
@@ -191,8 +192,8 @@ def put_in_order(g: IntArray, rows: IntArray, keys: IntArray) -> None:
             keys[place] = key
 
 
-@inner
-def close_exits(b: IntArray, g: IntArray, tape: Tape, a: int) -> None:
+@compiled
+def close_exits(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) -> None:
     """exit_at_close at the close."""
     close, last = b[CLOSES], b[MINUTES] - 1
     k = b[account_at(a) + EXIT_ALL]
@@ -206,15 +207,15 @@ def close_exits(b: IntArray, g: IntArray, tape: Tape, a: int) -> None:
         if b[b[SHARES_AT] + at] == 0:
             end(b, g, k, CANCELLED, FLAT, NULL)
             continue
-        price, stale = _closing(tape, code, close)
+        price, stale = _closing(t, p, code, close)
         if price == NULL:
             end(b, g, k, EXPIRED, NO_BAR, NULL)
         else:
-            fill(b, g, tape, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
+            fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
 
 
-@inner
-def close_all(b: IntArray, g: IntArray, tape: Tape, a: int, tag: int) -> None:
+@compiled
+def close_all(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, tag: int) -> None:
     """at_end = "close": every position is closed at its last close."""
     close, last, market = b[CLOSES], b[MINUTES] - 1, b[account_at(a) + KNOWS]
     for code in range(b[SYMBOLS]):
@@ -222,11 +223,11 @@ def close_all(b: IntArray, g: IntArray, tape: Tape, a: int, tag: int) -> None:
         if b[b[SHARES_AT] + at] == 0:
             continue
         _cancel_others(b, g, at, -1)
-        price, stale = _closing(tape, code, close)
+        price, stale = _closing(t, p, code, close)
         if price == NULL:
             price, stale = b[known_at(b, market, LAST) + code], (close - b[known_at(b, market, ENDED) + code]) // MINUTE
         k = new(b, g, a, code, EXIT, 0, 0, DAY, tag, 0, close)
-        fill(b, g, tape, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
+        fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
 
 
 @compiled
@@ -283,19 +284,19 @@ def cancel(b: IntArray, g: IntArray, a: int, code: int, number: int, reason: int
 
 
 @inner
-def _price(b: IntArray, tape: Tape, a: int, code: int, rule: int, slot: int, only: np.ndarray) -> int:
+def _price(b: IntArray, t: IntArray, p: FloatArray, a: int, code: int, rule: int, slot: int, only: np.ndarray) -> int:
     """What a symbol's orders meet in a minute, units: its bar's open or close, or its last close shown; NULL where it has none."""
     if rule == SAME_CLOSE:
         market = b[account_at(a) + KNOWS]
         shown = b[known_at(b, market, SEEN) + code] > b[known_at(b, market, SEEN_BEFORE) + code]
         return b[known_at(b, market, LAST) + code] if shown and (not len(only) or only[code]) else NULL
-    row = tape.last[code, slot]
-    if row < 0 or tape.slot[row] != slot:
+    row = row_of(t, code, slot)
+    if row < 0:
         return NULL
-    return unit(tape.open[row] if rule == NEXT_OPEN else tape.close[row])
+    return unit(open_of(p, row) if rule == NEXT_OPEN else close_of(t, p, row))
 
 
-@inner
+@allocating
 def _turns(b: IntArray, g: IntArray, met: IntArray) -> None:
     """Put `met` in their turns: exits first, then by account and id, an exit_at_close after its symbol's others."""
     keys = np.empty(len(met), dtype=np.int64)
@@ -315,9 +316,9 @@ def _turns(b: IntArray, g: IntArray, met: IntArray) -> None:
     put_in_order(g, met, keys)
 
 
-@inner
+@compiled
 def match(
-    b: IntArray, g: IntArray, tape: Tape, rule: int, time: int, slot: int, at_close: bool,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, time: int, slot: int, at_close: bool,
     only: np.ndarray,
 ) -> None:  # fmt: skip
     """Fill what finds a price: over all accounts exits first, then by account and order id; an exit_at_close closes what the
@@ -329,7 +330,7 @@ def match(
     for k in range(b[HIGH]):
         if not g[order_at(g, k) + O_USED] or not g[order_at(g, k) + O_LIVE]:
             continue
-        if _price(b, tape, g[order_at(g, k) + O_ACCOUNT], g[order_at(g, k) + O_CODE], rule, slot, only) != NULL:
+        if _price(b, t, p, g[order_at(g, k) + O_ACCOUNT], g[order_at(g, k) + O_CODE], rule, slot, only) != NULL:
             met[count] = k
             count += 1
     if count == 0:
@@ -345,17 +346,11 @@ def match(
             continue
         bar, stale = slot, 0
         if rule == SAME_CLOSE:
-            bar = tape.slot[tape.last[code, slot]] if at_close else _shown_before(tape, code, slot)
+            bar = slot_of(t, last_row(t, code, slot if at_close else slot - 1))
             if bar != slot:
                 stale = (time - b[known_at(b, b[account_at(a) + KNOWS], ENDED) + code]) // MINUTE
-        price = _price(b, tape, a, code, rule, slot, only)
-        fill(b, g, tape, k, shares, price, time, slot, at_close, bar, stale)
-
-
-@inner
-def _shown_before(tape: Tape, code: int, slot: int) -> int:
-    """The minute of a symbol's last bar before `slot` begins."""
-    return tape.slot[tape.last[code, slot - 1]]
+        price = _price(b, t, p, a, code, rule, slot, only)
+        fill(b, g, t, p, k, shares, price, time, slot, at_close, bar, stale)
 
 
 # ----------------------------------------------------------------------------------------------------------------- leavers
@@ -391,26 +386,3 @@ def review(b: IntArray, g: IntArray, a: int, leaves: bool, tag: int) -> None:
             held = b[b[SHARES_AT] + a * symbols + code]
             if held != 0 and not b[b[MEMBERS_AT] + code]:
                 admit(b, g, new(b, g, a, code, MARKET, -held, 0, DAY, tag, 0, b[account_at(a) + DECIDED]), -held)
-
-
-# ----------------------------------------------------------------------------------------------------------- from Python
-
-
-@compiled
-def match_bars(
-    b: IntArray, g: IntArray, rule: int, time: int, slot: int, at_close: bool, only: np.ndarray, *tape: np.ndarray
-) -> None:
-    """`match` of the arrays of a `Tape`: a call from Python takes several arrays in less time than one tuple of them."""
-    match(b, g, Tape(*tape), rule, time, slot, at_close, only)
-
-
-@compiled
-def close_exits_of(b: IntArray, g: IntArray, a: int, *tape: np.ndarray) -> None:
-    """`close_exits` likewise."""
-    close_exits(b, g, Tape(*tape), a)
-
-
-@compiled
-def close_all_of(b: IntArray, g: IntArray, a: int, tag: int, *tape: np.ndarray) -> None:
-    """`close_all` likewise."""
-    close_all(b, g, Tape(*tape), a, tag)

@@ -1,7 +1,8 @@
 """A session of signals played whole: what is decided of every bar, minute by minute, without a call to Python.
 
 One minute is the one of `bt.engine.playing`: orders given earlier meet the bars that open; the closes become the last ones known; what the
-signals say of each symbol with a bar is decided, by symbol. Every order goes through the same rules as one given by a callback.
+signals say of each symbol with a bar is decided, by symbol. Every order goes through the same rules as one given by a callback. Bars that
+say what their symbol's bar before said are passed over, unless something has happened to the symbol's orders since.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution.compiling import compiled, inner
+from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, BY_SYMBOL, CASH, COST, DECIDED, ELAPSED, ENDED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LIVE, NET, NULL,
-    ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_SHARES, O_TYPE, RECORDS, ROOM, SEEN, SHARES_AT, SYMBOLS, TARGET, Tape, USUAL_AT,
-    VALUED, account_at, known_at, order_at, position_at,
+    ACCOUNTS, BY_SYMBOL, CASH, COST, DECIDED, ELAPSED, ENDED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN, LEVERAGE_UP, LIVE, NET, NULL,
+    ORDER_ROOM, OWN_CASH, O_CODE, O_LEVEL, O_LIVE, O_NEXT, O_SHARES, O_TYPE, O_USED, RECORDS, RESERVED, ROOM, R_CODE, SEEN, SEEN_BEFORE,
+    SHARES_AT, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
 from bt.execution.matching import MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
-from bt.execution.money import unit
+from bt.execution.money import INT64_MAX, floor_portion, unit
 from bt.execution.orders import aim, worth
+from bt.execution.tape import FIRST_ROW_AT, SLOTS, FloatArray, close_of, last_row, row_of, slot_of, time_of
 
 STYLES = ("target", "target_percent", "entries")
 LEVELS, FRACTIONS, ENTRIES = range(3)
 ENTRY, EXIT, SHORT, COVER = 1, 2, 4, 8
 UNSURE = NULL + 1
 """The level of a bar at which Python has to look: no whole number, or one that a double cannot tell."""
+SETTLED, OPEN, LOOK = range(3)
+"""What has become of what a bar says: decided; or the symbol's next bar has to be looked at too; or Python has to look at it."""
 WHOLE = 2.0**52
 """Up to here neighbouring doubles are at most one apart."""
+SAFELY = 1.001
+"""Sums of doubles are surely more than what they stand for when each is this much greater."""
 DOUBT = 1e-14
 """Products of doubles are surely closer than this to what they stand for, relatively."""
 
@@ -37,7 +43,8 @@ class Script(NamedTuple):
     NULL for none and UNSURE where Python has to look; of fractions of equity the `number`, NaN for none, with the level once it is known;
     and in `said` the sum of ENTRY to COVER.
 
-    `turn` are the bars to play in playback order, those of minute m from ``start[m]`` to ``start[m + 1]``.
+    `turn` are the bars to look at in playback order, those of minute m from ``start[m]`` to ``start[m + 1]``: all of them, or those that
+    `news` finds. Then `waiting` marks the symbols whose next bar is looked at too, whatever it says; it is empty where all bars are.
     """
 
     code: IntArray
@@ -46,6 +53,42 @@ class Script(NamedTuple):
     said: npt.NDArray[np.uint8]
     turn: IntArray
     start: IntArray
+    waiting: npt.NDArray[np.uint8]
+
+
+@compiled
+def news(
+    style: int, visible: npt.NDArray[np.bool_], slot: IntArray, start: IntArray, code: IntArray, level: IntArray,
+    number: npt.NDArray[np.float64], said: npt.NDArray[np.uint8],
+) -> IntArray:  # fmt: skip
+    """The bars of visible symbols that say what their symbol's bar before did not, in playback order, and in `start` (a zero more than
+    there are minutes) where those of each minute begin; the rest is as in a `Script`.
+
+    What a symbol's bars go on saying is decided already, unless one of its orders has ended since, or was refused.
+    """
+    found = np.zeros(len(code), dtype=np.bool_)
+    for row in range(len(code)):
+        again = row > 0 and code[row - 1] == code[row]
+        if style == FRACTIONS:
+            new = not np.isnan(number[row]) and (number[row] != 0.0 or not again or number[row - 1] != 0.0)
+        elif style == LEVELS:
+            new = level[row] != NULL and (level[row] == UNSURE or not again or level[row - 1] != level[row])
+        else:
+            new = said[row] != 0 and (
+                level[row] == UNSURE or not again or said[row - 1] != said[row] or level[row - 1] != level[row]
+            )
+        if new and visible[code[row]]:
+            found[row] = True
+            start[slot[row] + 1] += 1
+    for k in range(1, len(start)):
+        start[k] += start[k - 1]
+    turn = np.empty(start[len(start) - 1], dtype=np.int64)
+    free = start.copy()
+    for row in range(len(code)):
+        if found[row]:
+            turn[free[slot[row]]] = row
+            free[slot[row]] += 1
+    return turn
 
 
 @inner
@@ -108,98 +151,180 @@ def _fraction(number: float, base: int, price: int) -> int:
 
 
 @inner
-def decide_minute(
-    b: IntArray, g: IntArray, script: Script, a: int, style: int, slot: int, begun: int
-) -> tuple[int, int]:
-    """Decide the bars of a minute from number `begun` on (-1: all).
-
-    Returns the number of the bar at which Python has to look, and the equity of which its level is a part; -1 when the minute is decided.
-    """
-    base = 0
-    for k in range(script.start[slot] if begun < 0 else begun, script.start[slot + 1]):
-        row = script.turn[k]
-        code = script.code[row]
-        level = script.level[row]
-        at = a * b[SYMBOLS] + code
-        if style == ENTRIES:
-            level = entered(coming(b, g, at), script.said[row], level)
-        elif style == FRACTIONS and level == NULL:
-            if b[BY_SYMBOL] or base == 0:
-                base = _equity(b, a, code)
-            level = _fraction(script.number[row], base, b[known_at(b, b[account_at(a) + KNOWS], LAST) + code])
-        if level == UNSURE:
-            return k, base
-        if level != NULL and b[b[LEVELS_AT] + at] != level:
-            aim(b, g, a, code, level, 0)
-    return -1, 0
-
-
-@inner
-def _has_room(b: IntArray, g: IntArray, more: int) -> bool:
-    """Whether a minute with `more` bars surely has room."""
-    high = b[HIGH] + more
-    return high <= g[ORDER_ROOM] and b[RECORDS] + high <= g[ROOM]
-
-
-@inner
-def play(
-    b: IntArray, g: IntArray, tape: Tape, script: Script, usual: npt.NDArray[np.int32], a: int, rule: int, style: int,
-    since: int, begun: int,
-    only: npt.NDArray[np.bool_],
-) -> tuple[int, int, int]:  # fmt: skip
-    """Play minutes from `since` on, the first from its bar number `begun` on (-1: from its beginning).
-
-    It stops with the minute and -1 where there may be no room for the minute; with the minute, the bar's number and the equity where
-    Python has to look at a bar. After the last minute the minute is how many there are.
-    """
-    last = known_at(b, 0, LAST)
-    ended = known_at(b, 0, ENDED)
-    seen = known_at(b, 0, SEEN)
-    minutes = len(tape.time)
-    for slot in range(since, minutes):
-        if script.start[slot] == script.start[slot + 1]:
-            continue
-        end = tape.time[slot] + MINUTE
-        if begun < 0:
-            if not _has_room(b, g, script.start[slot + 1] - script.start[slot]):
-                return slot, -1, 0
-            if rule == NEXT_OPEN and b[account_at(a) + LIVE]:
-                match(b, g, tape, rule, tape.time[slot], slot, False, only)
-            for k in range(script.start[slot], script.start[slot + 1]):
-                row = script.turn[k]
-                code = script.code[row]
-                b[last + code] = unit(tape.close[row])
-                b[ended + code] = end
-                b[seen + code] += 1
-            b[ELAPSED] = slot + 1
-            for code in range(usual.shape[1]):
-                b[b[USUAL_AT] + code] = usual[slot, code]
-            b[VALUED] = -1
-            b[account_at(a) + DECIDED] = end
-            if rule == NEXT_CLOSE and b[account_at(a) + LIVE]:
-                match(b, g, tape, rule, end, slot, True, only)
-        begun, base = decide_minute(b, g, script, a, style, slot, begun)
-        if begun >= 0:
-            return slot, begun, base
-        if rule == SAME_CLOSE and b[account_at(a) + LIVE]:
-            match(b, g, tape, rule, end, slot, True, only)
-    return minutes, -1, 0
-
-
-@compiled
-def play_bars(
-    b: IntArray, g: IntArray, usual: npt.NDArray[np.int32], rule: int, style: int, since: int, begun: int,
-    only: npt.NDArray[np.bool_], code: IntArray, level: IntArray, number: npt.NDArray[np.float64], said: npt.NDArray[np.uint8],
-    turn: IntArray, start: IntArray, *tape: np.ndarray,
-) -> tuple[int, int, int]:  # fmt: skip
-    """`play` of the arrays of a `Script` and of a `Tape`, for the first account."""
-    script = Script(code, level, number, said, turn, start)
-    return play(b, g, Tape(*tape), script, usual, 0, rule, style, since, begun, only)
+def _decide(b: IntArray, g: IntArray, a: int, style: int, code: int, level: int, number: float, said: int) -> int:
+    """Decide what a bar says of its symbol: SETTLED, OPEN where the next bar has to be looked at too, LOOK where Python has to."""
+    at = a * b[SYMBOLS] + code
+    if style == ENTRIES:
+        level = entered(coming(b, g, at), said, level)
+    elif style == FRACTIONS and level == NULL:
+        level = _fraction(number, _equity(b, a, code), b[known_at(b, b[account_at(a) + KNOWS], LAST) + code])
+    if level == UNSURE:
+        return LOOK
+    if level == NULL or b[b[LEVELS_AT] + at] == level:
+        return SETTLED
+    aim(b, g, a, code, level, 0)
+    return OPEN if style == ENTRIES or b[b[LEVELS_AT] + at] != level else SETTLED
 
 
 @compiled
 def decide_bars(
     b: IntArray, g: IntArray, a: int, style: int, slot: int, begun: int, *script: np.ndarray
 ) -> tuple[int, int]:
-    """`decide_minute` of the arrays of a `Script`."""
-    return decide_minute(b, g, Script(*script), a, style, slot, begun)
+    """Decide every bar of a minute, by symbol, from bar `begun` on (-1: all); `script` are the arrays of a `Script`.
+
+    Returns the bar at which Python has to look, and the equity of which its level is a part; -1 when all are decided.
+    """
+    told = Script(*script)
+    codes, levels, numbers, said, turn = told.code, told.level, told.number, told.said, told.turn
+    for k in range(told.start[slot], told.start[slot + 1]):
+        row = turn[k]
+        number = numbers[row] if style == FRACTIONS else 0.0
+        says = said[row] if style == ENTRIES else 0
+        if row >= begun and _decide(b, g, a, style, codes[row], levels[row], number, says) == LOOK:
+            return row, _equity(b, a, codes[row])
+    return -1, 0
+
+
+@inner
+def _has_room(b: IntArray, g: IntArray, more: int) -> bool:
+    """Whether a minute in which `more` bars are decided surely has room."""
+    high = b[HIGH] + more
+    return high <= g[ORDER_ROOM] and b[RECORDS] + high <= g[ROOM]
+
+
+@inner
+def _show(b: IntArray, t: IntArray, p: FloatArray, code: int, slot: int) -> None:
+    """What is known of a symbol once minute `slot` is over; -1: at the open."""
+    row = last_row(t, code, slot) if slot >= 0 else -1
+    if row >= 0:
+        b[known_at(b, 0, LAST) + code] = unit(close_of(t, p, row))
+        b[known_at(b, 0, ENDED) + code] = time_of(t, slot_of(t, row)) + MINUTE
+        b[known_at(b, 0, SEEN) + code] = b[known_at(b, 0, SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code] + 1
+
+
+@allocating
+def _meet(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: npt.NDArray[np.uint8], rule: int, slot: int,
+    only: npt.NDArray[np.bool_],
+) -> int:  # fmt: skip
+    """Live orders meet prices; the symbols of those that end wait to be looked at. How many more do."""
+    at_close = rule != NEXT_OPEN
+    for k in range(b[HIGH]):
+        if g[order_at(g, k) + O_USED] and g[order_at(g, k) + O_LIVE]:
+            _show(b, t, p, g[order_at(g, k) + O_CODE], slot if at_close else slot - 1)
+    ended, time, more = b[RECORDS], time_of(t, slot), 0
+    match(b, g, t, p, rule, time + MINUTE if at_close else time, slot, at_close, only)
+    for k in range(ended, b[RECORDS]):
+        code = g[record_at(g, k) + R_CODE]
+        more += 1 - waiting[code]
+        waiting[code] = OPEN
+    return more
+
+
+@inner
+def _spare(b: IntArray, style: int) -> int:
+    """Buying power whatever the prices of what the first account holds, units; as much as can be where no decision asks for any.
+
+    What is held long adds to it with a leverage of 1 or more; so with nothing short it is what the cash gives. Else -1: prices decide.
+    """
+    if b[BY_SYMBOL] or (b[LEVERAGE_UP] == 0 and style != FRACTIONS):
+        return INT64_MAX
+    if style == FRACTIONS or b[LEVERAGE_UP] < b[LEVERAGE_DOWN]:
+        return -1
+    for at in range(b[SHARES_AT], b[SHARES_AT] + b[SYMBOLS]):
+        if b[at] < 0:
+            return -1
+    return floor_portion(b[account_at(0) + CASH], b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - b[RESERVED]
+
+
+@inner
+def _show_held(b: IntArray, t: IntArray, p: FloatArray, slot: int) -> None:
+    """What is held has its price of a minute's end."""
+    for code in range(b[SYMBOLS]):
+        if b[b[SHARES_AT] + code] != 0:
+            _show(b, t, p, code, slot)
+    b[VALUED] = -1
+
+
+@inner
+def _decide_minute(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, style: int, slot: int, begun: int, usual: npt.NDArray[np.int32],
+    idle: int, codes: IntArray, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], turn: IntArray,
+    first: int, stop: int, waiting: npt.NDArray[np.uint8],
+) -> tuple[int, int]:  # fmt: skip
+    """Decide a minute's news, and the bars of the `idle` symbols that wait, by symbol from bar `begun` on; the bar at which Python has to look (-1: none)
+    and how many symbols wait now."""
+    b[VALUED] = -1
+    b[account_at(0) + DECIDED] = time_of(t, slot) + MINUTE
+    spare = float(_spare(b, style))
+    if spare < 0.0:
+        _show_held(b, t, p, slot)
+        spare = np.inf
+    k, symbol, by_symbol = first, -1, idle > 0
+    while symbol < len(waiting) - 1 if by_symbol else k < stop:
+        symbol += 1
+        if not by_symbol or (k < stop and codes[turn[k]] == symbol):
+            row = turn[k]
+            k += 1
+        elif waiting[symbol]:
+            row = row_of(t, symbol, slot)
+        else:
+            continue
+        if row < max(begun, 0):
+            continue
+        code = codes[row]
+        _show(b, t, p, code, slot)
+        if usual.shape[1]:
+            b[b[USUAL_AT] + code] = usual[slot, code]
+        if spare < np.inf and levels[row] > UNSURE:
+            shares = float(abs(levels[row]) + abs(b[b[SHARES_AT] + code]))
+            spare -= shares * float(b[known_at(b, 0, LAST) + code]) * SAFELY
+            if spare < 0.0:  # it may not be enough for what is asked: that depends on prices
+                _show_held(b, t, p, slot)
+                spare = np.inf
+        number = numbers[row] if style == FRACTIONS else 0.0
+        now = _decide(b, g, 0, style, code, levels[row], number, said[row] if style == ENTRIES else 0)
+        if now == LOOK:
+            return row, idle
+        idle += now - waiting[code]
+        waiting[code] = now
+    return -1, idle
+
+
+@compiled
+def play(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, usual: npt.NDArray[np.int32], rule: int, style: int,
+    since: int, begun: int,
+    only: npt.NDArray[np.bool_], *script: np.ndarray,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Play minutes to the first account from `since` on, the first from its bar `begun` on (-1: from its beginning).
+
+    It stops with the minute and -1 where there may be no room for the minute; with the minute, the bar and the equity where
+    Python has to look at a bar. After the last minute the minute is how many there are. What is known is worked out where somebody asks;
+    `script` are the arrays of a `Script`.
+    """
+    told = Script(*script)
+    codes, levels, numbers, said = told.code, told.level, told.number, told.said
+    turn, start, waiting = told.turn, told.start, told.waiting
+    live, idle = account_at(0) + LIVE, 0
+    for code in range(len(waiting)):
+        idle += waiting[code]
+    for slot in range(since, t[SLOTS]):
+        if begun < 0:
+            if not _has_room(b, g, len(waiting)):
+                return slot, -1, 0
+            if rule == NEXT_OPEN and b[live]:
+                idle += _meet(b, g, t, p, waiting, rule, slot, only)
+            b[ELAPSED] = slot + 1
+            if rule == NEXT_CLOSE and b[live]:
+                idle += _meet(b, g, t, p, waiting, rule, slot, only)
+        first, stop = start[slot], start[slot + 1]
+        if first < stop or idle:
+            begun, idle = _decide_minute(
+                b, g, t, p, style, slot, begun, usual, idle, codes, levels, numbers, said, turn, first, stop, waiting
+            )
+            if begun >= 0:
+                return slot, begun, _equity(b, 0, codes[begun])
+        if rule == SAME_CLOSE and b[live]:
+            idle += _meet(b, g, t, p, waiting, rule, slot, only)
+    return t[SLOTS], -1, 0

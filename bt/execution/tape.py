@@ -1,0 +1,99 @@
+"""The minute bars of a session as the rules take them: two flat arrays, because a tuple of arrays costs compiled code by the array at every call and look."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bt.execution.compiling import inner
+from bt.execution.layout import NULL, IntArray
+
+FloatArray = npt.NDArray[np.float64]
+
+# where tables begin in the whole numbers; of prices the opens come first, then the closes
+ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
+
+
+class Tape(NamedTuple):
+    """Bars in canonical order (symbol, slot): `whole` numbers and `prices`."""
+
+    whole: IntArray
+    prices: FloatArray
+
+    @staticmethod
+    def of(
+        code: npt.NDArray[np.integer], slot: npt.NDArray[np.integer], opens: FloatArray, closes: FloatArray, *, time: IntArray, prior: IntArray,
+        prints: IntArray | None = None,
+    ) -> Tape:  # fmt: skip
+        """By row `code`, `slot`, `opens` and `closes`; `time` is when each minute begins. By symbol `prior`, the closes as the session opened,
+        and `prints`, the prices at the close that are no rows, both in units, NULL without one.
+        """
+        rows, slots, symbols = len(code), len(time), len(prior)
+        sizes = (symbols * slots, symbols, rows, slots, symbols, symbols)
+        places = HEADER + np.concatenate([[0], np.cumsum(sizes)])
+        whole = np.empty(places[-1], dtype=np.int64)
+        whole[:HEADER] = rows, slots, *places[:-1]
+        last, first, slot_of, times, priors, printed = np.split(whole, places[:-1])[1:]
+        last[:] = -1
+        last[code * np.int64(slots) + slot] = np.arange(rows)
+        by_symbol = last.reshape(symbols, slots)
+        np.maximum.accumulate(by_symbol, axis=1, out=by_symbol)
+        first[:] = np.searchsorted(code, np.arange(symbols))
+        slot_of[:], times[:], priors[:] = slot, time, prior
+        printed[:] = NULL if prints is None else prints
+        return Tape(whole, np.concatenate([opens, closes]).astype(np.float64, copy=False))
+
+    @property
+    def last(self) -> IntArray:
+        """(symbols, minutes) the row of each symbol's last bar when a minute ends, -1 before its first."""
+        begin, end = self.whole[LAST_ROW_AT], self.whole[FIRST_ROW_AT]
+        return self.whole[begin:end].reshape(-1, self.whole[SLOTS])
+
+    @property
+    def first(self) -> IntArray:
+        """By symbol the row of its first bar; a symbol's rows follow one another."""
+        return self.whole[self.whole[FIRST_ROW_AT] : self.whole[SLOT_AT]]
+
+    @property
+    def close(self) -> FloatArray:
+        """By row the close."""
+        return self.prices[self.whole[ROWS] :]
+
+
+@inner
+def last_row(t: IntArray, code: int, slot: int) -> int:
+    """The row of a symbol's last bar when minute `slot` is over, -1 before its first."""
+    return t[t[LAST_ROW_AT] + code * t[SLOTS] + slot]
+
+
+@inner
+def row_of(t: IntArray, code: int, slot: int) -> int:
+    """The row of a symbol's bar in a minute, -1 without one."""
+    row = t[t[LAST_ROW_AT] + code * t[SLOTS] + slot]
+    return row if row >= 0 and t[t[SLOT_AT] + row] == slot else -1
+
+
+@inner
+def slot_of(t: IntArray, row: int) -> int:
+    """The minute of a bar."""
+    return t[t[SLOT_AT] + row]
+
+
+@inner
+def time_of(t: IntArray, slot: int) -> int:
+    """When a minute begins."""
+    return t[t[TIME_AT] + slot]
+
+
+@inner
+def open_of(p: FloatArray, row: int) -> float:
+    """A bar's open."""
+    return p[row]
+
+
+@inner
+def close_of(t: IntArray, p: FloatArray, row: int) -> float:
+    """A bar's close."""
+    return p[t[ROWS] + row]
