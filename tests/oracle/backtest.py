@@ -390,7 +390,7 @@ class Backtest:
                 every.minutes_before = 0
         ready = []
         for order in book.live.values():
-            if order.symbol not in offers or order.waiting or max(order.decided_us, order.live_us) > due:
+            if order.symbol not in offers or order.waiting or order.decided_us > due:
                 continue
             offer = offers[order.symbol]
             if order.type == "exit_at_close":
@@ -403,7 +403,7 @@ class Backtest:
             elif order.works_as == "market":
                 fills = moment == rule
             else:
-                met = order.live_us <= offer.bar.time_us and (order.tif != "ioc" or order.decided_us == due)
+                met = order.live_us <= offer.bar.time_us
                 fills = moment != "close" and met and fills_at(order, units(offer.price))
             if fills:
                 ready.append(order)

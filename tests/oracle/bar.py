@@ -142,16 +142,15 @@ class Standing:
         return [o for o in self.orders if o.live and o is not order]
 
     def _legs(self, parent: Order, before: int, price: int, legs_us: int) -> None:
-        """The legs of what has filled: of a target for all that is held on its side, of an order for what it opened or added."""
+        """The legs of what has filled: of a target for all that is held on its side, of an order for what it opened or added. None of them
+        has filled: the first one to do so ends the parent."""
         for leg in self.orders:
             if not leg.live or leg.parent != parent.id:
                 continue
             protected = max(-leg.side * self.held, 0)
             if parent.type != "target":
                 protected = max(protected - max(-leg.side * before, 0), 0) + abs(leg.shares or 0)
-            else:
-                protected += abs(leg.filled)
-            if protected == abs(leg.filled):
+            if protected == 0:
                 continue
             leg.shares = leg.side * protected
             if leg.waiting:
@@ -198,11 +197,7 @@ class Standing:
         return [
             o
             for o in self.orders
-            if o.live
-            and not o.waiting
-            and o.tif != "ioc"
-            and o.works_as != "market"
-            and max(o.decided_us, o.live_us) <= open_us
+            if o.live and not o.waiting and o.tif != "ioc" and o.works_as != "market" and o.decided_us <= open_us
         ]
 
     def _follow(self, price: int, open_us: int) -> None:
