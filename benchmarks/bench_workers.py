@@ -4,13 +4,16 @@
     python -m benchmarks.bench_workers --workers 1 2 4
 
 Every figure is of a whole process and its workers, start of Python and imports included, on all cores: the median of --runs, which take turns.
-`replay` is the run alone, without the start. A machine that does something else measures that. The table is Markdown.
+`replay` is the run alone, without the start. A machine that does something else measures that: CPU seconds suffer less. `main thread` are those of the
+process that was started, without what it does beside; one worker cannot be faster than that, nor several than all CPU seconds over the cores. The
+table is Markdown.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -38,7 +41,10 @@ def child(bars: str, start: str, end: str, workers: str) -> None:
             execution={"commission_per_share": 0.005}, engine={"workers": int(workers)}, out=Path(folder, "run"),
         )  # fmt: skip
     seconds = run.summary["seconds"]
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     told = {
+        "main": time.thread_time(),
+        "workers": used.ru_utime + used.ru_stime,
         "replay": seconds["total"],
         "peak": run.summary["peak_rss_mb"],
         "fills": run.summary["fills"],
@@ -76,10 +82,22 @@ def main() -> None:
             say(f"{number + 1}/{asked_for.runs} {workers} workers: {json.dumps(used[-1])}")
     assert len({(u["fills"], u["net_pnl"]) for used in found.values() for u in used}) == 1, "results must be the same"
     print(f"{given.rows:,} bars, {os.cpu_count()} cores, {machine()}; median of {asked_for.runs}\n")
-    print(row("workers", "wall s", "times one", "replay s", "times one", "CPU s", "MB, all processes"))
-    print(row(*["--:"] * 7))
+    print(
+        row(
+            "workers",
+            "wall s",
+            "times one",
+            "replay s",
+            "times one",
+            "CPU s",
+            "main thread",
+            "workers",
+            "MB, all processes",
+        )
+    )
+    print(row(*["--:"] * 9))
     middle = {
-        n: {k: statistics.median(u[k] for u in used) for k in ("wall", "replay", "cpu", "peak")}
+        n: {k: statistics.median(u[k] for u in used) for k in ("wall", "replay", "cpu", "main", "workers", "peak")}
         for n, used in found.items()
     }
     one = middle[asked_for.workers[0]]
@@ -92,7 +110,7 @@ def main() -> None:
                 ratios[0],
                 f"{used['replay']:.2f}",
                 ratios[1],
-                f"{used['cpu']:.2f}",
+                *(f"{used[k]:.2f}" for k in ("cpu", "main", "workers")),
                 f"{used['peak']:.0f}",
             )
         )
