@@ -87,8 +87,10 @@ def process(
 
 
 def python(*arguments: str) -> Used:
-    """Run this Python with `arguments`, settings of bt taken away; the last line it prints may be a JSON object."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("BT_")}
+    """Run this Python with `arguments`, settings of bt taken away, also one that would have modules compiled at every start; the last line it prints
+    may be a JSON object."""
+    left_out = "PYTHONDONTWRITEBYTECODE"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BT_") and k != left_out}
     done = process([sys.executable, *arguments], {**environment, "POLARS_MAX_THREADS": "1"})
     if done.code:
         raise SystemExit(f"{' '.join(arguments)}: exit code must be 0, was {done.code}")

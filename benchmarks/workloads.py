@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 import bt
@@ -49,6 +50,19 @@ class Sma:
     def on_bar(self, row: Means, book: bt.Book) -> None:
         if row.fast != row.slow:
             book.target(row.symbol, 100 if row.fast > row.slow else 0)
+
+
+class CrossSma:
+    """Sma as a cross-section."""
+
+    row = Means
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"fast": bt.sma("close", 10), "slow": bt.sma("close", 30)}
+
+    def on_minute(self, rows: bt.Rows, book: bt.Book) -> None:
+        fast, slow = rows.fast, rows.slow
+        book.targets(rows, shares=np.where(fast > slow, 100.0, np.where(fast < slow, 0.0, np.nan)))
 
 
 class Columns:
@@ -132,7 +146,15 @@ WORKLOADS: dict[str, tuple[type, dict[str, Any]]] = {
     "means": (TimerMeans, {}),
     "cross": (Cross, {}),
     "sma": (Sma, {}),
+    "cross_sma": (CrossSma, {}),
     "columns": (Columns, {}),
+    "columns_more": (
+        Columns,
+        {
+            "streams": {"intervals": ["5m", "15m", "30m", "1h"]},
+            "indicators": {"adv10": {"aggregate": "avg", "of": "volume", "period": "10d"}},
+        },
+    ),
     "intervals": (Cross, {"streams": {"intervals": ["5m", "15m", "30m", "1h", "1d"]}}),
     "expression": (Expression, {}),
     "trailing": (Trailing, {}),

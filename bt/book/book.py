@@ -241,7 +241,7 @@ class StrategyBook:
             )
         ((kind, numbers),) = given.items()
         wanted = aligned(rows, kind, numbers, self._account.name)
-        base = {"shares": None, "percent": max(self._account.equity(own), 0), "value": UNIT}[kind]
+        base = None if kind == "shares" else UNIT if kind == "value" else max(self._account.equity(own), 0)
         aim_all(self._account, wanted, base, flat=others == "flat", tag=self._tagged(tag))
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:

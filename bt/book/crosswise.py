@@ -39,10 +39,9 @@ def aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> Wanted
         given = np.full(len(rows), given)
     if given.shape != (len(rows),):
         raise StrategyError(f"{where} must have one entry a row, {len(rows)}, was of shape {given.shape}")
-    with np.errstate(invalid="ignore"):
-        wrong = np.isinf(given)
-        if kind == "shares":
-            wrong |= (given != np.rint(given)) & ~np.isnan(given) | (np.abs(given) > WHOLE)
+    wrong = np.isinf(given)
+    if kind == "shares":
+        wrong = ((given != np.rint(given)) & ~np.isnan(given)) | (np.abs(given) > WHOLE)  # infinity is more than WHOLE
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         must = "whole numbers; round them first" if kind == "shares" else "finite"
@@ -58,21 +57,15 @@ def aim_all(account: Account, wanted: Wanted, base: int | None, *, flat: bool, t
     """
     code, number = wanted
     account.flush()
-    decided = ~np.isnan(number)
-    number = np.where(decided, number, 0.0)
-    last, kept = account.market.last[code], account.levels
-    unpriced = (last == 0) & (number != 0) if base else np.zeros(len(code), dtype=bool)
-    try:
-        level = (
-            number.astype(np.int64) if base is None else all_shares_worth(base, number, np.where(last == 0, 1, last))
-        )
-    except OverflowError as error:
-        raise StrategyError(f"strategy {account.name}: targets must fit 2^62 shares, was {error}") from None
-    changes = (decided | flat) & ((kept[code] != level) | unpriced)
+    kept = account.levels
+    level = _levels(account, code, number, base)
+    changes = (kept[code] != level) | (level == NULL)
+    if not flat:
+        changes &= ~np.isnan(number)
     at = np.flatnonzero(changes)
-    if len(at) > 1 and len(np.unique(code)) < len(code):
+    if len(at) > 1 and not (code[1:] > code[:-1]).all() and len(np.unique(code)) < len(code):
         raise StrategyError(f"strategy {account.name}: targets, rows must have each symbol once")
-    codes, levels = code[at], np.where(unpriced, NULL, level)[at]
+    codes, levels = code[at], level[at]
     if flat:
         rest = kept != 0
         rest[code] = False
@@ -80,3 +73,17 @@ def aim_all(account: Account, wanted: Wanted, base: int | None, *, flat: bool, t
         codes, levels = np.concatenate([codes, others]), np.concatenate([levels, np.zeros(len(others), dtype=np.int64)])
     if len(codes):
         account.aim(codes, levels, tag)
+
+
+def _levels(account: Account, code: IntArray, number: npt.NDArray[np.float64], base: int | None) -> IntArray:
+    """The levels that `number` asks for, 0 where it is NaN; NULL where a price is needed and not known."""
+    number = np.where(np.isnan(number), 0.0, number)
+    if base is None:
+        return number.astype(np.int64)
+    last = account.market.last[code]
+    unpriced = last == 0
+    try:
+        level = all_shares_worth(base, number, np.where(unpriced, 1, last))
+    except OverflowError as error:
+        raise StrategyError(f"strategy {account.name}: targets must fit 2^62 shares, was {error}") from None
+    return np.where(unpriced & (number != 0), NULL, level) if base else level
