@@ -319,18 +319,20 @@ def test_text_on_disk_is_plain_for_everybody(tmp_path: Path) -> None:
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=3)
+MINUTE = 60_000_000
+TIMES = ((0, 1, 59, 61), (0, MINUTE, 2 * MINUTE, MINUTE << 20), (0, 1, MINUTE + 1, MINUTE + 2))
+"""Close together, on minutes, and not on minutes though more than one apart."""
 
 
 @settings(deadline=None)
 @given(
-    rows=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 59, 61]), TEXTS, TEXTS, st.integers(0, 3)), max_size=30
-    ),
-    far=st.sampled_from([1, 60_000_000, 1 << 40]),
+    rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), TEXTS, TEXTS, st.integers(0, 3)), max_size=30),
+    times=st.sampled_from(TIMES),
+    far=st.sampled_from([1, 1 << 40, 1 << 60]),
     seed=st.randoms(),
 )
 def test_order_by_integers_is_order_by_text(
-    rows: list[tuple[int, int, str, str, int]], far: int, seed: random.Random
+    rows: list[tuple[int, int, str, str, int]], times: tuple[int, ...], far: int, seed: random.Random
 ) -> None:
     """Also where keys are too far apart to be one integer, and whatever order the words have."""
     columns = list(zip(*rows, strict=True)) or [()] * 5
@@ -339,7 +341,7 @@ def test_order_by_integers_is_order_by_text(
     made = pa.table(
         {
             "session": np.array([DAYS[n] for n in columns[0]], dtype="datetime64[D]"),
-            "decided_at": np.array([n * far for n in columns[1]], dtype=np.int64),
+            "decided_at": np.array([times[n] for n in columns[1]], dtype=np.int64),
             "strategy": coded(np.array([words.index(w) for w in columns[2]], dtype=np.int64), words),
             "symbol": coded(np.array([words.index(w) for w in columns[3]], dtype=np.int64), words),
             "id": np.array([n * far for n in columns[4]], dtype=np.int64),
