@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -336,10 +337,9 @@ class _Showing:
 
 def _steps(session: Session, ends: set[int], players: Sequence[Player], zone: ZoneInfo) -> list[Step]:
     """Every moment at which a bar ends (`ends` minutes are over) or a timer goes off, in order."""
-    times = slot_times(session)
-    moments: dict[tuple[int, bool], dict[int, list[Callback]]] = {
-        (int(times[end - 1]) + MINUTE, True): {} for end in ends
-    }
+    times = (slot_times(session) + MINUTE).tolist()
+    ended = {(times[end - 1], True): end for end in ends}
+    moments: dict[tuple[int, bool], dict[int, list[Callback]]] = {moment: {} for moment in ended}
     for number, player in enumerate(players):
         for timer in () if player.asleep else player.declaration.timers:
             for us in timer.instants(session, zone):
@@ -347,6 +347,6 @@ def _steps(session: Session, ends: set[int], players: Sequence[Player], zone: Zo
                 if (method := getattr(player.instance, timer.method)) not in due:  # once, however many timers go off
                     due.append(method)
     return [
-        Step(us, slots_ended(session, us), minute, timers)
-        for (us, minute), timers in sorted(moments.items(), key=lambda m: m[0])
+        Step(moment[0], ended.get(moment) or slots_ended(session, moment[0]), moment[1], timers)
+        for moment, timers in sorted(moments.items(), key=itemgetter(0))
     ]
