@@ -101,6 +101,38 @@ class Own(Script):
     independent = True
 
 
+class FiveMinutes(bt.Row):
+    symbol: str
+    interval = "5m"
+    close: float
+
+
+class Coarser:
+    row = FiveMinutes
+
+    def on_bar(self, row: FiveMinutes, book: bt.Book) -> None:
+        pass
+
+
+def test_the_moments_of_an_independent_strategy_are_not_those_of_anothers_interval(tmp_path: Path):
+    """What on_order causes is told when the symbol's next bar ends, whoever else is shown bars of five minutes meanwhile."""
+
+    class Again(Own):
+        def on_order(self, order: bt.Order, book: bt.Book) -> None:
+            self.happened.append((order.id, book.now))
+            if order.id == 1:
+                book.order("A", 0)
+
+    told = []
+    where = store(tmp_path, bars("A", [10.0, *[None] * 6, 10.0]), bars("B", [10.0] * 9))
+    for others in ((), (Coarser(),)):
+        script = Again({("A", 0): lambda book: book.order("A", 0)})
+        strategies = [{"name": f"s{n}", "use": use} for n, use in enumerate((script, *others))]
+        play(where, None, strategies=strategies)
+        told.append([one for one in script.happened if one[0] in (1, 2)])
+    assert told[0] == told[1] == [(1, at(1)), (2, at(8))]
+
+
 def test_every_symbol_has_its_own_cash_and_ids(tmp_path: Path):
     where = store(tmp_path, bars("A", [10.0] * 4), bars("B", [10.0] * 4), bars("C", [10.0] * 4))
     knows: list[tuple[Any, ...]] = []

@@ -42,7 +42,7 @@ class Meeting:
         for group in self._groups:
             if not any(stage.is_own(self._number[id(p)], step) for p in group):
                 continue
-            only = stage.having_bars(step) if group[0].declaration.independent else ALL
+            only = stage.having_bars(step, group[0].declaration.rows) if group[0].declaration.independent else ALL
             self._match(group, step.time, step.time, slot, at_close=step.minute, decided=step.time, only=only)
 
     def _seeing(self, stage: Stage, end: int) -> list[list[Player]]:

@@ -272,7 +272,8 @@ class Engine:
                 if player.awake and stage.is_own(number, step):
                     self.teller.show(player, stage.shows[number], stage, step, step.timers.get(number, ()))
                     if player.account.has_events:
-                        self.teller.orders(player, partial(stage.has_bar, step=step))
+                        at_hand = partial(stage.has_bar, step=step, rows=player.declaration.rows)
+                        self.teller.orders(player, at_hand)
             if self._fill == "same_close":
                 self._meeting.last_closes(stage, step)
             if stop.is_set() or self._any_stops(books, end):

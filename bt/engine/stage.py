@@ -169,13 +169,13 @@ class Own(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """One session, set up for the minute loop. `owns` are the moments of each strategy, nothing where there is one: all are its own."""
+    """One session, set up for the minute loop. `tapes` are of every interval that some strategy is shown; `owns` are the moments of each strategy, nothing where there is one: all are its own."""
 
     session: Session
     market: Market
     steps: list[Step]
     shows: Sequence[Show]
-    tapes: Sequence[Tape]
+    tapes: Mapping[int, Tape]
     owns: Sequence[Own] = ()
 
     def is_own(self, number: int, step: Step) -> bool:
@@ -192,23 +192,27 @@ class Stage:
         """Whether strategy `number` sees no bar in the session: then the session is not shown to it."""
         return not (self.owns[number].bars.any() if self.owns else any(self.market.count))
 
-    def has_bar(self, code: int, step: Step) -> bool:
-        """Whether a bar of a symbol ends now, of minutes or of an interval that is shown."""
+    def has_bar(self, code: int, step: Step, rows: Sequence[RowType]) -> bool:
+        """Whether a bar of a symbol ends now that a strategy with these row types sees: of minutes or of their intervals."""
         if not step.minute:
             return False
         end = step.end
         return bool(self.market.bar(end - 1)[code] >= 0) or any(
-            code in tape.code[tape.start[end] : tape.start[end + 1]] for tape in self.tapes
+            code in tape.code[tape.start[end] : tape.start[end + 1]] for tape in self._of(rows)
         )
 
-    def having_bars(self, step: Step) -> npt.NDArray[np.bool_]:
+    def having_bars(self, step: Step, rows: Sequence[RowType]) -> npt.NDArray[np.bool_]:
         """Marks the symbols of which `has_bar` is true."""
         if not step.minute:
             return np.zeros(len(self.market.last), dtype=bool)
         marks = self.market.bar(step.end - 1) >= 0
-        for tape in self.tapes:
+        for tape in self._of(rows):
             marks[tape.code[tape.start[step.end] : tape.start[step.end + 1]]] = True
         return marks
+
+    def _of(self, rows: Sequence[RowType]) -> list[Tape]:
+        """Not those of other strategies: no strategy's moments are another's."""
+        return [self.tapes[row.interval] for row in rows if row.interval in self.tapes]
 
     @staticmethod
     def of(
@@ -229,7 +233,7 @@ class Stage:
         ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())
         owns = _owns(prepared, players, len(names)) if several else []
         steps = _steps(prepared.session, ends, players, zone)
-        return Stage(prepared.session, market, steps, shows, list(showing.tapes.values()), owns)
+        return Stage(prepared.session, market, steps, shows, showing.tapes, owns)
 
 
 def _owns(prepared: PreparedSession, players: Sequence[Player], symbols: int) -> list[Own]:
