@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import oracle as o
 import pytest
-from candles import JUDGES, Call, Case, cancel, exit_at_close, missing, order, replace, summary, target
+from candles import JUDGES, Call, Case, cancel, exit_at_close, missing, oracle_run, order, replace, summary, target
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "fills.md"
 
@@ -399,6 +400,9 @@ MORE = [
          "market filled 10@100 in 1 | stop_loss filled -10@99 in 2", {"fill": "same_close"}),
     Case("ioc before the first bar, at the last close", "0 99 100 99 100", {"start": [order(10, tif="ioc")]}, "market filled 10@100 in 1", {"fill": "same_close"}),
     Case("at the open, given as the session starts, without a bar", "B:0 50 || 0 100", {"start": [order(10, at="open")]}, "market_on_open expired no_bar"),
+    Case("a replaced order stays in its group", "0 100 | 1 100 | 2 100 103 100 103",
+         {"start": [order(10)], 0: [order(-10, limit=105), order(-10, stop=95, oco=2)], 1: [replace(2, limit=102)]},
+         BOUGHT + "limit cancelled replaced | stop cancelled oco | limit filled -10@102 in 2"),
     Case("the open of a short's stop", "0 100 | 1 104", {"start": [order(-10, stop_loss=102, take_profit=90)]},
          "market filled -10@100 in 0 | stop_loss filled 10@104 in 1 | take_profit cancelled oco"),
 ]  # fmt: skip
@@ -412,6 +416,15 @@ def test_a_table_of_candles(case: Case, judge: str):
     if reason := missing(judge):
         pytest.skip(reason)
     assert summary(case, JUDGES[judge](case)) == case.expected
+
+
+@pytest.mark.parametrize(("intrabar", "earned", "more"), [("pessimistic", -20, 40), ("optimistic", 20, -40)])
+def test_what_the_other_path_would_have_been_worth(intrabar: str, earned: int, more: int):
+    """Sold at 98 or at 102 what was bought at 100."""
+    result = oracle_run(Case("", WIDE, {0: [order(10, stop_loss=98, take_profit=102)]}, "", {"intrabar": intrabar}))
+    assert [(r["symbol"], r["other_units"]) for r in result.ambiguous] == [("A", more * o.UNIT)]
+    assert (result.net_pnl_units, result.net_pnl_other_units) == (earned * o.UNIT, (earned + more) * o.UNIT)
+    assert result.ambiguous_trades == 1
 
 
 # ------------------------------------------------------------------------------------------------------- the page
