@@ -1,6 +1,7 @@
 """Where the CPU time of a replay goes: seconds by stage, for strategies that each ask for one thing more.
 
-    python -m benchmarks.stages                500 symbols x 60 sessions, ingested
+    python -m benchmarks.stages                            500 symbols x 60 sessions, ingested
+    python -m benchmarks.stages --picture stages.svg       and draws it
 
 Every case is a replay in a fresh process on one core. The next window is prepared in turn instead of on a thread beside the
 replay, so that the CPU clock of the process belongs to one stage at a time; a stage inside another one is not counted in
@@ -21,6 +22,7 @@ from typing import Any, Self
 
 from benchmarks.figures import Figure, arguments, asked_for_child, median, repeated, row
 from benchmarks.pinned import FOLDER, data, machine
+from benchmarks.stages_chart import svg
 
 CASES = {
     "cross": "cross-section",
@@ -146,7 +148,9 @@ def main() -> None:
     if asked := asked_for_child():
         child(*asked)
         return
-    given = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="an SVG to write")
+    given = parser.parse_args()
     source = data(given.size)
     cells = {
         (case, part): Figure(name, "benchmarks.stages", case, (part,))
@@ -161,6 +165,10 @@ def main() -> None:
     for part, name in STAGES.items():
         print(row(name, *(f"{seconds[case, part]:.2f}" for case in CASES)))
     print(row("**sum**", *(f"**{sum(seconds[case, part] for part in STAGES):.2f}**" for case in CASES)))
+    if given.picture is not None:
+        found = {name: {STAGES[part]: seconds[case, part] for part in STAGES} for case, name in CASES.items()}
+        heading = f"{source.rows / 1e6:.1f} M bars, {machine().partition(', load')[0]}"
+        given.picture.write_text(svg(found, heading), encoding="utf-8")
 
 
 if __name__ == "__main__":

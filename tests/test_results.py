@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -34,6 +34,7 @@ from bt.results import (
     Rows,
     RunFolder,
     TableWriter,
+    arrays,
     coded,
     conform,
     currency,
@@ -600,3 +601,29 @@ def test_documents_hold_json_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"), create(tmp_path) as folder:
         folder.finish(manifest={}, metrics={"sharpe": float("nan")}, timings={})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1, -2, 3], dtype=np.int64),
+        np.array([1, 2, 3], dtype=np.uint32),
+        np.array([0.5, 1e300, -0.0]),
+        np.array([True, False, True]),
+        np.array(["2024-01-02", "1969-12-31", "2024-11-29"], dtype="datetime64[D]"),
+        np.arange(12, dtype=np.int64)[::4],
+    ],
+)
+def test_arrow_arrays_are_what_pyarrow_makes_of_them(values: Any) -> None:
+    absent = np.array([False, True, False])
+    assert arrays.arrow(values).equals(pa.array(values))
+    assert arrays.arrow(values, absent=absent).equals(pa.array(values, mask=absent))
+    made = pa.chunked_array([arrays.arrow(values[:1]), arrays.arrow(values[1:])])
+    np.testing.assert_array_equal(arrays.plain(made), values)
+    np.testing.assert_array_equal(arrays.plain(arrays.arrow(values)[1:]), values[1:])
+    assert not len(arrays.plain(arrays.arrow(values)[:0]))
+
+
+@given(st.lists(st.text()))
+def test_text_is_what_pyarrow_makes_of_it(words: list[str]) -> None:
+    assert arrays.text(words).equals(pa.array(words, pa.string()))

@@ -9,7 +9,6 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
@@ -18,7 +17,7 @@ from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
 from bt.recorder.rows import RowMaker, days, equity
 from bt.recorder.said import recorded, spoken, warming, warming_up
-from bt.results import Results, coded, rows_of
+from bt.results import Results, arrow, coded, rows_of, table
 from bt.schema import DAY, MINUTE
 
 
@@ -135,7 +134,7 @@ class Recorder:
             totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
         self._results.append(
             "sessions",
-            pa.table(
+            table(
                 {
                     "session": days(name, 1), "open": [outcome.session.open], "close": [outcome.session.close],
                     "early_close": [outcome.session.early_close], "bars": [outcome.bars],
@@ -173,7 +172,7 @@ class Recorder:
         ranks = np.arange(1, len(codes) + 1)
         self._results.append(
             "universe",
-            pa.table({"session": days(name, len(codes)), "symbol": self._rows.named(codes), "rank": ranks}),
+            table({"session": days(name, len(codes)), "symbol": self._rows.named(codes), "rank": ranks}),
             ordered=ranking is None,
         )
         if ranking is not None:
@@ -193,20 +192,19 @@ class Recorder:
     def _write_quality(self, name: date, quality: pl.DataFrame) -> None:
         if quality.is_empty():
             return
-        rows = quality.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
-        intervals = rows["interval"].to_numpy()
+        intervals = quality["interval"].to_numpy()
         minute = intervals == 1
-        self.totals.quality_sum += float(np.add.reduce(rows["quality"].to_numpy()[minute]))
+        self.totals.quality_sum += float(np.add.reduce(quality["quality"].to_numpy()[minute]))
         self.totals.quality_count += int(minute.sum())
-        known = rows["completeness"].filter(pa.array(minute)).drop_null().to_numpy()
+        known = quality["completeness"].filter(pl.Series(minute)).drop_nulls().to_numpy()
         self.totals.completeness_sum += float(np.add.reduce(known))
         self.totals.completeness_count += len(known)
         lengths, labels = np.unique(intervals, return_inverse=True)
+        rows = quality.drop("interval", "code").to_arrow(compat_level=pl.CompatLevel.oldest())
         self._results.append(
             "quality",
-            rows.drop_columns(["interval", "code"])
-            .append_column("session", pa.array(days(name, len(intervals))))
-            .append_column("symbol", self._rows.named(rows["code"].to_numpy()))
+            rows.append_column("session", arrow(days(name, len(intervals))))
+            .append_column("symbol", self._rows.named(quality["code"].to_numpy()))
             .append_column("interval", coded(labels, [self._labels.get(i, f"{i}m") for i in lengths.tolist()])),
         )
 

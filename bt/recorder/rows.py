@@ -17,12 +17,11 @@ from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
 from bt.model import Schedule
-from bt.results import Rows, coded, order_of, repeated
+from bt.results import Rows, arrow, coded, order_of, repeated, table, text
 from bt.schema import MINUTE
 
 _TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (
-    pa.array(words, pa.string())
-    for words in (at.TYPES, at.TIFS, at.STATUSES, at.REASONS, ("buy", "sell"), ("long", "short"))
+    text(words) for words in (at.TYPES, at.TIFS, at.STATUSES, at.REASONS, ("buy", "sell"), ("long", "short"))
 )
 
 
@@ -40,8 +39,8 @@ class RowMaker:
     def __init__(self, symbols: Sequence[str], schedule: Schedule) -> None:
         if any(one >= other for one, other in pairwise(symbols)):
             raise ValueError(f"rows: symbols must be in text order, were {list(symbols)}")
-        self._symbols = pa.array(symbols, pa.string())
-        self._every = pa.array([*symbols, ""], pa.string())
+        self._symbols = text(symbols)
+        self._every = text([*symbols, ""])
         self._sessions = np.array(schedule.names, dtype="datetime64[D]")
         self._clock = _SessionClock(schedule)
 
@@ -64,7 +63,7 @@ class RowMaker:
         size = np.abs(shares)
         unknown = ~(traded > 0)  # an exit at the session's close, or a bar without volume
         share = np.divide(size, traded, out=np.zeros(len(size)), where=~unknown)
-        return pa.table(
+        return table(
             {
                 "order_id": columns[at.F_ORDER],
                 "strategy": repeated(name, len(size)),
@@ -78,7 +77,7 @@ class RowMaker:
                 "slippage": np.abs(price - reference) * size,
                 "commission": columns[at.F_COMMISSION],
                 "position_after": columns[at.F_AFTER],
-                "bar_share": pa.array(share, mask=unknown if unknown.any() else None),
+                "bar_share": arrow(share, absent=unknown),
                 "stale_minutes": columns[at.F_STALE],
                 "tag": coded(columns[at.F_TAG], own.output.tags),
             }
@@ -92,7 +91,7 @@ class RowMaker:
         entered, left = columns[at.T_ENTRY_VALUE], columns[at.T_EXIT_VALUE]
         entry, exit_ = columns[at.T_ENTERED], columns[at.T_EXITED]
         size, net = np.abs(signed), gross - costs
-        return pa.table(
+        return table(
             {
                 "strategy": repeated(name, len(size)),
                 "symbol": self.named(columns[at.T_CODE]),
@@ -119,7 +118,7 @@ class RowMaker:
         columns = _columns(orders, _order(orders, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
         sides = np.where((shares == at.NULL) | (shares == 0), -1, shares < 0)
-        return pa.table(
+        return table(
             {
                 "id": columns[at.R_ID],
                 "strategy": repeated(name, len(code)),
@@ -141,7 +140,7 @@ class RowMaker:
         """Rows of `positions` of a strategy."""
         rows = np.array(held, dtype=np.int64)
         code, shares, price, value = _columns(rows, _order(rows, 0))
-        return pa.table(
+        return table(
             {
                 "session": days(session, len(code)),
                 "strategy": repeated(name, len(code)),
@@ -155,7 +154,7 @@ class RowMaker:
 
 def equity(name: str, session: date, times: IntArray, curve: Curve) -> Rows:
     """Rows of `equity` of a strategy."""
-    return pa.table(
+    return table(
         {
             "time": times,
             "session": days(session, len(times)),
@@ -185,8 +184,7 @@ def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:
 
 def _nullable(values: IntArray) -> pa.Array:
     """The values, null where there is none."""
-    absent = values == at.NULL
-    return pa.array(values, mask=absent if absent.any() else None)
+    return arrow(values, absent=values == at.NULL)
 
 
 class _SessionClock:

@@ -7,6 +7,7 @@ runs in a folder.
 
 from __future__ import annotations
 
+from bt.results.arrays import arrow, table, text
 from bt.results.catalog import CATALOG, Catalog, catalog
 from bt.results.folder import (
     MemoryResults,
@@ -34,6 +35,7 @@ __all__ = [
     "Rows",
     "RunFolder",
     "TableWriter",
+    "arrow",
     "catalog",
     "coded",
     "conform",
@@ -48,5 +50,7 @@ __all__ = [
     "order_of",
     "repeated",
     "rows_of",
+    "table",
+    "text",
     "versions",
 ]

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bt.results.arrays import arrow, plain, text
 from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, SCHEMAS, conform, currency_of
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -58,8 +59,8 @@ def coded(codes: npt.NDArray[Any], words: Sequence[str] | pa.Array, *, null: boo
             used, indices = np.unique(indices, return_inverse=True)
             first = int(np.searchsorted(used, 0))
             indices, words = indices.astype(np.int32) - np.int32(first), [words[code] for code in used[first:].tolist()]
-        words = pa.array(words, pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=indices < 0 if null else None), words)
+        words = text(words)
+    return pa.DictionaryArray.from_arrays(arrow(indices, absent=indices < 0 if null else None), words)
 
 
 def repeated(word: str, count: int) -> pa.DictionaryArray:
@@ -91,7 +92,7 @@ def in_order(table: str, rows: Rows) -> Rows:
     if rows.num_rows < 2:
         return rows
     order = order_of([_key(rows[name].combine_chunks()) for name in ORDER[table]])
-    return rows if order is None else rows.take(pa.array(order)).combine_chunks()
+    return rows if order is None else rows.take(arrow(order)).combine_chunks()
 
 
 def order_of(keys: Sequence[Integers]) -> npt.NDArray[np.intp] | None:
@@ -129,14 +130,14 @@ def _in_minutes(values: Integers) -> Integers:
 def _key(column: pa.Array) -> Integers:
     """Whole numbers in the order of a column's values; a text's place among the words."""
     if isinstance(column, pa.DictionaryArray):
-        codes, words = column.indices.to_numpy(), column.dictionary
+        codes, words = plain(column.indices), column.dictionary
         if _in_text_order(words):
             return np.asarray(codes)
         places = np.empty(len(words), dtype=np.int32)
-        places[pc.array_sort_indices(words).to_numpy()] = np.arange(len(words))
+        places[plain(pc.array_sort_indices(words))] = np.arange(len(words))
         return np.asarray(places[codes])
-    whole = pa.int32() if pa.types.is_date(column.type) else pa.int64()
-    return np.asarray((column.view(whole) if pa.types.is_temporal(column.type) else column).to_numpy())
+    values = plain(column)
+    return values.view(np.int64) if values.dtype.kind == "M" else values
 
 
 # ------------------------------------------------------------------------------------------------------------ settling
@@ -175,15 +176,18 @@ def _settled(column: pa.Array, dtype: pa.DataType) -> pa.Array:
 
 def _currency(units: pa.Array) -> pa.Array:
     if not units.null_count:
-        return pa.array(currency_of(units.to_numpy()))
-    absent = np.asarray(units.is_null())
-    return pa.array(currency_of(units.fill_null(0).to_numpy()), mask=absent)
+        return arrow(currency_of(plain(units)))
+    absent = plain(units.is_null())
+    return arrow(currency_of(np.where(absent, 0, plain(units))), absent=absent)
 
 
 def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
     """The same text by the words that occur, each once, in text order."""
     known, absent = column.dictionary, None
-    codes = column.indices.to_numpy() if not column.null_count else column.indices.fill_null(len(known)).to_numpy()
+    codes = plain(column.indices)
+    if column.null_count:
+        absent = plain(column.is_null())
+        codes = np.where(absent, len(known), codes)
     present = np.bincount(codes, minlength=len(known))[: len(known)] > 0
     if column.type == TEXT and present.all() and _in_text_order(known):
         return column
@@ -191,9 +195,7 @@ def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
     new = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is of no text
     for code in sorted(np.flatnonzero(present).tolist(), key=words.__getitem__):
         new[code] = places.setdefault(words[code], len(places))
-    if column.null_count:
-        absent = codes == len(words)
-    return pa.DictionaryArray.from_arrays(pa.array(new[codes], mask=absent), pa.array(list(places), pa.string()))
+    return pa.DictionaryArray.from_arrays(arrow(new[codes], absent=absent), text(list(places)))
 
 
 def _in_text_order(words: pa.Array) -> bool:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bt.results.arrays import arrow, plain
 from bt.results.rows import COLUMNS, FREE_TEXT, TEXT, Rows, in_order, joined, settled
 from bt.results.tables import SCHEMAS
 
@@ -33,15 +34,11 @@ _BATCH = 1 << 16
 """Values that are encoded at a time."""
 
 
-def _wide(table: str) -> dict[str, Callable[[pa.Array], pa.Array]]:
-    """What tells the bytes of columns without a fixed width."""
+def _wide(table: str) -> dict[str, tuple[Callable[[pa.Array], pa.Array], int]]:
+    """What tells how long the values of columns without a fixed width are, and bytes of one of that."""
     lists = [f.name for f in COLUMNS[table] if pa.types.is_large_list(f.type)]
     free = FREE_TEXT.get(table, ())
-    return dict.fromkeys(free, pc.binary_length) | dict.fromkeys(lists, _listed)
-
-
-def _listed(column: pa.Array) -> pa.Array:
-    return pc.multiply(pc.list_value_length(column), 24)
+    return dict.fromkeys(free, (pc.binary_length, 1)) | dict.fromkeys(lists, (pc.list_value_length, 24))
 
 
 def _parquet(table: str) -> dict[str, Any]:
@@ -132,7 +129,9 @@ class TableWriter:
         self._session.clear()
         self._ready.append(rows)
         self._rows += rows.num_rows
-        self._bytes += sum(pc.sum(size(rows[name])).as_py() or 0 for name, size in self._wide.items())
+        self._bytes += sum(
+            (pc.sum(length(rows[name])).as_py() or 0) * size for name, (length, size) in self._wide.items()
+        )
         if self._rows >= ROWS or self._bytes >= BYTES:
             self._flush()
 
@@ -163,7 +162,7 @@ _CODED = [f.name for f in COLUMNS["orders"] if f.type == TEXT]
 
 def _days(orders: Rows) -> np.ndarray[Any, np.dtype[np.datetime64]]:
     """The session of each decision."""
-    return np.asarray(orders["session"].to_numpy())
+    return plain(orders["session"])
 
 
 class OrdersWriter:
@@ -205,8 +204,8 @@ class OrdersWriter:
             self._counts[session] += len(ended)
             self._write(self._on_time, ended, ordered=self._ordered)
         else:
-            self._add(self._on_time, ended.filter(pa.array(here)))
-            self._add_late(ended.filter(pa.array(~here)))
+            self._add(self._on_time, ended.filter(arrow(here)))
+            self._add_late(ended.filter(arrow(~here)))
 
     def _add_late(self, late: Rows) -> None:
         if self._late is None:
