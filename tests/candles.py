@@ -1,6 +1,6 @@
 """Tables of candles: a few bars by hand, orders given at minutes, and what became of each order, in one line of text.
 
-A case is played by a judge: `by_oracle` now, `by_engine` as soon as bt's book knows order types. Minutes are minutes of session; the sessions are
+A case is played by the oracle and by bt. Minutes are minutes of session; the sessions are
 New York's of 2 July 2024 and 5 July 2024, or with ``half=True`` of 3 July (it closes after 210 minutes) and 5 July.
 
 * Bars: ``"0 100 | 1 100 103 97 101 x50"`` is a minute with its open, high, low and close (or one price for all) and its volume (1000 unless given);
@@ -13,11 +13,12 @@ New York's of 2 July 2024 and 5 July 2024, or with ``half=True`` of 3 July (it c
 
 from __future__ import annotations
 
-import inspect
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import oracle as o
@@ -163,14 +164,35 @@ def by_oracle(case: Case) -> Tables:
 
 
 def by_engine(case: Case) -> Tables:
-    """The same by bt, over bars in memory."""
+    """The same by bt, over bars in memory and a calendar of the case's two sessions."""
+    days = case.days
+    with tempfile.TemporaryDirectory(prefix="candles-") as folder:
+        return _by_engine(case, _calendar(days, Path(folder) / "calendar.parquet"))
+
+
+def _calendar(days: Sequence[o.Day], path: Path) -> Path:
+    """The sessions as a calendar file."""
+    rows = [
+        (day.name, number, *segment, day.early_close) for day in days for number, segment in enumerate(day.segments)
+    ]
+    aware = pl.Datetime("us", "UTC")
+    frame = pl.DataFrame(
+        rows,
+        orient="row",
+        schema={"session": pl.Date, "segment": pl.Int32, "open": aware, "close": aware, "early_close": pl.Boolean},
+    )
+    frame.with_columns(pl.col("open", "close").dt.convert_time_zone("America/New_York")).write_parquet(path)
+    return path
+
+
+def _by_engine(case: Case, calendar: Path) -> Tables:
     days = case.days
     rows = pl.DataFrame(
         candles(case.bars, days), orient="row",
         schema={"symbol": pl.String, "ts": pl.Int64, **dict.fromkeys(("open", "high", "low", "close"), pl.Float64), "volume": pl.Int64},
     ).with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC")))  # fmt: skip
     run = bt.replay(
-        bars=rows, calendar="XNYS", start=days[0].name, end=days[-1].name, save=False,
+        bars=rows, calendar=str(calendar), start=days[0].name, end=days[-1].name, save=False,
         strategy=Scripted(case.given, [d.name for d in days]),
         execution=dict(case.settings), account={"cash": case.cash, "leverage": case.leverage},
     )  # fmt: skip
@@ -178,13 +200,6 @@ def by_engine(case: Case) -> Tables:
 
 
 JUDGES: dict[str, Callable[[Case], Tables]] = {"oracle": by_oracle, "engine": by_engine}
-
-
-def missing(judge: str) -> str:
-    """Why a judge cannot play these cases yet, or ""."""
-    if judge == "engine" and "limit" not in inspect.signature(bt.Book.order).parameters:
-        return "engine: order types come next"
-    return ""
 
 
 def summary(case: Case, tables: Tables) -> str:

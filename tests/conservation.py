@@ -7,6 +7,7 @@ trades must be the same to the unit.
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pytest
 
 import bt.run.replaying
@@ -44,6 +46,19 @@ class FillRecord(NamedTuple):
     position_after: int
     stale_minutes: int
     bar: int
+    ambiguous: int
+
+
+class Terms(NamedTuple):
+    """What an order was, as far as its fills must keep to it; prices in units, None without one."""
+
+    type: str
+    decided: int
+    side: int
+    shares: int | None
+    limit: int | None
+    status: str
+    filled: int
 
 
 class Trade(NamedTuple):
@@ -64,9 +79,18 @@ class Trade(NamedTuple):
 def fills_of(own: PlayerOutcome) -> list[FillRecord]:
     columns = (
         at.F_ORDER, at.F_CODE, at.F_TIME, at.F_SLOT, at.F_SHARES, at.F_PRICE, at.F_REFERENCE, at.F_COMMISSION, at.F_AFTER, at.F_STALE,
-        at.F_BAR,
+        at.F_BAR, at.F_DOUBTED,
     )  # fmt: skip
     return [FillRecord(*row) for row in own.output.fills[:, columns].tolist()]
+
+
+def terms_of(rows: np.ndarray, columns: Sequence[int]) -> dict[tuple[int, int], Terms]:
+    """By code and id what orders were; `columns` are those of code, id and what `Terms` has but the status and type."""
+    made = {}
+    for code, number, kind, decided, side, shares, limit, status, filled in rows[:, columns].tolist():
+        known = [None if value == at.NULL else value for value in (shares, limit)]
+        made[code, number] = Terms(at.TYPES[kind], decided, side, *known, at.STATUSES[status], filled)
+    return made
 
 
 def trades_of(own: PlayerOutcome) -> list[Trade]:
@@ -102,7 +126,8 @@ class Books:
     cash: int
     start: int
     lots: dict[int, Lot] = field(default_factory=dict)
-    filled: set[tuple[int, int]] = field(default_factory=set)
+    filled: dict[tuple[int, int], int] = field(default_factory=dict)
+    over: set[tuple[int, int]] = field(default_factory=set)
     net_of_trades: int = 0
     curve: list[Any] = field(default_factory=list)
     fills: int = 0
@@ -164,6 +189,8 @@ class Tape:
         self.slot = bars.begin.astype(np.int64)
         self.code = bars.code.astype(np.int64)
         self.open, self.close = bars.columns["open"].values, bars.columns["close"].values
+        self.volume = bars.columns["volume"].values
+        self.high, self.low = (bars.columns[k].values if k in bars.columns else None for k in ("high", "low"))
         self.closing = prepared.closing
         self.times = [t for a, b in self.session.segments for t in range(a, b, MINUTE)]
 
@@ -172,11 +199,26 @@ class Tape:
         a, b = np.searchsorted(self.code, [code, code + 1])
         return slice(int(a), int(b))
 
-    def opens_at(self, code: int, slot: int) -> int | None:
-        """The open of the symbol's bar in a minute, units; None without one."""
+    def row(self, code: int, slot: int) -> int | None:
+        """The row of the symbol's bar in a minute; None without one."""
         rows = self.of(code)
         at = rows.start + int(np.searchsorted(self.slot[rows], slot))
-        return in_units(self.open[at]) if at < rows.stop and self.slot[at] == slot else None
+        return at if at < rows.stop and self.slot[at] == slot else None
+
+    def opens_at(self, code: int, slot: int) -> int | None:
+        """The open of the symbol's bar in a minute, units; None without one."""
+        row = self.row(code, slot)
+        return None if row is None else in_units(self.open[row])
+
+    def filling(self, execution: ExecutionSpec) -> Tape:
+        """The bars that fill orders, and no others."""
+        if execution.zero_volume == "fill":
+            return self
+        kept, made = self.volume > 0, copy.copy(self)
+        for name in ("slot", "code", "open", "close", "volume", "high", "low"):
+            values = getattr(self, name)
+            setattr(made, name, None if values is None else values[kept])
+        return made
 
     def marks(self, code: int, before: int, minutes: int) -> np.ndarray:
         """The last close known at each minute's end, units."""
@@ -259,10 +301,11 @@ class Audit:
             minutes = outcome.minutes if player.over is None else min(player.over, outcome.minutes)
             held = {code: lot.shares for code, lot in books.lots.items()}
             cash = books.cash
-            self._orders(books, own)
+            orders = self._orders(books, player, own)
+            self._caps(rule, tape, own)
             ended = []
             for fill in fills_of(own):
-                self._fill(account, rule, tape, fill)
+                self._fill(account, rule, tape.filling(rule), fill, orders[fill.code, fill.order_id])
                 ended += books.book(fill)
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
@@ -291,52 +334,110 @@ class Audit:
             )
 
     @staticmethod
-    def _orders(books: Books, own: PlayerOutcome) -> None:
-        """An order fills once, after it was decided."""
-        orders, fills = own.output.orders, fills_of(own)
-        ended = orders[orders[:, at.R_STATUS] == at.FILLED]
-        done = {(code, number): us for code, number, us in ended[:, (at.R_CODE, at.R_ID, at.R_DECIDED)].tolist()}
-        assert len(done) == len(ended), "an order has two records"
+    def _orders(books: Books, player: Any, own: PlayerOutcome) -> dict[tuple[int, int], Terms]:
+        """An order fills after it was decided, on its side and no further than its shares, and never once it is over. What orders were, by code and id."""
+        ended = terms_of(
+            own.output.orders,
+            (at.R_CODE, at.R_ID, at.R_TYPE, at.R_DECIDED, at.R_SIDE, at.R_SHARES, at.R_LIMIT, at.R_STATUS, at.R_FILLED),
+        )
+        assert len(ended) == len(own.output.orders), "an order has two records"
+        desk = player.account.desk
+        rows = desk.tables.order[: int(desk.fixed[at.HIGH])].copy()
+        rows = rows[(rows[:, at.O_USED] == 1) & (rows[:, at.O_ACCOUNT] == player.account.number)]
+        rows[:, at.O_NEXT] = at.OPEN
+        live = terms_of(
+            rows,
+            (at.O_CODE, at.O_ID, at.O_TYPE, at.O_DECIDED, at.O_SIDE, at.O_SHARES, at.O_LIMIT, at.O_NEXT, at.O_FILLED),
+        )
+        orders, fills = live | ended, fills_of(own)
         times = [f.time for f in fills]
         assert times == sorted(times), "fills must come in time order"
-        assert sorted((f.code, f.order_id) for f in fills) == sorted(done), "every fill is one filled order, and back"
         for fill in fills:
-            order = (fill.code, fill.order_id)
-            assert order not in books.filled, f"order {fill.order_id} filled twice"
-            assert done[order] <= fill.time, f"{fill} before its order was decided"
-            books.filled.add(order)
+            order = orders[fill.code, fill.order_id]
+            assert (fill.code, fill.order_id) not in books.over, f"order {fill.order_id} filled after its end"
+            assert order.decided <= fill.time, f"{fill} before its order was decided"
+            if order.type not in ("target", "exit_at_close"):
+                assert fill.shares * order.side > 0, f"{fill}: on the other side than its order"
+            books.filled[fill.code, fill.order_id] = books.filled.get((fill.code, fill.order_id), 0) + fill.shares
+        for key, order in orders.items():
+            filled = books.filled.get(key, 0)
+            assert order.filled == filled, f"order {key[1]}: filled {order.filled}, its fills add up to {filled}"
+            if order.type not in ("target", "exit_at_close") and filled:
+                assert order.shares is not None
+                assert abs(filled) <= abs(order.shares), f"order {key[1]}: filled {filled} of {order.shares}"
+                assert order.status != "filled" or filled == order.shares, f"order {key[1]}: {filled} of {order.shares}"
+            assert order.status != "filled" or filled, f"order {key[1]}: filled without a fill"
+        books.over |= ended.keys()
+        return orders
 
     @staticmethod
-    def _fill(account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord) -> None:
-        """A fill is inside a segment at the open of a bar that is there, or at the close; its price is the rule's."""
+    def _caps(execution: ExecutionSpec, tape: Tape, own: PlayerOutcome) -> None:
+        """No more of a bar fills than the cap on participation."""
+        if not execution.participation:
+            return
+        took: dict[tuple[int, int], int] = defaultdict(int)
+        for fill in fills_of(own):
+            if fill.bar >= 0:
+                took[fill.code, fill.bar] += abs(fill.shares)
+        for (code, slot), shares in took.items():
+            row = tape.row(code, slot)
+            assert row is not None
+            room = int(exact(execution.participation) * int(tape.volume[row]))
+            assert shares <= room, f"{tape.session.name}: {shares} of a bar's {room} filled in minute {slot}"
+
+    @classmethod
+    def _fill(cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms) -> None:
+        """A fill is inside a segment at a price of a bar that is there, or at the close; its price is the rule's."""
         session = tape.session
         assert fill.shares != 0, f"{fill}: no shares"
         rule = execution.fill
+        waits = order.type not in ("market", "target", "exit_at_close", "market_on_close")
         if fill.bar < 0:
             assert fill.time == session.close, f"{fill}: only an exit at the close is of no bar"
             closes = [int(tape.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])]
             if fill.code in tape.closing:
                 closes.append(in_units(tape.closing[fill.code]))
             assert fill.reference in closes, f"{fill}: a fill at the close has one of {closes}"
-        elif rule == "next_open":
-            inside = any(a <= fill.time < b for a, b in session.segments)
-            assert inside, f"{fill}: outside every segment of {session.name}"
-            assert tape.times[fill.slot] == fill.time, f"{fill}: minute {fill.slot} opens at {tape.times[fill.slot]}"
-            opened = tape.opens_at(fill.code, fill.slot)
-            assert opened == fill.reference, f"{fill}: the bar that opens then has {opened}"
+        elif rule == "next_open" or (waits and fill.bar == fill.slot and fill.time == tape.times[fill.slot]):
+            cls._in_bar(tape, fill, waits=waits)
         else:
             ended = tape.times[fill.bar] + MINUTE
             last = int(tape.marks(fill.code, 0, session.minutes)[fill.bar])
             assert tape.opens_at(fill.code, fill.bar) is not None, f"{fill}: no bar in minute {fill.bar}"
             assert last == fill.reference, f"{fill}: the bar of minute {fill.bar} closed at {last}"
-            assert fill.time == ended if rule == "next_close" else fill.time >= ended, f"{fill}: that was at {ended}"
+            assert fill.time == ended if rule == "next_close" and not waits else fill.time >= ended, (
+                f"{fill}: that was at {ended}"
+            )
             assert fill.stale_minutes == (fill.time - ended) // MINUTE, f"{fill}: minutes since {ended}"
             later = tape.marks(fill.code, 0, session.minutes)[fill.bar : fill.slot]
             assert (later == last).all(), f"{fill}: a later bar was shown"
-        slip = exact(execution.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)
-        assert fill.price == round(fill.reference * (1 + slip)), f"{fill}: slippage is {execution.slippage_bps} bps"
+        if order.limit is None:
+            slip = exact(execution.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)
+            assert fill.price == round(fill.reference * (1 + slip)), f"{fill}: slippage is {execution.slippage_bps} bps"
+        else:
+            assert fill.price == fill.reference, f"{fill}: a limit does not slip"
+            assert fill.shares * (order.limit - fill.price) >= 0, f"{fill}: worse than its limit"
         commission = round(abs(fill.shares) * exact(execution.commission_per_share) * UNIT)
         assert fill.commission == commission, f"{fill}: commission is {execution.commission_per_share} a share"
+
+    @staticmethod
+    def _in_bar(tape: Tape, fill: FillRecord, *, waits: bool) -> None:
+        """A fill in a bar: at its open, or of an order that waits at a price between its low and its high."""
+        session = tape.session
+        inside = any(a <= fill.time < b for a, b in session.segments)
+        assert inside, f"{fill}: outside every segment of {session.name}"
+        assert tape.times[fill.slot] == fill.time, f"{fill}: minute {fill.slot} opens at {tape.times[fill.slot]}"
+        row = tape.row(fill.code, fill.slot)
+        assert row is not None, f"{fill}: no bar opens then"
+        opened = in_units(tape.open[row])
+        if waits and opened != fill.reference:
+            assert tape.low is not None
+            assert tape.high is not None
+            low, high = in_units(tape.low[row]), in_units(tape.high[row])
+            assert low <= fill.reference <= high, f"{fill}: the bar reached from {low} to {high}"
+        else:
+            assert opened == fill.reference, f"{fill}: the bar that opens then has {opened}"
+            assert waits or not fill.ambiguous, f"{fill}: nothing about an open is ambiguous"
 
     @staticmethod
     def _trades(ended: Sequence[tuple[Any, ...]], trades: Sequence[Trade]) -> None:
@@ -396,7 +497,11 @@ class Audit:
         fills, trades = run.fills, run.trades
         assert fills.height == sum(b.fills for b in account.books), "fills are missing"
         assert trades.height == sum(b.trades for b in account.books), "trades are missing"
-        assert run.orders.filter(status="filled").height == fills.height, "filled orders are not the fills"
+        filled = run.orders.filter(pl.col("filled") != 0).select("strategy", "symbol", "id", "filled")
+        summed = fills.group_by("strategy", "symbol", pl.col("order_id").alias("id")).agg(
+            pl.col("shares").sum().alias("filled")
+        )
+        assert filled.sort(pl.all()).equals(summed.sort(pl.all())), "what orders filled is not the fills"
         for player in account.engine.players:
             mine = run.orders.filter(strategy=player.declaration.name)
             ids = mine.select("symbol", "id") if player.declaration.independent else mine.select("id")

@@ -16,6 +16,7 @@ from bt.execution import (
     IntArray,
     compiling,
     divide_half_even,
+    filling,
     fits,
     matching,
     money,
@@ -62,7 +63,7 @@ def test_amounts_become_units_half_to_even():
     ],
 )
 def test_slippage_is_exact_and_rounded_once(bps, reference, shares, paid):
-    assert matching.paid(books(slippage_bps=bps), reference, shares) == paid
+    assert filling.paid(books(slippage_bps=bps), reference, shares) == paid
 
 
 def test_slippage_equals_decimals():
@@ -71,7 +72,7 @@ def test_slippage_equals_decimals():
         for reference in (1, 12_345_678_901, 99_999_999_999):
             for sign in (1, -1):
                 moved = Decimal(reference) * (1 + sign * Decimal(repr(bps)) / 10_000)
-                assert matching.paid(kept, reference, sign) == int(moved.to_integral_value("ROUND_HALF_EVEN"))
+                assert filling.paid(kept, reference, sign) == int(moved.to_integral_value("ROUND_HALF_EVEN"))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_slippage_equals_decimals():
     ],
 )
 def test_commission_is_rounded_once_an_order(per_share, shares, commission):
-    assert matching.charged(books(commission_per_share=per_share), shares) == commission
+    assert filling.charged(books(commission_per_share=per_share), shares) == commission
 
 
 def test_what_does_not_fit_is_an_error():

@@ -8,7 +8,7 @@ from typing import Any
 
 import oracle as o
 import pytest
-from candles import JUDGES, Call, Case, cancel, exit_at_close, missing, oracle_run, order, replace, summary, target
+from candles import JUDGES, Call, Case, cancel, exit_at_close, oracle_run, order, replace, summary, target
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "fills.md"
 
@@ -413,8 +413,6 @@ CASES = [*SINGLE, *BOTH_SIDES, *RULES, *MORE]
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_a_table_of_candles(case: Case, judge: str):
-    if reason := missing(judge):
-        pytest.skip(reason)
     assert summary(case, JUDGES[judge](case)) == case.expected
 
 
@@ -478,8 +476,6 @@ def test_every_cell_of_the_page_has_a_case_that_says_the_same():
 )
 @pytest.mark.parametrize("judge", JUDGES)
 def test_the_strategys_mistakes(judge: str, keywords: dict[str, Any], message: str):
-    if reason := missing(judge):
-        pytest.skip(reason)
     case = Case("", FLAT, {0: [order(**{"shares": 1} | keywords)]}, "")
     with pytest.raises(Exception, match=message):
         JUDGES[judge](case)
@@ -499,8 +495,6 @@ def test_the_strategys_mistakes(judge: str, keywords: dict[str, Any], message: s
     ],
 )
 def test_the_strategys_mistakes_when_it_changes_its_mind(judge: str, given: list[Call], message: str):
-    if reason := missing(judge):
-        pytest.skip(reason)
     with pytest.raises(Exception, match=message):
         JUDGES[judge](Case("", FLAT, {0: given}, ""))
 

@@ -50,7 +50,7 @@ class Book:
         arrays = self.desk.arrays(1)
         units = round(price * UNIT)
         after = ledger.book_fill(
-            *arrays, *self.desk.tape, 0, 0, shares, units, commission, slot, slot, slot, at_close, reason, slot
+            *arrays, *self.desk.tape, 0, 0, shares, units, commission, slot, slot, slot, at_close, reason, slot, False
         )
         row = self.desk.tables.fill[int(self.desk.fixed[at.FILLS])]
         row[[at.F_SLOT, at.F_SHARES, at.F_PRICE, at.F_COMMISSION]] = slot, shares, units, commission

@@ -113,10 +113,10 @@ def orders(rows: Iterable[tuple[date, int, str, str, int]]) -> pl.DataFrame:
     """Orders of (session, minute, strategy, symbol, id)."""
     made = [
         {"id": i, "strategy": s, "symbol": sym, "session": day, "decided_at": start_of(day) + m * 60_000_000,
-         "type": "market", "side": "buy", "shares": 100, "tif": "gtc", "status": "filled", "reason": "", "tag": ""}
+         "type": "market", "side": "buy", "shares": 100, "tif": "gtc", "status": "filled", "reason": "", "tag": "", "filled": 100}
         for day, m, s, sym, i in rows
     ]  # fmt: skip
-    types = {"decided_at": pl.Int64, "id": pl.Int64, "session": pl.Date, "shares": pl.Int64}
+    types = {"decided_at": pl.Int64, "id": pl.Int64, "session": pl.Date, "shares": pl.Int64, "filled": pl.Int64}
     texts = ("strategy", "symbol", "type", "side", "tif", "status", "reason", "tag")
     return pl.DataFrame(
         made, schema_overrides=types, schema=None if made else {**types, **dict.fromkeys(texts, pl.String)}
@@ -241,6 +241,7 @@ def fill_rows(day: date, symbols: Sequence[str], words: Sequence[str]) -> Rows:
         | {"strategy": strategies, "symbol": text(symbols), "side": text(["sell", "buy"]), "tag": tags}
         | {"session": np.full(9_000, day, dtype="datetime64[D]"), "order_id": rng.integers(0, 40, 9_000)}
         | {"time": start_of(day) + rng.integers(0, 3, 9_000) * 60_000_000, "bar_share": rng.random(9_000)}
+        | {"ambiguous": rng.random(9_000) < 0.1}
     )
 
 

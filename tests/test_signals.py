@@ -464,8 +464,8 @@ close, yes = pl.col("close"), pl.col("close") > 0
         ({"entry": yes, "shares": True}, "'shares' must be a whole number of at least 1"),
         ({"entry": yes, "shares": 2.5}, "'shares' must be a whole number of at least 1"),
         (
-            {"entry": yes, "shares": 3, "stop_loss": close},
-            "'stop_loss' must not be there; this version has no such orders",
+            {"exit": yes, "stop_loss": close},
+            "'stop_loss' must come with entry or short, was without; it ends what they open",
         ),
         (
             {"target": pl.col("closed")},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bt.book.asking import Asked, Legs
 from bt.book.desk import Desk, Terms
 from bt.book.market import Market
 from bt.book.records import Curve, Output, Spoken
-from bt.execution import IntArray, matching, orders
+from bt.execution import IntArray, closing, orders
 from bt.execution import layout as at
 from bt.model import UNIT, Fill, Order, instant
 
@@ -142,11 +143,35 @@ class Account:
         self.flush()
         self.desk.decide(self.number, codes, levels, np.full(len(codes), self.desk.code_of(tag)))
 
-    def order(self, code: int, shares: int, tif: str, tag: str) -> int:
+    def order(self, code: int, shares: int, asked: Asked, tag: str) -> int:
         """An order of signed shares; its id."""
         self.flush()
-        arrays = self.desk.arrays(1)
-        return int(orders.order_shares(*arrays, self.number, code, shares, at.TIFS.index(tif), self.desk.code_of(tag)))
+        arrays = self.desk.arrays(4)
+        kind, tif = at.TYPES.index(asked.type), at.TIFS.index(asked.tif)
+        prices = _as_units(asked.limit), _as_units(asked.stop), _as_units(asked.trail)
+        legs = map(_as_units, asked.legs)
+        number, partner = self.desk.code_of(tag), _as_units(asked.partner)
+        return int(orders.order_shares(*arrays, self.number, code, kind, shares, tif, number, *prices, partner, *legs))
+
+    def aim_with_legs(self, code: int, level: int, legs: Legs, tag: str) -> None:
+        """One target with legs."""
+        self.flush()
+        orders.aim_with_legs(
+            *self.desk.arrays(4), self.number, code, level, self.desk.code_of(tag), *map(_as_units, legs)
+        )
+
+    def live_row(self, code: int | None, number: int) -> int | None:
+        """The row of the live order of an id, None where there is none; with `code` of that symbol."""
+        self.flush()
+        for k in closing.live(*self.desk.arrays(0), self.number).tolist():
+            order = self.desk.tables.order[k]
+            if order[at.O_ID] == number and (code is None or order[at.O_CODE] == code):
+                return int(k)
+        return None
+
+    def replace(self, row: int, shares: int | None, prices: Sequence[int | None]) -> int:
+        """The successor of the live order in a row of the desk's: its id."""
+        return int(orders.replace_order(*self.desk.arrays(1), row, _as_units(shares), *map(_as_units, prices)))
 
     def exit_at_close(self, code: int, before: int) -> None:
         """A standing exit of a symbol, or of every one."""
@@ -157,7 +182,7 @@ class Account:
         """Orders that concern a symbol (None: any), or the one of an id, end; whether there were any."""
         self.flush()
         every, all_ = at.EVERY if code is None else code, at.NULL if number is None else number
-        return bool(matching.cancel(*self.desk.arrays(0), self.number, every, all_, at.WITHDRAWN))
+        return bool(closing.cancel(*self.desk.arrays(0), self.number, every, all_, at.WITHDRAWN))
 
     def open_orders(self, code: int | None) -> list[Order]:
         """The live orders that concern a symbol (None: any), by id."""
@@ -165,7 +190,7 @@ class Account:
         desk, found = self.desk, []
         arrays = desk.arrays(1)
         place = int(desk.fixed[at.EVENTS])  # a row that nothing is in
-        for k in matching.live(*arrays, self.number).tolist():
+        for k in closing.live(*arrays, self.number).tolist():
             order = desk.tables.order[k]
             every = order[at.O_CODE] == at.EVERY and not (code is not None and self.positions[code, at.BUT])
             if code is None or order[at.O_CODE] == code or every:
@@ -226,13 +251,18 @@ class Account:
             id=int(row[at.R_ID]),
             symbol="" if code == at.EVERY else self.market.symbols[code],
             type=at.TYPES[kind],
-            shares=shares if kind == at.MARKET else None,
+            shares=None if kind in (at.TARGET, at.EXIT) or shares == at.NULL else shares,
             level=None if level == at.NULL else level,
             tif=at.TIFS[int(row[at.R_TIF])],
             status=at.STATUSES[int(row[at.R_STATUS])],
             reason=at.REASONS[int(row[at.R_REASON])],
             tag=self.desk.tags[int(row[at.R_TAG])],
             decided_at=instant(int(row[at.R_DECIDED])),
+            limit=_price(row[at.R_LIMIT]),
+            stop=_price(row[at.R_STOP]),
+            trail=_price(row[at.R_TRAIL]),
+            parent=int(row[at.R_PARENT]) or None,
+            filled=int(row[at.R_FILLED]),
         )
 
     def fills_since(self, before: int) -> list[tuple[int, Fill]]:
@@ -275,7 +305,7 @@ class Account:
     def give_up(self) -> None:
         """The strategy raised and plays no more: its live orders are cancelled, its positions stay."""
         self.flush()
-        matching.end_all(*self.desk.arrays(0), self.number, at.CANCELLED, at.STRATEGY_RAISED)
+        closing.end_all(*self.desk.arrays(0), self.number, at.CANCELLED, at.STRATEGY_RAISED)
         self.desk.hand_out_events()
         self._events = []
 
@@ -283,7 +313,7 @@ class Account:
         """The session is over: day orders end."""
         self.flush()
         if self.waiting:
-            matching.expire(*self.desk.arrays(0), self.number)
+            closing.expire(*self.desk.arrays(0), *self.desk.tape, self.number)
 
     def settle(self, curves: IntArray) -> tuple[Output, Curve]:
         """The session's output and equity curve; `curves` are the desk's."""
@@ -295,11 +325,15 @@ class Account:
         records, fills, trades = (
             r.copy() if alone else r[r[:, c] == self.number] for r, c in zip(rows, columns, strict=True)
         )
-        return Output(records, fills, trades, self.desk.tags, self.records, self.log), Curve(*curves[self.number])
+        output = Output(
+            records, fills, trades, self.desk.tags, self.records, self.log,
+            ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
+        )  # fmt: skip
+        return output, Curve(*curves[self.number])
 
     def abandon(self) -> IntArray:
         """The records of the orders that are live at the end of the run."""
-        found = matching.live(*self.desk.arrays(1), self.number).tolist()
+        found = closing.live(*self.desk.arrays(1), self.number).tolist()
         made = np.zeros((len(found), at.RECORD_COLUMNS), dtype=np.int64)
         place = int(self.desk.fixed[at.EVENTS])  # a row that nothing is in
         for row, k in zip(made, found, strict=True):
@@ -311,4 +345,14 @@ class Account:
         """Live order `k` as a row of events that is not in use."""
         _, growing = self.desk.arrays(1)
         reason = self.desk.tables.order[k, at.O_REASON]
-        orders.write(growing, int(growing[at.EVENTS_AT]) + place * at.RECORD_COLUMNS, k, at.OPEN, reason, at.NULL)
+        orders.write(growing, int(growing[at.EVENTS_AT]) + place * at.RECORD_COLUMNS, k, at.OPEN, reason)
+
+
+def _price(units: int) -> float | None:
+    """A price or distance in currency; None where there is none."""
+    return None if units == at.NULL else int(units) / UNIT
+
+
+def _as_units(price: int | None) -> int:
+    """A price as the rules take it."""
+    return at.NULL if price is None else price

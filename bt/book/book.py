@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bt.book.account import Account
+from bt.book.asking import NO_LEGS, Asked, in_units, legs_of, type_of
 from bt.book.crosswise import aim_all, aligned
 from bt.book.levels import shares_worth
 from bt.book.recall import Recall
@@ -174,19 +176,104 @@ class StrategyBook:
             self._rngs[key] = np.random.default_rng(key)
         return self._rngs[key]
 
-    def order(self, symbol: str, shares: int, *, tif: str | None = None, tag: str = "") -> int:
-        code = self._code(symbol)
-        shares = self._whole(shares)
-        tif = self._account.execution.time_in_force if tif is None else tif
-        if tif not in ("day", "gtc"):
-            raise StrategyError(f'strategy {self._account.name}: tif must be "day" or "gtc", was {tif!r}')
-        return self._account.order(code, shares, tif, self._tagged(tag))
+    def order(  # noqa: PLR0913 - all that an order may be
+        self,
+        symbol: str,
+        shares: int,
+        *,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
+        at: str | None = None,
+        tif: str | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing_loss: float | None = None,
+        oco: int | None = None,
+        tag: str = "",
+    ) -> int:
+        code, shares = self._code(symbol), self._whole(shares)
+        tag, owner = self._tagged(tag), self._owner
+        kind = type_of(owner, limit=limit, stop=stop, trail=trail, at=at, tif=tif)
+        legs = NO_LEGS
+        if stop_loss is not None or take_profit is not None or trailing_loss is not None:
+            legs = legs_of(owner, shares, stop_loss, take_profit, trailing_loss)
+        tif = "day" if at is not None else self._account.execution.time_in_force if tif is None else tif
+        partner = None if oco is None else self._number(oco, "oco")
+        if kind == "market":
+            asked = Asked(kind, tif, legs=legs, partner=partner)
+        else:
+            asked = Asked(kind, tif, *self._prices(limit, stop, trail), legs, partner)
+        return self._account.order(code, shares, asked, tag)
 
-    def target(self, symbol: str, shares: int, tag: str = "") -> None:
+    def replace(
+        self,
+        id: int,
+        *,
+        shares: int | None = None,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
+    ) -> int:
+        prices = self._prices(limit, stop, trail)
+        count = None if shares is None else self._whole(shares)
+        row = self._account.live_row(self._one_or_all(None), self._number(id, "id"))
+        if row is None:
+            return 0
+        self._check_change(self._account.desk.tables.order[row].tolist(), count, prices)
+        return self._account.replace(row, count, prices)
+
+    def _check_change(self, order: list[int], shares: int | None, prices: Sequence[int | None]) -> None:
+        """Refuse what replace() may not change."""
+        kind, number = at.TYPES[order[at.O_TYPE]], order[at.O_ID]
+        if kind in ("target", "exit_at_close"):
+            raise StrategyError(
+                f"{self._owner}: replace must be of an order for shares, {number} is a {kind}; give another"
+            )
+        columns = (("limit", at.O_LIMIT), ("stop", at.O_STOP), ("trail", at.O_TRAIL))
+        for (name, column), price in zip(columns, prices, strict=True):
+            if price is not None and order[column] == at.NULL:
+                raise StrategyError(f"{self._owner}: {name} must be of an order that has one, {number} is a {kind}")
+        if shares is not None and (order[at.O_WAITS] or shares * order[at.O_SIDE] < 0):
+            raise StrategyError(
+                f"{self._owner}: shares must keep their side, and of a leg that waits be left alone, was {shares} for order {number}"
+            )
+
+    def _prices(self, limit: Any, stop: Any, trail: Any) -> tuple[int | None, int | None, int | None]:
+        """Prices of an order and the distance that it trails, units."""
+        owner = self._owner
+        return in_units(owner, "limit", limit), in_units(owner, "stop", stop), in_units(owner, "trail", trail)
+
+    @property
+    def _owner(self) -> str:
+        """Whose mistakes are told."""
+        return f"strategy {self._account.name}"
+
+    def _number(self, given: Any, name: str) -> int:
+        """An order's id."""
+        if isinstance(given, bool) or not isinstance(given, int | np.integer):
+            raise StrategyError(f"{self._owner}: {name} must be an order's id, was {given!r}")
+        return int(given)
+
+    def target(
+        self,
+        symbol: str,
+        shares: int,
+        tag: str = "",
+        *,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing_loss: float | None = None,
+    ) -> None:
         try:
             code = self._index[symbol]
         except KeyError:
             code = self._code(symbol)  # says which are near
+        if stop_loss is not None or take_profit is not None or trailing_loss is not None:
+            level, tag = self._whole(shares), self._tagged(tag)
+            legs = legs_of(self._owner, level, stop_loss, take_profit, trailing_loss)
+            self._account.aim_with_legs(self._code(symbol), level, legs, tag)
+            return
         if self._account.kept[code] == shares and (not self._independent or code == self.about):
             return
         self._aim(self._code(symbol), self._whole(shares), tag)

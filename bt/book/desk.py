@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.book.market import Market
-from bt.execution import Costs, IntArray, Script, Tape, fits, ledger, matching, orders, signalling
+from bt.execution import Costs, IntArray, Script, Tape, closing, fits, ledger, matching, orders, signalling
 from bt.execution import layout as at
+from bt.execution import within as bars
 from bt.model import ExecutionSpec, QualitySpec, Session
 
 ROOM = 64
@@ -59,6 +60,8 @@ class Desk:
     tags : list of str
         The words behind their codes.
     by_symbol : bool
+    rule : int
+        By which price market orders fill, as `matching` numbers them.
     """
 
     def __init__(self, *, by_symbol: bool = False) -> None:
@@ -71,7 +74,9 @@ class Desk:
         self._cash: list[int] = []
         self._hear: list[Callable[[IntArray], None]] = []
         self._tape: Tape | None = None
-        self._rule = 0
+        self._wide: Callable[[], Tape] | None = None
+        self._measures = False
+        self.rule = 0
         self._usual: npt.NDArray[np.int32] = _UNKNOWN
         self.fixed: IntArray
         self._growing: IntArray
@@ -87,7 +92,8 @@ class Desk:
         self._hear.append(hear)
         self._knows.append(self._markets.index(market))
         self._cash.append(fits(terms.cash * (len(market.symbols) if self.by_symbol else 1)))
-        self._rule = matching.RULES.index(terms.execution.fill)
+        self.rule = matching.RULES.index(terms.execution.fill)
+        self._measures = terms.execution.participation > 0 or terms.execution.zero_volume == "skip"
         self._lay_out(terms, len(market.symbols))
         return len(self._knows) - 1
 
@@ -121,14 +127,17 @@ class Desk:
     def _write_terms(self, terms: Terms, symbols: int) -> None:
         """The settings."""
         costs, leverage = Costs.of(terms.execution), Fraction(Decimal(repr(float(terms.leverage))))
-        quality = terms.quality
+        quality, execution = terms.quality, terms.execution
+        cap = Fraction(Decimal(repr(float(execution.participation))))
         gate = at.REASONS.index(quality.gate) if quality.minimum > 0 else at.NONE
         for place, value in (
             (at.SYMBOLS, symbols), (at.ACCOUNTS, len(self._knows)), (at.BY_SYMBOL, self.by_symbol),
             (at.SLIP_UP, costs.slip_up), (at.SLIP_DOWN, costs.slip_down), (at.FEE_UP, costs.fee_up),
             (at.FEE_DOWN, costs.fee_down), (at.LEVERAGE_UP, leverage.numerator), (at.LEVERAGE_DOWN, leverage.denominator),
-            (at.TIF, at.TIFS.index(terms.execution.time_in_force)), (at.GATE, gate), (at.AFTER, quality.after_minutes),
+            (at.TIF, at.TIFS.index(execution.time_in_force)), (at.GATE, gate), (at.AFTER, quality.after_minutes),
             (at.LIMIT, np.float64(quality.minimum).view(np.int64)), (at.FREE, -1), (at.VALUED, -1),
+            (at.TOUCH, execution.limit_fill == "touch"), (at.OPTIMIST, execution.intrabar == "optimistic"),
+            (at.CAP_UP, cap.numerator), (at.CAP_DOWN, cap.denominator), (at.SKIPS, execution.zero_volume == "skip"),
         ):  # fmt: skip
             self.fixed[place] = value
 
@@ -160,7 +169,8 @@ class Desk:
         """A session opens, and nothing has happened in it yet."""
         self.hand_out_events()
         terms, first = self.fixed, self._markets[0]
-        terms[at.SESSION], terms[at.CLOSES], terms[at.MINUTES] = number, session.close, session.minutes
+        terms[at.SESSION], terms[at.OPENS], terms[at.CLOSES] = number, session.open, session.close
+        terms[at.MINUTES] = session.minutes
         terms[[at.RECORDS, at.EVENTS, at.FILLS, at.TRADES]] = 0
         ledger.begin_session(terms)
         terms[at.HAS_MEMBERS] = first.member is not None
@@ -170,12 +180,12 @@ class Desk:
         for into, market in zip(self.known, self._markets, strict=True):
             into[at.SEEN_BEFORE] = market.seen_at_open
         self._versions = [-1] * len(self._markets)
-        self._tape = None
+        self._tape = self._wide = None
         self.look()
 
-    def play(self, tape: Tape) -> None:
-        """The session's bars."""
-        self._tape = tape
+    def play(self, tape: Tape, wide: Callable[[], Tape] | None = None) -> None:
+        """The session's bars; `wide` gives them with what orders need that wait for a price, and caps on what fills."""
+        self._tape, self._wide = tape, wide
 
     def look(self) -> None:
         """Take over what everybody knows now."""
@@ -201,9 +211,17 @@ class Desk:
 
     @property
     def tape(self) -> Tape:
-        """The session's bars."""
+        """The session's bars: as little of them as the orders that are live need."""
         assert self._tape is not None
-        return self._tape
+        if not self._measures and not self.fixed[at.RESTING]:
+            return self._tape
+        assert self._wide is not None
+        return self._wide()
+
+    @property
+    def has_resting(self) -> bool:
+        """Whether any live order may have to do with bars otherwise than a market order."""
+        return bool(self.fixed[at.RESTING])
 
     def hand_out_events(self) -> None:
         """Tell accounts what happened to their orders."""
@@ -221,10 +239,11 @@ class Desk:
         self._make_room(more)
         return self.fixed, self._growing
 
-    def _make_room(self, more: int) -> None:
+    def _make_room(self, more: int, *, legs: bool = False) -> None:
         terms, growing = self.fixed, self._growing
         high = int(terms[at.HIGH]) + more
-        used = high + max(int(terms[at.RECORDS]), int(terms[at.FILLS]), int(terms[at.EVENTS]) - int(growing[at.ROOM]))
+        ended = high + max(int(terms[at.RECORDS]), int(terms[at.EVENTS]) - int(growing[at.ROOM]))
+        used = max(ended, int(terms[at.FILLS]) + signalling.fills_each(terms, legs) * high)
         orders_, room = int(growing[at.ORDER_ROOM]), int(growing[at.ROOM])
         if high > orders_ or used > room:
             self._grow(2 * high if high > orders_ else orders_, 2 * used if used > room else room)
@@ -235,18 +254,32 @@ class Desk:
 
     def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
         """What signals say of a minute, as `signalling.decide_bars`."""
-        arrays = self.arrays(int(script.start[slot + 1] - script.start[slot]))
+        arrays = self.arrays(int(script.start[slot + 1] - script.start[slot]) * (4 if len(script.legs) else 1))
         return signalling.decide_bars(*arrays, number, style, slot, begun, *script)
 
-    def match(self, time: int, due: int, slot: int, *, at_close: bool, only: npt.NDArray[np.bool_] = NOBODY) -> int:
-        """Fill what finds a price by the fill rule; from which fill on they are new."""
-        standing = any(row[at.STANDING] for row in self.rows)
+    def match(
+        self, moment: int, time: int, due: int, slot: int, *, at_close: bool, only: npt.NDArray[np.bool_] = NOBODY
+    ) -> None:
+        """Fill what finds its price at a moment, as `matching.match`."""
+        standing = moment == self.rule and any(row[at.STANDING] for row in self.rows)
         arrays = self.arrays(self._held() if standing else 0)
         if standing:
-            matching.wake_exits(*arrays, due)
-        before = int(self.fixed[at.FILLS])
-        matching.match(*arrays, *self.tape, self._rule, time, slot, at_close, only)
-        return before
+            closing.wake_exits(*arrays, due)
+        matching.match(*arrays, *self.tape, self.rule, moment, time, due, slot, at_close, only)
+
+    def within(self, time: int, slot: int) -> None:
+        """Fill what is reached within the bars that opened at `time`."""
+        bars.within(*self.arrays(0), *self.tape, time, slot)
+
+    def end_minuted(self, now: int, *, limits_only: bool = False) -> None:
+        """Orders for one minute that was over `now` end, or those with a limit."""
+        if self.fixed[at.MINUTED]:
+            closing.end_minuted(*self.arrays(0), now, limits_only)
+
+    @property
+    def fills(self) -> int:
+        """How many there are in the session so far."""
+        return int(self.fixed[at.FILLS])
 
     def _held(self) -> int:
         """How many positions there are: no exit of everything makes more orders."""
@@ -256,9 +289,12 @@ class Desk:
         """Play a session of signals from `place` on, as `signalling.play`, for the desk's one account."""
         if place == (0, -1):  # from then on the rules move on what is known
             self.look()
-        self._make_room(len(script.waiting))
-        arrays = self.fixed, self._growing, *self.tape, self._usual
-        return signalling.play(*arrays, self._rule, style, *place, NOBODY, *script)
+        legs = len(script.legs) > 0
+        self._make_room(len(script.waiting) * (4 if legs else 1), legs=legs)
+        assert self._wide is not None
+        tape = self._wide() if legs else self.tape
+        arrays = self.fixed, self._growing, *tape, self._usual
+        return signalling.play(*arrays, self.rule, style, *place, NOBODY, *script)
 
     def look_again(self) -> None:
         """After a session of signals has been played: what is known is the market's again."""
@@ -268,18 +304,18 @@ class Desk:
     def review(self, number: int, *, leave: bool, tag: str) -> None:
         """Apply the session's universe to an account's orders and positions; `leave` sells what left."""
         if self._markets[0].member is not None:
-            matching.review(*self.arrays(self._held()), number, leave, self.code_of(tag))
+            closing.review(*self.arrays(self._held()), number, leave, self.code_of(tag))
 
     def close_exits(self, number: int) -> int:
         """An account's standing exits fill at the close; from which fill on they are new."""
         before = int(self.fixed[at.FILLS])
-        if self.rows[number][at.STANDING]:
-            matching.close_exits(*self.arrays(self._held()), *self.tape, number)
+        if self.rows[number][at.STANDING] or self.has_resting:
+            closing.close_exits(*self.arrays(self._held()), *self.tape, number)
         return before
 
     def close_all(self, number: int, tag: str) -> int:
         """Every position of an account is closed at its last close; from which fill on they are new."""
         before = int(self.fixed[at.FILLS])
         if self._held():
-            matching.close_all(*self.arrays(self._held()), *self.tape, number, self.code_of(tag))
+            closing.close_all(*self.arrays(self._held()), *self.tape, number, self.code_of(tag))
         return before

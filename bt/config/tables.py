@@ -269,6 +269,10 @@ class _Execution(Table):
     commission_per_share: _NotNegative = 0.0
     close_price: Literal["last_bar", "closing_print"] = "last_bar"
     at_end: Literal["mark", "close"] = "mark"
+    limit_fill: Literal["trade_through", "touch"] = "trade_through"
+    intrabar: Literal["pessimistic", "optimistic"] = "pessimistic"
+    participation: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="a fraction from 0 to 1")] = 0.0
+    zero_volume: Literal["fill", "skip"] = "fill"
 
 
 class _Account(Table):

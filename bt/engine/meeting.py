@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bt.engine.players import Player
 from bt.engine.stage import Stage, Step
 from bt.engine.telling import Teller
+from bt.execution.matching import AT_CLOSES, AT_LAST, AT_OPENS, SAME_CLOSE
 from bt.schema import MINUTE
 
 ALL: npt.NDArray[np.bool_] = np.zeros(0, dtype=bool)
@@ -23,43 +24,78 @@ class Meeting:
         self._groups = _by_desk(players)
         self._number = {id(player): number for number, player in enumerate(players)}
         self._teller = teller
+        self._untold: dict[int, int] = {}  # by desk, from which fill on
+
+    @property
+    def has_resting(self) -> bool:
+        """Whether any live order may have to do with bars otherwise than a market order."""
+        return any(group[0].account.desk.has_resting for group in self._groups)
+
+    def end_minuted(self, now: int, *, limits_only: bool = False) -> None:
+        """Orders for one minute that was over `now` end, or those with a limit."""
+        for group in self._groups:
+            if group[0].over is None:
+                group[0].account.desk.end_minuted(now, limits_only=limits_only)
 
     def opens(self, stage: Stage, end: int) -> None:
-        """`next_open`: orders meet the opens of the minute that will be over when `end` minutes are."""
+        """Orders meet the opens of the minute that will be over when `end` minutes are: market orders with `next_open`, what waits for a price with every
+        rule. With `same_close` it is told when the bars have ended."""
         opened = int(stage.market.times[end - 1])
         for group in self._seeing(stage, end):
-            self._match(group, opened, opened, end - 1, at_close=False, decided=opened + MINUTE)
+            desk = group[0].account.desk
+            if self._waits(group) and (desk.rule == AT_OPENS or desk.has_resting):
+                before = desk.fills
+                desk.match(AT_OPENS, opened, opened, end - 1, at_close=False)
+                if desk.rule == SAME_CLOSE:
+                    self._untold[id(desk)] = before
+                else:
+                    self._tell(group, before, opened + MINUTE)
 
     def closes(self, stage: Stage, step: Step) -> None:
-        """`next_close`: orders given before the minute that ends now meet its closes."""
-        due = int(stage.market.times[step.end - 1])
+        """What orders meet within the bars that end now, then with `next_close` at their closes those that were given before them."""
+        opened = int(stage.market.times[step.end - 1])
         for group in self._seeing(stage, step.end):
-            self._match(group, step.time, due, step.end - 1, at_close=True, decided=step.time)
+            desk = group[0].account.desk
+            rests = desk.has_resting
+            before = self._untold.pop(id(desk), desk.fills)
+            if self._waits(group):
+                if rests:
+                    desk.within(opened, step.end - 1)
+                if desk.rule == AT_CLOSES:
+                    desk.match(AT_CLOSES, step.time, opened, step.end - 1, at_close=True)
+            if desk.fills > before:
+                self._tell(group, before, step.time)
 
     def last_closes(self, stage: Stage, step: Step) -> None:
         """`same_close`: orders meet the last closes shown. An independent strategy's have their moments where their own symbol has a bar."""
         slot = step.end - 1 if step.minute else step.end
         for group in self._groups:
-            if not any(stage.is_own(self._number[id(p)], step) for p in group):
+            if not any(stage.is_own(self._number[id(p)], step) for p in group) or not self._waits(group):
                 continue
             only = stage.having_bars(step, group[0].declaration.rows) if group[0].declaration.independent else ALL
-            self._match(group, step.time, step.time, slot, at_close=step.minute, decided=step.time, only=only)
+            desk = group[0].account.desk
+            before = desk.fills
+            desk.match(AT_LAST, step.time, step.time, slot, at_close=step.minute, only=only)
+            self._tell(group, before, step.time)
+        if step.minute:
+            self.end_minuted(step.time)
 
     def _seeing(self, stage: Stage, end: int) -> list[list[Player]]:
         """Those who share their money, of whom one sees a bar that ends now: what others hold is no moment of theirs."""
         return [g for g in self._groups if any(stage.sees(self._number[id(p)], end) for p in g)]
 
-    def _match(
-        self, group: Sequence[Player], time: int, due: int, slot: int, *, at_close: bool, decided: int,
-        only: npt.NDArray[np.bool_] = ALL,
-    ) -> None:  # fmt: skip
-        """Fill what finds a price, of those who share their money, and tell it; orders given meanwhile count as decided at `decided`."""
-        if group[0].over is None and any(p.account.waiting for p in group):
-            before = group[0].account.desk.match(time, due, slot, at_close=at_close, only=only)
-            for player in group:
-                player.account.decide_at(decided)
-            for player in group:
-                self._teller.fills(player, before)
+    @staticmethod
+    def _waits(group: Sequence[Player]) -> bool:
+        """Whether any order of those who share their money could fill."""
+        over = group[0].over is not None
+        return not over and any(p.account.waiting for p in group)
+
+    def _tell(self, group: Sequence[Player], before: int, decided: int) -> None:
+        """Those who share their money are told the fills from number `before` on; orders given meanwhile count as decided at `decided`."""
+        for player in group:
+            player.account.decide_at(decided)
+        for player in group:
+            self._teller.fills(player, before)
 
 
 def _by_desk(players: Sequence[Player]) -> list[list[Player]]:

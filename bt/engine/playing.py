@@ -2,8 +2,10 @@
 
 For every minute of a session with a bar, every end of a coarser bin that a strategy asked for and every timer:
 
-1. orders given earlier are matched against the bars that open in the minute, and fills are told (`bt.engine.meeting`);
-2. the clock moves to the minute's end, and the closes become the last ones known (`bt.book.Market` looks them up when asked); with `next_close` (1) is done now;
+1. orders given earlier are matched against the bars that open in the minute, and fills are told (`bt.engine.meeting`); with `next_close` and `same_close`
+   only those that wait for a price, or for an open;
+2. the clock moves to the minute's end, and the closes become the last ones known (`bt.book.Market` looks them up when asked); what fills within the bars
+   does, and with `next_close` what meets their closes;
 3. signals are decided symbol by symbol (`bt.engine.signalling`), then rows are shown: minute rows in symbol order, then coarser ones, then the
    cross-section, then timers go off (`bt.engine.telling`);
 4. what strategies order then is live from the next minute; refusals are told. With `same_close` it fills now.
@@ -31,7 +33,7 @@ from bt.engine.opening import Opened, nothing, opened
 from bt.engine.outcomes import Played, SessionOutcome, session_outcome
 from bt.engine.players import Player
 from bt.engine.signalling import plays_whole
-from bt.engine.stage import Stage, alone, visible_codes
+from bt.engine.stage import Stage, Step, alone, visible_codes
 from bt.engine.telling import Teller
 from bt.errors import StrategyRaised
 from bt.model import Clock, PreparedSession
@@ -132,7 +134,7 @@ class Engine:
             prepared, self.players, self._names, self._zone, opened=given, prior=prior, several=self._several
         )
         for desk in self._desks:
-            desk.play(stage.market.tape)
+            desk.play(stage.market.tape, lambda: stage.market.wide)
         for known in self._markets:
             known.play(stage.market)
         try:
@@ -247,7 +249,7 @@ class Engine:
         """Step through the session's moments, as far as the run goes."""
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
-        count, books = stage.market.count, [p.book for p in self.players if p.over is None]
+        books = [p.book for p in self.players if p.over is None]
         for step in stage.steps:
             end = self._played = step.end
             self._iterations += 1
@@ -257,15 +259,7 @@ class Engine:
                 if stop.is_set():
                     break
                 continue
-            meets = waiting and step.minute and count[end - 1] > 0
-            if meets and self._fill == "next_open":
-                clock.advance(int(stage.market.times[end - 1]))
-                self._set_clock(clock.now, end - 1)
-                self._meeting.opens(stage, end)
-            clock.advance(step.time)
-            self._set_clock(step.time, end)
-            if meets and self._fill == "next_close":
-                self._meeting.closes(stage, step)
+            self._meet(stage, step, clock, any_waits=waiting)
             if speed > 0:
                 self.pace.wait(began, clock.now - session.open)
             for number, player in enumerate(self.players):
@@ -278,6 +272,22 @@ class Engine:
                 self._meeting.last_closes(stage, step)
             if stop.is_set() or self._any_stops(books, end):
                 break
+
+    def _meet(self, stage: Stage, step: Step, clock: Clock, *, any_waits: bool) -> None:
+        """Orders given earlier meet the bars of the minute that ends, while the clock moves through it; those that were for one minute end."""
+        meeting, end = self._meeting, step.end
+        meets = any_waits and step.minute and stage.market.count[end - 1] > 0
+        meeting.end_minuted(step.time - MINUTE if step.minute else step.time)
+        if meets and (self._fill == "next_open" or meeting.has_resting):
+            clock.advance(int(stage.market.times[end - 1]))
+            self._set_clock(clock.now, end - 1)
+            meeting.opens(stage, end)
+        clock.advance(step.time)
+        self._set_clock(step.time, end)
+        if meets:
+            meeting.closes(stage, step)
+        if step.minute:
+            meeting.end_minuted(step.time, limits_only=self._fill == "same_close")
 
     def _play_whole(self, stage: Stage) -> bool:
         """Play the session to strategies of signals alone, each by itself; False where it has to be played minute by minute."""

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from bt.book import MOST, shares_worth
 from bt.engine.players import Player
 from bt.errors import StrategyError
-from bt.execution import IntArray, Script, layout, signalling
-from bt.model import Column, PreparedSession
-from bt.strategy import BOOLEANS
+from bt.execution import INT64_MAX, IntArray, Script, layout, signalling
+from bt.model import UNIT, Column, PreparedSession
+from bt.strategy import BOOLEANS, LEGS
 
 NULL, UNSURE = layout.NULL, signalling.UNSURE
 SAID = {"entry": signalling.ENTRY, "exit": signalling.EXIT, "short": signalling.SHORT, "cover": signalling.COVER}
@@ -84,7 +84,7 @@ class Signalled:
 
     style: int
     columns: Mapping[str, Column]
-    said: tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8]]
+    said: tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8], IntArray]
     seen: npt.NDArray[np.bool_]
     bars: Bars
 
@@ -109,14 +109,17 @@ class Signalled:
         """The bars that say something new."""
         waiting = np.zeros(len(self.seen), dtype=np.uint8)
         start = np.zeros(self.bars.minutes + 1, dtype=np.int64)
-        told = self.bars.code, *self.said
+        level, number, said, legs = self.said
+        told = self.bars.code, level, number, said
         turn = signalling.news(self.style, self.seen, self.bars.begin, start, *told)
-        return Script(*told, turn, start, waiting)
+        return Script(*told, legs, turn, start, waiting)
 
     @property
     def is_sure(self) -> bool:
         """Whether every bar says what can be decided."""
         turn, number = self.whole.turn, self.whole.number
+        if len(self.whole.legs):
+            return False  # of which bars an entry has its legs is known when it is decided
         return not (self.whole.level[turn] == UNSURE).any() and not (len(number) and np.isinf(number[turn]).any())
 
     def at(self, end: int) -> bool:
@@ -173,6 +176,8 @@ class Signalled:
         book.shown, book.about = (iter(()), codes.copy()), code  # the symbol, for the error
         key = "shares" if self.style == signalling.ENTRIES else signalling.STYLES[self.style]
         value = self.columns[key].values[row].item()
+        if self.style == signalling.ENTRIES and self.said[0][row] != UNSURE:
+            self._raise_for_legs(row, code, player)
         if self.style == signalling.ENTRIES:
             raise StrategyError(f"signals(): shares must be a whole number, 0 or more, was {value!r}; round it first")
         if self.style == signalling.LEVELS or not np.isfinite(value):
@@ -185,12 +190,22 @@ class Signalled:
         self.said[0][row] = level  # of every script
         book.shown = book.about = None
 
+    def _raise_for_legs(self, row: int, code: int, player: Player) -> None:
+        """The strategy's error: an entry at a bar has legs that are none."""
+        side = 1 if self.said[2][row] & signalling.ENTRY else -1
+        legs = {}
+        for key in LEGS:
+            column = self.columns.get(key)
+            if column is not None and (column.null is None or not column.null[row]):
+                legs["trailing_loss" if key == "trail" else key] = column.values[row].item()
+        player.book.target(player.account.market.symbols[code], side * int(self.said[0][row]), **legs)
+
 
 def _said(
     columns: Mapping[str, Column], style: str, rows: int
-) -> tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-    """The columns of a `Script`: level, number and said."""
-    none = np.zeros(0), np.zeros(0, dtype=np.uint8)
+) -> tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8], IntArray]:
+    """The columns of a `Script`: level, number, said and legs."""
+    none = np.zeros(0), np.zeros(0, dtype=np.uint8), np.zeros((0, len(LEGS)), dtype=np.int64)
     if style == "target":
         return _whole(columns["target"], -MOST), *none
     if style == "target_percent":
@@ -198,12 +213,27 @@ def _said(
         number = values.astype(np.float64)
         if null is not None:
             number[null] = np.nan
-        return np.full(rows, NULL), number, none[1]
+        return np.full(rows, NULL), number, *none[1:]
     said = np.zeros(rows, dtype=np.uint8)
     for name, bit in SAID.items():
         if name in columns:
             said |= columns[name].values.astype(np.uint8) * np.uint8(bit)
-    return _whole(columns["shares"], 0), none[0], said
+    legs = none[2]
+    if any(key in columns for key in LEGS):
+        legs = np.stack([_prices(columns[k]) if k in columns else np.full(rows, NULL) for k in LEGS], axis=1)
+    return _whole(columns["shares"], 0), none[0], said, legs
+
+
+def _prices(column: Column) -> IntArray:
+    """Prices and distances in units; NULL where null, UNSURE where one is none."""
+    values, null = column
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = np.rint(values.astype(np.float64) * UNIT)
+        price = scaled.astype(np.int64)
+    price[~((scaled > 0) & (scaled < float(INT64_MAX)))] = UNSURE
+    if null is not None:
+        price[null] = NULL
+    return price
 
 
 def _whole(column: Column, least: int) -> IntArray:
@@ -223,7 +253,7 @@ def _decides(columns: Mapping[str, Column], rows: int) -> npt.NDArray[np.bool_]:
     for name, (values, null) in columns.items():
         if name in BOOLEANS:
             found |= values
-        elif name != "shares":
+        elif name != "shares" and name not in LEGS:
             found |= True if null is None else ~null
     return found
 

@@ -136,6 +136,14 @@ class Market:
         return Latest(code, units(close), int(self.times[slot]) + MINUTE, 1)
 
     @cached_property
+    def wide(self) -> Bars:
+        """The tape with what orders need that wait for a price, and caps on what fills. Where no strategy gives such orders highs and lows are not
+        read, and nobody looks at them."""
+        columns = self.bars.columns
+        high, low = (columns.get(name, columns["close"]).values for name in ("high", "low"))
+        return self.tape.widened(high, low, columns["volume"].values)
+
+    @cached_property
     def _playback(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], list[int]]:
         """The bars' codes and closes minute by minute, and where each minute begins: beside each other in memory, which the rows that end
         with a minute are not in canonical order."""

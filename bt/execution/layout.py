@@ -21,32 +21,46 @@ EVERY = -1
 """The code of an order that is about every symbol: exit_at_close without one."""
 
 # words: a code is an index
-TYPES: tuple[Literal["market", "target", "exit_at_close"], ...] = ("market", "target", "exit_at_close")
-MARKET, TARGET, EXIT = range(3)
-TIFS = ("day", "gtc")
-DAY, GTC = range(2)
+OrderType = Literal[
+    "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
+    "stop_loss", "take_profit", "trailing_loss",
+]  # fmt: skip
+TYPES: tuple[OrderType, ...] = (
+    "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
+    "stop_loss", "take_profit", "trailing_loss",
+)  # fmt: skip
+(
+    MARKET, TARGET, EXIT, ON_OPEN, ON_CLOSE, LIMIT_ORDER, STOP_ORDER, STOP_LIMIT, TRAILING_STOP, STOP_LOSS, TAKE_PROFIT, TRAILING_LOSS,
+) = range(12)  # fmt: skip
+"""From `ON_OPEN` on an order may have to do with a bar that no market order meets, from `LIMIT_ORDER` on it waits for a price, from `STOP_LOSS` on it is
+the leg of another."""
+TIFS = ("day", "gtc", "ioc")
+DAY, GTC, IOC = range(3)
 STATUSES = ("open", "filled", "cancelled", "rejected", "expired")
 OPEN, FILLED, CANCELLED, REJECTED, EXPIRED = range(5)
 REASONS = (
     "", "retargeted", "at_target", "no_bar", "zero_shares", "buying_power", "quality", "completeness", "not_in_universe", "warm_up",
-    "left_universe", "exit_at_close", "flat", "split", "strategy_raised", "no_price", "cancelled",
+    "left_universe", "exit_at_close", "flat", "split", "strategy_raised", "no_price", "cancelled", "parent", "oco", "unfilled", "ioc",
+    "replaced",
 )  # fmt: skip
 (
     NONE, RETARGETED, AT_TARGET, NO_BAR, ZERO_SHARES, BUYING_POWER, QUALITY, COMPLETENESS, NOT_IN_UNIVERSE, WARM_UP,
-    LEFT_UNIVERSE, AT_CLOSE, FLAT, SPLIT, STRATEGY_RAISED, NO_PRICE, WITHDRAWN,
-) = range(17)  # fmt: skip
+    LEFT_UNIVERSE, AT_CLOSE, FLAT, SPLIT, STRATEGY_RAISED, NO_PRICE, WITHDRAWN, PARENT, OCO, UNFILLED, HAD_ITS_MINUTE, REPLACED,
+) = range(22)  # fmt: skip
 
 # What is kept lies in two arrays, because a call of compiled code costs by the array. The first has places for good: the terms, then a
 # row an account, then regions whose beginnings are among the terms.
 (
     SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, FEE_UP, FEE_DOWN, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
-    RESERVED, NET, GROSS, VALUED, ELAPSED, SESSION, CLOSES, MINUTES, HAS_MEMBERS,
-    HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES,
+    TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS,
+    RESERVED, NET, GROSS, VALUED, ELAPSED, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
+    HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES, RESTING, MINUTED, GROUPED,
     POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TERMS,
-) = range(35)  # fmt: skip
-"""Settings to `AFTER` (`LIMIT` is the bits of a double: the percent that the gate asks for); money reserved by live orders, the positions'
+) = range(44)  # fmt: skip
+"""Settings to `SKIPS` (`LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
+may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing); money reserved by live orders, the positions'
 worth (`VALUED` is -1 where they have to be worked out again); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
-of which `FREE` is the first free one. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
+of which `FREE` is the first free one; how many live orders are `RESTING` (from ON_OPEN on) or `MINUTED` (ioc), and whether any have ever been `GROUPED`. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
 is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now."""
 
 LAST, ENDED, SEEN, SEEN_BEFORE, KNOWN_ROWS = range(5)
@@ -56,44 +70,50 @@ ORDERS_AT, RECORDS_AT, EVENTS_AT, FILLS_AT, TRADES_AT, ORDER_ROOM, ROOM, GROWS =
 
 # account: one row each
 (
-    CASH, NEXT_ID, GIVEN, LIVE, STANDING, TRADING, HEARS, DECIDED, OPENING_CASH, EXIT_ALL, KNOWS, ACCOUNT_COLUMNS,
-) = range(12)  # fmt: skip
+    CASH, NEXT_ID, GIVEN, LIVE, STANDING, TRADING, HEARS, DECIDED, OPENING_CASH, EXIT_ALL, KNOWS, UNSURE_BARS, OTHERWISE, ACCOUNT_COLUMNS,
+) = range(14)  # fmt: skip
 """`LIVE` orders wait for prices, `STANDING` ones for the close; `HEARS` of the ends of its orders; `EXIT_ALL` is the order that
-closes everything; `KNOWS` is the number of the market that it knows."""
+closes everything; `KNOWS` is the number of the market that it knows; `UNSURE_BARS` are the ambiguous bars of the session, `OTHERWISE` what the
+other path would have been worth more in them."""
 
 # position: one row an account and symbol
 (
-    COST, OPENED, BARS_BEFORE, ENTRY_TAG, REALIZED, COMMISSION, ENTERED, ENTERED_VALUE, EXITED, EXITED_VALUE, WORST, BEST, BEGIN,
-    HEAD, TAIL, EXIT_ORDER, BUT, OWN_ID, OWN_CASH, OWN_RESERVED, AT_OPEN, POSITION_COLUMNS,
-) = range(22)  # fmt: skip
-"""To `BEST` the trade that is open; from slot `BEGIN` on it has not changed. `HEAD` and `TAIL` are the first and last live order,
+    COST, OPENED, BARS_BEFORE, ENTRY_TAG, REALIZED, COMMISSION, ENTERED, ENTERED_VALUE, EXITED, EXITED_VALUE, WORST, BEST, DOUBTED, BEGIN,
+    HEAD, TAIL, EXIT_ORDER, BUT, OWN_ID, OWN_CASH, OWN_RESERVED, AT_OPEN, ROOM_ROW, ROOM_LEFT, POSITION_COLUMNS,
+) = range(25)  # fmt: skip
+"""To `DOUBTED` (a fill of it was in an ambiguous bar) the trade that is open; from slot `BEGIN` on it has not changed. `HEAD` and `TAIL` are the first and last live order,
 `EXIT_ORDER` the one that stands until the close, `BUT` that EXIT_ALL leaves the symbol out. `OWN_`... are of a symbol that has money of
-its own; `AT_OPEN` is what was held as the session opened."""
+its own; `AT_OPEN` is what was held as the session opened; `ROOM_LEFT` is what may still fill of the bar in row `ROOM_ROW`."""
 
 # order: a live one
 (
     O_ID, O_ACCOUNT, O_CODE, O_TYPE, O_SHARES, O_LEVEL, O_TIF, O_DECIDED, O_SESSION, O_TAG, O_NEED, O_REASON, O_BEFORE, O_NEXT,
-    O_LIVE, O_USED, ORDER_COLUMNS,
-) = range(17)  # fmt: skip
-"""`O_NEED` is reserved for it; `O_LIVE` tells that it waits for a price, `O_USED` that the row is in use."""
+    O_LIVE, O_USED, O_FILLED, O_SIDE, O_LIMIT, O_STOP, O_TRAIL, O_BEST, O_PARENT, O_GROUP, O_HAS_LEGS, O_REDUCES, O_WAITS, O_SINCE, O_REACHED,
+    O_ASKED, O_OPENING, O_EACH, ORDER_COLUMNS,
+) = range(33)  # fmt: skip
+"""`O_NEED` is reserved for it; `O_LIVE` tells that it is among the live orders of its symbol, `O_USED` that the row is in use. `O_SHARES` is NULL of a leg that
+waits, and of a target or exit nothing. Of `O_LIMIT`, `O_STOP` and the distance `O_TRAIL` (units) NULL is none; `O_BEST` is the best price of a trailing stop
+so far. `O_PARENT` and `O_GROUP` are ids (no parent: 0; no group: its own). `O_REDUCES`: it never opens; `O_WAITS`: a leg whose parent has opened
+nothing; `O_SINCE` is the open of the first bar that a leg may meet; `O_REACHED`: its stop was. Checked were `O_ASKED` shares, of which `O_OPENING` at `O_EACH`."""
 
 # record: the end of an order's life, and what of it is told
 (
-    R_ID, R_ACCOUNT, R_CODE, R_SESSION, R_DECIDED, R_TYPE, R_SHARES, R_LEVEL, R_TIF, R_STATUS, R_REASON, R_TAG, RECORD_COLUMNS,
-) = range(13)  # fmt: skip
+    R_ID, R_ACCOUNT, R_CODE, R_SESSION, R_DECIDED, R_TYPE, R_SHARES, R_LEVEL, R_TIF, R_STATUS, R_REASON, R_TAG, R_FILLED, R_SIDE, R_LIMIT, R_STOP,
+    R_TRAIL, R_PARENT, RECORD_COLUMNS,
+) = range(19)  # fmt: skip
 
 # fill
 (
     F_ORDER, F_ACCOUNT, F_CODE, F_TIME, F_SLOT, F_SHARES, F_PRICE, F_REFERENCE, F_COMMISSION, F_AFTER, F_STALE, F_TAG, F_BAR,
-    FILL_COLUMNS,
-) = range(14)  # fmt: skip
-"""`F_SLOT` is the minute of session, `F_BAR` the one of the bar that gave the price, -1 for an exit at the session's close."""
+    F_DOUBTED, FILL_COLUMNS,
+) = range(15)  # fmt: skip
+"""`F_SLOT` is the minute of session, `F_BAR` the one of the bar that gave the price, -1 for an exit at the session's close; `F_DOUBTED` says that the bar was ambiguous."""
 
 # trade
 (
     T_ACCOUNT, T_CODE, T_SHARES, T_ENTERED, T_EXITED, T_ENTRY_VALUE, T_EXIT_VALUE, T_GROSS, T_COMMISSION, T_WORST, T_BEST,
-    T_TAG, T_REASON, TRADE_COLUMNS,
-) = range(14)  # fmt: skip
+    T_TAG, T_REASON, T_DOUBTED, TRADE_COLUMNS,
+) = range(15)  # fmt: skip
 
 
 @inner

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bt.errors import MoneyError
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, AT_OPEN, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
+    ACCOUNTS, AT_OPEN, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
     EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
-    OWN_CASH, REALIZED, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_ENTERED, T_ENTRY_VALUE,
-    T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, VALUED, WORST, account_at, fill_at,
+    OTHERWISE, OWN_CASH, REALIZED, ROOM_ROW, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_DOUBTED, T_ENTERED,
+    T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSURE_BARS, VALUED, WORST, account_at, fill_at,
     position_at, trade_at,
 )  # fmt: skip
 from bt.execution.money import SURELY, plus, portion, times, unit
@@ -70,6 +70,7 @@ def _end_trade(b: IntArray, g: IntArray, a: int, code: int, at: int, time: int, 
     g[trade_at(g, number) + T_BEST] = b[position_at(b, at) + BEST]
     g[trade_at(g, number) + T_TAG] = b[position_at(b, at) + ENTRY_TAG]
     g[trade_at(g, number) + T_REASON] = reason
+    g[trade_at(g, number) + T_DOUBTED] = b[position_at(b, at) + DOUBTED]
     b[TRADES] = number + 1
     for k in range(COST, BEGIN):
         b[position_at(b, at) + k] = 0
@@ -78,9 +79,10 @@ def _end_trade(b: IntArray, g: IntArray, a: int, code: int, at: int, time: int, 
 @compiled
 def book_fill(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, code: int, shares: int, price: int, commission: int, time: int, slot: int, seen: int,
-    at_close: bool, reason: int, tag: int,
+    at_close: bool, reason: int, tag: int, doubted: bool,
 ) -> int:  # fmt: skip
-    """Book a fill of signed `shares` at `price`; the position after it. `reason` is the order's type, `seen` counts the bars before."""
+    """Book a fill of signed `shares` at `price`; the position after it. `reason` is the order's type, `seen` counts the bars before; `doubted`: its bar
+    was ambiguous."""
     at = a * b[SYMBOLS] + code
     before = b[b[SHARES_AT] + at]
     after = plus(before, shares)
@@ -96,6 +98,7 @@ def book_fill(
     if reducing:
         part = commission if reducing == abs(shares) else portion(commission, reducing, abs(shares))
         _reduce(b, at, reducing, price, part)
+        b[position_at(b, at) + DOUBTED] |= doubted
         if b[b[SHARES_AT] + at] == 0:
             _end_trade(b, g, a, code, at, time, side=1 if before > 0 else -1, reason=reason)
         commission -= part
@@ -111,6 +114,7 @@ def book_fill(
         b[position_at(b, at) + ENTERED] += abs(shares)
         b[position_at(b, at) + ENTERED_VALUE] = plus(b[position_at(b, at) + ENTERED_VALUE], abs(value))
         b[position_at(b, at) + COMMISSION] += commission
+        b[position_at(b, at) + DOUBTED] |= doubted
     b[position_at(b, at) + BEGIN] = since
     return after
 
@@ -120,9 +124,11 @@ def begin_session(b: IntArray) -> None:
     """What is held, and the cash, as the session opens; nothing has happened yet."""
     for a in range(b[ACCOUNTS]):
         b[account_at(a) + OPENING_CASH] = b[account_at(a) + CASH]
+        b[account_at(a) + UNSURE_BARS] = b[account_at(a) + OTHERWISE] = 0
     for at in range(b[ACCOUNTS] * b[SYMBOLS]):
         b[position_at(b, at) + AT_OPEN] = b[b[SHARES_AT] + at]
         b[position_at(b, at) + BEGIN] = 0
+        b[position_at(b, at) + ROOM_ROW] = -1
 
 
 @compiled

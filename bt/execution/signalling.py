@@ -14,14 +14,16 @@ import numpy.typing as npt
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, BY_SYMBOL, CASH, COST, DECIDED, ELAPSED, ENDED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN, LEVERAGE_UP, LIVE, NET, NULL,
-    ORDER_ROOM, OWN_CASH, O_CODE, O_LEVEL, O_LIVE, O_NEXT, O_SHARES, O_TYPE, O_USED, RECORDS, RESERVED, ROOM, R_CODE, SEEN, SEEN_BEFORE,
-    SHARES_AT, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
+    ACCOUNTS, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, ENDED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN,
+    LEVERAGE_UP, LIVE, NET, NULL, ORDER_ROOM, OWN_CASH, O_CODE, O_LEVEL, O_LIVE, O_NEXT, O_TYPE, O_USED, RECORDS, RESERVED, RESTING, ROOM,
+    R_CODE, SEEN, SEEN_BEFORE, SHARES_AT, STOP_LOSS, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
-from bt.execution.matching import MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
+from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
 from bt.execution.money import INT64_MAX, floor_portion, unit
 from bt.execution.orders import aim, worth
+from bt.execution.reach import AT_MARKET, left_of, works_as
 from bt.execution.tape import FIRST_ROW_AT, SLOTS, FloatArray, close_of, last_row, row_of, slot_of, time_of
+from bt.execution.within import within
 
 STYLES = ("target", "target_percent", "entries")
 LEVELS, FRACTIONS, ENTRIES = range(3)
@@ -41,7 +43,8 @@ DOUBT = 1e-14
 class Script(NamedTuple):
     """What signals say in a session. By bar in canonical order: its `code`; the `level` that is asked for, or the shares that an entry buys,
     NULL for none and UNSURE where Python has to look; of fractions of equity the `number`, NaN for none, with the level once it is known;
-    and in `said` the sum of ENTRY to COVER.
+    and in `said` the sum of ENTRY to COVER. `legs` (bars, 3) are the stop_loss, take_profit and trailing_loss of an entry, units, NULL for none and UNSURE
+    where Python has to look; (0, 3) where entries have none.
 
     `turn` are the bars to look at in playback order, those of minute m from ``start[m]`` to ``start[m + 1]``: all of them, or those that
     `news` finds. Then `waiting` marks the symbols whose next bar is looked at too, whatever it says; it is empty where all bars are.
@@ -51,6 +54,7 @@ class Script(NamedTuple):
     level: IntArray
     number: npt.NDArray[np.float64]
     said: npt.NDArray[np.uint8]
+    legs: IntArray
     turn: IntArray
     start: IntArray
     waiting: npt.NDArray[np.uint8]
@@ -93,14 +97,16 @@ def news(
 
 @inner
 def coming(b: IntArray, g: IntArray, at: int) -> int:
-    """The signed shares of a symbol once its live orders have filled."""
+    """The signed shares of a symbol once its live orders have filled; legs, and those that wait for a price, may never."""
     held = b[b[SHARES_AT] + at]
     k = b[position_at(b, at) + HEAD]
     while k >= 0:
-        held = (
-            g[order_at(g, k) + O_LEVEL] if g[order_at(g, k) + O_TYPE] == TARGET else held + g[order_at(g, k) + O_SHARES]
-        )
-        k = g[order_at(g, k) + O_NEXT]
+        order = order_at(g, k)
+        if g[order + O_TYPE] == TARGET:
+            held = g[order + O_LEVEL]
+        elif g[order + O_TYPE] < STOP_LOSS and works_as(g, order) == AT_MARKET:
+            held += left_of(g, order)
+        k = g[order + O_NEXT]
     return held
 
 
@@ -151,18 +157,33 @@ def _fraction(number: float, base: int, price: int) -> int:
 
 
 @inner
-def _decide(b: IntArray, g: IntArray, a: int, style: int, code: int, level: int, number: float, said: int) -> int:
+def _are_sound(legs: IntArray, row: int, level: int) -> bool:
+    """Whether an entry may have a bar's legs: prices that are known, the stop_loss on the other side of the take_profit than the level."""
+    for leg in range(3):
+        if legs[row, leg] == UNSURE:
+            return False
+    loss, profit = legs[row, 0], legs[row, 1]
+    return NULL in (loss, profit) or (loss < profit if level > 0 else loss > profit)
+
+
+@inner
+def _decide(
+    b: IntArray, g: IntArray, a: int, style: int, code: int, level: int, number: float, said: int, legs: IntArray, row: int
+) -> int:  # fmt: skip
     """Decide what a bar says of its symbol: SETTLED, OPEN where the next bar has to be looked at too, LOOK where Python has to."""
     at = a * b[SYMBOLS] + code
     if style == ENTRIES:
         level = entered(coming(b, g, at), said, level)
     elif style == FRACTIONS and level == NULL:
         level = _fraction(number, _equity(b, a, code), b[known_at(b, b[account_at(a) + KNOWS], LAST) + code])
-    if level == UNSURE:
+    if level == UNSURE or (level not in (NULL, 0) and len(legs) and not _are_sound(legs, row, level)):
         return LOOK
     if level == NULL or b[b[LEVELS_AT] + at] == level:
         return SETTLED
-    aim(b, g, a, code, level, 0)
+    if len(legs) and level != 0:
+        aim(b, g, a, code, level, 0, legs[row, 0], legs[row, 1], legs[row, 2])
+    else:
+        aim(b, g, a, code, level, 0, NULL, NULL, NULL)
     return OPEN if style == ENTRIES or b[b[LEVELS_AT] + at] != level else SETTLED
 
 
@@ -175,21 +196,27 @@ def decide_bars(
     Returns the bar at which Python has to look, and the equity of which its level is a part; -1 when all are decided.
     """
     told = Script(*script)
-    codes, levels, numbers, said, turn = told.code, told.level, told.number, told.said, told.turn
+    codes, levels, numbers, said, legs, turn = told.code, told.level, told.number, told.said, told.legs, told.turn
     for k in range(told.start[slot], told.start[slot + 1]):
         row = turn[k]
         number = numbers[row] if style == FRACTIONS else 0.0
         says = said[row] if style == ENTRIES else 0
-        if row >= begun and _decide(b, g, a, style, codes[row], levels[row], number, says) == LOOK:
+        if row >= begun and _decide(b, g, a, style, codes[row], levels[row], number, says, legs, row) == LOOK:
             return row, _equity(b, a, codes[row])
     return -1, 0
 
 
+@compiled
+def fills_each(b: IntArray, legs: bool) -> int:
+    """So often an order fills at most between two looks at the room there is; `legs` says that orders may have some."""
+    return 4 if legs or b[RESTING] or b[CAP_UP] or b[GROUPED] else 1
+
+
 @inner
-def _has_room(b: IntArray, g: IntArray, more: int) -> bool:
-    """Whether a minute in which `more` bars are decided surely has room."""
+def _has_room(b: IntArray, g: IntArray, more: int, legs: bool) -> bool:
+    """Whether a minute in which `more` orders may be made surely has room."""
     high = b[HIGH] + more
-    return high <= g[ORDER_ROOM] and b[RECORDS] + high <= g[ROOM]
+    return high <= g[ORDER_ROOM] and b[RECORDS] + high <= g[ROOM] and b[FILLS] + fills_each(b, legs) * high <= g[ROOM]
 
 
 @inner
@@ -202,23 +229,47 @@ def _show(b: IntArray, t: IntArray, p: FloatArray, code: int, slot: int) -> None
         b[known_at(b, 0, SEEN) + code] = b[known_at(b, 0, SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code] + 1
 
 
-@allocating
-def _meet(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: npt.NDArray[np.uint8], rule: int, slot: int,
-    only: npt.NDArray[np.bool_],
-) -> int:  # fmt: skip
-    """Live orders meet prices; the symbols of those that end wait to be looked at. How many more do."""
-    at_close = rule != NEXT_OPEN
+@inner
+def _show_ordered(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, slot: int) -> None:
+    """What is known of the symbols with live orders, once minute `slot` is over."""
     for k in range(b[HIGH]):
         if g[order_at(g, k) + O_USED] and g[order_at(g, k) + O_LIVE]:
-            _show(b, t, p, g[order_at(g, k) + O_CODE], slot if at_close else slot - 1)
-    ended, time, more = b[RECORDS], time_of(t, slot), 0
-    match(b, g, t, p, rule, time + MINUTE if at_close else time, slot, at_close, only)
+            _show(b, t, p, g[order_at(g, k) + O_CODE], slot)
+
+
+@inner
+def _look_after(b: IntArray, g: IntArray, waiting: npt.NDArray[np.uint8], ended: int) -> int:
+    """The symbols of orders that have ended since record `ended` wait to be looked at. How many more do."""
+    more = 0
     for k in range(ended, b[RECORDS]):
         code = g[record_at(g, k) + R_CODE]
         more += 1 - waiting[code]
         waiting[code] = OPEN
     return more
+
+
+@allocating
+def _meet(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: npt.NDArray[np.uint8], rule: int, moment: int, slot: int,
+    only: npt.NDArray[np.bool_],
+) -> int:  # fmt: skip
+    """Live orders meet prices; the symbols of those that end wait to be looked at. How many more do."""
+    at_close = moment != AT_OPENS
+    _show_ordered(b, g, t, p, slot if at_close else slot - 1)
+    ended, time = b[RECORDS], time_of(t, slot)
+    due = time + MINUTE if moment == SAME_CLOSE else time
+    match(b, g, t, p, rule, moment, time + MINUTE if at_close else time, due, slot, at_close, only)
+    return _look_after(b, g, waiting, ended)
+
+
+@allocating
+def _meet_within(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: npt.NDArray[np.uint8], slot: int
+) -> int:  # fmt: skip
+    """Likewise within the bars of a minute."""
+    ended = b[RECORDS]
+    within(b, g, t, p, time_of(t, slot), slot)
+    return _look_after(b, g, waiting, ended)
 
 
 @inner
@@ -249,7 +300,7 @@ def _show_held(b: IntArray, t: IntArray, p: FloatArray, slot: int) -> None:
 @inner
 def _decide_minute(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, style: int, slot: int, begun: int, usual: npt.NDArray[np.int32],
-    idle: int, codes: IntArray, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], turn: IntArray,
+    idle: int, codes: IntArray, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], legs: IntArray, turn: IntArray,
     first: int, stop: int, waiting: npt.NDArray[np.uint8],
 ) -> tuple[int, int]:  # fmt: skip
     """Decide a minute's news, and the bars of the `idle` symbols that wait, by symbol from bar `begun` on; the bar at which Python has to look (-1: none)
@@ -283,7 +334,7 @@ def _decide_minute(
                 _show_held(b, t, p, slot)
                 spare = np.inf
         number = numbers[row] if style == FRACTIONS else 0.0
-        now = _decide(b, g, 0, style, code, levels[row], number, said[row] if style == ENTRIES else 0)
+        now = _decide(b, g, 0, style, code, levels[row], number, said[row] if style == ENTRIES else 0, legs, row)
         if now == LOOK:
             return row, idle
         idle += now - waiting[code]
@@ -304,27 +355,46 @@ def play(
     `script` are the arrays of a `Script`.
     """
     told = Script(*script)
-    codes, levels, numbers, said = told.code, told.level, told.number, told.said
+    codes, levels, numbers, said, legs = told.code, told.level, told.number, told.said, told.legs
     turn, start, waiting = told.turn, told.start, told.waiting
-    live, idle = account_at(0) + LIVE, 0
+    live, idle, orders_each = account_at(0) + LIVE, 0, 4 if len(legs) else 1
     for code in range(len(waiting)):
         idle += waiting[code]
     for slot in range(since, t[SLOTS]):
         if begun < 0:
-            if not _has_room(b, g, len(waiting)):
+            if not _has_room(b, g, len(waiting) * orders_each, orders_each > 1):
                 return slot, -1, 0
-            if rule == NEXT_OPEN and b[live]:
-                idle += _meet(b, g, t, p, waiting, rule, slot, only)
+            if b[live] and (rule == NEXT_OPEN or b[RESTING]):
+                idle += _meet(b, g, t, p, waiting, rule, AT_OPENS, slot, only)
             b[ELAPSED] = slot + 1
+            if b[RESTING]:
+                idle += _meet_within(b, g, t, p, waiting, slot)
             if rule == NEXT_CLOSE and b[live]:
-                idle += _meet(b, g, t, p, waiting, rule, slot, only)
+                idle += _meet(b, g, t, p, waiting, rule, NEXT_CLOSE, slot, only)
         first, stop = start[slot], start[slot + 1]
         if first < stop or idle:
             begun, idle = _decide_minute(
-                b, g, t, p, style, slot, begun, usual, idle, codes, levels, numbers, said, turn, first, stop, waiting
+                b,
+                g,
+                t,
+                p,
+                style,
+                slot,
+                begun,
+                usual,
+                idle,
+                codes,
+                levels,
+                numbers,
+                said,
+                legs,
+                turn,
+                first,
+                stop,
+                waiting,
             )
             if begun >= 0:
                 return slot, begun, _equity(b, 0, codes[begun])
         if rule == SAME_CLOSE and b[live]:
-            idle += _meet(b, g, t, p, waiting, rule, slot, only)
+            idle += _meet(b, g, t, p, waiting, rule, SAME_CLOSE, slot, only)
     return t[SLOTS], -1, 0

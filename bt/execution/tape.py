@@ -12,7 +12,7 @@ from bt.execution.layout import NULL, IntArray
 
 FloatArray = npt.NDArray[np.float64]
 
-# where tables begin in the whole numbers; of prices the opens come first, then the closes
+# where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes
 ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
 
 
@@ -45,6 +45,10 @@ class Tape(NamedTuple):
         printed[:] = NULL if prints is None else prints
         return Tape(whole, np.concatenate([opens, closes]).astype(np.float64, copy=False))
 
+    def widened(self, highs: FloatArray, lows: FloatArray, volumes: FloatArray) -> Tape:
+        """The same with what orders need that wait for a price, and caps on what fills."""
+        return Tape(self.whole, np.concatenate([self.prices, highs, lows, volumes]).astype(np.float64, copy=False))
+
     @property
     def last(self) -> IntArray:
         """(symbols, minutes) the row of each symbol's last bar when a minute ends, -1 before its first."""
@@ -59,7 +63,8 @@ class Tape(NamedTuple):
     @property
     def close(self) -> FloatArray:
         """By row the close."""
-        return self.prices[self.whole[ROWS] :]
+        rows = int(self.whole[ROWS])
+        return self.prices[rows : 2 * rows]
 
 
 @inner
@@ -97,3 +102,41 @@ def open_of(p: FloatArray, row: int) -> float:
 def close_of(t: IntArray, p: FloatArray, row: int) -> float:
     """A bar's close."""
     return p[t[ROWS] + row]
+
+
+@inner
+def high_of(t: IntArray, p: FloatArray, row: int) -> float:
+    """A bar's high."""
+    return p[2 * t[ROWS] + row]
+
+
+@inner
+def low_of(t: IntArray, p: FloatArray, row: int) -> float:
+    """A bar's low."""
+    return p[3 * t[ROWS] + row]
+
+
+@inner
+def volume_of(t: IntArray, p: FloatArray, row: int) -> float:
+    """A bar's volume."""
+    return p[4 * t[ROWS] + row]
+
+
+@inner
+def filling_row(t: IntArray, p: FloatArray, code: int, slot: int, skips: int) -> int:
+    """The row of a symbol's bar in a minute, -1 without one; with `skips` one without volume is none."""
+    row = row_of(t, code, slot)
+    return -1 if row >= 0 and skips and volume_of(t, p, row) == 0.0 else row
+
+
+@inner
+def last_filling_row(t: IntArray, p: FloatArray, code: int, slot: int, skips: int) -> int:
+    """The row of a symbol's last bar when minute `slot` is over (-1: at the open), -1 before its first; likewise."""
+    row = last_row(t, code, slot) if slot >= 0 else -1
+    if skips and row >= 0:
+        first = t[t[FIRST_ROW_AT] + code]
+        while row >= first and volume_of(t, p, row) == 0.0:
+            row -= 1
+        if row < first:
+            return -1
+    return row

@@ -12,12 +12,16 @@ UNIT = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a strategy is told about an order it gave. `shares` is signed; None for a target (then `level`) and for
-    exit_at_close. `status` is open, filled, cancelled, expired or rejected."""
+    """What a strategy is told about an order it gave. `shares` is signed; None for a target (then `level`), for
+    exit_at_close, and for a leg whose parent has not opened anything; `filled` is what has filled. `limit`, `stop` and the distance `trail` are in currency,
+    `parent` is the id of a leg's order. `status` is open, filled, cancelled, expired or rejected."""
 
     id: int
     symbol: str
-    type: Literal["market", "target", "exit_at_close"]
+    type: Literal[
+        "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
+        "stop_loss", "take_profit", "trailing_loss",
+    ]  # fmt: skip
     shares: int | None
     level: int | None
     tif: str
@@ -25,6 +29,11 @@ class Order:
     reason: str
     tag: str
     decided_at: datetime
+    limit: float | None = None
+    stop: float | None = None
+    trail: float | None = None
+    parent: int | None = None
+    filled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

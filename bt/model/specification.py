@@ -108,7 +108,8 @@ class StrategySpec:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSpec:
-    """How orders become fills. Slippage in basis points of the reference price, commission in currency a share."""
+    """How orders become fills. Slippage in basis points of the reference price, commission in currency a share; `participation` is the part of a bar's
+    volume that one strategy may fill, 0 for no cap."""
 
     fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     time_in_force: Literal["day", "gtc"] = "day"
@@ -116,6 +117,10 @@ class ExecutionSpec:
     commission_per_share: float = 0.0
     close_price: Literal["last_bar", "closing_print"] = "last_bar"
     at_end: Literal["mark", "close"] = "mark"
+    limit_fill: Literal["trade_through", "touch"] = "trade_through"
+    intrabar: Literal["pessimistic", "optimistic"] = "pessimistic"
+    participation: float = 0.0
+    zero_volume: Literal["fill", "skip"] = "fill"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from bt.completeness import completeness
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.columns import Grouped, bar_columns
 from bt.prepare.computing import Computed
-from bt.prepare.plan import TRADED, Plan
+from bt.prepare.plan import Plan
 from bt.prepare.presence import Usual
 from bt.prepare.tables import Tables
 from bt.prepare.window import Minutes
@@ -106,7 +106,7 @@ def prepared_session(
         shown[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
     minutes = computed.bars[1]
     rows = _rows(minutes, number)
-    traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in TRADED}
+    traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in plan.traded}
     bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
     unseen = {}
     for interval in plan.timers:

@@ -21,6 +21,9 @@ from bt.strategy import Declaration, RowType, Signals, Timer, ends_a_minute, slo
 TRADED = ("open", "close", "volume")
 """Columns that fills, marks and a fill's share of its bar need, whatever a row type shows."""
 
+EXTREMES = ("high", "low")
+"""Columns that orders need besides that wait for a price."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -50,7 +53,7 @@ class Plan:
     `tables_on` are the fields of outside tables that each interval shows. `judged` says whether the quality of sessions is asked for.
     `history` is what must be there of an interval before a session, for `book.bars`; `fields` are the features of every strategy's fields, by name. `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     `signals` are those of strategies by number; `rows_on` are the intervals that rows are shown of, and
-    `by_rows` the columns that rows of minutes show: of minutes, what only signals read is not kept.
+    `by_rows` the columns that rows of minutes show: of minutes, what only signals read is not kept. `traded` are the columns that fills need.
     """
 
     read: tuple[str, ...]
@@ -72,6 +75,7 @@ class Plan:
     signals: Mapping[int, Deciding] = field(default_factory=dict)
     by_rows: frozenset[str] = frozenset()
     rows_on: frozenset[int] = frozenset()
+    traded: tuple[str, ...] = TRADED
 
     def ends(self, interval: int, session: Session) -> npt.NDArray[np.int64] | None:
         """The slot counts at which bars of `interval` are shown in a session, sorted; None means at all."""
@@ -165,10 +169,12 @@ def plan(
     wanted = list(made.values())
     over_bars = [w for w in wanted if _over_bars(w.feature)]
     intervals = _intervals(declarations, streams, shown, over_bars)
-    read = {*TRADED, *(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
+    traded = TRADED + EXTREMES * any(d.may_rest for d in declarations)
+    read = {*traded, *(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
     signals = {number: d.signals for number, d in enumerate(declarations) if d.signals is not None}
     return Plan(
         read=_ordered(read),
+        traded=_ordered(set(traded)),
         features=tuple(over_bars),
         trailing=tuple(w for w in wanted if w.feature.kind == "trailing"),
         derived=tuple(w for w in wanted if w.feature.kind not in OVER_BARS),

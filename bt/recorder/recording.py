@@ -39,6 +39,10 @@ class Totals:
     equity_start: int = 0
     equity_end: int = 0
     stale_exits: int = 0
+    ambiguous_bars: int = 0
+    ambiguous_trades: int = 0
+    otherwise: int = 0
+    """What the other paths of ambiguous bars would have been worth more."""
     stale: dict[str, str] = field(default_factory=dict)
     """Symbols held at the end without a bar in the last session, and when their last bar ended."""
     guards: dict[str, int] = field(default_factory=dict)
@@ -233,6 +237,9 @@ class Recorder:
         paid = np.abs(fills[:, at.F_PRICE] - fills[:, at.F_REFERENCE]) * np.abs(fills[:, at.F_SHARES])
         totals.slippage += int(paid.sum())
         totals.stale_exits += int((fills[:, at.F_STALE] > 0).sum())
+        totals.ambiguous_bars += own.output.ambiguous_bars
+        totals.ambiguous_trades += int(trades[:, at.T_DOUBTED].sum())
+        totals.otherwise += own.output.otherwise
 
     def _write_orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> None:
         if not len(orders):

@@ -80,6 +80,7 @@ class RowMaker:
                 "bar_share": arrow(share, absent=unknown),
                 "stale_minutes": columns[at.F_STALE],
                 "tag": coded(columns[at.F_TAG], own.output.tags),
+                "ambiguous": columns[at.F_DOUBTED] != 0,
             }
         )
 
@@ -110,6 +111,7 @@ class RowMaker:
                 "minutes_held": self._clock.between(entry, exit_),
                 "entry_tag": coded(columns[at.T_TAG], own.output.tags),
                 "exit_reason": coded(columns[at.T_REASON], _TYPES),
+                "ambiguous": columns[at.T_DOUBTED] != 0,
             }
         )
 
@@ -117,7 +119,8 @@ class RowMaker:
         """Rows of `orders` of a strategy, from its records."""
         columns = _columns(orders, _order(orders, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
-        sides = np.where((shares == at.NULL) | (shares == 0), -1, shares < 0)
+        side = np.where((shares == at.NULL) | (shares == 0), columns[at.R_SIDE], shares)
+        parent = columns[at.R_PARENT]
         return table(
             {
                 "id": columns[at.R_ID],
@@ -126,13 +129,18 @@ class RowMaker:
                 "session": self._sessions[columns[at.R_SESSION]],
                 "decided_at": columns[at.R_DECIDED],
                 "type": coded(columns[at.R_TYPE], _TYPES),
-                "side": coded(sides, _SIDES, null=True),
+                "side": coded(np.where(side == 0, -1, side < 0), _SIDES, null=True),
                 "shares": _nullable(shares),
                 "level": _nullable(columns[at.R_LEVEL]),
+                "limit": _nullable(columns[at.R_LIMIT]),
+                "stop": _nullable(columns[at.R_STOP]),
+                "trail": _nullable(columns[at.R_TRAIL]),
                 "tif": coded(columns[at.R_TIF], _TIFS),
                 "status": coded(columns[at.R_STATUS], _STATUSES),
                 "reason": coded(columns[at.R_REASON], _REASONS),
                 "tag": coded(columns[at.R_TAG], tags),
+                "filled": columns[at.R_FILLED],
+                "parent": _nullable(np.where(parent == 0, at.NULL, parent)),
             }
         )
 

@@ -25,18 +25,18 @@ SCHEMAS: dict[str, pl.Schema] = {
         "fills": {
             "order_id": _WHOLE, "strategy": _TEXT, "symbol": _TEXT, "session": pl.Date(), "time": TIME, "side": _TEXT,
             "shares": _WHOLE, "price": _NUMBER, "reference_price": _NUMBER, "slippage": _NUMBER, "commission": _NUMBER,
-            "position_after": _WHOLE, "bar_share": _NUMBER, "stale_minutes": _WHOLE, "tag": _TEXT,
+            "position_after": _WHOLE, "bar_share": _NUMBER, "stale_minutes": _WHOLE, "tag": _TEXT, "ambiguous": _FLAG,
         },
         "orders": {
             "id": _WHOLE, "strategy": _TEXT, "symbol": _TEXT, "session": pl.Date(), "decided_at": TIME, "type": _TEXT,
-            "side": _TEXT, "shares": _WHOLE, "level": _WHOLE, "limit": _NUMBER, "stop": _NUMBER, "tif": _TEXT,
-            "status": _TEXT, "reason": _TEXT, "tag": _TEXT, "parent": _WHOLE,
+            "side": _TEXT, "shares": _WHOLE, "level": _WHOLE, "limit": _NUMBER, "stop": _NUMBER, "trail": _NUMBER, "tif": _TEXT,
+            "status": _TEXT, "reason": _TEXT, "tag": _TEXT, "filled": _WHOLE, "parent": _WHOLE,
         },
         "trades": {
             "strategy": _TEXT, "symbol": _TEXT, "side": _TEXT, "entry_time": TIME, "exit_time": TIME,
             "entry_price": _NUMBER, "exit_price": _NUMBER, "shares": _WHOLE, "gross_pnl": _NUMBER, "costs": _NUMBER,
             "net_pnl": _NUMBER, "return": _NUMBER, "mae": _NUMBER, "mfe": _NUMBER, "minutes_held": _WHOLE,
-            "entry_tag": _TEXT, "exit_reason": _TEXT,
+            "entry_tag": _TEXT, "exit_reason": _TEXT, "ambiguous": _FLAG,
         },
         "equity": {
             "time": TIME, "session": pl.Date(), "strategy": _TEXT, "equity": _NUMBER, "cash": _NUMBER,
@@ -65,12 +65,12 @@ SCHEMAS: dict[str, pl.Schema] = {
 }  # fmt: skip
 """Columns of every table, in order. `log.fields` is a JSON object; `orders.level` is a target's."""
 
-ABSENT_AS_NULL = {"orders": ("level", "limit", "stop", "parent")}
+ABSENT_AS_NULL = {"orders": ("level", "limit", "stop", "trail", "parent")}
 """Columns that a frame may lack: null then."""
 
 NULLABLE = {
     "fills": ("bar_share",),
-    "orders": ("side", "shares", "level", "limit", "stop", "parent"),
+    "orders": ("side", "shares", "level", "limit", "stop", "trail", "parent"),
     "trades": (),
     "equity": (),
     "positions": (),
@@ -80,7 +80,7 @@ NULLABLE = {
 
 MONEY: dict[str, tuple[str, ...]] = {
     "fills": ("price", "reference_price", "slippage", "commission"),
-    "orders": ("limit", "stop"),
+    "orders": ("limit", "stop", "trail"),
     "trades": ("entry_price", "exit_price", "gross_pnl", "costs", "net_pnl", "mae", "mfe"),
     "equity": ("equity", "cash", "gross", "net"),
     "positions": ("price", "value"),

@@ -155,6 +155,8 @@ def _figures(totals: Totals) -> dict[str, Any]:
         "open_positions": totals.open_positions,
         "open_orders": totals.open_orders,
         "stale_exits": totals.stale_exits,
+        "ambiguous_bars": totals.ambiguous_bars,
+        "ambiguous_trades": totals.ambiguous_trades / totals.trades if totals.trades else 0.0,
         "stale": dict(sorted(totals.stale.items())),
     }
 
@@ -164,6 +166,7 @@ def _returns(played: Played, metrics: Metrics) -> dict[str, Any]:
     execution, totals = played.parts.spec.execution, played.recorder.totals
     return {
         "net_pnl": (totals.equity_end - totals.equity_start) / UNIT,
+        "net_pnl_other": (totals.equity_end - totals.equity_start + totals.otherwise) / UNIT,
         "commission": totals.commission / UNIT,
         "slippage": totals.slippage / UNIT,
         "costs_assumed": execution.slippage_bps > 0 or execution.commission_per_share > 0,

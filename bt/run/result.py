@@ -161,6 +161,15 @@ def _short(of: str, short: Mapping[str, str | None]) -> str:
     return f"of {of} at the start for {len(short):,} symbol{'s' if len(short) > 1 else ''}: {', '.join(few)}{more}"
 
 
+def _ambiguity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How much depends on what happened within bars; nothing where nothing does, or of a run of an earlier version."""
+    if not summary.get("ambiguous_bars"):
+        return []
+    share = f"{summary['ambiguous_trades']:.1%} of trades"
+    other = f"the other path in each would make the net P&L {summary['net_pnl_other']:,.2f}"
+    return [("ambiguous", f"{summary['ambiguous_bars']:,} bars, {share}; {other}")]
+
+
 def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A run's summary as (name, text) for a reader."""
 
@@ -193,6 +202,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
+    lines += _ambiguity(summary)
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if stale := summary.get("stale"):

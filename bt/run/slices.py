@@ -28,7 +28,8 @@ from bt.run.pool import Tell
 from bt.strategy import unpack
 
 COUNTS = (
-    "orders", "fills", "expired", "rejected", "cancelled", "trades", "commission", "slippage", "stale_exits",
+    "orders", "fills", "expired", "rejected", "cancelled", "trades", "commission", "slippage", "stale_exits", "ambiguous_bars",
+    "ambiguous_trades", "otherwise",
 )  # fmt: skip
 """Totals that are sums over strategies and symbols."""
 

@@ -23,7 +23,7 @@ from bt.strategy.labels import ForwardReturn, forward_return
 from bt.strategy.loading import arguments, build, load_class, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.reach import Reach
-from bt.strategy.signals import BOOLEANS, Signals
+from bt.strategy.signals import BOOLEANS, LEGS, Signals
 from bt.strategy.sources import Source, files_hash, remember, source_of
 from bt.strategy.timers import Timer, at, check_timers, ends_a_minute, every, slots_ended
 from bt.strategy.values import qualified, told
@@ -33,6 +33,7 @@ __all__ = [
     "CALLBACKS",
     "COARSE_ONLY",
     "CONSTANTS",
+    "LEGS",
     "Book",
     "Declaration",
     "ForwardReturn",

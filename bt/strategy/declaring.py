@@ -54,6 +54,12 @@ class Declaration:
         return self.rows if self.signals is None else (*self.rows, self.signals.reads)
 
     @property
+    def may_rest(self) -> bool:
+        """Whether it may give orders that wait for a price: to a book in a callback, or as the legs of a signal's entries."""
+        signalled = self.signals is not None and self.signals.has_legs
+        return bool(self.callbacks - {"at_open"} or self.timers or signalled)
+
+    @property
     def timers_alone(self) -> bool:
         """Whether rows are shown at timers only."""
         return bool(self.timers) and not {"on_bar", "on_minute"} & self.callbacks

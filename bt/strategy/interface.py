@@ -161,11 +161,60 @@ class Book(Protocol):
     def rng(self) -> np.random.Generator:
         """A generator seeded from the run's seed, the strategy, the session (in on_bar also symbol and minute, then it lasts for the minute)."""
 
-    def order(self, symbol: str, shares: int, *, tif: str | None = None, tag: str = "") -> int:
-        """A market order for signed `shares`; its id. `tif` is "day" or "gtc", default the configuration's."""
+    def order(  # noqa: PLR0913 - all that an order may be
+        self,
+        symbol: str,
+        shares: int,
+        *,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
+        at: str | None = None,
+        tif: str | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing_loss: float | None = None,
+        oco: int | None = None,
+        tag: str = "",
+    ) -> int:
+        """An order for signed `shares`; its id, also where it is refused. What a bar fills: docs/fills.md.
 
-    def target(self, symbol: str, shares: int, tag: str = "") -> None:
-        """A level of signed `shares` to hold; may be set every minute and never doubles."""
+        Parameters
+        ----------
+        limit, stop, trail : float, optional
+            A limit, a stop, both, or a stop that trails the best price by that distance; none: a market order.
+        at : str, optional
+            "open" or "close": a market order for the next session's open, or this session's close.
+        tif : str, optional
+            "day", "gtc" or "ioc" (the next minute alone), default the configuration's.
+        stop_loss, take_profit, trailing_loss : float, optional
+            Legs on the other side, live for what the order fills: two prices, and the distance of a stop that trails.
+        oco : int, optional
+            A live order of the symbol: the first of the group that fills ends the others.
+        """
+
+    def replace(
+        self,
+        id: int,
+        *,
+        shares: int | None = None,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
+    ) -> int:
+        """Change a live order: it ends, and its successor's id is returned; 0 if it was not live. If the successor is refused, the old one stays."""
+
+    def target(
+        self,
+        symbol: str,
+        shares: int,
+        tag: str = "",
+        *,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing_loss: float | None = None,
+    ) -> None:
+        """A level of signed `shares` to hold; may be set every minute and never doubles. With legs that protect what is held, as of `order`."""
 
     def target_percent(self, symbol: str, fraction: float, tag: str = "") -> None:
         """A level worth a fraction of equity (0.10 is 10 %) at the last close shown, cut toward zero to whole shares now."""

@@ -1,6 +1,7 @@
 """The columns style read off a strategy: `signals()`, a dict of Polars expressions over the columns of minute bars.
 
-Either one of ``target`` and ``target_percent``, alone, or ``entry``, ``exit``, ``short`` and ``cover`` with ``shares``. What an expression
+Either one of ``target`` and ``target_percent``, alone, or ``entry``, ``exit``, ``short`` and ``cover`` with ``shares`` and the legs that entries
+have: ``stop_loss``, ``take_profit``, ``trail``. What an expression
 reads means what a row type's field of that name does.
 """
 
@@ -23,17 +24,23 @@ ENTRIES = ("entry", "short")
 EXITS: Mapping[str, str] = {"exit": "entry", "cover": "short"}
 """What closes, and what opens what it closes."""
 BOOLEANS = (*ENTRIES, *EXITS)
-KEYS = (*LEVELS, *BOOLEANS, "shares")
-LATER = ("stop_loss", "take_profit", "trail")
+LEGS = ("stop_loss", "take_profit", "trail")
+"""What an entry's legs are made of: two prices and a distance, evaluated on the bar that enters; null is none."""
+KEYS = (*LEVELS, *BOOLEANS, "shares", *LEGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """The expressions by signal, those of `columns` alone: of levels one, of entries ``shares`` and the booleans that are there. `reads` has
+    """The expressions by signal, those of `columns` alone: of levels one, of entries ``shares``, the booleans and the legs that are there. `reads` has
     the columns that they read as its fields."""
 
     columns: Mapping[str, pl.Expr]
     reads: RowType
+
+    @property
+    def has_legs(self) -> bool:
+        """Whether entries have legs."""
+        return any(key in self.columns for key in LEGS)
 
     @property
     def style(self) -> Literal["target", "target_percent", "entries"]:
@@ -88,10 +95,6 @@ def _given(instance: Any, where: str) -> dict[Any, Any]:
 
 
 def _check_key(key: object, where: str) -> None:
-    if key in LATER:
-        raise StrategyError(
-            f"{where}: {key!r} must not be there; this version has no such orders: leave it out, and exit by `exit` or `cover`"
-        )
     if key not in KEYS:
         hint = nearest(str(key), KEYS) or f"known keys are {', '.join(KEYS)}"
         raise StrategyError(f"{where}: a key must be known, was {key!r}; {hint}")
@@ -113,6 +116,9 @@ def _check_together(given: Mapping[str, Any], where: str, *, acts: bool) -> None
         raise StrategyError(
             f"{where}: {have} must come with {lack}, was without; shares is how many an entry buys or a short sells"
         )
+    for key in LEGS:
+        if key in given and not enters:
+            raise StrategyError(f"{where}: {key!r} must come with entry or short, was without; it ends what they open")
     for key, opens in EXITS.items():
         if key in given and opens not in given and not acts:
             raise StrategyError(

@@ -121,12 +121,12 @@ class Book:
         kind = type_of(limit=limit, stop=stop, trail=trail, at=at, tif=tif)
         prices = {"limit": in_units("limit", limit), "stop": in_units("stop", stop), "trail": in_units("trail", trail)}
         legs = legs_of(side, stop_loss=stop_loss, take_profit=take_profit, trailing_loss=trailing_loss)
+        partner = self.live.get(oco) if oco is not None else None  # before its own legs have ids
         order = self.make(symbol, kind, shares=count, tif="day" if at else tif or self._tif, tag=tag)
         order.side = side
         order.limit, order.stop, order.trail = prices.values()
         self._begin_trail(order)
         self._attach(order, legs, -side)
-        partner = self.live.get(oco) if oco is not None else None
         if count == 0 and self.trading:
             self.end(order, "rejected", "zero_shares")
         elif self.trading and oco is not None and (partner is None or not may_join(partner, order)):
@@ -404,7 +404,7 @@ class Book:
         if order.type == "target":
             order.level = 0
         else:
-            order.shares = -held
+            order.shares = order.filled - held
             order.reduces |= order.type in RESTING
         order.reserved = order.opening = 0
         self._tell(order)

@@ -1,0 +1,256 @@
+"""What fills within a bar: two paths are tried out on copies, and one of them counts. The rules are docs/decisions/0028.
+
+Most bars reach nothing: then trailing stops follow them, and no copy is made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bt.execution.compiling import allocating, compiled, inner
+from bt.execution.layout import (
+    HEAD,
+    HIGH,
+    IOC,
+    KNOWS,
+    LIMIT_ORDER,
+    NULL,
+    O_ACCOUNT,
+    O_BEST,
+    O_CODE,
+    O_DECIDED,
+    O_ID,
+    O_LIMIT,
+    O_LIVE,
+    O_NEXT,
+    O_REACHED,
+    O_SIDE,
+    O_SINCE,
+    O_TIF,
+    O_TRAIL,
+    O_TYPE,
+    O_USED,
+    O_WAITS,
+    OPTIMIST,
+    OTHERWISE,
+    SEEN_BEFORE,
+    SKIPS,
+    SYMBOLS,
+    TOUCH,
+    UNSURE_BARS,
+    IntArray,
+    account_at,
+    known_at,
+    order_at,
+    position_at,
+)  # fmt: skip
+from bt.execution.matching import room_of
+from bt.execution.money import plus, unit
+from bt.execution.reach import AT_LIMIT, AT_MARKET, TRAILS, level_of, works_as
+from bt.execution.standing import (
+    BEGINS,
+    HAPPENED_AT,
+    HELD,
+    IS_FRESH,
+    WIDTH,
+    fill_one,
+    fills_alike,
+    possible,
+    standing,
+    take,
+    worth_of,
+)
+from bt.execution.tape import FIRST_ROW_AT, FloatArray, close_of, filling_row, high_of, low_of, open_of
+
+# ------------------------------------------------------------------------------------------------------------------ a path
+
+
+@inner
+def _may_fill(rows: IntArray, o: int, opened: int) -> bool:
+    """Whether an order takes part in a path through the bar that opened then."""
+    return bool(
+        rows[o + O_LIVE]
+        and not rows[o + O_WAITS]
+        and rows[o + O_TIF] != IOC
+        and works_as(rows, o) != AT_MARKET
+        and max(rows[o + O_DECIDED], rows[o + O_SINCE]) <= opened
+    )
+
+
+@inner
+def _follow(s: IntArray, price: int, opened: int) -> None:
+    """Trailing stops see a price."""
+    for o in range(BEGINS, s[HAPPENED_AT], WIDTH):
+        if _may_fill(s, o, opened) and works_as(s, o) == TRAILS:
+            side = s[o + O_SIDE]
+            if s[o + O_BEST] == NULL or side * price < side * s[o + O_BEST]:
+                s[o + O_BEST] = price
+
+
+@inner
+def _goes_beyond(s: IntArray, o: int, to: int, touch: int) -> bool:
+    """Whether the way to `to` reaches a limit ahead: through it, or with `touch` just to it."""
+    side, level = s[o + O_SIDE], level_of(s, o)
+    return side * to < side * level or (to == level and touch != 0)
+
+
+@inner
+def _is_reached(s: IntArray, o: int, price: int, to: int, touch: int) -> bool:
+    """Whether a price reaches an order, before the path goes on toward `to`."""
+    side, level = s[o + O_SIDE], level_of(s, o)
+    if works_as(s, o) != AT_LIMIT:
+        return side * price >= side * level
+    if possible(s, o) == 0 or side * price > side * level:
+        return False
+    return price != level or s[o + IS_FRESH] != 0 or _goes_beyond(s, o, to, touch)
+
+
+@inner
+def _stop_at(b: IntArray, s: IntArray, price: int, to: int, opened: int) -> None:
+    """What is reached at a price fills: those that reduce what is held first, then by id."""
+    while True:
+        best, best_reduces = -1, False
+        for o in range(BEGINS, s[HAPPENED_AT], WIDTH):
+            if _may_fill(s, o, opened) and _is_reached(s, o, price, to, b[TOUCH]):
+                reduces = s[o + O_SIDE] * s[HELD] < 0
+                if (
+                    best < 0
+                    or (reduces and not best_reduces)
+                    or (reduces == best_reduces and s[o + O_ID] < s[best + O_ID])
+                ):
+                    best, best_reduces = o, reduces
+        if best < 0:
+            return
+        if works_as(s, best) != AT_LIMIT:
+            s[best + O_REACHED] = s[best + IS_FRESH] = 1
+            if s[best + O_LIMIT] != NULL:
+                continue
+        if possible(s, best) != 0:
+            fill_one(b, s, best, price, opened)
+
+
+@inner
+def _ahead(s: IntArray, price: int, to: int, opened: int, touch: int) -> int:
+    """The next price on the way to `to` at which an order is reached, NULL for none."""
+    found = NULL
+    for o in range(BEGINS, s[HAPPENED_AT], WIDTH):
+        if not _may_fill(s, o, opened):
+            continue
+        side, level = s[o + O_SIDE], level_of(s, o)
+        if works_as(s, o) != AT_LIMIT:
+            met = side * price < side * level and side * level <= side * to
+        else:
+            met = side * price > side * level and possible(s, o) != 0 and _goes_beyond(s, o, to, touch)
+        if met and (found == NULL or abs(level - price) < abs(found - price)):
+            found = level
+    return found
+
+
+@inner
+def _mark(s: IntArray, fresh: int) -> None:
+    """Every order is at the price that makes it what it is, or none."""
+    for o in range(BEGINS, s[HAPPENED_AT], WIDTH):
+        s[o + IS_FRESH] = fresh
+
+
+@inner
+def along(b: IntArray, s: IntArray, first: int, second: int, third: int, last: int, opened: int) -> None:
+    """Play a path to a copy: the price moves straight from each point to the next, the first is the open."""
+    price, to = first, second
+    _mark(s, 1)  # whatever waits for the open's price, or a better one, has it
+    _follow(s, price, opened)
+    _stop_at(b, s, price, to, opened)
+    for leg in range(3):
+        to = second if leg == 0 else third if leg == 1 else last
+        ahead = _ahead(s, price, to, opened, b[TOUCH])
+        while ahead != NULL:
+            price = ahead
+            _mark(s, 0)
+            _follow(s, price, opened)
+            _stop_at(b, s, price, to, opened)
+            ahead = _ahead(s, price, to, opened, b[TOUCH])
+        price = to
+        _mark(s, 0)
+        _follow(s, price, opened)
+
+
+# ------------------------------------------------------------------------------------------------------------------- a bar
+
+
+@inner
+def _reaches_nothing(b: IntArray, g: IntArray, at: int, low: int, high: int, opened: int) -> bool:
+    """Whether a bar surely reaches no order of a symbol; what a trailing stop has not known a price for may be reached."""
+    k = b[position_at(b, at) + HEAD]
+    while k >= 0:
+        o = order_at(g, k)
+        if _may_fill(g, o, opened):
+            works, side = works_as(g, o), g[o + O_SIDE]
+            if works == TRAILS and g[o + O_BEST] == NULL:
+                return False
+            level = level_of(g, o)
+            if works == TRAILS:
+                best = min(g[o + O_BEST], low) if side > 0 else max(g[o + O_BEST], high)
+                level = best + side * g[o + O_TRAIL]
+            rises = (works == AT_LIMIT) == (side < 0)
+            if level <= high if rises else level >= low:
+                return False
+        k = g[o + O_NEXT]
+    return True
+
+
+@inner
+def _pass_by(b: IntArray, g: IntArray, at: int, low: int, high: int, opened: int) -> None:
+    """Trailing stops follow a bar that reaches nothing."""
+    k = b[position_at(b, at) + HEAD]
+    while k >= 0:
+        o = order_at(g, k)
+        if _may_fill(g, o, opened) and works_as(g, o) == TRAILS:
+            g[o + O_BEST] = min(g[o + O_BEST], low) if g[o + O_SIDE] > 0 else max(g[o + O_BEST], high)
+        k = g[o + O_NEXT]
+
+
+@allocating
+def _play(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, code: int, row: int, time: int, slot: int
+) -> None:
+    """What a bar does to the orders of one account in one symbol."""
+    at = a * b[SYMBOLS] + code
+    low, high = unit(low_of(t, p, row)), unit(high_of(t, p, row))
+    if _reaches_nothing(b, g, at, low, high, time):
+        _pass_by(b, g, at, low, high, time)
+        return
+    opens, closes = unit(open_of(p, row)), unit(close_of(t, p, row))
+    down = standing(b, g, a, code, room_of(b, t, p, at, row))
+    up = down.copy()
+    along(b, down, opens, low, high, closes, time)
+    along(b, up, opens, high, low, closes, time)
+    worth_down, worth_up = worth_of(b, down, closes), worth_of(b, up, closes)
+    is_up = worth_up > worth_down if b[OPTIMIST] else worth_up < worth_down
+    doubted = not (fills_alike(down, up) and fills_alike(up, down))
+    if doubted:
+        more = worth_down - worth_up if is_up else worth_up - worth_down
+        b[account_at(a) + UNSURE_BARS] += 1
+        b[account_at(a) + OTHERWISE] = plus(b[account_at(a) + OTHERWISE], more)
+    seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code]
+    take(b, g, t, p, up if is_up else down, a, code, time, slot, False, slot, 0, seen, doubted)
+
+
+@compiled
+def within(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, time: int, slot: int) -> None:
+    """What fills within the bars of a minute that opened at `time`: by account, then symbol."""
+    found, count = np.empty(b[HIGH], dtype=np.int64), 0
+    for k in range(b[HIGH]):
+        o = order_at(g, k)
+        if not g[o + O_USED] or g[o + O_TYPE] < LIMIT_ORDER or not _may_fill(g, o, time):
+            continue
+        if filling_row(t, p, g[o + O_CODE], slot, b[SKIPS]) >= 0:
+            found[count] = g[o + O_ACCOUNT] * b[SYMBOLS] + g[o + O_CODE]
+            count += 1
+    if count == 0:
+        return
+    places = np.sort(found[:count])
+    for n in range(count):
+        if n and places[n] == places[n - 1]:
+            continue
+        a, code = places[n] // b[SYMBOLS], places[n] % b[SYMBOLS]
+        _play(b, g, t, p, a, code, filling_row(t, p, code, slot, b[SKIPS]), time, slot)

@@ -1,0 +1,254 @@
+"""Orders of every type on random markets: bt against the oracle, with every fill rule, alone, beside others and symbol by symbol (decision 0028)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import oracle as o
+import polars as pl
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from order_worlds import Orderer, OrderHabits, OrderRun, accounts, executions, order_habits, order_runs, order_worlds
+from test_laws import law
+from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, judged, replayed
+from worlds import World, stored
+
+import bt
+from bt.results import ORDER
+
+COLUMNS = {
+    "fills": (*FILLS, "ambiguous"),
+    "orders": (*ORDERS, "side", "limit", "stop", "trail", "filled", "parent"),
+    "trades": (*TRADES, "ambiguous"),
+    "positions": POSITIONS,
+    "equity": EQUITY,
+}
+
+
+def assert_same_result(run: bt.Run, result: o.Result, *more: str, ordered: bool = False) -> None:
+    """Every table, and the summary's ambiguity band."""
+    for name, columns in COLUMNS.items():
+        rows = getattr(result, name)
+        if ordered:
+            rows = sorted(rows, key=lambda r, t=name: tuple(r[k] for k in ORDER[t]))
+        assert_same_table(run, name, rows, (*more, *columns))
+    assert run.finish_reason == result.finish_reason
+    summary = run.summary
+    assert summary["ambiguous_bars"] == len(result.ambiguous)
+    marked = sum(t["ambiguous"] for t in result.trades)
+    assert summary["ambiguous_trades"] == (marked / len(result.trades) if result.trades else 0.0)
+    other = sum(row["other_units"] for row in result.ambiguous)
+    begun = sum(result.cash_units.values())
+    ends = {row["strategy"]: row["equity_units"] for row in result.equity}
+    assert summary["net_pnl_other"] == (sum(ends.values()) - begun + other) / o.UNIT
+
+
+def assert_same_told(ours: Orderer, theirs: Orderer) -> None:
+    """What a strategy knew and was told."""
+    assert ours.knows == theirs.knows
+    assert Counter(map(repr, ours.told)) == Counter(map(repr, theirs.told))
+
+
+@law(60)
+@given(order_runs)
+def test_orders_of_every_type_fill_as_in_the_oracle(case: OrderRun) -> None:
+    ours = case.orderer()
+    with stored(case.world) as folder:
+        run = replayed(case.world, folder, ours, execution=dict(case.execution), account=dict(case.account))
+    _, result, theirs = case.judged()
+    assert_same_told(ours, theirs)
+    assert_same_result(run, result)
+
+
+@law(25)
+@given(order_worlds(), st.lists(order_habits, min_size=2, max_size=3), executions, accounts, st.booleans())
+def test_several_strategies_fill_as_in_the_oracle(
+    world: World, hows: Sequence[OrderHabits], execution: dict[str, Any], account: dict[str, Any], shared: bool
+) -> None:
+    """In configured order, which is not that of their names; with one cash or each with its own."""
+    hows = [replace(how, symbols=tuple(world.symbols)) for how in hows]
+    ours, theirs = ([Orderer(how) for how in hows] for _ in range(2))
+    entries = [{"name": name, "use": one} for name, one in zip("bca", ours, strict=False)]
+    account = {**account, "shared": shared}
+    with stored(world) as folder:
+        run = replayed(world, folder, None, strategies=entries, execution=execution, account=account)
+    result = judged(
+        world, *[o.Strategy(name, one, [o.RowType.of(r) for r in one.row]) for name, one in zip("bca", theirs, strict=False)],
+        execution=o.Execution(**execution), account=o.Account(**account),
+    )  # fmt: skip
+    for own, other in zip(ours, theirs, strict=True):
+        assert_same_told(own, other)
+    assert_same_result(run, result, "strategy", ordered=True)
+
+
+class Lone(Orderer):
+    """An independent strategy: it acts in the callbacks that know a symbol, and asks of nothing else."""
+
+    independent = True
+
+    def on_session_start(self, session: Any, book: Any) -> None: ...
+
+    def on_session_end(self, session: Any, book: Any) -> None: ...
+
+
+@law(25)
+@given(order_worlds(), order_habits, executions, accounts, st.sampled_from((0.0, 700.0, 1e5)))
+def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
+    world: World, how: OrderHabits, execution: dict[str, Any], account: dict[str, Any], each: float
+) -> None:
+    ours, theirs = Lone(how), {s: Lone(how) for s in world.symbols}
+    with stored(world) as folder:
+        run = replayed(world, folder, ours, execution=execution, account={**account, "cash_per_symbol": each})
+    result = o.play_apart(
+        world.symbols, lambda s: o.Strategy("strategy", theirs[s], [o.RowType.of(r) for r in theirs[s].row]), o.Account(**account), each,
+        days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
+        execution=o.Execution(**execution),
+    )  # fmt: skip
+    for symbol in world.symbols:
+        assert [k for k in ours.knows if k[1] == symbol] == theirs[symbol].knows
+        told = [t for t in ours.told if t[3] == symbol]
+        assert Counter(map(repr, told)) == Counter(map(repr, theirs[symbol].told))
+    for name, columns in COLUMNS.items():
+        assert_same_table(run, name, getattr(result, name), columns)
+
+
+@law(15)
+@given(order_runs, st.integers(1, 3))
+def test_how_the_work_is_cut_changes_nothing(case: OrderRun, days: int) -> None:
+    with stored(case.world) as folder:
+        one, other = (
+            replayed(
+                case.world, folder, case.orderer(), execution=dict(case.execution), account=dict(case.account),
+                set={"session.prefetch_days": prefetch},
+            )
+            for prefetch in (days, 5)
+        )  # fmt: skip
+    for name in COLUMNS:
+        assert getattr(one, name).equals(getattr(other, name)), name
+    kept = [k for k in one.summary if k.startswith(("ambiguous", "net_pnl"))]
+    assert {k: one.summary[k] for k in kept} == {k: other.summary[k] for k in kept}
+
+
+# ------------------------------------------------------------------------------------------------- signals with legs
+
+
+class Seen(bt.Row):
+    symbol: str
+    minute: int
+    close: float
+
+
+@dataclass(frozen=True)
+class Entries:
+    """When to enter and exit, and with which legs, by a bar's minute and close."""
+
+    factor: int
+    kinds: int
+    keys: tuple[str, ...]
+    legs: tuple[str, ...]
+
+    def number(self, minute: Any, tick: Any) -> Any:
+        """0 to kinds - 1."""
+        return (minute * self.factor + tick) % self.kinds
+
+    def booleans(self, number: Any) -> dict[str, Any]:
+        said = {"entry": number % 2 == 0, "exit": number % 7 == 1, "short": number % 3 == 1, "cover": number % 5 == 2}
+        return {key: said[key] for key in self.keys}
+
+
+entries = st.builds(
+    Entries,
+    factor=st.integers(1, 50),
+    kinds=st.integers(2, 40),
+    keys=st.sampled_from((("entry", "exit"), ("short", "cover"), ("entry", "exit", "short", "cover"), ("entry",))),
+    legs=st.sets(st.sampled_from(("stop_loss", "take_profit", "trail")), min_size=1).map(sorted).map(tuple),
+)
+
+
+class LegsByColumns:
+    """The rules as signals."""
+
+    def __init__(self, how: Entries) -> None:
+        self.how = how
+
+    def signals(self) -> dict[str, Any]:
+        close = pl.col("close")
+        number = self.how.number(pl.col("minute"), (close * 100).round().cast(pl.Int64))
+        said = self.how.booleans(number)
+        nothing = pl.lit(value=False)
+        side = pl.when(said.get("entry", nothing) & ~said.get("short", nothing)).then(1.0).otherwise(-1.0)
+        legs = {
+            "stop_loss": pl.when(number % 4 != 0).then(close - side * 0.02 * (number % 3)),
+            "take_profit": pl.when(number % 5 != 0).then(close + side * 0.03 * (number % 4 + 1)),
+            "trail": pl.when(number % 6 != 0).then(0.01 * (number % 5 + 1)),
+        }
+        return said | {"shares": number % 20 + 1} | {key: legs[key] for key in self.how.legs}
+
+
+class LegsByRows:
+    """The rules in on_bar; flat means that nothing is held or on its way."""
+
+    row = Seen
+
+    def __init__(self, how: Entries) -> None:
+        self.how = how
+
+    def on_bar(self, row: Seen, book: Any) -> None:
+        number = self.how.number(row.minute, round(row.close * 100))
+        said = self.how.booleans(number)
+        held = next((o.level for o in book.open_orders(row.symbol) if o.type == "target"), book.position(row.symbol))
+        enters, sells = bool(said.get("entry")), bool(said.get("short"))
+        if held == 0 and enters != sells:
+            side = 1.0 if enters else -1.0
+            legs = {
+                "stop_loss": row.close - side * 0.02 * (number % 3) if number % 4 else None,
+                "take_profit": row.close + side * 0.03 * (number % 4 + 1) if number % 5 else None,
+                "trail": 0.01 * (number % 5 + 1) if number % 6 else None,
+            }
+            given = {key.replace("trail", "trailing_loss"): legs[key] for key in self.how.legs}
+            book.target(row.symbol, int(side) * (number % 20 + 1), **given)
+        elif (held > 0 and said.get("exit")) or (held < 0 and said.get("cover")):
+            book.target(row.symbol, 0)
+
+
+class LoneLegsByColumns(LegsByColumns):
+    independent = True
+
+
+class LoneLegsByRows(LegsByRows):
+    independent = True
+
+
+class HeardLegsByColumns(LegsByColumns):
+    """Beside a callback a session is played minute by minute."""
+
+    def on_fill(self, fill: Any, book: Any) -> None: ...
+
+
+@law(15)
+@given(order_worlds(), entries, executions, accounts)
+def test_entries_with_legs_are_the_rows_of_the_oracle(
+    world: World, how: Entries, execution: dict[str, Any], account: dict[str, Any]
+) -> None:
+    """A price that is none stops the strategy whatever its style: such worlds are left out."""
+    assume(min(row.close for row in world.rows) > 0.2)
+    with stored(world) as folder:
+        runs = [
+            replayed(world, folder, strategy(how), execution=execution, account=account)
+            for strategy in (LegsByColumns, HeardLegsByColumns)
+        ]
+        alone = [
+            replayed(world, folder, None, strategies=[{"name": "s", "use": strategy(how)}], execution=execution, account=account)
+            for strategy in (LoneLegsByColumns, LoneLegsByRows)
+        ]  # fmt: skip
+    result = judged(
+        world, o.Strategy("strategy", LegsByRows(how), [o.RowType.of(Seen)]),
+        execution=o.Execution(**execution), account=o.Account(**account),
+    )  # fmt: skip
+    for run in runs:
+        assert_same_result(run, result)
+    for name in COLUMNS:
+        assert getattr(alone[0], name).equals(getattr(alone[1], name)), name
