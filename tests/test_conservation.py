@@ -119,7 +119,7 @@ def better_trade(outcome: SessionOutcome) -> SessionOutcome:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (double_first_fill, "every fill is one filled order"),
+        (double_first_fill, "its fills add up to"),
         (fill_at_the_close_instead, "the bar that opens then has"),
         (outside_the_session, "outside every segment"),
         (another_equity, "equity at minutes"),

@@ -269,7 +269,7 @@ class StrategyBook:
             code = self._index[symbol]
         except KeyError:
             code = self._code(symbol)  # says which are near
-        if stop_loss is not None or take_profit is not None or trailing_loss is not None:
+        if not (stop_loss is take_profit is trailing_loss is None):
             level, tag = self._whole(shares), self._tagged(tag)
             legs = legs_of(self._owner, level, stop_loss, take_profit, trailing_loss)
             self._account.aim_with_legs(self._code(symbol), level, legs, tag)

@@ -121,6 +121,7 @@ class Desk:
         self.position[:, at.OWN_CASH] = terms.cash if self.by_symbol else 0
         self.rows: list[memoryview[int]] = [row.data for row in self.account]
         self.kept: list[memoryview[int]] = [row.data for row in self.level.reshape(accounts, symbols)]
+        self._counts: memoryview[int] = self.fixed.data
         self._versions = [-1] * markets
         self._grow(ROOM, ROOM)
 
@@ -213,7 +214,7 @@ class Desk:
     def tape(self) -> Tape:
         """The session's bars: as little of them as the orders that are live need."""
         assert self._tape is not None
-        if not self._measures and not self.fixed[at.RESTING]:
+        if not self._measures and not self.has_resting:
             return self._tape
         assert self._wide is not None
         return self._wide()
@@ -221,7 +222,12 @@ class Desk:
     @property
     def has_resting(self) -> bool:
         """Whether any live order may have to do with bars otherwise than a market order."""
-        return bool(self.fixed[at.RESTING])
+        return self._counts[at.RESTING] > 0
+
+    @property
+    def has_minuted(self) -> bool:
+        """Whether any live order is for one minute."""
+        return self._counts[at.MINUTED] > 0
 
     def hand_out_events(self) -> None:
         """Tell accounts what happened to their orders."""
@@ -240,10 +246,11 @@ class Desk:
         return self.fixed, self._growing
 
     def _make_room(self, more: int, *, legs: bool = False) -> None:
-        terms, growing = self.fixed, self._growing
-        high = int(terms[at.HIGH]) + more
-        ended = high + max(int(terms[at.RECORDS]), int(terms[at.EVENTS]) - int(growing[at.ROOM]))
-        used = max(ended, int(terms[at.FILLS]) + signalling.fills_each(terms, legs) * high)
+        counts, growing = self._counts, self._growing
+        high = counts[at.HIGH] + more
+        ended = high + max(counts[at.RECORDS], counts[at.EVENTS] - int(growing[at.ROOM]))
+        several = legs or counts[at.RESTING] or counts[at.CAP_UP] or counts[at.GROUPED]  # as signalling.fills_each
+        used = max(ended, counts[at.FILLS] + (signalling.SEVERAL if several else 1) * high)
         orders_, room = int(growing[at.ORDER_ROOM]), int(growing[at.ROOM])
         if high > orders_ or used > room:
             self._grow(2 * high if high > orders_ else orders_, 2 * used if used > room else room)
@@ -273,13 +280,12 @@ class Desk:
 
     def end_minuted(self, now: int, *, limits_only: bool = False) -> None:
         """Orders for one minute that was over `now` end, or those with a limit."""
-        if self.fixed[at.MINUTED]:
-            closing.end_minuted(*self.arrays(0), now, limits_only)
+        closing.end_minuted(*self.arrays(0), now, limits_only)
 
     @property
     def fills(self) -> int:
         """How many there are in the session so far."""
-        return int(self.fixed[at.FILLS])
+        return self._counts[at.FILLS]
 
     def _held(self) -> int:
         """How many positions there are: no exit of everything makes more orders."""

@@ -22,6 +22,7 @@ class Meeting:
 
     def __init__(self, players: Sequence[Player], teller: Teller) -> None:
         self._groups = _by_desk(players)
+        self._desks = [group[0].account.desk for group in self._groups]
         self._number = {id(player): number for number, player in enumerate(players)}
         self._teller = teller
         self._untold: dict[int, int] = {}  # by desk, from which fill on
@@ -29,13 +30,13 @@ class Meeting:
     @property
     def has_resting(self) -> bool:
         """Whether any live order may have to do with bars otherwise than a market order."""
-        return any(group[0].account.desk.has_resting for group in self._groups)
+        return any(desk.has_resting for desk in self._desks)
 
     def end_minuted(self, now: int, *, limits_only: bool = False) -> None:
         """Orders for one minute that was over `now` end, or those with a limit."""
-        for group in self._groups:
-            if group[0].over is None:
-                group[0].account.desk.end_minuted(now, limits_only=limits_only)
+        for desk in self._desks:
+            if desk.has_minuted:
+                desk.end_minuted(now, limits_only=limits_only)
 
     def opens(self, stage: Stage, end: int) -> None:
         """Orders meet the opens of the minute that will be over when `end` minutes are: market orders with `next_open`, what waits for a price with every

@@ -277,16 +277,18 @@ class Engine:
         """Orders given earlier meet the bars of the minute that ends, while the clock moves through it; those that were for one minute end."""
         meeting, end = self._meeting, step.end
         meets = any_waits and step.minute and stage.market.count[end - 1] > 0
-        meeting.end_minuted(step.time - MINUTE if step.minute else step.time)
-        if meets and (self._fill == "next_open" or meeting.has_resting):
+        if any_waits:
+            meeting.end_minuted(step.time - MINUTE if step.minute else step.time)
+        rests = meets and meeting.has_resting
+        if meets and (self._fill == "next_open" or rests):
             clock.advance(int(stage.market.times[end - 1]))
             self._set_clock(clock.now, end - 1)
             meeting.opens(stage, end)
         clock.advance(step.time)
         self._set_clock(step.time, end)
-        if meets:
+        if meets and (self._fill == "next_close" or rests or meeting.has_resting):
             meeting.closes(stage, step)
-        if step.minute:
+        if any_waits and step.minute:
             meeting.end_minuted(step.time, limits_only=self._fill == "same_close")
 
     def _play_whole(self, stage: Stage) -> bool:

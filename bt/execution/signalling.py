@@ -36,6 +36,8 @@ WHOLE = 2.0**52
 """Up to here neighbouring doubles are at most one apart."""
 SAFELY = 1.001
 """Sums of doubles are surely more than what they stand for when each is this much greater."""
+SEVERAL = 4
+"""So often an order fills at most between two looks at the room there is, where anything but a whole fill at the market may happen."""
 DOUBT = 1e-14
 """Products of doubles are surely closer than this to what they stand for, relatively."""
 
@@ -206,10 +208,10 @@ def decide_bars(
     return -1, 0
 
 
-@compiled
+@inner
 def fills_each(b: IntArray, legs: bool) -> int:
-    """So often an order fills at most between two looks at the room there is; `legs` says that orders may have some."""
-    return 4 if legs or b[RESTING] or b[CAP_UP] or b[GROUPED] else 1
+    """How often an order may fill between two looks at the room there is; `legs` says that orders may have some."""
+    return SEVERAL if legs or b[RESTING] or b[CAP_UP] or b[GROUPED] else 1
 
 
 @inner
