@@ -120,13 +120,9 @@ class RowMaker:
         columns = _columns(orders, _order(orders, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
         side = np.where((shares == at.NULL) | (shares == 0), columns[at.R_SIDE], shares)
-        prices = {"limit": at.R_LIMIT, "stop": at.R_STOP, "trail": at.R_TRAIL}
-        some = {name: columns[k] for name, k in prices.items() if (columns[k] != at.NULL).any()}
-        if columns[at.R_PARENT].any():
-            some["parent"] = np.where(columns[at.R_PARENT] == 0, at.NULL, columns[at.R_PARENT])
+        parent = columns[at.R_PARENT]
         return table(
             {
-                **{name: _nullable(values) for name, values in some.items()},  # what no order has is null in the table
                 "id": columns[at.R_ID],
                 "strategy": repeated(name, len(code)),
                 "symbol": self.named_or_every(code),
@@ -136,11 +132,15 @@ class RowMaker:
                 "side": coded(np.where(side == 0, -1, side < 0), _SIDES, null=True),
                 "shares": _nullable(shares),
                 "level": _nullable(columns[at.R_LEVEL]),
+                "limit": _nullable(columns[at.R_LIMIT]),
+                "stop": _nullable(columns[at.R_STOP]),
+                "trail": _nullable(columns[at.R_TRAIL]),
                 "tif": coded(columns[at.R_TIF], _TIFS),
                 "status": coded(columns[at.R_STATUS], _STATUSES),
                 "reason": coded(columns[at.R_REASON], _REASONS),
                 "tag": coded(columns[at.R_TAG], tags),
                 "filled": columns[at.R_FILLED],
+                "parent": _nullable(np.where(parent == 0, at.NULL, parent)),
             }
         )
 
