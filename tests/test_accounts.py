@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import TUESDAY, Bar, Script, at, bars, play, store
+from small import THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
 
 import bt
 from bt.errors import ConfigError, StrategyError, StrategyRaised
@@ -131,6 +131,29 @@ def test_the_moments_of_an_independent_strategy_are_not_those_of_anothers_interv
         play(where, None, strategies=strategies)
         told.append([one for one in script.happened if one[0] in (1, 2)])
     assert told[0] == told[1] == [(1, at(1)), (2, at(8))]
+
+
+def test_the_close_of_a_session_without_its_bars_is_no_moment_of_a_symbol(tmp_path: Path):
+    """What on_order asks for at the close of a session in which the symbol has no bar is told as if there were no other symbol."""
+
+    class Insists(Own):
+        def on_order(self, order: bt.Order, book: bt.Book) -> None:
+            if order.symbol == "A":
+                self.happened.append((order.id, book.now))
+                if order.id < 9:
+                    book.order("A", 1)
+
+    told = []
+    a = [*bars("A", [10.0, 10.0]), *bars("A", [10.0, 10.0], day=THURSDAY)]
+    b = [one for day in (TUESDAY, WEDNESDAY, THURSDAY) for one in bars("B", [10.0, 10.0], day=day)]
+    for n in (0, 1):
+        (tmp_path / str(n)).mkdir()
+    for n, others in enumerate(([], b)):
+        script = Insists({("A", 1): lambda book: book.order("A", 1)})
+        play(store(tmp_path / str(n), a, others), script, end=THURSDAY)
+        told.append([one for one in script.happened if isinstance(one[0], int)])
+    assert told[0] == told[1]
+    assert len(told[0]) > 5
 
 
 def test_every_symbol_has_its_own_cash_and_ids(tmp_path: Path):

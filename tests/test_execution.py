@@ -158,6 +158,17 @@ def test_compiled_rules_are_kept_by_all_the_sources_they_depend_on():
     assert stamps == {compiling.stamp()}
 
 
+def test_what_another_version_has_compiled_is_never_opened_and_goes(tmp_path):
+    names = {f._cache._impl.filename_base for f in (orders.decide, matching.match)}
+    assert all(compiling.stamp()[:12] in name for name in names)
+    kept = [tmp_path / f"match-1-{compiling.stamp()[:12]}.py311.{kind}" for kind in ("nbi", "1.nbc")]
+    others = [tmp_path / f"match-1{other}.py311.{kind}" for other in ("", "-abcdef012345") for kind in ("nbi", "1.nbc")]
+    for file in (*kept, *others, tmp_path / "matching.py"):
+        file.touch()
+    compiling._forget_others(tmp_path)
+    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "matching.py"}
+
+
 def test_what_is_compiled_is_said_once_and_nothing_where_nothing_is():
     said: list[str] = []
 

@@ -309,11 +309,11 @@ class Account:
         self.desk.hand_out_events()
         self._events = []
 
-    def expire(self) -> None:
-        """The session is over: day orders end."""
+    def expire(self, *, traded: bool = False) -> None:
+        """The session is over: day orders end; with `traded` only those of symbols with a bar in the session."""
         self.flush()
         if self.waiting:
-            closing.expire(*self.desk.arrays(0), *self.desk.tape, self.number)
+            closing.expire(*self.desk.arrays(0), *self.desk.tape, self.number, traded)
 
     def settle(self, curves: IntArray) -> tuple[Output, Curve]:
         """The session's output and equity curve; `curves` are the desk's."""

@@ -329,9 +329,11 @@ class Engine:
             empty = stage.is_empty(number)
             if not empty:
                 self.teller.call(player, "on_session_end", hours(stage.session))
-                player.account.expire()
+                player.account.expire(
+                    traded=player.declaration.independent
+                )  # for a symbol alone the session had no end
             if not (empty and ends):
-                self.teller.orders(player)
+                self.teller.orders(player, stage.market.has if ends else None)
         self.teller.check_states(players)
         if ends:
             closed = [p.account.desk.close_all(p.account.number, AT_END) for p in players]

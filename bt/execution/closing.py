@@ -73,7 +73,16 @@ from bt.execution.matching import MINUTE, fill, fill_among_others, put_in_order
 from bt.execution.money import unit
 from bt.execution.orders import admit, cut, end, enter, left_by, new, stand
 from bt.execution.reach import left_of
-from bt.execution.tape import PRINT_AT, SLOTS, FloatArray, close_of, last_filling_row, slot_of, time_of
+from bt.execution.tape import (
+    PRINT_AT,
+    SLOTS,
+    FloatArray,
+    close_of,
+    last_filling_row,
+    last_row,
+    slot_of,
+    time_of,
+)
 
 # ----------------------------------------------------------------------------------------------------------------- exits
 
@@ -238,11 +247,12 @@ def close_all(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, tag:
 
 
 @compiled
-def expire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) -> None:
-    """The session is over: day orders end, those for an open that has been, those for one minute."""
+def expire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, traded: bool) -> None:
+    """The session is over: day orders end, those for an open that has been, those for one minute; with `traded` only those of symbols with a
+    bar in the session."""
     for k in live(b, g, a):
         order = order_at(g, k)
-        if not g[order + O_USED]:
+        if not g[order + O_USED] or (traded and last_row(t, g[order + O_CODE], t[SLOTS] - 1) < 0):
             continue
         kind = g[order + O_TYPE]
         if g[order + O_TIF] == IOC:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,7 +20,7 @@ from numba.core.types import unliteral
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FOLDER = Path(__file__).resolve().parent
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; some ten seconds)"
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; ten to twenty seconds)"
 """What a first start says."""
 
 
@@ -33,11 +33,19 @@ def stamp() -> str:
     return digest.hexdigest()
 
 
+def _short() -> str:
+    return stamp()[:12]
+
+
 class _OfPackage:
     """Locates the cache of this package's functions: fresh as long as no file of it has changed."""
 
     def get_source_stamp(self) -> str:
         return stamp()
+
+    def get_disambiguator(self) -> str:
+        """Part of the file's name: what another version has left, which may not load here, is never opened."""
+        return f"{super().get_disambiguator()}-{_short()}"  # type: ignore[misc]
 
     @classmethod
     def from_function(cls, function: Any, file: str) -> Any:
@@ -82,17 +90,28 @@ def _of_any(kind: Any) -> Any:
     return unliteral(kind)  # type: ignore[no-untyped-call]
 
 
+def _forget_others(folder: Path) -> None:
+    """Delete what other versions of the package have compiled."""
+    for file in folder.glob("*.nb[ic]"):
+        if _short() not in file.name:
+            with suppress(OSError):
+                file.unlink()
+
+
 class _Saying(Listener):
     """Says once that something is being compiled."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say: Callable[[str], object] | None = say
 
-    def on_start(self, event: Event) -> None:  # noqa: ARG002 - as numba calls it
+    def on_start(self, event: Event) -> None:
         say = self._say
         self._say = None
         if say is not None:
             say(COMPILING)
+            folder = event.data["dispatcher"]._cache.cache_path  # noqa: SLF001 - as above
+            if folder is not None:
+                _forget_others(Path(folder))
 
     def on_end(self, event: Event) -> None:
         pass
