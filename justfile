@@ -24,9 +24,9 @@ test *ARGS:
 equality-full *ARGS:
     {{ bin }}/pytest -q -n 2 -m slow {{ ARGS }}
 
-# the laws of tests/test_laws.py and test_timers.py on forty times as many random markets (half an hour)
+# the laws of tests/test_laws.py, test_order_laws.py and test_timers.py on forty times as many random markets (an hour)
 props $BT_PROPS="40" *ARGS:
-    {{ bin }}/pytest -q -n 2 tests/test_laws.py tests/test_timers.py {{ ARGS }}
+    {{ bin }}/pytest -q -n 2 tests/test_laws.py tests/test_order_laws.py tests/test_timers.py {{ ARGS }}
 
 # plant the bugs of tests/mutants.toml one by one and show which test catches each (some minutes)
 mutants *ARGS:

@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import oracle as o
 import polars as pl
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from order_worlds import Orderer, OrderHabits, OrderRun, accounts, executions, order_habits, order_runs, order_worlds
+from order_worlds import (
+    Close,
+    Orderer,
+    OrderHabits,
+    OrderRun,
+    accounts,
+    executions,
+    order_habits,
+    order_runs,
+    order_worlds,
+)
 from test_laws import law
 from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, judged, replayed
 from worlds import World, stored
 
 import bt
 from bt.results import ORDER
+
+SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
 COLUMNS = {
     "fills": (*FILLS, "ambiguous"),
@@ -130,6 +143,36 @@ def test_how_the_work_is_cut_changes_nothing(case: OrderRun, days: int) -> None:
         assert getattr(one, name).equals(getattr(other, name)), name
     kept = [k for k in one.summary if k.startswith(("ambiguous", "net_pnl"))]
     assert {k: one.summary[k] for k in kept} == {k: other.summary[k] for k in kept}
+
+
+class Brackets:
+    """Buys what fell by a limit with a bracket, symbol by symbol."""
+
+    row = Close
+    independent = True
+
+    def on_bar(self, row: Close, book: bt.Book) -> None:
+        if book.position(row.symbol) == 0 and not book.open_orders(row.symbol):
+            price = round(row.close * 0.999, 2)
+            book.order(
+                row.symbol, 10, limit=price, tif="gtc", stop_loss=price - 0.05, take_profit=price + 0.05, trailing_loss=0.1
+            )  # fmt: skip
+
+
+def test_workers_give_the_same() -> None:
+    one, two = (
+        bt.replay(
+            bars=str(SAMPLE), calendar="XNYS", strategy=Brackets(), start="2024-12-02", end="2024-12-04", save=False,
+            execution={"participation": 0.3}, set={"engine.workers": workers},
+        )
+        for workers in (1, 2)
+    )  # fmt: skip
+    assert one.summary["ambiguous_bars"] > 0
+    assert one.trades.height > 100
+    for name in COLUMNS:
+        assert getattr(one, name).equals(getattr(two, name)), name
+    for key in ("ambiguous_bars", "ambiguous_trades", "net_pnl", "net_pnl_other"):
+        assert one.summary[key] == two.summary[key], key
 
 
 # ------------------------------------------------------------------------------------------------- signals with legs
