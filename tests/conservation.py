@@ -305,7 +305,8 @@ class Audit:
             self._caps(rule, tape, own)
             ended = []
             for fill in fills_of(own):
-                self._fill(account, rule, tape.filling(rule), fill, orders[fill.code, fill.order_id])
+                shown = tape.marks(fill.code, int(account.marks[fill.code]), tape.session.minutes)
+                self._fill(account, rule, tape.filling(rule), fill, orders[fill.code, fill.order_id], int(shown[-1]))
                 ended += books.book(fill)
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
@@ -386,8 +387,10 @@ class Audit:
             assert shares <= room, f"{tape.session.name}: {shares} of a bar's {room} filled in minute {slot}"
 
     @classmethod
-    def _fill(cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms) -> None:
-        """A fill is inside a segment at a price of a bar that is there, or at the close; its price is the rule's."""
+    def _fill(
+        cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms, shown: int
+    ) -> None:
+        """A fill is inside a segment at a price of a bar that is there, or at the close; its price is the rule's. `shown` is the last close shown."""
         session = tape.session
         assert fill.shares != 0, f"{fill}: no shares"
         rule = execution.fill
@@ -395,6 +398,8 @@ class Audit:
         if fill.bar < 0:
             assert fill.time == session.close, f"{fill}: only an exit at the close is of no bar"
             closes = [int(tape.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])]
+            if not len(tape.slot[tape.of(fill.code)]):
+                closes.append(shown)  # the end of the run, in a session whose bars of the symbol have no volume
             if fill.code in tape.closing:
                 closes.append(in_units(tape.closing[fill.code]))
             assert fill.reference in closes, f"{fill}: a fill at the close has one of {closes}"

@@ -318,6 +318,7 @@ class Engine:
         players = [self.players[n] for n in numbers]
         for player in players:
             player.account.decide_at(stage.session.close)
+        self._meeting.end_minuted(stage.session.close)
         exits = [p.account.desk.close_exits(p.account.number) for p in players]
         for player, fills in zip(players, exits, strict=True):
             self.teller.fills(player, fills)

@@ -548,6 +548,7 @@ class Backtest:
         now = self.present
         now.now_us = now.decided_us = day.close
         now.elapsed = len(day.minutes)
+        self._end_ioc(day.close)
         for _, book in self.each():
             if (every := book.close_all) is not None:
                 self._close_held(book, every, day.close)
