@@ -22,7 +22,7 @@ import bt
 from bt.engine import Pace
 from bt.errors import StrategyRaised, UsageError, WorkerError
 from bt.run.divided import _told
-from bt.run.gathering import Undivided
+from bt.run.gathering import Undivided, _union
 from bt.run.pool import Result, Worker, run_spawned, threads_each
 from bt.run.slices import Stopped
 
@@ -426,3 +426,12 @@ def test_threads_are_shared():
     assert threads_each(8, 3) == 2
     assert threads_each(1, 4) == 1
     assert threads_each(0, 1) >= 1
+
+
+def test_a_field_of_several_strategies_is_all_there_when_it_is_for_each():
+    parts = [
+        {"f": {"A": "2024-03-01", "B": None}},
+        {"f": {"A": "2024-03-03", "B": "2024-03-02"}, "e": {"C": "2024-03-01"}},
+    ]
+    for short in (parts, parts[::-1]):
+        assert _union(short, str) == {"e": {"C": "2024-03-01"}, "f": {"A": "2024-03-03", "B": None}}

@@ -264,7 +264,13 @@ def _once(frames: Iterable[pl.DataFrame | None]) -> pl.DataFrame | None:
 def _union(
     short: Sequence[Mapping[str, Mapping[str, str | None]]], order: Callable[[str], Any]
 ) -> dict[str, dict[str, str | None]]:
-    """By name and symbol, in their order, what any worker knows."""
-    names = sorted({name for one in short for name in one}, key=order)
-    known = {name: {s: since for one in short for s, since in one.get(name, {}).items()} for name in names}
+    """By name and symbol, in their order, what the workers know: strategies of several may use one name, and all is there when it is for each."""
+    known: dict[str, dict[str, str | None]] = {
+        name: {} for name in sorted({n for one in short for n in one}, key=order)
+    }
+    for name, found in known.items():
+        for of in (one[name] for one in short if name in one):
+            for symbol, since in of.items():
+                before = found.get(symbol, since)
+                found[symbol] = None if since is None or before is None else max(since, before)
     return {name: dict(sorted(of.items())) for name, of in known.items()}
