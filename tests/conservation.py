@@ -8,6 +8,7 @@ trades must be the same to the unit.
 from __future__ import annotations
 
 import copy
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -129,9 +130,11 @@ class Books:
     filled: dict[tuple[int, int], int] = field(default_factory=dict)
     over: set[tuple[int, int]] = field(default_factory=set)
     net_of_trades: int = 0
+    moved: int = 0
     curve: list[Any] = field(default_factory=list)
     fills: int = 0
     trades: int = 0
+    moves: int = 0
 
     def book(self, fill: FillRecord) -> list[tuple[Any, ...]]:
         """Book a fill; the trades it ends, each as (code, entry_time, exit_time, side, shares, entry, exit, commission)."""
@@ -233,6 +236,11 @@ def in_units(price: float) -> int:
     return round(exact(price) * UNIT)
 
 
+def in_units_of(amounts: pl.Series) -> int:
+    """The sum of some amounts, units."""
+    return sum(in_units(amount) for amount in amounts)
+
+
 class Audit:
     """Watches every run made while it is installed; `broken` lists the laws that were."""
 
@@ -301,6 +309,10 @@ class Audit:
             minutes = outcome.minutes if player.over is None else min(player.over, outcome.minutes)
             held = {code: lot.shares for code, lot in books.lots.items()}
             cash = books.cash
+            moved = sum(move.amount for move in own.output.cash)
+            assert all(move.time == tape.session.open for move in own.output.cash), "cash moves at an open"
+            books.cash += moved
+            books.moved += moved
             orders = self._orders(books, player, own)
             self._caps(rule, tape, own)
             ended = []
@@ -311,13 +323,15 @@ class Audit:
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
             self._trades(ended, trades_of(own))
-            self._curve(account, tape, own, minutes, held, cash)
+            self._curve(account, tape, own, minutes, held, cash + moved)
             if all(p.account.trading for p in account.engine.players):
                 books.curve.append(own.curve)
             else:
                 assert not len(own.output.fills), f"{tape.session.name}: no order is taken while strategies warm up"
+                assert not own.output.cash, f"{tape.session.name}: no cash moves while strategies warm up"
             books.fills += len(own.output.fills)
             books.trades += len(own.output.trades)
+            books.moves += len(own.output.cash)
         played = tape.slot < outcome.minutes
         account.marks[tape.code[played]] = np.rint(tape.close[played] * UNIT)  # by time within a symbol: the last stays
         for player, books, own in zip(account.engine.players, account.books, outcome.players, strict=True):
@@ -329,9 +343,9 @@ class Audit:
             ]
             assert list(own.positions) == worth, f"{tape.session.name}: positions {own.positions}, by the fills {worth}"
             value = books.cash + sum(w[3] for w in worth)
-            explained = books.start + books.net_of_trades + books.open_pnl(account.marks)
+            explained = books.start + books.net_of_trades + books.open_pnl(account.marks) + books.moved
             assert value == explained, (
-                f"{tape.session.name}: worth {value}, its trades and open lots explain {explained}"
+                f"{tape.session.name}: worth {value}, its trades, open lots and moves of cash explain {explained}"
             )
 
     @staticmethod
@@ -463,7 +477,7 @@ class Audit:
     def _curve(
         account: Account, tape: Tape, own: PlayerOutcome, minutes: int, held: dict[int, int], cash: int
     ) -> None:  # fmt: skip
-        """Cash is what the fills left; equity is cash plus every position at the last close known, each minute."""
+        """Cash is what fills, and moves at the open, left; equity is cash plus every position at the last close known, each minute."""
         spent = np.zeros(minutes + 1, dtype=np.int64)
         moves: dict[int, list[FillRecord]] = defaultdict(list)
         for fill in fills_of(own):
@@ -502,6 +516,11 @@ class Audit:
         fills, trades = run.fills, run.trades
         assert fills.height == sum(b.fills for b in account.books), "fills are missing"
         assert trades.height == sum(b.trades for b in account.books), "trades are missing"
+        assert run.cash.height == sum(b.moves for b in account.books), "moves of cash are missing"
+        moved = in_units_of(run.cash["amount"])
+        assert moved == sum(b.moved for b in account.books), f"moves of cash add up to {moved}"
+        told = sum(run.summary["cash_moved"].values())
+        assert math.isclose(told * UNIT, moved, rel_tol=1e-9, abs_tol=10), f"the summary's moves add up to {told}"
         filled = run.orders.filter(pl.col("filled") != 0).select("strategy", "symbol", "id", "filled")
         summed = fills.group_by("strategy", "symbol", pl.col("order_id").alias("id")).agg(
             pl.col("shares").sum().alias("filled")

@@ -36,7 +36,13 @@ executions = st.fixed_dictionaries(
     }
 )
 accounts = st.fixed_dictionaries(
-    {"cash": st.sampled_from((1e6, 3000.0, 500.0)), "leverage": st.sampled_from((1.0, 0.0, 2.5))}
+    {
+        "cash": st.sampled_from((1e6, 3000.0, 500.0)),
+        "leverage": st.sampled_from((1.0, 0.0, 2.5)),
+        "borrow_bps": st.sampled_from((0.0, 0.0, 35.0, 1234.5)),
+        "interest_bps": st.sampled_from((0.0, 0.0, 450.0)),
+        "debit_bps": st.sampled_from((0.0, 612.5)),
+    }
 )
 
 # -------------------------------------------------------------------------------------------------------------- market

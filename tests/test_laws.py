@@ -115,7 +115,13 @@ executions = st.fixed_dictionaries(
     }
 )
 accounts = st.fixed_dictionaries(
-    {"cash": st.sampled_from((1e6, 3000.0, 500.0, 1e9)), "leverage": st.sampled_from((1.0, 0.0, 2.5))}
+    {
+        "cash": st.sampled_from((1e6, 3000.0, 500.0, 1e9)),
+        "leverage": st.sampled_from((1.0, 0.0, 2.5)),
+        "borrow_bps": st.sampled_from((0.0, 0.0, 35.0, 1234.5)),
+        "interest_bps": st.sampled_from((0.0, 0.0, 450.0)),
+        "debit_bps": st.sampled_from((0.0, 612.5)),
+    }
 )
 gates = st.fixed_dictionaries(
     {"minimum": st.sampled_from((0.0, 0.0, 40.0, 95.0)), "after_minutes": st.sampled_from((0, 1, 30))}
@@ -357,7 +363,19 @@ def everything(run: bt.Run) -> dict[str, pl.DataFrame]:
     return {name: getattr(run, name) for name in TABLES}
 
 
-TABLES = ("fills", "orders", "trades", "equity", "positions", "quality", "guards", "by_session", "records", "log")
+TABLES = (
+    "fills",
+    "orders",
+    "trades",
+    "equity",
+    "positions",
+    "cash",
+    "quality",
+    "guards",
+    "by_session",
+    "records",
+    "log",
+)
 
 
 @law(20)

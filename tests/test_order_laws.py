@@ -38,6 +38,7 @@ COLUMNS = {
     "trades": (*TRADES, "ambiguous"),
     "positions": POSITIONS,
     "equity": EQUITY,
+    "cash": ("time", "session", "symbol", "kind", "amount"),
 }
 
 

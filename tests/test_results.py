@@ -99,6 +99,7 @@ def session_frames(day: date, seed: int = 0) -> dict[str, pl.DataFrame]:
         "fills": frame("fills", 5),
         "trades": frame("trades", 2),
         "equity": frame("equity", 60, time=minutes * 2, strategy=["s1"] * 30 + ["s2"] * 30),
+        "cash": frame("cash", 3, symbol=["BBB", None, "AAA"]),
         "positions": frame("positions", 2),
         "quality": frame("quality", 2, gaps=pl.Series(gaps, dtype=gap_type)),
         "guards": frame("guards", 1, sample=pl.Series([[when]], dtype=pl.List(time_type))),

@@ -113,6 +113,7 @@ TRIED: dict[str, list[list[Any]]] = {
     "execution.at_end": [["mark", "close"]],
     "account.cash": [[3000.0, 1e6]],
     "account.leverage": [[0.0, 1.0]],
+    "account.interest_bps": [[0.0, 450.0]],
     "quality.minimum": [[0.0, 60.0]],
     "run.seed": [[0, 5]],
 }

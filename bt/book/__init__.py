@@ -4,11 +4,13 @@
 2. `account` is the strategy's place at a desk, as the engine handles it;
 3. `desk` keeps the arrays of accounts that share their money, and asks the compiled rules;
 4. `market` is what everybody knows now;
-5. `records` are what is left of a session for the results.
+5. `cash` is what moves without a trade, and what nights cost;
+6. `records` are what is left of a session for the results.
 """
 
 from bt.book.account import Account
 from bt.book.book import MOST, StrategyBook
+from bt.book.cash import Carry, CashMove
 from bt.book.desk import Desk, Terms
 from bt.book.levels import shares_worth
 from bt.book.market import Latest, Market
@@ -18,6 +20,8 @@ from bt.book.records import Curve, Output, Spoken
 __all__ = [
     "MOST",
     "Account",
+    "Carry",
+    "CashMove",
     "Curve",
     "Desk",
     "Latest",

@@ -327,7 +327,7 @@ class Account:
         )
         output = Output(
             records, fills, trades, self.desk.tags, self.records, self.log,
-            ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
+            cash=[move for number, move in desk.moves if number == self.number], ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
         )  # fmt: skip
         return output, Curve(*curves[self.number])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bt.book.cash import Carry, CashKind, CashMove, equal_parts
 from bt.book.market import Market
 from bt.execution import Costs, IntArray, Script, Tape, closing, fits, ledger, matching, orders, signalling
 from bt.execution import layout as at
@@ -28,12 +30,13 @@ _UNKNOWN = np.zeros((0, 0), dtype=np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an account may do: the rules of its orders, and its cash in units (with `by_symbol`, that of each symbol)."""
+    """What an account may do: the rules of its orders, its cash in units (with `by_symbol`, that of each symbol), and what nights cost."""
 
     execution: ExecutionSpec
     quality: QualitySpec
     leverage: float
     cash: int
+    carry: Carry | None = None
 
 
 class Tables(NamedTuple):
@@ -62,6 +65,10 @@ class Desk:
     by_symbol : bool
     rule : int
         By which price market orders fill, as `matching` numbers them.
+    moves : list of (int, CashMove)
+        Cash that has moved without a trade in the session, with the account's number.
+    others : array
+        With `by_symbol`, the codes of symbols that are another worker's: it tells what happens to their money.
     """
 
     def __init__(self, *, by_symbol: bool = False) -> None:
@@ -78,6 +85,10 @@ class Desk:
         self._measures = False
         self.rule = 0
         self._usual: npt.NDArray[np.int32] = _UNKNOWN
+        self.moves: list[tuple[int, CashMove]] = []
+        self.others: IntArray = np.zeros(0, dtype=np.int64)
+        self._carry: Carry | None = None
+        self._since: date | None = None
         self.fixed: IntArray
         self._growing: IntArray
         self.tables: Tables
@@ -93,6 +104,7 @@ class Desk:
         self._knows.append(self._markets.index(market))
         self._cash.append(fits(terms.cash * (len(market.symbols) if self.by_symbol else 1)))
         self.rule = matching.RULES.index(terms.execution.fill)
+        self._carry = terms.carry
         self._measures = terms.execution.participation > 0 or terms.execution.zero_volume == "skip"
         self._lay_out(terms, len(market.symbols))
         return len(self._knows) - 1
@@ -182,7 +194,40 @@ class Desk:
             into[at.SEEN_BEFORE] = market.seen_at_open
         self._versions = [-1] * len(self._markets)
         self._tape = self._wide = None
+        self.moves = []
         self.look()
+
+    def move_cash(self, number: int, code: int, kind: CashKind, amount: int) -> None:
+        """The cash of account `number` changes by `amount` units as the session opens, because of a symbol (`layout.EVERY`: of none; where each
+        symbol has its own cash it is of one). After the account has begun the session, and before anything is shown."""
+        own = self.account[number]
+        own[at.CASH] = fits(int(own[at.CASH]) + amount)
+        if self.by_symbol:
+            self.position[number * int(self.fixed[at.SYMBOLS]) + code, at.OWN_CASH] += amount
+        self.moves.append((number, CashMove(int(self.fixed[at.OPENS]), code, kind, amount)))
+
+    def pay_night(self, session: Session) -> None:
+        """What the night before a session that opens has cost and brought: shorts, then cash, as they were at the close before; nothing before the
+        first session with orders."""
+        since, self._since = self._since, session.name if self.account[:, at.TRADING].all() else None
+        if self._carry is None or since is None:
+            return
+        days, symbols = (session.name - since).days, int(self.fixed[at.SYMBOLS])
+        cash = self._own_cash() if self.by_symbol else [int(self.account[:, at.CASH].sum())]
+        last = np.concatenate([self._markets[market].last for market in self._knows])
+        for place, amount in self._carry.borrowed(self.shares, self.shares * last, days):
+            self.move_cash(*divmod(place, symbols), "borrow", amount)
+        for code, owned in enumerate(cash):
+            for number, part in enumerate(equal_parts(self._carry.interest(owned, days), len(self._knows))):
+                if part:
+                    self.move_cash(number, code if self.by_symbol else at.EVERY, "interest", part)
+
+    def _own_cash(self) -> list[int]:
+        """The cash of every symbol that is played here, by code; 0 of others."""
+        cash = self.position[:, at.OWN_CASH].copy()
+        cash[self.others] = 0
+        found: list[int] = cash.tolist()
+        return found
 
     def play(self, tape: Tape, wide: Callable[[], Tape] | None = None) -> None:
         """The session's bars; `wide` gives them with what orders need that wait for a price, and caps on what fills."""
@@ -205,6 +250,8 @@ class Desk:
     def finish(self, minutes: int) -> IntArray:
         """The session is over: (accounts, 4, minutes) equity, cash, gross and net at each minute's end, units."""
         curves = np.zeros((len(self._knows), 4, minutes), dtype=np.int64)
+        for number, move in self.moves:
+            curves[number, 1, 0] += move.amount
         fills = self.tables.fill[: int(self.fixed[at.FILLS])]
         places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
         ledger.finish_session(self.fixed, self._growing, *self.tape, curves, np.argsort(places, kind="stable"))

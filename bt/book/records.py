@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bt.book.cash import CashMove
 from bt.execution import IntArray
 from bt.execution.layout import EVERY
 
@@ -25,7 +26,7 @@ class Spoken(NamedTuple):
 class Output:
     """What an account has to say about a session: rows of `orders` (columns R_ of bt.execution.layout), `fills` (F_) and `trades` (T_) in
     the order in which they happened; `tags` are the words behind tag codes; of `records` the time, name, value and symbol (`EVERY` for
-    none). `ambiguous_bars` counts those of the session, and `otherwise` is what the other path would have been worth more in them, units."""
+    none). `cash` moved without a trade. `ambiguous_bars` counts those of the session, and `otherwise` is what the other path would have been worth more in them, units."""
 
     orders: IntArray
     fills: IntArray
@@ -33,6 +34,7 @@ class Output:
     tags: Sequence[str]
     records: list[tuple[int, str, float, int]] = field(default_factory=list)
     log: list[Spoken] = field(default_factory=list)
+    cash: Sequence[CashMove] = ()
     ambiguous_bars: int = 0
     otherwise: int = 0
 

@@ -280,6 +280,9 @@ class _Account(Table):
     leverage: _NotNegative = 1.0
     cash_per_symbol: _NotNegative = 0.0
     shared: Annotated[bool, Field(description="true or false")] = False
+    borrow_bps: _NotNegative = 0.0
+    interest_bps: _NotNegative = 0.0
+    debit_bps: _NotNegative = 0.0
 
 
 class _Run(Table):

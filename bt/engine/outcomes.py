@@ -70,6 +70,8 @@ def _player_outcome(
     output, curve = player.account.settle(curves)
     fills = output.fills
     played = played if player.over is None else player.over
+    if not played:
+        output.cash = ()  # the run was over before its first minute, which would have shown it
     if played < stage.session.minutes:
         curve = Curve(curve.equity[:played], curve.cash[:played], curve.gross[:played], curve.net[:played])
     withheld = [

@@ -169,6 +169,8 @@ class Engine:
             desk.begin(session, number)
         for player in self.players:
             player.account.begin()
+        for desk in {id(p.account.desk): p.account.desk for p in self.players if p.over is None}.values():
+            desk.pay_night(session)
 
     def _set_clock(self, now: int, elapsed: int) -> None:
         """It is `now`, UTC microseconds, and so many minutes of the session are over."""

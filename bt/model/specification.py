@@ -127,13 +127,17 @@ class ExecutionSpec:
 class AccountSpec:
     """Starting cash in currency, and leverage of buying power (0 never refuses for money).
 
-    `cash_per_symbol` is that of each symbol of an independent strategy, 0 an equal part; `shared` gives all strategies one cash.
+    `cash_per_symbol` is that of each symbol of an independent strategy, 0 an equal part; `shared` gives all strategies one cash. Basis points a year are
+    paid on the value of shorts (`borrow_bps`) and on cash below 0 (`debit_bps`), and got on cash above 0 (`interest_bps`).
     """
 
     cash: float = 1_000_000.0
     leverage: float = 1.0
     cash_per_symbol: float = 0.0
     shared: bool = False
+    borrow_bps: float = 0.0
+    interest_bps: float = 0.0
+    debit_bps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Totals:
     ambiguous_trades: int = 0
     otherwise: int = 0
     """What the other paths of ambiguous bars would have been worth more."""
+    moved: dict[str, int] = field(default_factory=dict)
+    """Cash that moved without a trade, by kind."""
     stale: dict[str, str] = field(default_factory=dict)
     """Symbols held at the end without a bar in the last session, and when their last bar ended."""
     guards: dict[str, int] = field(default_factory=dict)
@@ -216,6 +218,10 @@ class Recorder:
         """Rows of one strategy."""
         name, now, session = player.declaration.name, player.account.market.now, outcome.session
         self._write_orders(name, own.output.orders, own.output.tags)
+        if own.output.cash:
+            self._results.append("cash", self._rows.cash(name, session.name, own.output.cash))
+            for move in own.output.cash:
+                self.totals.moved[move.kind] = self.totals.moved.get(move.kind, 0) + move.amount
         if own.positions:
             self._results.append("positions", self._rows.positions(name, session.name, own.positions), ordered=True)
         if (frame := recorded(own.output)) is not None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bt.book import Curve
+from bt.book import CashMove, Curve
 from bt.engine import PlayerOutcome
 from bt.exact import quotient
 from bt.execution import IntArray, portions
@@ -141,6 +141,21 @@ class RowMaker:
                 "tag": coded(columns[at.R_TAG], tags),
                 "filled": columns[at.R_FILLED],
                 "parent": _nullable(np.where(parent == 0, at.NULL, parent)),
+            }
+        )
+
+    def cash(self, name: str, session: date, moves: Sequence[CashMove]) -> Rows:
+        """Rows of `cash` of a strategy."""
+        kinds = sorted({move.kind for move in moves})
+        code = np.array([move.code for move in moves], dtype=np.int64)
+        return table(
+            {
+                "time": np.array([move.time for move in moves], dtype=np.int64),
+                "session": days(session, len(moves)),
+                "strategy": repeated(name, len(moves)),
+                "symbol": coded(np.where(code == at.EVERY, -1, code), self._symbols, null=True),
+                "kind": coded(np.array([kinds.index(move.kind) for move in moves]), kinds),
+                "amount": np.array([move.amount for move in moves], dtype=np.int64),
             }
         )
 

@@ -128,12 +128,14 @@ def _in_minutes(values: Integers) -> Integers:
 
 
 def _key(column: pa.Array) -> Integers:
-    """Whole numbers in the order of a column's values; a text's place among the words."""
+    """Whole numbers in the order of a column's values; a text's place among the words, -1 where there is none."""
     if isinstance(column, pa.DictionaryArray):
         codes, words = plain(column.indices), column.dictionary
+        if column.null_count:
+            codes = np.where(plain(column.is_null()), -1, codes)
         if _in_text_order(words):
             return np.asarray(codes)
-        places = np.empty(len(words), dtype=np.int32)
+        places = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is of no text
         places[plain(pc.array_sort_indices(words))] = np.arange(len(words))
         return np.asarray(places[codes])
     values = plain(column)

@@ -42,6 +42,9 @@ SCHEMAS: dict[str, pl.Schema] = {
             "time": TIME, "session": pl.Date(), "strategy": _TEXT, "equity": _NUMBER, "cash": _NUMBER,
             "gross": _NUMBER, "net": _NUMBER,
         },
+        "cash": {
+            "time": TIME, "session": pl.Date(), "strategy": _TEXT, "symbol": _TEXT, "kind": _TEXT, "amount": _NUMBER,
+        },
         "positions": {
             "session": pl.Date(), "strategy": _TEXT, "symbol": _TEXT, "shares": _WHOLE, "price": _NUMBER,
             "value": _NUMBER,
@@ -73,6 +76,7 @@ NULLABLE = {
     "orders": ("side", "shares", "level", "limit", "stop", "trail", "parent"),
     "trades": (),
     "equity": (),
+    "cash": ("symbol",),
     "positions": (),
     "sessions": (),
 }
@@ -83,6 +87,7 @@ MONEY: dict[str, tuple[str, ...]] = {
     "orders": ("limit", "stop", "trail"),
     "trades": ("entry_price", "exit_price", "gross_pnl", "costs", "net_pnl", "mae", "mfe"),
     "equity": ("equity", "cash", "gross", "net"),
+    "cash": ("amount",),
     "positions": ("price", "value"),
     "sessions": ("net_pnl",),
 }
@@ -93,6 +98,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "orders": ("session", "decided_at", "strategy", "symbol", "id"),
     "trades": ("exit_time", "strategy", "symbol", "entry_time"),
     "equity": ("session", "time", "strategy"),
+    "cash": ("session", "time", "strategy", "symbol", "kind"),
     "positions": ("session", "strategy", "symbol"),
     "quality": ("session", "symbol", "interval"),
     "guards": ("session", "symbol", "reason"),

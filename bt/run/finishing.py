@@ -169,6 +169,7 @@ def _returns(played: Played, metrics: Metrics) -> dict[str, Any]:
         "net_pnl_other": (totals.equity_end - totals.equity_start + totals.otherwise) / UNIT,
         "commission": totals.commission / UNIT,
         "slippage": totals.slippage / UNIT,
+        "cash_moved": {kind: amount / UNIT for kind, amount in sorted(totals.moved.items())},
         "costs_assumed": execution.slippage_bps > 0 or execution.commission_per_share > 0,
         "equity_start": totals.equity_start / UNIT,
         "equity_end": totals.equity_end / UNIT,

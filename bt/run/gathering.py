@@ -24,7 +24,7 @@ from bt.run.slices import COUNTS, Short, Slice
 from bt.schema import interval_minutes
 
 AMOUNTS = ("equity", "cash", "gross", "net")
-PLAIN = ("fills", "trades", "orders", "positions")
+PLAIN = ("fills", "trades", "orders", "positions", "cash")
 """Tables whose rows are each told by one worker alone."""
 MOST = 9.0e18
 """Sums of money beyond it do not fit int64 units."""
@@ -182,6 +182,8 @@ class Gathered:
         totals = self.totals
         for name in COUNTS:
             setattr(totals, name, getattr(totals, name) + sum(s.counts[name] for s in slices))
+        for kind, amount in (pair for s in slices for pair in s.moved.items()):
+            totals.moved[kind] = totals.moved.get(kind, 0) + amount
         for symbol, why in (pair for s in slices for pair in s.failed.items()):
             totals.failed.setdefault(symbol, why)
         self._open = [s.open_orders for s in slices if s.open_orders is not None]

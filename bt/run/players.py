@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bt.book import Account, Desk, Market, StrategyBook, Terms
+from bt.book import Account, Carry, Desk, Market, StrategyBook, Terms
 from bt.engine import Player
 from bt.errors import ConfigError
 from bt.execution import to_units
@@ -44,7 +44,7 @@ def make_players(
         market = markets[number]
         if declared.independent:
             cash = cash_per_symbol(spec, cash, len(market.symbols))
-        terms = Terms(spec.execution, spec.quality, spec.account.leverage, cash)
+        terms = Terms(spec.execution, spec.quality, spec.account.leverage, cash, Carry.of(spec.account))
         desk = Desk(by_symbol=declared.independent) if shared is None else shared
         account = Account(declared.name, market, terms, desk=desk, hears="on_order" in declared.callbacks)
         seed = (spec.run.seed, *declared.name.encode())

@@ -72,6 +72,11 @@ class Run:
         return self._table("equity")
 
     @cached_property
+    def cash(self) -> pl.DataFrame:
+        """Cash that moved without a trade: dividends, borrow cost, interest."""
+        return self._table("cash")
+
+    @cached_property
     def positions(self) -> pl.DataFrame:
         """Positions at each close."""
         return self._table("positions")
@@ -161,6 +166,12 @@ def _short(of: str, short: Mapping[str, str | None]) -> str:
     return f"of {of} at the start for {len(short):,} symbol{'s' if len(short) > 1 else ''}: {', '.join(few)}{more}"
 
 
+def _moved(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Cash that moved without a trade, by kind; nothing where none did, or of a run of an earlier version."""
+    moved = ", ".join(f"{kind} {amount:,.2f}" for kind, amount in summary.get("cash_moved", {}).items())
+    return [("cash moved", moved)] if moved else []
+
+
 def _ambiguity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How much depends on what happened within bars; nothing where nothing does, or of a run of an earlier version."""
     if not summary.get("ambiguous_bars"):
@@ -202,7 +213,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
-    lines += _ambiguity(summary)
+    lines += [*_moved(summary), *_ambiguity(summary)]
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if stale := summary.get("stale"):

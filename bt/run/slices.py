@@ -62,6 +62,8 @@ class Slice:
         Guard reports of rows that a strategy was not shown, with its number.
     counts : mapping of str to int
         The session's own part of `COUNTS`.
+    moved : mapping of str to int
+        Cash that moved without a trade, by kind, units.
     moments, bars_of
         As in `SessionOutcome`.
     open_orders, open_positions, stale
@@ -82,6 +84,7 @@ class Slice:
     said: Mapping[int, tuple[pl.DataFrame | None, pl.DataFrame | None]]
     warming: Sequence[tuple[int, pl.DataFrame]]
     counts: Mapping[str, int]
+    moved: Mapping[str, int]
     moments: npt.NDArray[np.int64]
     bars_of: npt.NDArray[np.int64]
     open_orders: Rows | None
@@ -190,6 +193,7 @@ class SliceRecorder:
         if outcome.stopped is not None:
             return
         before, known = self._counts(), set(self.totals.failed)
+        self.totals.moved.clear()
         silent = replace(outcome, players=[_silent(own) for own in outcome.players])
         self._recorder.session(silent, quality, guards, failed)
         tables = {name: frame for name, frame in self._results.taken().items() if name not in self._part.without}
@@ -206,6 +210,7 @@ class SliceRecorder:
                 said={n: (recorded(own.output), spoken(own.output)) for n, _, own in pairs},
                 warming=[(n, w) for n, _, own in pairs for w in warming(replace(outcome, players=[own]))],
                 counts={name: after[name] - before[name] for name in COUNTS},
+                moved=dict(self.totals.moved),
                 moments=outcome.moments,
                 bars_of=outcome.bars_of,
                 open_orders=left,

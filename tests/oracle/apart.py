@@ -29,11 +29,12 @@ def play_apart(
     whole = Result(finish_reason=every[0].finish_reason, bars=sum(r.bars for r in every), universe=every[0].universe)
     for one in every:
         whole.guards.update(one.guards)
-    for name in ("fills", "orders", "trades", "positions", "ambiguous"):
+    for name in ("fills", "orders", "trades", "positions", "cash", "ambiguous"):
         getattr(whole, name).extend(row for r in every for row in getattr(r, name))
     whole.fills.sort(key=lambda r: (r["session"], r["time"], r["symbol"], r["order_id"]))
     whole.orders.sort(key=lambda r: (r["session"], r["decided_at"], r["symbol"], r["id"]))
     whole.trades.sort(key=lambda r: (r["exit_time"], r["symbol"], r["entry_time"]))
+    whole.cash.sort(key=lambda r: (r["session"], r["symbol"], r["kind"]))
     whole.positions.sort(key=lambda r: (r["session"], r["symbol"]))
     minutes: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in (row for r in every for row in r.equity):

@@ -75,6 +75,7 @@ class Backtest:
         self.execution = execution or Execution()
         self.terms = Terms(self.execution.limit_fill, self.execution.slippage_bps, self.execution.commission_per_share)
         account, gate = account or Account(), gate or Gate()
+        self.account, self.closed = account, None
         if symbols is not None:
             wanted = set(symbols)
             bars = [bar for bar in bars if bar.symbol in wanted]
@@ -175,9 +176,8 @@ class Backtest:
         self.result.guards.update(counted)
         first = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
         before, shown = self.result.iterations, self.result.bars
-        for book in self.books:
-            book.session_start = book.ledger.equity(now.marks)
-            book.review(leave=self.universe is not None and self.universe.leavers == "exit")
+        moved = len(self.result.cash)
+        self._begin_books(day)
         self._at_open(day)
         for strategy, book in self.each():
             if self._sees(book, self.bars[day.name]):
@@ -203,6 +203,7 @@ class Backtest:
             if m + 1 == len(day.minutes) and now.stopped is None:
                 self._close(day, last=last)
             self._mark(day, t + MINUTE)
+        self._undo_moves(day, moved)
         self._held(day)
         fills = len(self.result.fills) - first[0][1] if first else 0
         self.result.sessions.append(
@@ -220,6 +221,51 @@ class Backtest:
                 ),
             }
         )
+
+    def _begin_books(self, day: Day) -> None:
+        """What happens to accounts as a session opens, before anybody is told of it."""
+        for book in self.books:
+            book.session_start = book.ledger.equity(self.present.marks)
+        self._night(day)
+        for book in self.books:
+            book.review(leave=self.universe is not None and self.universe.leavers == "exit")
+
+    def _undo_moves(self, day: Day, since: int) -> None:
+        """A run that was over before the session's first minute has not seen cash move (rows of `cash` from number `since` on)."""
+        if self.result.equity and self.result.equity[-1]["session"] == day.name:
+            return
+        for row in self.result.cash[since:]:
+            next(book for book in self.books if book.strategy == row["strategy"]).ledger.cash -= row["amount_units"]
+        del self.result.cash[since:]
+
+    def _night(self, day: Day) -> None:
+        """What was held and owned at the close before has cost and brought until this open (decision 0030)."""
+        since, self.closed = self.closed, day if all(book.trading for book in self.books) else None
+        if since is None:
+            return
+        part = Fraction((day.name - since.name).days, 360 * 10_000)
+        owned = [book.ledger.cash for book in self.books]
+        for book in self.books:
+            for symbol, held in sorted(book.ledger.positions.items()):
+                value = held.shares * self.present.marks[symbol]
+                if value < 0:
+                    self._move_cash(day, book, symbol, "borrow", round(value * part * self._bps("borrow_bps")))
+        for purse in [self.books] if self.account.shared else [[book] for book in self.books]:
+            cash = sum(owned[self.books.index(book)] for book in purse)
+            interest = round(cash * part * self._bps("interest_bps" if cash > 0 else "debit_bps"))
+            for n, book in enumerate(purse):
+                size = abs(interest) // len(purse) + (n < abs(interest) % len(purse))
+                self._move_cash(day, book, book.only, "interest", size if interest > 0 else -size)
+
+    def _bps(self, name: str) -> Fraction:
+        return Fraction(as_decimal(getattr(self.account, name)))
+
+    def _move_cash(self, day: Day, book: Book, symbol: str | None, kind: str, amount: int) -> None:
+        """Cash that moves without a trade, as a session opens; `symbol` None is the account's."""
+        if amount:
+            book.ledger.cash += amount
+            head = {"time": instant(day.open), "session": day.name, "strategy": book.strategy}
+            self.result.cash.append(head | {"symbol": symbol, "kind": kind} | priced({"amount": amount}))
 
     def _universe(self, day: Day) -> None:
         """The day's members; bars of others are there only while somebody holds them as it begins."""
@@ -712,6 +758,7 @@ class Backtest:
         result.fills.sort(key=lambda r: (r["session"], r["time"], turn[r["strategy"]], r["symbol"], r["order_id"]))
         result.orders.sort(key=lambda r: (r["session"], r["decided_at"], turn[r["strategy"]], r["symbol"], r["id"]))
         result.trades.sort(key=lambda r: (r["exit_time"], turn[r["strategy"]], r["symbol"], r["entry_time"]))
+        result.cash.sort(key=lambda r: (r["session"], turn[r["strategy"]], r["symbol"] or "", r["kind"]))
         result.records.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
         result.log.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
 

@@ -39,6 +39,9 @@ class Account:
     leverage: float = 1.0
     shared: bool = False
     start_units: int | None = None
+    borrow_bps: float = 0.0
+    interest_bps: float = 0.0
+    debit_bps: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Result:
     trades: list[dict[str, Any]] = field(default_factory=list)
     equity: list[dict[str, Any]] = field(default_factory=list)
     positions: list[dict[str, Any]] = field(default_factory=list)
+    cash: list[dict[str, Any]] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)

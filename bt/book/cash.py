@@ -1,0 +1,65 @@
+"""Cash that moves without a trade: what is held overnight costs and brings, and whatever else happens at a session's open (docs/decisions/0030)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from bt.execution import IntArray, divide_half_even
+from bt.model import AccountSpec
+
+CashKind = Literal["dividend", "in_lieu", "delisting", "borrow", "interest"]
+YEAR = 360
+"""Days of a year: actual/360."""
+
+
+class CashMove(NamedTuple):
+    """A row of the table `cash`: `code` is the symbol's, `EVERY` where it is the account's; `amount` in units, what is paid below 0."""
+
+    time: int
+    code: int
+    kind: CashKind
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a night costs, as fractions a calendar day: of the value of each short, of cash above 0 and of cash below 0."""
+
+    borrow: Fraction
+    credit: Fraction
+    debit: Fraction
+
+    @staticmethod
+    def of(spec: AccountSpec) -> Carry | None:
+        """As configured; None where nights cost nothing and bring nothing."""
+        rates = [_a_day(bps) for bps in (spec.borrow_bps, spec.interest_bps, spec.debit_bps)]
+        return Carry(*rates) if any(rates) else None
+
+    def borrowed(self, shares: IntArray, value: IntArray, days: int) -> list[tuple[int, int]]:
+        """(place, amount in units) of every short that pays; `value` is that of each position, by place."""
+        pays = [(int(k), -_portion(abs(int(value[k])), self.borrow * days)) for k in (shares < 0).nonzero()[0]]
+        return [(place, amount) for place, amount in pays if amount]
+
+    def interest(self, cash: int, days: int) -> int:
+        """What `cash` brings, or costs below 0, units."""
+        return _portion(cash, (self.credit if cash > 0 else self.debit) * days)
+
+
+def _a_day(bps: float) -> Fraction:
+    """Basis points a year, as written, as a fraction a day."""
+    return Fraction(Decimal(repr(float(bps)))) / (10_000 * YEAR)
+
+
+def _portion(amount: int, part: Fraction) -> int:
+    """amount x part, rounded once, half to even."""
+    return divide_half_even(amount * part.numerator, part.denominator)
+
+
+def equal_parts(amount: int, count: int) -> list[int]:
+    """`amount` in `count` parts, the first ones a unit more (or less, below 0) where it does not go up."""
+    size, rest = divmod(abs(amount), count)
+    sign = 1 if amount > 0 else -1
+    return [sign * (size + (number < rest)) for number in range(count)]
