@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bt.book.asking import Asked, Legs
 from bt.book.desk import Desk, Terms
@@ -25,6 +26,10 @@ class Account:
     ----------
     market : Market
         What it knows.
+    shares, levels : array
+        By symbol the signed shares, and the level that a target is known not to change, NULL where it has to be looked at; the books' own arrays.
+    positions : array
+        (symbols, columns) what is kept of positions; the books' own array.
     records, log : list
         What the session has recorded and said so far; `settle` gives them with what happened to orders.
     kept : memoryview
@@ -41,7 +46,12 @@ class Account:
         self.number = desk.join(market, terms, self.hear)
         self.by_symbol = desk.by_symbol
         self._hears = hears
-        self.kept = desk.kept[self.number]
+        self._own: memoryview[int]
+        self.kept: memoryview[int]
+        self.shares: IntArray
+        self.positions: IntArray
+        self.levels: IntArray
+        self._sit_down()
         self.start_cash = int(desk.account[self.number, at.CASH])
         self.waiting_targets: list[Decision] = []
         self.records: list[tuple[int, str, float, int]] = []
@@ -51,34 +61,16 @@ class Account:
 
     # ------------------------------------------------------------------------------------------------------------- columns
 
-    @property
-    def _own(self) -> memoryview:
-        """Its row: fixed in place once every account has joined."""
-        return self.desk.rows[self.number]
-
-    @property
-    def _range(self) -> slice:
-        n = len(self.market.symbols)
-        return slice(self.number * n, (self.number + 1) * n)
-
-    @property
-    def shares(self) -> IntArray:
-        """Signed shares of every symbol; the books' own array."""
-        return self.desk.shares[self._range]
-
-    @property
-    def positions(self) -> IntArray:
-        """(symbols, columns) what is kept of positions; the books' own array."""
-        return self.desk.position[self._range]
+    def _sit_down(self) -> None:
+        """Its part of the desk's arrays, which are laid out anew whenever somebody joins."""
+        desk, n = self.desk, len(self.market.symbols)
+        part = slice(self.number * n, (self.number + 1) * n)
+        self._own, self.kept = desk.rows[self.number], desk.kept[self.number]
+        self.shares, self.positions, self.levels = desk.shares[part], desk.position[part], desk.level[part]
 
     def position(self, code: int) -> int:
         """Signed shares held of a symbol."""
         return int(self.desk.shares[self.number * len(self.market.symbols) + code])
-
-    @property
-    def levels(self) -> IntArray:
-        """Of each symbol the level that a target is known not to change, NULL where it has to be looked at; the books' own array."""
-        return self.desk.level[self._range]
 
     def held_codes(self) -> list[int]:
         """The codes of what is held, in order."""
@@ -136,12 +128,17 @@ class Account:
         if waiting:
             codes, levels, tags = np.array(waiting, dtype=np.int64).T.copy()
             self.waiting_targets = []
-            self.desk.decide(self.number, codes, levels, tags)
+            self.desk.decide(self.number, codes, tags, levels=levels)
 
     def aim(self, codes: IntArray, levels: IntArray, tag: str) -> None:
         """Targets of some symbols, in order."""
         self.flush()
-        self.desk.decide(self.number, codes, levels, np.full(len(codes), self.desk.code_of(tag)))
+        self.desk.decide(self.number, codes, np.array([self.desk.code_of(tag)]), levels=levels)
+
+    def aim_at(self, codes: IntArray, numbers: npt.NDArray[np.float64], tag: str) -> int:
+        """Targets of some symbols, in order, whose levels are numbers, NaN for none; -1, or why none was decided: as `orders.decide`."""
+        self.flush()
+        return self.desk.decide(self.number, codes, np.array([self.desk.code_of(tag)]), numbers=numbers)
 
     def order(self, code: int, shares: int, asked: Asked, tag: str) -> int:
         """An order of signed shares; its id."""
@@ -292,7 +289,7 @@ class Account:
 
     def begin(self) -> None:
         """A session starts: its clock stands at the open, and its desk has begun it."""
-        self.kept = self.desk.kept[self.number]  # a desk is laid out anew whenever somebody joins
+        self._sit_down()
         own, last = self._own, self.market.last
         if self.by_symbol:
             net = np.where(last != 0, self.shares * last, self.positions[:, at.COST])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bt.book.account import Account
 from bt.book.asking import NO_LEGS, Asked, in_units, legs_of, type_of
-from bt.book.crosswise import aim_all, aligned
+from bt.book.crosswise import aim_all
 from bt.book.levels import shares_worth
 from bt.book.recall import Recall
 from bt.book.records import Spoken
@@ -327,9 +327,8 @@ class StrategyBook:
                 f'"flat", was {", ".join(given) or "none"} and {others!r}'
             )
         ((kind, numbers),) = given.items()
-        wanted = aligned(rows, kind, numbers, self._account.name)
         base = None if kind == "shares" else UNIT if kind == "value" else max(self._account.equity(own), 0)
-        aim_all(self._account, wanted, base, flat=others == "flat", tag=self._tagged(tag))
+        aim_all(self._account, rows, kind, numbers, base, flat=others == "flat", tag=self._tagged(tag))
 
     def cancel(self, id: int | None = None, *, symbol: str | None = None) -> bool:
         if (id is None) == (symbol is None):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -14,48 +12,63 @@ from bt.execution import IntArray
 from bt.execution.layout import NULL
 from bt.strategy import Rows
 
-
-class Wanted(NamedTuple):
-    """What is wanted of each symbol of some rows, in their order; NaN is no decision."""
-
-    code: IntArray
-    number: npt.NDArray[np.float64]
+DECIDED = -1
+"""What the rules answer when every number is a level."""
 
 
-def aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> Wanted:
-    """`numbers`, one for each of `rows`; a single number is that of all.
+def _aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> npt.NDArray[np.float64]:
+    """`numbers`, one for each of `rows`, NaN for no decision; a single number is that of all.
 
     Raises
     ------
     StrategyError
-        They are not one a row, not numbers, infinite, or for ``shares`` not whole.
+        They are not numbers, or not one a row.
     """
-    where = f"strategy {owner}: targets, {kind}="
     try:
         given = np.asarray(numbers, dtype=np.float64)
     except (TypeError, ValueError):
-        raise StrategyError(f"{where} must be an array of numbers, was {numbers!r}") from None
+        raise StrategyError(f"{_where(owner, kind)} must be an array of numbers, was {numbers!r}") from None
     if given.ndim == 0:
         given = np.full(len(rows), given)
     if given.shape != (len(rows),):
-        raise StrategyError(f"{where} must have one entry a row, {len(rows)}, was of shape {given.shape}")
-    wrong = np.isinf(given)
+        raise StrategyError(f"{_where(owner, kind)} must have one entry a row, {len(rows)}, was of shape {given.shape}")
+    return given
+
+
+def _where(owner: str, kind: str) -> str:
+    return f"strategy {owner}: targets, {kind}="
+
+
+def _check(rows: Rows, kind: str, number: npt.NDArray[np.float64], owner: str) -> None:
+    """Raise StrategyError for numbers that are infinite, or for ``shares`` not whole."""
+    wrong = np.isinf(number)
     if kind == "shares":
-        wrong = ((given != np.rint(given)) & ~np.isnan(given)) | (np.abs(given) > WHOLE)  # infinity is more than WHOLE
+        wrong = ((number != np.rint(number)) & ~np.isnan(number)) | (
+            np.abs(number) > WHOLE
+        )  # infinity is more than WHOLE
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         must = "whole numbers; round them first" if kind == "shares" else "finite"
-        raise StrategyError(f"{where} must be {must}, was {given[at]} for {rows.symbol[at]}")
-    return Wanted(rows.code, given)
+        raise StrategyError(f"{_where(owner, kind)} must be {must}, was {number[at]} for {rows.symbol[at]}")
 
 
-def aim_all(account: Account, wanted: Wanted, base: int | None, *, flat: bool, tag: str) -> None:
+def aim_all(
+    account: Account, rows: Rows, kind: str, numbers: npt.ArrayLike, base: int | None, *, flat: bool, tag: str
+) -> None:  # fmt: skip
     """A target a symbol in the rows' order, passing over what it would not change.
 
-    `base` is None where the numbers are shares, else what they are fractions of, in units. `flat` aims at 0 wherever there is no
+    `base` is None where the `numbers` are shares, else what they are fractions of, in units. `flat` aims at 0 wherever there is no
     decision: in the rows at their place, then every other symbol by code.
+
+    Raises
+    ------
+    StrategyError
+        They are not one a row, not numbers, infinite, or for ``shares`` not whole; or a symbol has several of the rows.
     """
-    code, number = wanted
+    code, number = rows.code, _aligned(rows, kind, numbers, account.name)
+    if base is None and not flat and account.aim_at(code, number, tag) == DECIDED:
+        return
+    _check(rows, kind, number, account.name)
     account.flush()
     kept = account.levels
     level = _levels(account, code, number, base)

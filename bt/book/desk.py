@@ -17,6 +17,8 @@ from bt.book.market import Market
 from bt.execution import Costs, IntArray, Script, Tape, closing, fits, ledger, matching, orders, signalling
 from bt.execution import layout as at
 from bt.execution import within as bars
+from bt.execution.shown import OUTSIDE
+from bt.execution.tape import FloatArray
 from bt.model import ExecutionSpec, QualitySpec, Session
 
 ROOM = 64
@@ -25,6 +27,9 @@ ROOM = 64
 NOBODY: npt.NDArray[np.bool_] = np.zeros(0, dtype=bool)
 """Marks no symbol: the moment is everybody's."""
 
+NOTHING: IntArray = np.zeros(0, dtype=np.int64)
+NO_NUMBERS: FloatArray = np.zeros(0)
+NO_BARS = Tape(NOTHING, NO_NUMBERS)
 _UNKNOWN = np.zeros((0, 0), dtype=np.int32)
 
 
@@ -81,6 +86,7 @@ class Desk:
         self._cash: list[int] = []
         self._hear: list[Callable[[IntArray], None]] = []
         self._tape: Tape | None = None
+        self._asked = -1  # how many minutes were over when the rules last looked at what is held
         self._wide: Callable[[], Tape] | None = None
         self._measures = False
         self.rule = 0
@@ -167,6 +173,7 @@ class Desk:
             for view, old in zip(views, self.tables, strict=True):
                 view[: len(old)] = old
         self._growing, self.tables = made, Tables(*views)
+        self._sizes: memoryview[int] = made[: at.GROWS].data
 
     def code_of(self, tag: str) -> int:
         """A tag's code."""
@@ -195,6 +202,7 @@ class Desk:
         self._versions = [-1] * len(self._markets)
         self._tape = self._wide = None
         self.moves = []
+        self._asked = -1
         self.look()
 
     def move_cash(self, number: int, code: int, kind: CashKind, amount: int) -> None:
@@ -242,8 +250,12 @@ class Desk:
                 self._versions[number] = version
                 self.known[number, :3] = market.known
                 self.fixed[at.VALUED] = -1
-        if elapsed != self.fixed[at.ELAPSED]:
-            self.fixed[at.ELAPSED] = elapsed
+        self._move(elapsed)
+
+    def _move(self, elapsed: int) -> None:
+        """So many minutes are over."""
+        if elapsed != self._counts[at.ELAPSED]:
+            self._counts[at.ELAPSED] = elapsed
             if elapsed and len(self._usual):
                 self.usual[:] = self._usual[elapsed - 1]
 
@@ -278,7 +290,7 @@ class Desk:
 
     def hand_out_events(self) -> None:
         """Tell accounts what happened to their orders."""
-        count = int(self.fixed[at.EVENTS])
+        count = self._counts[at.EVENTS]
         if count:
             for row in self.tables.event[:count].copy():
                 self._hear[row[at.R_ACCOUNT]](row)
@@ -292,19 +304,41 @@ class Desk:
         self._make_room(more)
         return self.fixed, self._growing
 
+    def _known(self) -> int:
+        """The minute whose end the rules may look up what is known of, and time is moved there; OUTSIDE where the bars do not tell, and it is taken over."""
+        market = self._markets[0]
+        if len(self._markets) > 1 or market.visible is not None or self._tape is None:
+            self.look()
+            return OUTSIDE
+        elapsed = market.elapsed
+        self._move(elapsed)
+        return elapsed - 1
+
     def _make_room(self, more: int, *, legs: bool = False) -> None:
-        counts, growing = self._counts, self._growing
+        counts, growing = self._counts, self._sizes
         high = counts[at.HIGH] + more
-        ended = high + max(counts[at.RECORDS], counts[at.EVENTS] - int(growing[at.ROOM]))
+        ended = high + max(counts[at.RECORDS], counts[at.EVENTS] - growing[at.ROOM])
         several = legs or counts[at.RESTING] or counts[at.CAP_UP] or counts[at.GROUPED]  # as signalling.fills_each
         used = max(ended, counts[at.FILLS] + (signalling.SEVERAL if several else 1) * high)
-        orders_, room = int(growing[at.ORDER_ROOM]), int(growing[at.ROOM])
+        orders_, room = growing[at.ORDER_ROOM], growing[at.ROOM]
         if high > orders_ or used > room:
             self._grow(2 * high if high > orders_ else orders_, 2 * used if used > room else room)
 
-    def decide(self, number: int, codes: IntArray, levels: IntArray, tags: IntArray) -> None:
-        """A target of one account a symbol, in order; `layout.NULL` is a level that cannot be known."""
-        orders.decide(*self.arrays(len(codes)), number, codes, levels, tags)
+    def decide(
+        self,
+        number: int,
+        codes: IntArray,
+        tags: IntArray,
+        *,
+        levels: IntArray = NOTHING,
+        numbers: FloatArray = NO_NUMBERS,
+    ) -> int:
+        """Targets of one account, as `orders.decide`."""
+        known, elapsed = self._known(), self._markets[0].elapsed
+        moved, self._asked = elapsed != self._asked, elapsed
+        self._make_room(len(codes))
+        arrays = self.fixed, self._growing, *(self._tape or NO_BARS)
+        return orders.decide(*arrays, known, moved, number, codes, levels, numbers, tags)
 
     def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
         """What signals say of a minute, as `signalling.decide_bars`."""
@@ -315,11 +349,13 @@ class Desk:
         self, moment: int, time: int, due: int, slot: int, *, at_close: bool, only: npt.NDArray[np.bool_] = NOBODY
     ) -> None:
         """Fill what finds its price at a moment, as `matching.match`."""
+        known = self._known()
         standing = moment == self.rule and any(row[at.STANDING] for row in self.rows)
-        arrays = self.arrays(self._held() if standing else 0)
+        self._make_room(self._held() if standing else 0)
+        arrays = self.fixed, self._growing
         if standing:
             closing.wake_exits(*arrays, due)
-        matching.match(*arrays, *self.tape, self.rule, moment, time, due, slot, at_close, only)
+        matching.match(*arrays, *self.tape, self.rule, moment, time, due, slot, at_close, known, only)
 
     def within(self, time: int, slot: int) -> None:
         """Fill what is reached within the bars that opened at `time`."""

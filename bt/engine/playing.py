@@ -252,12 +252,12 @@ class Engine:
         began = wall.monotonic()
         speed, session, stop = self.pace.speed, stage.session, self.pace.stop
         books = [p.book for p in self.players if p.over is None]
+        shown = stage.shown
         for step in stage.steps:
             end = self._played = step.end
             self._iterations += 1
-            waiting = any(p.account.waiting or p.account.has_events for p in self.players)
-            shown = step.timers or any(s.at(end) for s in stage.shows)
-            if not (waiting or shown or speed > 0):
+            waiting = self._waits()
+            if not (waiting or shown[end] or step.timers or speed > 0):
                 if stop.is_set():
                     break
                 continue
@@ -274,6 +274,14 @@ class Engine:
                 self._meeting.last_closes(stage, step)
             if stop.is_set() or self._any_stops(books, end):
                 break
+
+    def _waits(self) -> bool:
+        """Whether any order could fill, or somebody has to be told of one."""
+        for player in self.players:
+            account = player.account
+            if account.waiting or account.has_events:
+                return True
+        return False
 
     def _meet(self, stage: Stage, step: Step, clock: Clock, *, any_waits: bool) -> None:
         """Orders given earlier meet the bars of the minute that ends, while the clock moves through it; those that were for one minute end."""

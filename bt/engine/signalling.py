@@ -122,12 +122,8 @@ class Signalled:
             return False  # of which bars an entry has its legs is known when it is decided
         return not (self.whole.level[turn] == UNSURE).any() and not (len(number) and np.isinf(number[turn]).any())
 
-    def at(self, end: int) -> bool:
-        """Whether anything may be decided when `end` minutes are over."""
-        return bool(self._decides[end])
-
     @cached_property
-    def _decides(self) -> npt.NDArray[np.bool_]:
+    def decides(self) -> npt.NDArray[np.bool_]:
         """Whether anything may be decided when so many minutes are over."""
         turn = self.script.turn
         made = np.zeros(len(self.script.start), dtype=bool)

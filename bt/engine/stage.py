@@ -50,13 +50,17 @@ class Show:
     withheld: Sequence[Withheld]
     signalled: Signalled | None = None
 
-    def at(self, end: int) -> bool:
-        """Whether it has something to show or decide when `end` minutes are over, timers apart."""
-        if self.signalled is not None and self.signalled.at(end):
-            return True
-        if self.on_bar is not None and any(f.start[end] < f.start[end + 1] for f in self.feeds):
-            return True
-        return self.on_minute is not None and self.shows_minute(end)
+    def at(self, minutes: int) -> npt.NDArray[np.bool_]:
+        """By how many of the `minutes` of the session are over whether it has something to show or decide, timers apart."""
+        found = np.zeros(minutes + 1, dtype=bool)
+        if self.signalled is not None:
+            found |= self.signalled.decides
+        feeds = list(self.feeds) if self.on_bar is not None else []
+        if self.on_minute is not None and self.cross is not None:
+            feeds.append(self.cross.feed)
+        for one in feeds:
+            found |= np.diff(one.start) > 0
+        return found
 
     def shows_minute(self, end: int) -> bool:
         """Whether a row of the cross-section ends then."""
@@ -185,6 +189,13 @@ class Stage:
     shows: Sequence[Show]
     tapes: Mapping[int, Tape]
     owns: Sequence[Own] = ()
+
+    @cached_property
+    def shown(self) -> list[bool]:
+        """By how many minutes are over whether anybody is shown or decides something, timers apart."""
+        minutes = self.session.minutes
+        found = [show.at(minutes) for show in self.shows]
+        return list(np.logical_or.reduce([np.zeros(minutes + 1, dtype=bool), *found]).tolist())
 
     def is_own(self, number: int, step: Step) -> bool:
         """Whether strategy `number` would have the moment were it alone."""

@@ -15,6 +15,7 @@ from bt.execution.money import floor_portion, unit
 from bt.execution.orders import end
 from bt.execution.reach import AT_MARKET, fills_at, wanted, works_as
 from bt.execution.standing import fill_one, place_of, possible, standing, take
+from bt.execution.shown import OUTSIDE, show_ordered
 from bt.execution.tape import FloatArray, close_of, filling_row, last_filling_row, open_of, slot_of, time_of, volume_of
 
 MINUTE = 60_000_000
@@ -157,14 +158,16 @@ def put_in_order(g: IntArray, rows: IntArray, keys: IntArray) -> None:
 @compiled
 def match(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, time: int, due: int, slot: int, at_close: bool,
-    only: np.ndarray,
+    known: int, only: np.ndarray,
 ) -> None:  # fmt: skip
     """Fill what finds its price at a moment: over all accounts exits first, then by account and order id; an exit_at_close closes what the
     symbol's other exits leave.
 
-    Fills happen at `time` in minute `slot`, at its open or (`at_close`) at its end; orders decided after `due` wait. `only` marks the symbols whose
-    moment it is, with same_close; empty: all.
+    Fills happen at `time` in minute `slot`, at its open or (`at_close`) at its end; orders decided after `due` wait. What is known is that of minute
+    `known`, unless that is OUTSIDE. `only` marks the symbols whose moment it is, with same_close; empty: all.
     """
+    if known != OUTSIDE:
+        show_ordered(b, g, t, p, known)
     met, count = np.empty(b[HIGH], dtype=np.int64), 0
     for k in range(b[HIGH]):
         if not g[order_at(g, k) + O_USED] or not g[order_at(g, k) + O_LIVE]:

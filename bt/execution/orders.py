@@ -19,6 +19,12 @@ from bt.execution.layout import (
 )  # fmt: skip
 from bt.execution.money import SURELY, floor_portion
 from bt.execution.reach import AT_MARKET, left_of, works_as
+from bt.execution.shown import OUTSIDE, show, show_worth
+from bt.execution.tape import FloatArray
+
+MOST = 2.0**53
+"""Up to here every whole number is a double."""
+UNORDERED = -2
 
 # ------------------------------------------------------------------------------------------------------------------ worth
 
@@ -538,13 +544,40 @@ def refuse_target(b: IntArray, g: IntArray, a: int, code: int, tag: int) -> None
 
 
 @compiled
-def decide(b: IntArray, g: IntArray, a: int, codes: IntArray, levels: IntArray, tags: IntArray) -> None:
-    """A target a symbol, in order; a level of NULL is one that cannot be known."""
+def decide(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, known: int, moved: bool, a: int, codes: IntArray, levels: IntArray, numbers: FloatArray,
+    tags: IntArray,
+) -> int:  # fmt: skip
+    """A target a symbol, in order; a level of NULL is one that cannot be known. Where there are `numbers`, one a symbol, they are the levels, and NaN is
+    no decision; one of `tags` is that of all.
+
+    What is known is that of minute `known`, unless that is OUTSIDE; `moved` says that time has since anybody asked. Returns, before anything is
+    decided, the first number that is no level, or UNORDERED where the codes of numbers are not in order; else -1.
+    """
+    for k in range(1, len(numbers)):
+        if codes[k] <= codes[k - 1]:
+            return UNORDERED
+    for k in range(len(numbers)):
+        if not (np.isnan(numbers[k]) or (numbers[k] == np.rint(numbers[k]) and abs(numbers[k]) <= MOST)):
+            return k
+    if known != OUTSIDE and moved:
+        show_worth(b, t, p, known)
     for k in range(len(codes)):
-        if levels[k] == NULL:
-            refuse_target(b, g, a, codes[k], tags[k])
+        code = codes[k]
+        if len(numbers):
+            if np.isnan(numbers[k]) or b[b[LEVELS_AT] + a * b[SYMBOLS] + code] == int(numbers[k]):
+                continue
+            level = int(numbers[k])
         else:
-            aim(b, g, a, codes[k], levels[k], tags[k], NULL, NULL, NULL)
+            level = levels[k]
+        if known != OUTSIDE:
+            show(b, t, p, code, known)
+        tag = tags[k if len(tags) > 1 else 0]
+        if level == NULL:
+            refuse_target(b, g, a, code, tag)
+        else:
+            aim(b, g, a, code, level, tag, NULL, NULL, NULL)
+    return -1
 
 
 @compiled

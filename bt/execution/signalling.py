@@ -14,15 +14,16 @@ import numpy.typing as npt
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, ENDED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN,
-    LEVERAGE_UP, LIVE, NET, NULL, ORDER_ROOM, OWN_CASH, O_CODE, O_LEVEL, O_LIVE, O_NEXT, O_TYPE, O_USED, RECORDS, RESERVED, RESTING, ROOM,
-    R_CODE, SEEN, SEEN_BEFORE, SHARES_AT, STOP_LOSS, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
+    ACCOUNTS, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN,
+    LEVERAGE_UP, LIVE, NET, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESERVED, RESTING, ROOM,
+    R_CODE, SHARES_AT, STOP_LOSS, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
 from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
-from bt.execution.money import INT64_MAX, floor_portion, unit
+from bt.execution.money import INT64_MAX, floor_portion
 from bt.execution.orders import aim, worth
 from bt.execution.reach import AT_MARKET, left_of, works_as
-from bt.execution.tape import FIRST_ROW_AT, SLOTS, FloatArray, close_of, last_row, row_of, slot_of, time_of
+from bt.execution.shown import show, show_held
+from bt.execution.tape import SLOTS, FloatArray, row_of, time_of
 from bt.execution.within import within
 
 STYLES = ("target", "target_percent", "entries")
@@ -222,24 +223,6 @@ def _has_room(b: IntArray, g: IntArray, more: int, legs: bool) -> bool:
 
 
 @inner
-def _show(b: IntArray, t: IntArray, p: FloatArray, code: int, slot: int) -> None:
-    """What is known of a symbol once minute `slot` is over; -1: at the open."""
-    row = last_row(t, code, slot) if slot >= 0 else -1
-    if row >= 0:
-        b[known_at(b, 0, LAST) + code] = unit(close_of(t, p, row))
-        b[known_at(b, 0, ENDED) + code] = time_of(t, slot_of(t, row)) + MINUTE
-        b[known_at(b, 0, SEEN) + code] = b[known_at(b, 0, SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code] + 1
-
-
-@inner
-def _show_ordered(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, slot: int) -> None:
-    """What is known of the symbols with live orders, once minute `slot` is over."""
-    for k in range(b[HIGH]):
-        if g[order_at(g, k) + O_USED] and g[order_at(g, k) + O_LIVE]:
-            _show(b, t, p, g[order_at(g, k) + O_CODE], slot)
-
-
-@inner
 def _look_after(b: IntArray, g: IntArray, waiting: npt.NDArray[np.uint8], ended: int) -> int:
     """The symbols of orders that have ended since record `ended` wait to be looked at. How many more do."""
     more = 0
@@ -257,10 +240,10 @@ def _meet(
 ) -> int:  # fmt: skip
     """Live orders meet prices; the symbols of those that end wait to be looked at. How many more do."""
     at_close = moment != AT_OPENS
-    _show_ordered(b, g, t, p, slot if at_close else slot - 1)
     ended, time = b[RECORDS], time_of(t, slot)
     due = time + MINUTE if moment == SAME_CLOSE else time
-    match(b, g, t, p, rule, moment, time + MINUTE if at_close else time, due, slot, at_close, only)
+    known = slot if at_close else slot - 1
+    match(b, g, t, p, rule, moment, time + MINUTE if at_close else time, due, slot, at_close, known, only)
     return _look_after(b, g, waiting, ended)
 
 
@@ -291,15 +274,6 @@ def _spare(b: IntArray, style: int) -> int:
 
 
 @inner
-def _show_held(b: IntArray, t: IntArray, p: FloatArray, slot: int) -> None:
-    """What is held has its price of a minute's end."""
-    for code in range(b[SYMBOLS]):
-        if b[b[SHARES_AT] + code] != 0:
-            _show(b, t, p, code, slot)
-    b[VALUED] = -1
-
-
-@inner
 def _decide_minute(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, style: int, slot: int, begun: int, usual: npt.NDArray[np.int32],
     idle: int, codes: IntArray, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], legs: IntArray, turn: IntArray,
@@ -311,7 +285,7 @@ def _decide_minute(
     b[account_at(0) + DECIDED] = time_of(t, slot) + MINUTE
     spare = float(_spare(b, style))
     if spare < 0.0:
-        _show_held(b, t, p, slot)
+        show_held(b, t, p, slot)
         spare = np.inf
     k, symbol, by_symbol = first, -1, idle > 0
     while symbol < len(waiting) - 1 if by_symbol else k < stop:
@@ -326,14 +300,14 @@ def _decide_minute(
         if row < max(begun, 0):
             continue
         code = codes[row]
-        _show(b, t, p, code, slot)
+        show(b, t, p, code, slot)
         if usual.shape[1]:
             b[b[USUAL_AT] + code] = usual[slot, code]
         if spare < np.inf and levels[row] > UNSURE:
             shares = float(abs(levels[row]) + abs(b[b[SHARES_AT] + code]))
             spare -= shares * float(b[known_at(b, 0, LAST) + code]) * SAFELY
             if spare < 0.0:  # it may not be enough for what is asked: that depends on prices
-                _show_held(b, t, p, slot)
+                show_held(b, t, p, slot)
                 spare = np.inf
         number = numbers[row] if style == FRACTIONS else 0.0
         now = _decide(b, g, 0, style, code, levels[row], number, said[row] if style == ENTRIES else 0, legs, row)
