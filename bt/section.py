@@ -13,6 +13,9 @@ import numpy.typing as npt
 from bt.playback import Feed, IntArray, constant
 from bt.schema import MINUTE
 
+CELLS = 1 << 18
+"""So many numbers of a cross-section are laid out at a time: two megabytes."""
+
 
 class LastBars(Protocol):
     """A session's minute bars: (symbols, minutes) the row of each symbol's last bar when a minute ends, -1 before its first."""
@@ -150,31 +153,53 @@ class MinuteRows:
         return np.ascontiguousarray(self._block[[self._moment.fields[n] for n in names]].T)
 
 
-@dataclass(frozen=True)
+@dataclass
 class CrossFeed:
-    """The cross-section of one row type: its number fields as one matrix (fields, rows) in playback order.
+    """The cross-section of one row type: its number fields by minute and symbol.
 
-    `codes` and `symbols` are what it always holds; `place` is where each row of the feed goes among them.
+    `codes` and `symbols` are what it always holds; `numbers` are the fields' numbers, `place` is where each row of the feed goes among the symbols.
+    Minutes are laid out some at a time, in a table as wide as the universe.
     """
 
     feed: Feed
     symbols: tuple[str, ...]
     codes: IntArray
     fields: Mapping[str, int]
-    matrix: npt.NDArray[np.float64]
+    numbers: Sequence[int]
     place: IntArray
+
+    def __post_init__(self) -> None:
+        self._first = self._stop = 0  # of the minutes that are laid out
+        self._block: npt.NDArray[np.float64] = np.zeros((0, 0, 0))
+        self._fresh: npt.NDArray[np.bool_] = np.zeros((0, 0), dtype=bool)
+        self._constants = [f for f in self.feed.row.fields if f.source == "constant"]
 
     @staticmethod
     def of(feed: Feed, codes: IntArray) -> CrossFeed:
         """From the feed of what is visible, over the sorted `codes`; text fields are left out, unknown values become NaN."""
         numbers = [k for k in feed.arrays if feed.row.fields[k].type in ("float", "int", "bool")]
-        matrix = np.empty((len(numbers), len(feed.code)))
-        for i, k in enumerate(numbers):
-            matrix[i] = feed.arrays[k]  # an object column's None becomes NaN
         fixed = np.frombuffer(codes.astype(np.int64).tobytes(), dtype=np.int64)  # nobody can make it writeable
         place = feed.code if len(fixed) == len(feed.names) else np.searchsorted(fixed, feed.code)
         named = {feed.row.fields[k].name: i for i, k in enumerate(numbers)}
-        return CrossFeed(feed, tuple(feed.names[fixed].tolist()), fixed, named, matrix, place)
+        return CrossFeed(feed, tuple(feed.names[fixed].tolist()), fixed, named, numbers, place)
+
+    def _lay_out(self, end: int) -> None:
+        """The minutes from slot count `end` on as a table, as many as fit into `CELLS`."""
+        feed, n = self.feed, len(self.symbols)
+        count = max(1, CELLS // max(1, n * (len(self.numbers) + 1)))
+        self._first, self._stop = end, min(end + count, len(feed.start) - 1)
+        bounds = np.array(feed.start[end : self._stop + 1])
+        a, b = int(bounds[0]), int(bounds[-1])
+        cells = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)) * n + self.place[a:b]
+        shape = (len(bounds) - 1) * n
+        fresh = np.zeros(shape, dtype=bool)
+        fresh[cells] = True
+        self._fresh = fresh.reshape(-1, n)
+        self._block = np.full((self._stop - end, len(self.numbers), n), np.nan)
+        for i, k in enumerate(self.numbers):
+            wide = np.full(shape, np.nan)
+            wide[cells] = feed.arrays[k][a:b]  # an object column's None becomes NaN
+            self._block[:, i] = wide.reshape(-1, n)
 
     def rows(self, end: int, now: int, position: IntArray, ends: Ends, *, fresh: bool = True) -> MinuteRows:
         """The moment `now` at slot count `end`, with the bars that end then (`fresh`), or none.
@@ -184,20 +209,17 @@ class CrossFeed:
         a, b = self.feed.start[end], self.feed.start[end + 1]
         if not fresh:
             b = a
-        n = len(self.symbols)
-        if b - a == n:
-            block = self.matrix[:, a:b].copy()
-            has = np.ones(n, dtype=bool)
+        if b > a:
+            if not self._first <= end < self._stop:
+                self._lay_out(end)
+            block, has = self._block[end - self._first].copy(), self._fresh[end - self._first].copy()
         else:
-            here = self.place[a:b]
-            block = np.full((len(self.fields), n), np.nan)
-            block[:, here] = self.matrix[:, a:b]
-            has = np.zeros(n, dtype=bool)
-            has[here] = True
+            block = np.full((len(self.numbers), len(self.symbols)), np.nan)
+            has = np.zeros(len(self.symbols), dtype=bool)
         begin = int(self.feed.begin[a]) if b > a else max(end - 1, 0)
-        fields = [f for f in self.feed.row.fields if f.source == "constant"]
-        constants = {f.name: constant(f, self.feed, begin, end, now) for f in fields}
+        constants = {f.name: constant(f, self.feed, begin, end, now) for f in self._constants}
+        held = position.copy() if len(self.codes) == len(position) else position[self.codes]
         return MinuteRows(
-            (self.symbols, self.codes), fresh=has, position=position[self.codes], block=block,
+            (self.symbols, self.codes), fresh=has, position=held, block=block,
             moment=Moment(self.fields, constants, now, ends),
         )  # fmt: skip
