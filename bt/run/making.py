@@ -140,9 +140,9 @@ def _made(
         player.number = number
     if share is not None:
         players[:] = [players[number] for number in share.strategies]
-        if (own := _part(share, store)) is not None:
+        if (mine := _part(share, store)) is not None:
             for player in players:
-                player.account.desk.others = np.setdiff1d(np.arange(len(store.symbols)), own)
+                player.account.desk.others = np.setdiff1d(np.arange(len(store.symbols)), mine)
     set_starts(players, span.schedule, span.first, store)
     for player in players:
         if "at_open" in player.declaration.callbacks:
