@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -174,6 +175,46 @@ class Books:
 
 
 @dataclass
+class Fees:
+    """What those who share their money were charged so far: by order (account, code, id) its own commissions and what was paid; the shares of `month`,
+    by code where every symbol has its own money."""
+
+    orders: dict[tuple[int, int, int], tuple[int, int]] = field(default_factory=dict)
+    shares: dict[int, int] = field(default_factory=dict)
+    month: tuple[int, int] = (0, 0)
+
+
+def charges(execution: ExecutionSpec, desk: Any, session: date, fees: Fees) -> list[int]:
+    """The commissions of a session's fills, units, in their order."""
+    made, tiers, rows = [], execution.commission_tiers, desk.tables.fill[: int(desk.fixed[at.FILLS])]
+    if fees.month != (session.year, session.month):
+        fees.month, fees.shares = (session.year, session.month), {}
+    for row in rows.tolist():
+        a, code, number, size, price = (
+            row[at.F_ACCOUNT],
+            row[at.F_CODE],
+            row[at.F_ORDER],
+            abs(row[at.F_SHARES]),
+            row[at.F_PRICE],
+        )
+        whose = code if desk.by_symbol else -1
+        before = fees.shares.get(whose, 0)
+        own, paid = fees.orders.get((a, code, number), (0, 0))
+        if (a, code, number) not in fees.orders:
+            own += in_units(execution.commission_per_trade)
+        own += round(size * exact(execution.commission_per_share) * UNIT)
+        own += round(size * price * exact(execution.commission_bps) / 10_000)
+        ends = [start for start, _ in tiers[1:]] + [math.inf]
+        for (start, rate), end in zip(tiers, ends, strict=bool(tiers)):
+            own += int(max(min(before + size, end) - max(before, start), 0)) * in_units(rate)
+        fees.shares[whose] = before + size
+        due = max(own, in_units(execution.commission_minimum))
+        fees.orders[a, code, number] = own, due
+        made.append(due - paid)
+    return made
+
+
+@dataclass
 class Account:
     """What is known of one engine: its strategies' books and each symbol's last close."""
 
@@ -181,6 +222,8 @@ class Account:
     spec: RunSpec | None
     marks: np.ndarray
     books: list[Books]
+    fees: dict[int, Fees] = field(default_factory=dict)
+    charged: dict[int, list[int]] = field(default_factory=dict)
 
 
 class Tape:
@@ -315,6 +358,7 @@ class Audit:
             books.moved += moved
             orders = self._orders(books, player, own)
             self._caps(rule, tape, own)
+            self._commissions(account, rule, tape, player, own)
             ended = []
             for fill in fills_of(own):
                 shown = tape.marks(fill.code, int(account.marks[fill.code]), tape.session.minutes)
@@ -386,6 +430,18 @@ class Audit:
         return orders
 
     @staticmethod
+    def _commissions(account: Account, execution: ExecutionSpec, tape: Tape, player: Any, own: PlayerOutcome) -> None:
+        """Every fill's commission is what the schedule says of it, of the fills of its order before, and of the month's shares of all who share the money."""
+        desk, number = player.account.desk, player.account.number
+        if number == 0:
+            fees = account.fees.setdefault(id(desk), Fees())
+            account.charged[id(desk)] = charges(execution, desk, tape.session.name, fees)
+        charged = zip(desk.tables.fill[: int(desk.fixed[at.FILLS])], account.charged[id(desk)], strict=True)
+        told = [amount for row, amount in charged if row[at.F_ACCOUNT] == number]
+        for fill, amount in zip(fills_of(own), told, strict=True):
+            assert fill.commission == amount, f"{fill}: by the schedule its commission is {amount}"
+
+    @staticmethod
     def _caps(execution: ExecutionSpec, tape: Tape, own: PlayerOutcome) -> None:
         """No more of a bar fills than the cap on participation."""
         if not execution.participation:
@@ -436,8 +492,6 @@ class Audit:
         else:
             assert fill.price == fill.reference, f"{fill}: a limit does not slip"
             assert fill.shares * (order.limit - fill.price) >= 0, f"{fill}: worse than its limit"
-        commission = round(abs(fill.shares) * exact(execution.commission_per_share) * UNIT)
-        assert fill.commission == commission, f"{fill}: commission is {execution.commission_per_share} a share"
 
     @staticmethod
     def _in_bar(tape: Tape, fill: FillRecord, *, waits: bool) -> None:

@@ -22,6 +22,12 @@ import bt
 
 TICK = 0.01
 
+
+def one_rate(execution: dict[str, Any]) -> dict[str, Any]:
+    """Without a rate a share where there are tiers."""
+    return {**execution, "commission_per_share": 0.0} if execution["commission_tiers"] else execution
+
+
 executions = st.fixed_dictionaries(
     {
         "fill": st.sampled_from(("next_open", "next_open", "next_close", "same_close")),
@@ -33,8 +39,14 @@ executions = st.fixed_dictionaries(
         "intrabar": st.sampled_from(("pessimistic", "optimistic")),
         "participation": st.sampled_from((0.0, 0.0, 0.025, 0.3)),
         "zero_volume": st.sampled_from(("fill", "skip")),
+        "commission_minimum": st.sampled_from((0.0, 0.0, 0.35, 1.0)),
+        "commission_per_trade": st.sampled_from((0.0, 0.0, 0.5)),
+        "commission_bps": st.sampled_from((0.0, 0.0, 0.7, 13.37)),
+        "commission_tiers": st.sampled_from(
+            ((), (), ((0, 0.0035), (30, 0.002), (300, 0.00050001)), ((0, 0.01), (7, 0.02)))
+        ),
     }
-)
+).map(one_rate)
 accounts = st.fixed_dictionaries(
     {
         "cash": st.sampled_from((1e6, 3000.0, 500.0)),

@@ -146,7 +146,7 @@ def test_a_commission_that_is_not_charged_is_seen(lawful: Audit, tmp_path: Path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Desk, "_write_terms", free)
-        with pytest.raises(AssertionError, match=r"commission is 0.0035 a share"):
+        with pytest.raises(AssertionError, match=r"by the schedule its commission is"):
             play(tmp_path)
     assert len(lawful.broken) == 1
     lawful.broken.clear()  # this test wanted it

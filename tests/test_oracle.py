@@ -13,7 +13,7 @@ from pathlib import Path
 
 import oracle as o
 import pytest
-from oracle.account import commission_of, fill_price
+from oracle.account import Commission, Order, fill_price
 from oracle.metrics import max_drawdown
 
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
@@ -366,6 +366,25 @@ def test_money_is_rounded_once_half_to_even():
     assert commission_of(-3, 0.005) == 1_500_000
     assert commission_of(1, 0.000000005) == 0  # half a unit
     assert commission_of(3, 0.000000005) == 2  # one and a half
+
+
+def commission_of(shares: int, per_share: float) -> int:
+    """The commission of the only fill of an order."""
+    return Commission(per_share).charge(an_order(), shares, 10 * o.UNIT, 0)
+
+
+def an_order() -> Order:
+    return Order(1, "A", "market", 1, None, "day", "", None, 0)
+
+
+def test_commission_by_order_by_value_and_by_tier():
+    """Five cents an order, a basis point of 1,000 a share; of the month's shares the first 10 cost 1 cent, the next 5 half a cent, others nothing."""
+    plan = Commission(per_trade=0.05, bps=1.0, minimum=0.5, tiers=((0, 0.01), (10, 0.005), (15, 0.0)))
+    order, cents = an_order(), o.UNIT // 100
+    assert plan.charge(order, -1, 1000 * o.UNIT, 8) == 50 * cents  # 1 + 10 + 5 is less than the least there is
+    assert plan.charge(order, -3, 1000 * o.UNIT, 9) == 0  # 1 + 2 x 0.5 + 30 more: 48
+    assert plan.charge(order, -2, 1000 * o.UNIT, 14) == 18_500_000  # 0.5 + 20 more: 68.5
+    assert plan.charge(an_order(), 10, 1000 * o.UNIT, 100) == 105 * cents
 
 
 def test_a_market_order_fills_at_the_next_real_bars_open():

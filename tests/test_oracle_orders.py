@@ -12,7 +12,7 @@ from typing import Any
 import oracle as o
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle.account import RESTING, Order, units
+from oracle.account import RESTING, Commission, Order, units
 from oracle.bar import Filled, Outcome, Prices, Standing, Terms, both_paths, chosen, fills_at
 from order_worlds import KINDS, OrderRun, order_runs
 
@@ -64,8 +64,10 @@ def standings(draw: st.DrawFn) -> Standing:
                     leg.waiting, leg.reduces, leg.parent = True, True, made.id
                     orders.append(leg)
     room = draw(st.none() | st.integers(0, 25))
-    costs = draw(st.sampled_from(((0.0, 0.0), (0.0, 0.00000003))))
-    return Standing(held, orders, room, Terms(draw(st.sampled_from(("trade_through", "touch"))), *costs))
+    commission = draw(
+        st.sampled_from((Commission(), Commission(0.00000003), Commission(0.00000001, 0.00000009, 0.00000002)))
+    )
+    return Standing(held, orders, room, Terms(draw(st.sampled_from(("trade_through", "touch"))), commission=commission))
 
 
 def blank(id: int, kind: str, shares: int, held: int) -> Order:
@@ -204,6 +206,8 @@ def test_cash_and_positions_explain_every_fill(run: OrderRun) -> None:
         assert fill["shares"] != 0
         cash -= fill["shares"] * fill["price_units"] + fill["commission_units"]
         held[fill["symbol"]] += fill["shares"]
+    moved = sum(row["amount_units"] for row in result.cash)
+    cash += moved
     assert cash == book.ledger.cash
     assert {s: n for s, n in held.items() if n} == {s: p.shares for s, p in book.ledger.positions.items()}
     for row in result.equity:
@@ -214,7 +218,7 @@ def test_cash_and_positions_explain_every_fill(run: OrderRun) -> None:
         assert result.equity[-1]["net_units"] == sum(n * marks[s] for s, n in held.items() if n)
     closed = sum(t["gross_pnl_units"] - t["costs_units"] for t in result.trades)
     still = sum(p.realized + p.unrealized(backtest.present.marks[s]) - p.commission for s, p in book.ledger.positions.items())  # fmt: skip
-    assert result.net_pnl_units == closed + still
+    assert result.net_pnl_units == closed + still + moved
 
 
 @law(60)

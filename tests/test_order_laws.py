@@ -47,7 +47,7 @@ def assert_same_result(run: bt.Run, result: o.Result, *more: str, ordered: bool 
     for name, columns in COLUMNS.items():
         rows = getattr(result, name)
         if ordered:
-            rows = sorted(rows, key=lambda r, t=name: tuple(r[k] for k in ORDER[t]))
+            rows = sorted(rows, key=lambda r, t=name: tuple(r[k] or "" for k in ORDER[t]))
         assert_same_table(run, name, rows, (*more, *columns))
     assert run.finish_reason == result.finish_reason
     summary = run.summary

@@ -95,6 +95,7 @@ class Desk:
         self.others: IntArray = np.zeros(0, dtype=np.int64)
         self._carry: Carry | None = None
         self._since: date | None = None
+        self._month = (0, 0)
         self.fixed: IntArray
         self._growing: IntArray
         self.tables: Tables
@@ -121,17 +122,19 @@ class Desk:
         entries = accounts * symbols
         sizes = (
             at.TERMS + accounts * at.ACCOUNT_COLUMNS, entries * at.POSITION_COLUMNS, entries, entries,
-            markets * at.KNOWN_ROWS * symbols, symbols, symbols,
+            markets * at.KNOWN_ROWS * symbols, symbols, symbols, 2 * len(terms.execution.commission_tiers),
         )  # fmt: skip
         begins = np.cumsum(sizes).tolist()
         self.fixed = np.zeros(begins[-1], dtype=np.int64)
-        self.fixed[[at.POSITIONS_AT, at.SHARES_AT, at.LEVELS_AT, at.KNOWN_AT, at.MEMBERS_AT, at.USUAL_AT]] = begins[:-1]
+        self.fixed[
+            [at.POSITIONS_AT, at.SHARES_AT, at.LEVELS_AT, at.KNOWN_AT, at.MEMBERS_AT, at.USUAL_AT, at.TIERS_AT]
+        ] = begins[:-1]
         parts = [self.fixed[at.TERMS : begins[0]], *np.split(self.fixed[begins[0] :], np.cumsum(sizes[1:-1]))]
         self.account = parts[0].reshape(accounts, at.ACCOUNT_COLUMNS)
         self.position = parts[1].reshape(entries, at.POSITION_COLUMNS)
         self.shares, self.level = parts[2:4]
         self.known = parts[4].reshape(markets, at.KNOWN_ROWS, symbols)
-        self.member, self.usual = parts[5:]
+        self.member, self.usual, self._tiers = parts[5:]
         self._write_terms(terms, symbols)
         self.account[:, at.CASH], self.account[:, at.KNOWS] = self._cash, self._knows
         self.account[:, [at.NEXT_ID, at.TRADING, at.EXIT_ALL]] = 1, 1, -1
@@ -152,13 +155,15 @@ class Desk:
         for place, value in (
             (at.SYMBOLS, symbols), (at.ACCOUNTS, len(self._knows)), (at.BY_SYMBOL, self.by_symbol),
             (at.SLIP_UP, costs.slip_up), (at.SLIP_DOWN, costs.slip_down), (at.FEE_UP, costs.fee_up),
-            (at.FEE_DOWN, costs.fee_down), (at.LEVERAGE_UP, leverage.numerator), (at.LEVERAGE_DOWN, leverage.denominator),
+            (at.FEE_DOWN, costs.fee_down), (at.SCHEDULED, costs.is_scheduled), (at.LEAST_FEE, costs.least), (at.ORDER_FEE, costs.each),
+            (at.RATE_UP, costs.rate_up), (at.RATE_DOWN, costs.rate_down), (at.TIERS, len(costs.tiers)), (at.LEVERAGE_UP, leverage.numerator), (at.LEVERAGE_DOWN, leverage.denominator),
             (at.TIF, at.TIFS.index(execution.time_in_force)), (at.GATE, gate), (at.AFTER, quality.after_minutes),
             (at.LIMIT, np.float64(quality.minimum).view(np.int64)), (at.FREE, -1), (at.VALUED, -1),
             (at.TOUCH, execution.limit_fill == "touch"), (at.OPTIMIST, execution.intrabar == "optimistic"),
             (at.CAP_UP, cap.numerator), (at.CAP_DOWN, cap.denominator), (at.SKIPS, execution.zero_volume == "skip"),
         ):  # fmt: skip
             self.fixed[place] = value
+        self._tiers[:] = np.array(costs.tiers, dtype=np.int64).ravel()
 
     def _grow(self, order_room: int, room: int) -> None:
         """The second array with room for more; what there is stays."""
@@ -192,6 +197,9 @@ class Desk:
         terms[at.SESSION], terms[at.OPENS], terms[at.CLOSES] = number, session.open, session.close
         terms[at.MINUTES] = session.minutes
         terms[[at.RECORDS, at.EVENTS, at.FILLS, at.TRADES]] = 0
+        if (session.name.year, session.name.month) != self._month:
+            self._month = session.name.year, session.name.month
+            terms[at.MONTH] = self.position[:, at.OWN_MONTH] = 0
         ledger.begin_session(terms)
         terms[at.HAS_MEMBERS] = first.member is not None
         if first.member is not None:

@@ -262,6 +262,10 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
     for name in root.tables:
         if not name.isidentifier():
             origin.fail(("tables", name), "named as fields of a row begin", name, "letters, digits and _ only")
+    if root.execution.commission_tiers and root.execution.commission_per_share:
+        a_share = root.execution.commission_per_share
+        must = "absent beside execution.commission_tiers"
+        origin.fail(("execution", "commission_per_share"), must, a_share, "keep one of the two")
     universe = None if root.universe is None else UniverseSpec(**_fields(root.universe))
     if universe is not None and (found := fault(universe)) is not None:
         key, must, was, hint = found

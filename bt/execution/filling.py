@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
+    BY_SYMBOL,
     F_ACCOUNT,
     F_AFTER,
     F_BAR,
@@ -21,19 +22,32 @@ from bt.execution.layout import (
     FEE_DOWN,
     FEE_UP,
     FILLS,
+    LEAST_FEE,
+    MONTH,
     O_ACCOUNT,
     O_CODE,
+    O_FEES,
     O_ID,
     O_TAG,
+    O_TIMES,
     O_TYPE,
+    ORDER_FEE,
+    OWN_MONTH,
+    RATE_DOWN,
+    RATE_UP,
+    SCHEDULED,
     SLIP_DOWN,
     SLIP_UP,
+    SYMBOLS,
+    TIERS,
+    TIERS_AT,
     IntArray,
     fill_at,
     order_at,
+    position_at,
 )  # fmt: skip
 from bt.execution.ledger import book_fill
-from bt.execution.money import portion
+from bt.execution.money import plus, portion, times
 from bt.execution.tape import FloatArray
 
 
@@ -48,8 +62,51 @@ def paid(b: IntArray, reference: int, shares: int) -> int:
 
 @compiled
 def charged(b: IntArray, shares: int) -> int:
-    """The commission of a fill in units."""
+    """The commission of a fill in units, where it is so much a share."""
     return portion(abs(shares), b[FEE_UP], b[FEE_DOWN])
+
+
+@compiled
+def _tiered(b: IntArray, month: int, size: int) -> int:
+    """What `size` shares cost, of which the first is the month's number `month` from 0 on; units."""
+    total = 0
+    for k in range(b[TIERS]):
+        begin, rate = b[b[TIERS_AT] + 2 * k], b[b[TIERS_AT] + 2 * k + 1]
+        end = b[b[TIERS_AT] + 2 * k + 2] if k + 1 < b[TIERS] else month + size
+        total = plus(total, times(max(min(month + size, end) - max(month, begin), 0), rate))
+    return total
+
+
+@compiled
+def scheduled(b: IntArray, rows: IntArray, o: int, month: int, shares: int, price: int) -> int:
+    """The commission of one more fill of the order at place `o`, units; its fills together pay the least one at least."""
+    size, least = abs(shares), b[LEAST_FEE]
+    fee = _tiered(b, month, size) if b[TIERS] else charged(b, shares)
+    if b[RATE_UP]:
+        fee = plus(fee, portion(times(size, price), b[RATE_UP], b[RATE_DOWN]))
+    before = 0
+    if rows[o + O_TIMES]:
+        before = max(rows[o + O_FEES], least)
+    else:
+        fee = plus(fee, b[ORDER_FEE])
+    rows[o + O_TIMES] += 1
+    rows[o + O_FEES] = plus(rows[o + O_FEES], fee)
+    return max(rows[o + O_FEES], least) - before
+
+
+@inner
+def month_place(b: IntArray, at: int) -> int:
+    """Where the month's shares of who pays for a position are counted."""
+    return position_at(b, at) + OWN_MONTH if b[BY_SYMBOL] else MONTH
+
+
+@compiled
+def _counted(b: IntArray, g: IntArray, order: int, shares: int, price: int) -> int:
+    """The commission of a fill that is booked, which counts for the month."""
+    place = month_place(b, g[order + O_ACCOUNT] * b[SYMBOLS] + g[order + O_CODE])
+    fee = scheduled(b, g, order, b[place], shares, price)
+    b[place] += abs(shares)
+    return fee
 
 
 @inner
@@ -60,7 +117,7 @@ def note(
     """A fill of order `k` is booked and recorded; the position after it. `seen` counts the bars of the symbol before."""
     order = order_at(g, k)
     a, code, kind, tag = g[order + O_ACCOUNT], g[order + O_CODE], g[order + O_TYPE], g[order + O_TAG]
-    commission = charged(b, shares)
+    commission = _counted(b, g, order, shares, price) if b[SCHEDULED] else charged(b, shares)
     after = book_fill(b, g, t, p, a, code, shares, price, commission, time, slot, seen, at_close, kind, tag, doubted)
     row = b[FILLS]
     g[fill_at(g, row) + F_ORDER] = g[order + O_ID]

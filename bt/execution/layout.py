@@ -51,17 +51,19 @@ REASONS = (
 # What is kept lies in two arrays, because a call of compiled code costs by the array. The first has places for good: the terms, then a
 # row an account, then regions whose beginnings are among the terms.
 (
-    SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, FEE_UP, FEE_DOWN, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
+    SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, FEE_UP, FEE_DOWN, SCHEDULED, LEAST_FEE, ORDER_FEE, RATE_UP, RATE_DOWN, TIERS, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
     TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS,
-    RESERVED, NET, GROSS, VALUED, ELAPSED, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
+    RESERVED, MONTH, NET, GROSS, VALUED, ELAPSED, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
     HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES, RESTING, MINUTED, GROUPED,
-    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TERMS,
-) = range(44)  # fmt: skip
-"""Settings to `SKIPS` (`LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
-may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing); money reserved by live orders, the positions'
+    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, TERMS,
+) = range(52)  # fmt: skip
+"""Settings to `SKIPS` (`SCHEDULED` says that commission is more than `FEE_UP` of `FEE_DOWN` units a share: at least `LEAST_FEE` and `ORDER_FEE` more an order, `RATE_UP` of
+`RATE_DOWN` of the value, and where there are `TIERS` they are what a share costs; `LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
+may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing); money reserved by live orders, shares filled in the calendar `MONTH`, the positions'
 worth (`VALUED` is -1 where they have to be worked out again); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
 of which `FREE` is the first free one; how many live orders are `RESTING` (from ON_OPEN on) or `MINUTED` (ioc), and whether any have ever been `GROUPED`. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
-is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now."""
+is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now, and tiers of
+commission (from how many shares of the month on, units a share)."""
 
 LAST, ENDED, SEEN, SEEN_BEFORE, KNOWN_ROWS = range(5)
 
@@ -79,8 +81,8 @@ other path would have been worth more in them."""
 # position: one row an account and symbol
 (
     COST, OPENED, BARS_BEFORE, ENTRY_TAG, REALIZED, COMMISSION, ENTERED, ENTERED_VALUE, EXITED, EXITED_VALUE, WORST, BEST, DOUBTED, BEGIN,
-    HEAD, TAIL, EXIT_ORDER, BUT, OWN_ID, OWN_CASH, OWN_RESERVED, AT_OPEN, ROOM_ROW, ROOM_LEFT, POSITION_COLUMNS,
-) = range(25)  # fmt: skip
+    HEAD, TAIL, EXIT_ORDER, BUT, OWN_ID, OWN_CASH, OWN_RESERVED, OWN_MONTH, AT_OPEN, ROOM_ROW, ROOM_LEFT, POSITION_COLUMNS,
+) = range(26)  # fmt: skip
 """To `DOUBTED` (a fill of it was in an ambiguous bar) the trade that is open; from slot `BEGIN` on it has not changed. `HEAD` and `TAIL` are the first and last live order,
 `EXIT_ORDER` the one that stands until the close, `BUT` that EXIT_ALL leaves the symbol out. `OWN_`... are of a symbol that has money of
 its own; `AT_OPEN` is what was held as the session opened; `ROOM_LEFT` is what may still fill of the bar in row `ROOM_ROW`."""
@@ -89,12 +91,13 @@ its own; `AT_OPEN` is what was held as the session opened; `ROOM_LEFT` is what m
 (
     O_ID, O_ACCOUNT, O_CODE, O_TYPE, O_SHARES, O_LEVEL, O_TIF, O_DECIDED, O_SESSION, O_TAG, O_NEED, O_REASON, O_BEFORE, O_NEXT,
     O_LIVE, O_USED, O_FILLED, O_SIDE, O_LIMIT, O_STOP, O_TRAIL, O_BEST, O_PARENT, O_GROUP, O_HAS_LEGS, O_REDUCES, O_WAITS, O_SINCE, O_REACHED,
-    O_ASKED, O_OPENING, O_EACH, ORDER_COLUMNS,
-) = range(33)  # fmt: skip
+    O_ASKED, O_OPENING, O_EACH, O_TIMES, O_FEES, ORDER_COLUMNS,
+) = range(35)  # fmt: skip
 """`O_NEED` is reserved for it; `O_LIVE` tells that it is among the live orders of its symbol, `O_USED` that the row is in use. `O_SHARES` is NULL of a leg that
 waits, and of a target or exit nothing. Of `O_LIMIT`, `O_STOP` and the distance `O_TRAIL` (units) NULL is none; `O_BEST` is the best price of a trailing stop
 so far. `O_PARENT` and `O_GROUP` are ids (no parent: 0; no group: its own). `O_REDUCES`: it never opens; `O_WAITS`: a leg whose parent has opened
-nothing; `O_SINCE` is the open of the first bar that a leg may meet; `O_REACHED`: its stop was. Checked were `O_ASKED` shares, of which `O_OPENING` at `O_EACH`."""
+nothing; `O_SINCE` is the open of the first bar that a leg may meet; `O_REACHED`: its stop was. Checked were `O_ASKED` shares, of which `O_OPENING` at `O_EACH`.
+With a schedule of commission it has filled `O_TIMES` times and its commission came to `O_FEES`, the least one left out."""
 
 # record: the end of an order's life, and what of it is told
 (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bt.execution.compiling import allocating, inner
-from bt.execution.filling import charged, note, paid
+from bt.execution.filling import charged, month_place, note, paid, scheduled
 from bt.execution.layout import (
     CANCELLED,
     EXIT,
@@ -19,8 +19,10 @@ from bt.execution.layout import (
     LEVELS_AT,
     NONE,
     NULL,
+    O_ACCOUNT,
     O_ASKED,
     O_BEST,
+    O_CODE,
     O_EACH,
     O_FILLED,
     O_GROUP,
@@ -44,6 +46,7 @@ from bt.execution.layout import (
     ORDER_COLUMNS,
     PARENT,
     ROOM_LEFT,
+    SCHEDULED,
     SHARES_AT,
     STOP_LOSS,
     SYMBOLS,
@@ -222,11 +225,19 @@ def _flatten(s: IntArray) -> None:
 @inner
 def worth_of(b: IntArray, s: IntArray, close: int) -> int:
     """What the account has of it at a close: cash moved by the fills, and the position, units."""
-    total = times(s[HELD], close)
+    total, month = times(s[HELD], close), 0
+    if b[SCHEDULED]:
+        month = b[month_place(b, s[BEGINS + O_ACCOUNT] * b[SYMBOLS] + s[BEGINS + O_CODE])]
     for n in range(s[HAPPENED]):
         e = s[HAPPENED_AT] + n * EVENT_WIDTH
         if s[e + E_STATUS] == FILLS_NOW:
-            total = plus(total, -times(s[e + E_SHARES], s[e + E_PRICE]) - charged(b, s[e + E_SHARES]))
+            shares, price = s[e + E_SHARES], s[e + E_PRICE]
+            if b[SCHEDULED]:
+                fee = scheduled(b, s, s[e + E_ORDER], month, shares, price)
+                month += abs(shares)
+            else:
+                fee = charged(b, shares)
+            total = plus(total, -times(shares, price) - fee)
     return total
 
 

@@ -109,7 +109,8 @@ class StrategySpec:
 @dataclass(frozen=True, slots=True)
 class ExecutionSpec:
     """How orders become fills. Slippage in basis points of the reference price, commission in currency a share; `participation` is the part of a bar's
-    volume that one strategy may fill, 0 for no cap."""
+    volume that one strategy may fill, 0 for no cap. Commission is in currency a share, or by `commission_tiers` (from so many shares of the calendar month on, currency a share), and in basis
+    points of the value; currency an order, and at least so much an order."""
 
     fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     time_in_force: Literal["day", "gtc"] = "day"
@@ -121,6 +122,16 @@ class ExecutionSpec:
     intrabar: Literal["pessimistic", "optimistic"] = "pessimistic"
     participation: float = 0.0
     zero_volume: Literal["fill", "skip"] = "fill"
+    commission_minimum: float = 0.0
+    commission_per_trade: float = 0.0
+    commission_bps: float = 0.0
+    commission_tiers: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether fills cost anything."""
+        commission = self.commission_per_share, self.commission_minimum, self.commission_per_trade, self.commission_bps
+        return any(commission) or self.slippage_bps > 0 or any(rate for _, rate in self.commission_tiers)
 
 
 @dataclass(frozen=True, slots=True)

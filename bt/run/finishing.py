@@ -170,7 +170,7 @@ def _returns(played: Played, metrics: Metrics) -> dict[str, Any]:
         "commission": totals.commission / UNIT,
         "slippage": totals.slippage / UNIT,
         "cash_moved": {kind: amount / UNIT for kind, amount in sorted(totals.moved.items())},
-        "costs_assumed": execution.slippage_bps > 0 or execution.commission_per_share > 0,
+        "costs_assumed": execution.has_costs,
         "equity_start": totals.equity_start / UNIT,
         "equity_end": totals.equity_end / UNIT,
         "total_return": metrics.total_return,

@@ -38,9 +38,36 @@ def fill_price(reference: int, shares: int, slippage_bps: float) -> int:
     return round(reference * (1 + moved if shares > 0 else 1 - moved))
 
 
-def commission_of(shares: int, per_share: float) -> int:
-    """Commission in units, rounded once."""
-    return round(abs(shares) * Fraction(as_decimal(per_share)) * UNIT)
+@dataclass(frozen=True)
+class Commission:
+    """What brokers charge (decision 0030): so much a share, or by `tiers` of the month's shares; basis points of the value; so much an order, and
+    `minimum` of it at least."""
+
+    per_share: float = 0.0
+    minimum: float = 0.0
+    per_trade: float = 0.0
+    bps: float = 0.0
+    tiers: tuple[tuple[int, float], ...] = ()
+
+    def _tiered(self, shares: int) -> int:
+        """What the first so many shares of a month cost, units."""
+        return sum(max(shares - start, 0) * units(rate) - max(shares - start, 0) * units(before)
+                   for (start, rate), before in zip(self.tiers, (0.0, *(rate for _, rate in self.tiers)), strict=False))  # fmt: skip
+
+    def charge(self, order: Order, shares: int, price: int, month: int) -> int:
+        """One more fill of an order, after `month` shares in the calendar month: its commission in units."""
+        size = abs(shares)
+        if self.tiers:
+            own = self._tiered(month + size) - self._tiered(month)
+        else:
+            own = round(size * Fraction(as_decimal(self.per_share)) * UNIT)
+        own += round(Fraction(size * price) * Fraction(as_decimal(self.bps)) / 10_000)
+        if order.fills == 0:
+            own += units(self.per_trade)
+        order.fills += 1
+        order.own_fees += own
+        paid, order.fees = order.fees, max(order.own_fees, units(self.minimum))
+        return order.fees - paid
 
 
 def share_of(amount: int, part: int, whole: int) -> int:
@@ -61,7 +88,8 @@ class Order:
     where that is not known yet; `level` is a target's. Prices and distances are units. `waiting` is a leg whose parent has opened nothing yet,
     `live_us` the open of the first bar that a leg may meet. `reduces`: it may only reduce what is held. `triggered`: its stop was reached, it
     is a limit or a market order from then on. `extreme` is the best price of a trailing stop so far. `group_number` is that of an oco group.
-    `asked`, `opening` and `each` (units a share) are what was checked at the decision.
+    `asked`, `opening` and `each` (units a share) are what was checked at the decision. It has had so many `fills`, whose commissions are `own_fees`, and of which
+    `fees` were charged: at least the least there is.
     """
 
     id: int
@@ -92,6 +120,9 @@ class Order:
     asked: int = 0
     opening: int = 0
     each: int = 0
+    fills: int = 0
+    own_fees: int = 0
+    fees: int = 0
 
     @property
     def live(self) -> bool:

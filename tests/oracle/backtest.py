@@ -73,9 +73,9 @@ class Backtest:
         universe: Universe | None = None,
     ) -> None:
         self.execution = execution or Execution()
-        self.terms = Terms(self.execution.limit_fill, self.execution.slippage_bps, self.execution.commission_per_share)
+        self.terms = Terms(self.execution.limit_fill, self.execution.slippage_bps, self.execution.commission)
         account, gate = account or Account(), gate or Gate()
-        self.account, self.closed = account, None
+        self.account, self.closed, self.month = account, None, (0, 0)
         if symbols is not None:
             wanted = set(symbols)
             bars = [bar for bar in bars if bar.symbol in wanted]
@@ -224,8 +224,11 @@ class Backtest:
 
     def _begin_books(self, day: Day) -> None:
         """What happens to accounts as a session opens, before anybody is told of it."""
+        new_month = self.month != (day.name.year, day.name.month)
+        self.month = (day.name.year, day.name.month)
         for book in self.books:
             book.session_start = book.ledger.equity(self.present.marks)
+            book.month = 0 if new_month else book.month
         self._night(day)
         for book in self.books:
             book.review(leave=self.universe is not None and self.universe.leavers == "exit")
@@ -491,6 +494,7 @@ class Backtest:
         assert self.present.day is not None
         order, shares, reference, paid, commission = filled
         book.ledger.book(order, shares, paid, commission, time_us, ambiguous=ambiguous)
+        book.purse[0].month += abs(shares)
         amounts = {
             "price": paid,
             "reference_price": reference,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from oracle.account import Order, commission_of, fill_price
+from oracle.account import Commission, Order, fill_price
 
 
 class Filled(NamedTuple):
@@ -36,7 +36,7 @@ class Terms:
 
     limit_fill: str = "trade_through"
     slippage_bps: float = 0.0
-    commission_per_share: float = 0.0
+    commission: Commission = field(default_factory=Commission)
 
 
 def quantity(order: Order, held: int) -> int:
@@ -84,19 +84,20 @@ def fills_at(order: Order, price: int) -> bool:
 
 @dataclass
 class Standing:
-    """`held` shares, the live `orders` of the symbol by id, the `room` left in its bar (None: no cap). What happens is put
+    """`held` shares, the live `orders` of the symbol by id, the `room` left in its bar (None: no cap), the shares of the `month`. What happens is put
     down in `events`. Orders in `fresh` became what they are at the price that the path is at."""
 
     held: int
     orders: list[Order]
     room: int | None
     terms: Terms
+    month: int = 0
     events: list[Filled | Ended] = field(default_factory=list)
     fresh: set[int] = field(default_factory=set)
 
     def copied(self) -> Standing:
         """The same with orders of its own, nothing happened yet."""
-        return Standing(self.held, [copy.copy(o) for o in self.orders], self.room, self.terms)
+        return Standing(self.held, [copy.copy(o) for o in self.orders], self.room, self.terms, self.month)
 
     # ------------------------------------------------------------------------------------------------------- one fill
 
@@ -118,7 +119,10 @@ class Standing:
         order.triggered |= order.works_as in ("stop", "trail")
         if order.reserved:
             order.reserved = order.each * min(order.opening, max(order.asked - abs(order.filled), 0))
-        self.events.append(Filled(order, shares, reference, price, commission_of(shares, terms.commission_per_share)))
+        self.events.append(
+            Filled(order, shares, reference, price, terms.commission.charge(order, shares, price, self.month))
+        )
+        self.month += abs(shares)
         self._legs(order, before, price, legs_us)
         if quantity(order, self.held) == 0 if order.shares is None else order.left == 0:
             self.end(order, "filled")

@@ -90,6 +90,7 @@ class Book:
         self.reach: dict[str, Any] = {}
         self.opened: dict[str, dict[str, Any]] = {}
         self.room: dict[str, int] = {}
+        self.month = 0
         self._present = present
         self._tif = tif
         self._leverage = Fraction(as_decimal(leverage))
@@ -445,7 +446,7 @@ class Book:
     def standing(self, symbol: str, terms: Terms, *, capped: bool = True) -> Standing:
         """What a bar finds of a symbol."""
         room = self.room.get(symbol) if capped else None
-        return Standing(self.position(symbol), self.own_orders(symbol), room, terms)
+        return Standing(self.position(symbol), self.own_orders(symbol), room, terms, self.purse[0].month)
 
     def end(self, order: Order, status: str, reason: str) -> None:
         """An order is over, and with it the legs that wait for it; one that was over already is left alone."""

@@ -11,6 +11,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+from oracle.account import Commission
 from oracle.features import Feature
 from oracle.timers import Timer
 
@@ -29,6 +30,16 @@ class Execution:
     intrabar: str = "pessimistic"
     participation: float = 0.0
     zero_volume: str = "fill"
+    commission_minimum: float = 0.0
+    commission_per_trade: float = 0.0
+    commission_bps: float = 0.0
+    commission_tiers: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def commission(self) -> Commission:
+        return Commission(
+            self.commission_per_share, self.commission_minimum, self.commission_per_trade, self.commission_bps, tuple(self.commission_tiers)
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
