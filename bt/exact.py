@@ -26,8 +26,11 @@ def quotient(total: npt.NDArray[Any], divisor: npt.NDArray[Any] | int) -> npt.ND
         made = np.asarray(np.divide(total, divisor, dtype=np.float64))
     if total.dtype.kind not in "iu" or not total.size:
         return made
+    wide = bool(np.max(divisor) > _DOUBLE)
+    if not wide and total.max() <= _DOUBLE and total.min() >= -_DOUBLE:
+        return made
     large = np.abs(total) > _DOUBLE
-    if np.max(divisor) > _DOUBLE:
+    if wide:
         large |= np.broadcast_to(np.abs(divisor) > _DOUBLE, total.shape)
     if large.any():
         below = np.broadcast_to(divisor, total.shape)[large].tolist()

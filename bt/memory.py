@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 try:
     import resource
 except ImportError:  # Windows
@@ -27,13 +29,17 @@ than the top pad."""
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks up to 256 MB, and the heaps of other threads; whether it was told. Elsewhere nothing is done."""
+    """Tell glibc to keep freed blocks up to 256 MB, and the heaps of other threads; whether it was told. Elsewhere nothing is done.
+
+    Arrow then takes its memory from glibc too: what one library has freed the others can have.
+    """
     if not sys.platform.startswith("linux"):
         return False
     try:
         tell = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
+    pa.set_memory_pool(pa.system_memory_pool())
     told = ((_M_TOP_PAD, _HEAP), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, 2 * _LARGE))
     return all(bool(tell(option, size)) for option, size in told)
 
