@@ -17,12 +17,14 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import oracle as o
 import polars as pl
+from action_worlds import table_of
 from worlds import around, oracle_days
 
 import bt
@@ -55,7 +57,7 @@ def exit_at_close(*, symbol: str = "A", **more: Any) -> Call:
 @dataclass(frozen=True)
 class Case:
     """One table of candles. `cells` are those of docs/fills.md that it answers, as (row, column), `shown` is the id of the order they are about, 0
-    for all of them."""
+    for all of them. `split` new shares are given for an old one before the second session."""
 
     name: str
     bars: str
@@ -67,6 +69,12 @@ class Case:
     shown: int = 0
     cash: float = 1_000_000.0
     leverage: float = 1.0
+    split: int = 1
+
+    @property
+    def actions(self) -> list[o.Action]:
+        """The shares of A are split before the second session, `split` for 1."""
+        return [o.Action("A", self.days[1].name, "split", Fraction(self.split))] if self.split != 1 else []
 
     @property
     def days(self) -> list[o.Day]:
@@ -154,7 +162,7 @@ def oracle_run(case: Case) -> o.Result:
     strategy = Scripted(case.given, [d.name for d in days])
     return o.Backtest(
         days, candles(case.bars, days), [o.Strategy("s", strategy, [o.RowType.of(Candle)])], zone="America/New_York",
-        execution=o.Execution(**case.settings), account=o.Account(case.cash, case.leverage),
+        execution=o.Execution(**case.settings), account=o.Account(case.cash, case.leverage), actions=case.actions,
     ).run()  # fmt: skip
 
 
@@ -194,7 +202,7 @@ def _by_engine(case: Case, calendar: Path) -> Tables:
     run = bt.replay(
         bars=rows, calendar=str(calendar), start=days[0].name, end=days[-1].name, save=False,
         strategy=Scripted(case.given, [d.name for d in days]),
-        execution=dict(case.settings), account={"cash": case.cash, "leverage": case.leverage},
+        execution=dict(case.settings), account={"cash": case.cash, "leverage": case.leverage}, actions=table_of(case.actions),
     )  # fmt: skip
     return run.orders.to_dicts(), run.fills.to_dicts()
 

@@ -18,6 +18,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import acted
 import numpy as np
 import polars as pl
 import pytest
@@ -176,7 +177,7 @@ class Books:
 
 @dataclass
 class Fees:
-    """What those who share their money were charged so far: by order (account, code, id) its own commissions and what was paid; the shares of `month`,
+    """What those who share their money were charged so far: by order (account, code where every symbol has its own money, id) its own commissions and what was paid; the shares of `month`,
     by code where every symbol has its own money."""
 
     orders: dict[tuple[int, int, int], tuple[int, int]] = field(default_factory=dict)
@@ -189,6 +190,7 @@ def charges(execution: ExecutionSpec, desk: Any, session: date, fees: Fees) -> l
     made, tiers, rows = [], execution.commission_tiers, desk.tables.fill[: int(desk.fixed[at.FILLS])]
     if fees.month != (session.year, session.month):
         fees.month, fees.shares = (session.year, session.month), {}
+    closed_out = acted.closing(desk)
     for row in rows.tolist():
         a, code, number, size, price = (
             row[at.F_ACCOUNT],
@@ -198,9 +200,12 @@ def charges(execution: ExecutionSpec, desk: Any, session: date, fees: Fees) -> l
             row[at.F_PRICE],
         )
         whose = code if desk.by_symbol else -1
+        if (a, code, number) in closed_out:
+            made.append(0)
+            continue
         before = fees.shares.get(whose, 0)
-        own, paid = fees.orders.get((a, code, number), (0, 0))
-        if (a, code, number) not in fees.orders:
+        own, paid = fees.orders.get((a, whose, number), (0, 0))
+        if (a, whose, number) not in fees.orders:
             own += in_units(execution.commission_per_trade)
         own += round(size * exact(execution.commission_per_share) * UNIT)
         own += round(size * price * exact(execution.commission_bps) / 10_000)
@@ -209,7 +214,7 @@ def charges(execution: ExecutionSpec, desk: Any, session: date, fees: Fees) -> l
             own += int(max(min(before + size, end) - max(before, start), 0)) * in_units(rate)
         fees.shares[whose] = before + size
         due = max(own, in_units(execution.commission_minimum))
-        fees.orders[a, code, number] = own, due
+        fees.orders[a, whose, number] = own, due
         made.append(due - paid)
     return made
 
@@ -224,6 +229,7 @@ class Account:
     books: list[Books]
     fees: dict[int, Fees] = field(default_factory=dict)
     charged: dict[int, list[int]] = field(default_factory=dict)
+    renamed: bool = False
 
 
 class Tape:
@@ -347,27 +353,28 @@ class Audit:
     def _session(self, account: Account, prepared: PreparedSession, outcome: SessionOutcome) -> None:
         tape = Tape(prepared)
         self.sessions += 1
+        acts = acted.Acts.of(account.marks, prepared.actions)
+        nothing = acted.Acts.of(account.marks, ())
+        account.marks, account.renamed = acts.marks.copy(), account.renamed or bool(acts.renames)
         for player, books, own in zip(account.engine.players, account.books, outcome.players, strict=True):
             rule = player.account.execution if account.spec is None else account.spec.execution
             minutes = outcome.minutes if player.over is None else min(player.over, outcome.minutes)
-            held = {code: lot.shares for code, lot in books.lots.items()}
-            cash = books.cash
-            moved = sum(move.amount for move in own.output.cash)
             assert all(move.time == tape.session.open for move in own.output.cash), "cash moves at an open"
-            books.cash += moved
-            books.moved += moved
+            fills, held, cash, ended = self._opened(books, own, nothing if player.asleep else acts)
             orders = self._orders(books, player, own)
             self._caps(rule, tape, own)
             self._commissions(account, rule, tape, player, own)
-            ended = []
-            for fill in fills_of(own):
-                shown = tape.marks(fill.code, int(account.marks[fill.code]), tape.session.minutes)
-                self._fill(account, rule, tape.filling(rule), fill, orders[fill.code, fill.order_id], int(shown[-1]))
+            for fill in fills:
+                kind = orders[fill.code, fill.order_id].type
+                if kind in acted.CLOSES_OUT:
+                    acts.check(fill, kind, tape.session.open)
+                else:
+                    self._fill(account, rule, tape.filling(rule), fill, orders[fill.code, fill.order_id], tape)
                 ended += books.book(fill)
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
             self._trades(ended, trades_of(own))
-            self._curve(account, tape, own, minutes, held, cash + moved)
+            self._curve(account, tape, own, minutes, held, cash)
             if all(p.account.trading for p in account.engine.players):
                 books.curve.append(own.curve)
             else:
@@ -391,6 +398,28 @@ class Audit:
             assert value == explained, (
                 f"{tape.session.name}: worth {value}, its trades, open lots and moves of cash explain {explained}"
             )
+
+    @staticmethod
+    def _opened(
+        books: Books, own: PlayerOutcome, acts: acted.Acts
+    ) -> tuple[list[FillRecord], dict[int, int], int, list[tuple[Any, ...]]]:
+        """What corporate actions and moves of cash make of the books at the open: the fills that are left to book, what is held
+        and the cash before any of the session, and the trades that have ended."""
+        fills, ended, displaced, cash = fills_of(own), [], dict[int, int](), books.cash
+        for new in acts.displaced(books.lots):
+            displaced[new] = books.lots[new].shares
+            ended += books.book(fills.pop(0))
+        acts.rename(books)
+        paid = acts.pay(books)
+        held = {code: lot.shares for code, lot in books.lots.items()}
+        held |= {code: held.get(code, 0) + shares for code, shares in displaced.items()}
+        moved = sum(move.amount for move in own.output.cash)
+        if own.output.cash:
+            told = [(m.code, m.kind, m.amount) for m in own.output.cash if m.kind in ("dividend", "in_lieu")]
+            assert sorted(told) == sorted(paid), f"corporate actions pay {paid}, not {told}"
+        books.cash += moved
+        books.moved += moved
+        return fills, held, cash + moved, ended
 
     @staticmethod
     def _orders(books: Books, player: Any, own: PlayerOutcome) -> dict[tuple[int, int], Terms]:
@@ -458,10 +487,11 @@ class Audit:
 
     @classmethod
     def _fill(
-        cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms, shown: int
+        cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms, whole: Tape
     ) -> None:
-        """A fill is inside a segment at a price of a bar that is there, or at the close; its price is the rule's. `shown` is the last close shown."""
+        """A fill is inside a segment at a price of a bar that is there, or at the close; its price is the rule's. `whole` has all bars, `tape` those that fill."""
         session = tape.session
+        shown = int(whole.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])
         assert fill.shares != 0, f"{fill}: no shares"
         rule = execution.fill
         waits = order.type not in ("market", "target", "exit_at_close", "market_on_close")
@@ -575,10 +605,9 @@ class Audit:
         assert moved == sum(b.moved for b in account.books), f"moves of cash add up to {moved}"
         told = sum(run.summary["cash_moved"].values())
         assert math.isclose(told * UNIT, moved, rel_tol=1e-9, abs_tol=10), f"the summary's moves add up to {told}"
-        filled = run.orders.filter(pl.col("filled") != 0).select("strategy", "symbol", "id", "filled")
-        summed = fills.group_by("strategy", "symbol", pl.col("order_id").alias("id")).agg(
-            pl.col("shares").sum().alias("filled")
-        )
+        keys = ["strategy", "id"] if account.renamed else ["strategy", "symbol", "id"]
+        filled = run.orders.filter(pl.col("filled") != 0).select(*keys, "filled")
+        summed = fills.rename({"order_id": "id"}).group_by(keys).agg(pl.col("shares").sum().alias("filled"))
         assert filled.sort(pl.all()).equals(summed.sort(pl.all())), "what orders filled is not the fills"
         for player in account.engine.players:
             mine = run.orders.filter(strategy=player.declaration.name)

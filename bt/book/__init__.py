@@ -5,10 +5,12 @@
 3. `desk` keeps the arrays of accounts that share their money, and asks the compiled rules;
 4. `market` is what everybody knows now;
 5. `cash` is what moves without a trade, and what nights cost;
-6. `records` are what is left of a session for the results.
+6. `acting` applies corporate actions to all of these;
+7. `records` are what is left of a session for the results.
 """
 
 from bt.book.account import Account
+from bt.book.acting import act
 from bt.book.book import MOST, StrategyBook
 from bt.book.cash import Carry, CashMove
 from bt.book.desk import Desk, Terms
@@ -31,5 +33,6 @@ __all__ = [
     "Spoken",
     "StrategyBook",
     "Terms",
+    "act",
     "shares_worth",
 ]

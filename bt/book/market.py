@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution import IntArray
+from bt.execution import IntArray, divide_half_even
 from bt.model import Session
 
 
@@ -78,6 +80,21 @@ class Market:
         self.session, self.number, self.now, self.elapsed = session, number, session.open, 0
         self.seen_at_open, self.ended_at_open = self._seen.copy(), self._last_end.copy()
         self._bars, self._caught_up = None, 0
+
+    def act(self, renames: Mapping[int, int], ratios: Mapping[int, Fraction]) -> tuple[IntArray, IntArray]:
+        """A session begins with symbols renamed (old code to new) and shares split (new for an old one): what is known of them is from then on as it
+        would have been. The last closes by code as they were, and under the new names before the splits."""
+        known, at_open = self.known.copy(), (self.seen_at_open.copy(), self.ended_at_open.copy())
+        for old in set(renames) - set(renames.values()):
+            self.known[:, old] = self.seen_at_open[old] = self.ended_at_open[old] = 0
+        for old, new in renames.items():
+            self.known[:, new] = known[:, old]
+            self.seen_at_open[new], self.ended_at_open[new] = at_open[0][old], at_open[1][old]
+        unsplit = self._last.copy()
+        for code, ratio in ratios.items():
+            self._last[code] = divide_half_even(int(unsplit[code]) * ratio.denominator, ratio.numerator)
+        self._version += 1
+        return known[0], unsplit
 
     def play(self, bars: Closes) -> None:
         """The session's bars, from which time takes what it passes."""

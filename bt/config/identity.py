@@ -24,6 +24,9 @@ WITHOUT_EFFECT = (
 UNIVERSE_TABLE = "universe.table"
 """The name of the universe's membership table among the tables of a run."""
 
+ACTIONS_TABLE = "data.actions"
+"""The name of the table of corporate actions among them; where there is none, it is absent."""
+
 
 def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
     use, params = spec.use, told(spec.params)
@@ -40,7 +43,7 @@ def _path(given: str | MemoryBars) -> str:
 
 def to_dict(spec: RunSpec) -> dict[str, Any]:
     """The run as JSON-able tables named as in a configuration, for manifest.json."""
-    data = told(replace(spec.data, bars=_path(spec.data.bars)))
+    data = told(replace(spec.data, bars=_path(spec.data.bars), actions=_path(spec.data.actions)))
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
         "session": told(spec.session),
@@ -99,9 +102,13 @@ def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None, tables: Mapp
         for strategy in whole["strategies"]:
             del strategy["files"]
             strategy |= {"use": strategy["use"].rpartition(":")[2], "code": code[strategy["name"]]}
+    if tables is not None and ACTIONS_TABLE not in tables:
+        whole["data"]["actions"] = "none"
     for name, content in (tables or {}).items():
         if name == UNIVERSE_TABLE:
             whole["universe"]["table"] = content
+        elif name == ACTIONS_TABLE:
+            whole["data"]["actions"] = content
         else:
             whole["tables"][name]["path"] = content
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

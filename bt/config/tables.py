@@ -64,6 +64,11 @@ def _outside(value: object) -> object:
     return made
 
 
+def _actions(value: object) -> object:
+    """A file that exists, or in Python a table; "auto" and "none" are words."""
+    return value if isinstance(value, str) and value in ("auto", "none", "") else _outside(value)
+
+
 def _symbols(value: object) -> object:
     """None for all, else the sorted symbols of a list or of a file with one symbol a line."""
     if value == "all":
@@ -229,6 +234,8 @@ class _Data(Table):
     timezone: Annotated[str, BeforeValidator(_zone), Field(description='an IANA time zone, or "" to refuse naive timestamps')] = ""  # fmt: skip
     price_decimals: Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=8)], Field(description='"auto" or a whole number from 0 to 8')] = "auto"  # fmt: skip
     columns: Annotated[dict[str, str], BeforeValidator(_columns), Field(description="a table of our column names and the files'")] = {}  # fmt: skip
+    actions: Annotated[Any, BeforeValidator(_actions), Field(description='"auto", "none", a Parquet or CSV file of corporate actions, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
+    adjust: Literal["splits", "all", "none"] = "splits"
 
 
 class _Session(Table):
@@ -396,6 +403,6 @@ def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Par
 
 
 KEYS: dict[Parts, str] = dict(known_keys(Root))
-PATHS = {("data", "bars"), ("data", "symbols"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
+PATHS = {("data", "bars"), ("data", "symbols"), ("data", "actions"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
           ("strategy", "files"), ("strategies", "*", "files"),
           ("tables", "*", "path"), ("output", "dir"), ("universe", "table")}  # fmt: skip

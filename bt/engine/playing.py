@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from bt.book import Desk, Market, StrategyBook
+from bt.book import Desk, Market, StrategyBook, act
 from bt.engine.meeting import Meeting
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.outcomes import Played, SessionOutcome, session_outcome
@@ -171,6 +171,8 @@ class Engine:
             player.account.begin()
         for desk in {id(p.account.desk): p.account.desk for p in self.players if p.over is None}.values():
             desk.pay_night(session)
+        if prepared.actions:
+            act([p.account for p in self.players if not p.asleep], self._markets, prepared.actions)
 
     def _set_clock(self, now: int, elapsed: int) -> None:
         """It is `now`, UTC microseconds, and so many minutes of the session are over."""
@@ -212,6 +214,7 @@ class Engine:
         """Tell the session's start, play its minutes, and unless the run is stopped in one of them, close it."""
         session = stage.session
         for number, player in enumerate(self.players):
+            self.teller.fills(player, 0)  # what corporate actions have closed
             if not stage.is_empty(number):  # a session without any bar that it sees is not shown
                 self.teller.call(player, "on_session_start", hours(session))
                 self.teller.orders(player, stage.market.has)

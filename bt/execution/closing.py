@@ -1,4 +1,5 @@
-"""What ends orders besides a price: the session's close, its standing exits, the minute that ioc orders have, a cancel, leaving the universe.
+"""What ends orders besides a price: the session's close, its standing exits, the minute that ioc orders have, a cancel, leaving the universe; and what
+ends a position besides an order.
 
 The rules are docs/decisions/0002 and 0028.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bt.execution.compiling import allocating, compiled, inner
+from bt.execution.filling import note
 from bt.execution.layout import (
     ACCOUNTS,
     AT_CLOSE,
@@ -22,6 +24,7 @@ from bt.execution.layout import (
     EXIT_ALL,
     EXIT_ORDER,
     EXPIRED,
+    FILLED,
     FLAT,
     HAD_ITS_MINUTE,
     HEAD,
@@ -35,12 +38,14 @@ from bt.execution.layout import (
     MEMBERS_AT,
     MINUTES,
     NO_BAR,
+    NONE,
     NOT_IN_UNIVERSE,
     NULL,
     O_ACCOUNT,
     O_BEFORE,
     O_CODE,
     O_DECIDED,
+    O_FILLED,
     O_ID,
     O_LEVEL,
     O_LIMIT,
@@ -71,7 +76,7 @@ from bt.execution.layout import (
 )  # fmt: skip
 from bt.execution.matching import MINUTE, fill, fill_among_others, put_in_order
 from bt.execution.money import unit
-from bt.execution.orders import admit, cut, end, enter, left_by, new, stand
+from bt.execution.orders import admit, cut, end, enter, finish, left_by, new, stand
 from bt.execution.reach import left_of
 from bt.execution.tape import (
     PRINT_AT,
@@ -343,3 +348,19 @@ def review(b: IntArray, g: IntArray, a: int, leaves: bool, tag: int) -> None:
             held = b[b[SHARES_AT] + a * symbols + code]
             if held != 0 and not b[b[MEMBERS_AT] + code]:
                 admit(b, g, new(b, g, a, code, MARKET, -held, 0, DAY, tag, 0, b[account_at(a) + DECIDED]), -held)
+
+
+# ----------------------------------------------------------------------------------------------------- corporate actions
+
+
+@compiled
+def close_out(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, code: int, kind: int, price: int, time: int
+) -> None:  # fmt: skip
+    """What is held of a symbol as the session opens is closed by what its company did, at a price that is the last: an order of its own, without
+    slippage and commission."""
+    shares = -b[b[SHARES_AT] + a * b[SYMBOLS] + code]
+    k = new(b, g, a, code, kind, shares, 0, DAY, 0, 0, time)
+    g[order_at(g, k) + O_FILLED] = shares
+    note(b, g, t, p, k, shares, price, price, time, 0, False, -1, 0, 0, False)
+    finish(b, g, k, FILLED, NONE)

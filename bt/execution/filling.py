@@ -5,6 +5,7 @@ from __future__ import annotations
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     BY_SYMBOL,
+    DELISTED_AT,
     F_ACCOUNT,
     F_AFTER,
     F_BAR,
@@ -117,7 +118,9 @@ def note(
     """A fill of order `k` is booked and recorded; the position after it. `seen` counts the bars of the symbol before."""
     order = order_at(g, k)
     a, code, kind, tag = g[order + O_ACCOUNT], g[order + O_CODE], g[order + O_TYPE], g[order + O_TAG]
-    commission = _counted(b, g, order, shares, price) if b[SCHEDULED] else charged(b, shares)
+    commission = 0
+    if kind < DELISTED_AT:
+        commission = _counted(b, g, order, shares, price) if b[SCHEDULED] else charged(b, shares)
     after = book_fill(b, g, t, p, a, code, shares, price, commission, time, slot, seen, at_close, kind, tag, doubted)
     row = b[FILLS]
     g[fill_at(g, row) + F_ORDER] = g[order + O_ID]

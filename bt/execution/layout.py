@@ -23,17 +23,18 @@ EVERY = -1
 # words: a code is an index
 OrderType = Literal[
     "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
-    "stop_loss", "take_profit", "trailing_loss",
+    "stop_loss", "take_profit", "trailing_loss", "delisting", "split",
 ]  # fmt: skip
 TYPES: tuple[OrderType, ...] = (
     "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
-    "stop_loss", "take_profit", "trailing_loss",
+    "stop_loss", "take_profit", "trailing_loss", "delisting", "split",
 )  # fmt: skip
 (
     MARKET, TARGET, EXIT, ON_OPEN, ON_CLOSE, LIMIT_ORDER, STOP_ORDER, STOP_LIMIT, TRAILING_STOP, STOP_LOSS, TAKE_PROFIT, TRAILING_LOSS,
-) = range(12)  # fmt: skip
+    DELISTED_AT, SPLIT_AT,
+) = range(14)  # fmt: skip
 """From `ON_OPEN` on an order may have to do with a bar that no market order meets, from `LIMIT_ORDER` on it waits for a price, from `STOP_LOSS` on it is
-the leg of another."""
+the leg of another; from `DELISTED_AT` on it is no order of the strategy's and never live: what a company did has closed the position."""
 TIFS = ("day", "gtc", "ioc")
 DAY, GTC, IOC = range(3)
 STATUSES = ("open", "filled", "cancelled", "rejected", "expired")
@@ -41,12 +42,12 @@ OPEN, FILLED, CANCELLED, REJECTED, EXPIRED = range(5)
 REASONS = (
     "", "retargeted", "at_target", "no_bar", "zero_shares", "buying_power", "quality", "completeness", "not_in_universe", "warm_up",
     "left_universe", "exit_at_close", "flat", "split", "strategy_raised", "no_price", "cancelled", "parent", "oco", "unfilled", "ioc",
-    "replaced",
+    "replaced", "delisted",
 )  # fmt: skip
 (
     NONE, RETARGETED, AT_TARGET, NO_BAR, ZERO_SHARES, BUYING_POWER, QUALITY, COMPLETENESS, NOT_IN_UNIVERSE, WARM_UP,
-    LEFT_UNIVERSE, AT_CLOSE, FLAT, SPLIT, STRATEGY_RAISED, NO_PRICE, WITHDRAWN, PARENT, OCO, UNFILLED, HAD_ITS_MINUTE, REPLACED,
-) = range(22)  # fmt: skip
+    LEFT_UNIVERSE, AT_CLOSE, FLAT, SPLIT, STRATEGY_RAISED, NO_PRICE, WITHDRAWN, PARENT, OCO, UNFILLED, HAD_ITS_MINUTE, REPLACED, DELISTED,
+) = range(23)  # fmt: skip
 
 # What is kept lies in two arrays, because a call of compiled code costs by the array. The first has places for good: the terms, then a
 # row an account, then regions whose beginnings are among the terms.

@@ -9,6 +9,7 @@ All are frozen but ``Clock``, the only thing here with state. Times are int64 UT
 
 from collections.abc import Callable
 
+from bt.model.actions import ACTION_KINDS, Action, ActionKind
 from bt.model.orders import UNIT, Fill, Order
 from bt.model.prepared import BarHistory, Column, PreparedBars, PreparedSession, Traded
 from bt.model.specification import (
@@ -34,10 +35,13 @@ Progress = Callable[[int, int, int], None]
 """Called as ``progress(sessions_done, sessions_total, bars_done)``."""
 
 __all__ = [
+    "ACTION_KINDS",
     "EPOCH",
     "IN_MEMORY",
     "UNIT",
     "AccountSpec",
+    "Action",
+    "ActionKind",
     "BarHistory",
     "Clock",
     "Column",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bt.model.actions import Action
 from bt.model.times import Int64Array, Session
 
 
@@ -110,6 +111,8 @@ class PreparedSession:
     decided : mapping of int to mapping of str to Column
         By the number of a strategy with signals, each signal's values in the rows of `minutes`, in their order: int64 or float64 numbers, null
         where nothing is decided, and booleans, False there (`bt.prepare.decided`).
+    actions : sequence of Action
+        What is applied at the open, in that order.
     """
 
     session: Session
@@ -122,6 +125,7 @@ class PreparedSession:
     histories: Mapping[int, BarHistory] = field(default_factory=dict)
     unseen: Mapping[int, PreparedBars] = field(default_factory=dict)
     decided: Mapping[int, Mapping[str, Column]] = field(default_factory=dict)
+    actions: Sequence[Action] = ()
 
     def only(self, seen: npt.NDArray[np.bool_]) -> PreparedSession:
         """The session with the bars of symbols whose code is marked."""

@@ -30,7 +30,8 @@ class DataSpec:
     """Where the bars are and what their columns mean.
 
     `bars` is an absolute folder, file or glob, or the bars themselves. `columns` maps our names to the files' names where they differ.
-    `symbols` None means all. `timezone` is the zone of naive timestamps, "" refuses them.
+    `symbols` None means all. `timezone` is the zone of naive timestamps, "" refuses them. `actions` is a table of corporate actions (an absolute path, or
+    the rows themselves), "auto" the store's own, "none" none; `adjust` says of which of them what looks back is in the terms of the session shown.
     """
 
     bars: str | MemoryBars
@@ -40,6 +41,8 @@ class DataSpec:
     timezone: str = ""
     price_decimals: int | Literal["auto"] = "auto"
     columns: Mapping[str, str] = field(default_factory=dict)
+    actions: str | MemoryBars = "auto"
+    adjust: Literal["splits", "all", "none"] = "splits"
 
 
 @dataclass(frozen=True, slots=True)

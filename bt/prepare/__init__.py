@@ -10,11 +10,12 @@ Where to look:
    the cache beside the store; `past` and `days` are what at_open may ask for;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
    features of a window, after `checks`;
-6. `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
+6. `actions` are corporate actions from a table; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
    evaluates the signals of strategies in columns style over each;
 7. `preparer` does 3 to 6 window by window, the next one on another thread while this one replays.
 """
 
+from bt.prepare.actions import Actions, OpenedActions, open_actions, read_actions
 from bt.prepare.along import reading_along
 from bt.prepare.listed import content as members_content
 from bt.prepare.past import Past, PastBars
@@ -23,6 +24,8 @@ from bt.prepare.preparer import PreparedWindow, Preparer, Reading
 from bt.prepare.tables import OpenedTable, open_outside
 
 __all__ = [
+    "Actions",
+    "OpenedActions",
     "OpenedTable",
     "Past",
     "PastBars",
@@ -32,7 +35,9 @@ __all__ = [
     "Reading",
     "indicator_features",
     "members_content",
+    "open_actions",
     "open_outside",
     "plan",
+    "read_actions",
     "reading_along",
 ]

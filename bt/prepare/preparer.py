@@ -14,7 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.guards import report
-from bt.model import PreparedSession, RunSpec, Schedule, Traded, slot_times
+from bt.model import Action, PreparedSession, RunSpec, Schedule, Traded, slot_times
+from bt.prepare.actions import Actions
 from bt.prepare.along import candidates
 from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
@@ -81,6 +82,7 @@ class Reading:
     first: int
     last: int
     part: npt.NDArray[np.int64] | None = None
+    actions: Actions = Actions()  # noqa: RUF009 - it is frozen
 
 
 class Preparer:
@@ -107,6 +109,7 @@ class Preparer:
         self._spec, self._plan = spec, plan
         self._store, self._schedule, self._time = store, schedule, time
         self._first, self._last, self._part = reading.first, reading.last, reading.part
+        self._actions = reading.actions
         self._along = self._read_along()
         decimals = [store.decimals[s] for s in store.symbols]
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
@@ -276,7 +279,10 @@ class Preparer:
             quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)
         return PreparedWindow(
-            [replace(self._ranked(p, first + i), histories=histories) for i, p in enumerate(sessions)],
+            [
+                replace(self._ranked(p, first + i), histories=histories, actions=self._applied(first + i))
+                for i, p in enumerate(sessions)
+            ],
             quality,
             [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
             {
@@ -328,6 +334,10 @@ class Preparer:
             return prepared
         ranking = self._membership.ranking(session)
         return replace(prepared, members=np.sort(ranking), ranking=ranking)
+
+    def _applied(self, session: int) -> tuple[Action, ...]:
+        """What is applied at a session's open, to symbols that may be traded."""
+        return tuple(a for a in self._actions.at(session) if a.code < self._store.candidates)
 
     def _doubt_stamps(self) -> None:
         """Nothing of the first window begins with a session: the stamps may be ends, as every symbol tells."""

@@ -6,6 +6,7 @@ import time as wall
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
@@ -133,6 +134,20 @@ def _extent(played: Played) -> dict[str, Any]:
         "warm_up": told(parts.players),
         "history_short": history_short,
         "features_short": features_short,
+        "actions": _actions(played),
+    }
+
+
+def _actions(played: Played) -> dict[str, Any] | None:
+    """The table of corporate actions, and how many of each kind the run's symbols had; None without a table."""
+    parts, last = played.parts, played.recorder.last_session
+    if parts.actions is None:
+        return None
+    until = parts.span.first - 1 if last is None else parts.span.schedule.index[last]
+    return {
+        "table": Path(parts.actions.source).name,
+        "adjust": parts.spec.data.adjust,
+        **parts.acts.counted(parts.span.first, until, parts.store.candidates),
     }
 
 

@@ -16,7 +16,19 @@ from bt.engine import Player
 from bt.errors import BtError, StrategyError
 from bt.features import Feature
 from bt.model import Progress, RunSpec, StrategySpec
-from bt.prepare import OpenedTable, Plan, Preparer, Reading, indicator_features, open_outside, plan, reading_along
+from bt.prepare import (
+    Actions,
+    OpenedActions,
+    OpenedTable,
+    Plan,
+    Preparer,
+    Reading,
+    indicator_features,
+    open_actions,
+    open_outside,
+    plan,
+    reading_along,
+)
 from bt.run.dates import check_dates, resolved
 from bt.run.players import make_players
 from bt.run.span import Range, session_range
@@ -53,6 +65,8 @@ class Made:
     source: Preparer
     market: Market
     players: Sequence[Player]
+    actions: OpenedActions | None = None
+    acts: Actions = Actions()  # noqa: RUF009 - it is frozen
 
 
 @contextmanager
@@ -78,7 +92,7 @@ def made(
     DataError
         A file fault.
     """
-    tables = open_outside(spec.tables)
+    tables, actions = open_outside(spec.tables), open_actions(spec.data)
     columns = {name: table.columns for name, table in tables.items()}
     indicators = indicator_features(spec.indicators)
     sources: dict[type, Source] = {}
@@ -92,15 +106,19 @@ def made(
     try:
         spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
         planned = plan(declarations, spec.intervals, store.extra_columns, time.zone)
-        with reading_along(store, planned[0].also_read, threads=spec.threads) as wider:
-            yield _made(spec, declarations, tables, time, _Data(store, wider, *planned, runs or (spec,), share))
+        before = (
+            set() if actions is None or spec.data.adjust == "none" else actions.renamed(store.symbols) & store.every
+        )
+        with reading_along(store, sorted({*planned[0].also_read, *before}), threads=spec.threads) as wider:
+            data = _Data(store, wider, *planned, runs or (spec,), share, actions)
+            yield _made(spec, declarations, tables, time, data)
     finally:
         store.close()
 
 
 class _Data(NamedTuple):
     """A run's store, the same with the symbols that are read along, what is planned, the column behind each field, whose
-    accounts they are, and what part of it is played (None: all)."""
+    accounts they are, what part of it is played (None: all), and its table of corporate actions."""
 
     store: Store
     wider: Store
@@ -108,6 +126,7 @@ class _Data(NamedTuple):
     ids: list[list[dict[str, str]]]
     runs: Sequence[RunSpec]
     share: Share | None
+    actions: OpenedActions | None
 
 
 def _made(
@@ -117,7 +136,7 @@ def _made(
     time: TimeManager,
     data: _Data,
 ) -> Made:
-    store, wider, made_plan, ids, runs, share = data
+    store, wider, made_plan, ids, runs, share, opened = data
     rebalance = "1d" if spec.universe is None else spec.universe.rebalance
     span = session_range(time, store, *spec.session.dates, rebalance, wider=wider)
     for declared in declarations:
@@ -125,8 +144,14 @@ def _made(
     players: list[Player] = []
     longest = max((declared.warm_up for declared in declarations), default=0)
     warm = warm_sessions(span.schedule, span.first, store, longest)
+    actions = Actions()
+    if opened is not None:
+        opened.check_names(
+            store.symbols, store.every, (span.schedule.names[span.first], span.schedule.names[span.last])
+        )
+        actions = opened.of(wider.symbols, span.schedule)
     source = Preparer(
-        spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last, _part(share, store)),
+        spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last, _part(share, store), actions),
         tables=tables, held=lambda: {code for p in players for code in p.account.held_codes()},
     )  # fmt: skip
     markets = {sessions: Market(store.symbols) for sessions in (longest, *(d.warm_up for d in declarations))}
@@ -147,7 +172,9 @@ def _made(
     for player in players:
         if "at_open" in player.declaration.callbacks:
             player.past = source.past()
-    return Made(spec, declarations, tables, time, store, made_plan, span, warm, source, markets[longest], players)
+    return Made(
+        spec, declarations, tables, time, store, made_plan, span, warm, source, markets[longest], players, opened
+    )
 
 
 def _part(share: Share | None, store: Store) -> npt.NDArray[np.int64] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from bt.config import UNIVERSE_TABLE, Identity
+from bt.config import ACTIONS_TABLE, UNIVERSE_TABLE, Identity
 from bt.coordinator import FinishReason
 from bt.engine import Engine, Pace, hearing
 from bt.memory import calm_collector, keep_freed_memory
@@ -157,8 +157,10 @@ def _replay(spec: RunSpec, parts: Made, where: _Where, progress: Progress | None
 
 
 def identity_of(spec: RunSpec, parts: Made) -> Identity:
-    """What the run's result depends on: its specification, code and outside tables."""
+    """What the run's result depends on: its specification, code and tables."""
     contents = {name: table.hash for name, table in parts.tables.items()}
     if spec.universe is not None and spec.universe.table:
         contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
+    if parts.actions is not None:
+        contents[ACTIONS_TABLE] = parts.actions.hash
     return Identity.of(spec, [declared.source for declared in parts.declarations], contents)

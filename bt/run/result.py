@@ -172,6 +172,16 @@ def _moved(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("cash moved", moved)] if moved else []
 
 
+def _actions(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where corporate actions are from, and how many there were; nothing without a table, or of a run of an earlier version."""
+    given = summary.get("actions")
+    if not given:
+        return []
+    names = {"split": "splits", "dividend": "dividends", "rename": "renames", "delisting": "delistings"}
+    counts = ", ".join(f"{given[kind]:,} {name}" for kind, name in names.items() if given[kind]) or "none in the run"
+    return [("actions", f"{given['table']}: {counts}; what looks back is adjusted for {given['adjust']}")]
+
+
 def _ambiguity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How much depends on what happened within bars; nothing where nothing does, or of a run of an earlier version."""
     if not summary.get("ambiguous_bars"):
@@ -213,7 +223,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
-    lines += [*_moved(summary), *_ambiguity(summary)]
+    lines += [*_actions(summary), *_moved(summary), *_ambiguity(summary)]
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if stale := summary.get("stale"):

@@ -50,6 +50,8 @@ class Store:
         Every finite volume of the store is whole: `read` gives Int64, else Float64.
     reach : int
         UTC microseconds of open_time of the last row of any symbol of the files, asked for or not.
+    every : frozenset of str
+        The symbols of the files, asked for or not.
     """
 
     data: DataSpec
@@ -61,6 +63,7 @@ class Store:
     volume_is_integer: bool
     along: int
     reach: int
+    every: frozenset[str]
     _ids: tuple[FileId, ...]
     _connection: Connection
     _symbol_codes: SymbolCodes | None  # None where folders name the symbol
@@ -119,6 +122,7 @@ class Store:
             volume_is_integer=bool(verdict["integral"].all()),
             along=len(along),
             reach=int(verdict["last"].drop_nulls().cast(pl.Int64).to_numpy().max()),
+            every=frozenset(found),
             _ids=tuple(ids),
             _connection=connection,
             _symbol_codes=_symbol_codes(connection, found, symbols) if layout.symbol else None,

@@ -22,6 +22,9 @@ from bt.model import IN_MEMORY, MemoryBars
 CACHE_FOLDER = ".bt"
 """Name of the cache folder beside the bars. Hidden, so that no store lists it."""
 
+ACTIONS = "actions.parquet"
+"""A table of corporate actions beside the bars: no bars."""
+
 MANIFEST = "_store.json"
 """What `bt ingest` leaves in a store: which files are its, by day."""
 
@@ -75,7 +78,7 @@ def find(bars: str) -> tuple[Path, list[str]]:
     """The folder the store's cache lives beside, and the sorted absolute paths of its Parquet files.
 
     `bars` is a folder (searched recursively for ``*.parquet``), a file or a glob. Names starting with ``.`` or ``_``
-    below the folder, or below the part of the glob without wildcards, are left out.
+    below the folder, or below the part of the glob without wildcards, are left out, and a table of corporate actions (`ACTIONS`) right there.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def find(bars: str) -> tuple[Path, list[str]]:
         root = Path(*where.parts[: pattern[0]]) if pattern else where.parent
         # Path.glob knows no file that `**` alone matches
         found = [path for path in map(Path, glob(str(where), recursive=True)) if path.is_file()]  # noqa: PTH207
-    paths = sorted(str(path) for path in found if not _hidden(path.relative_to(root)))
+    paths = sorted(str(path) for path in found if path != root / ACTIONS and not _hidden(path.relative_to(root)))
     if not paths:
         if where.is_dir():
             what = "a folder with *.parquet files, was empty"

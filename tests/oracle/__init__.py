@@ -11,6 +11,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `past`      what at_open is told, and what a book remembers of bars
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `asking`    what the keywords of an order make; `bar` what one bar does to the orders of one symbol, along two paths
+* `actions`   what corporate actions do to positions and orders
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
 * `backtest`  the minute: match, move time, show, collect; the session's end
@@ -22,6 +23,7 @@ carry it twice, as ``<column>_units`` (exact) and as ``<column>`` (float, for re
 """
 
 from oracle.account import UNIT, units
+from oracle.actions import Action
 from oracle.apart import play_apart
 from oracle.backtest import Backtest
 from oracle.bins import Bin, completeness, interval_minutes, outages, quality, quality_at, resample
@@ -54,6 +56,7 @@ __all__ = [
     "MINUTE",
     "UNIT",
     "Account",
+    "Action",
     "Backtest",
     "Bar",
     "Bin",

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from oracle.account import RESTING, Order, money, priced, units
+from oracle.actions import Action, dividend, of_day, split_order, split_position, split_price
 from oracle.bar import Filled, Prices, Standing, Terms, both_paths, chosen, fills_at, quantity
 from oracle.bins import Bin, interval_minutes, resample
 from oracle.book import Book, Present
@@ -71,7 +72,9 @@ class Backtest:
         classified: Classified | None = None,
         candidates: Sequence[str] | None = None,
         universe: Universe | None = None,
+        actions: Sequence[Action] = (),
     ) -> None:
+        self.actions = list(actions)
         self.execution = execution or Execution()
         self.terms = Terms(self.execution.limit_fill, self.execution.slippage_bps, self.execution.commission)
         account, gate = account or Account(), gate or Gate()
@@ -169,17 +172,21 @@ class Backtest:
         now.day, now.elapsed = day, 0
         now.now_us = now.decided_us = day.open
         now.today, now.traded, now.rows = {}, {}, {}
+        begun = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
+        moved = len(self.result.cash)
+        self._open_accounts(day)
         self._universe(day)
         counted = {k: n for k, n in self.withheld.items() if k[0] == day.name}
         if now.members is not None:
             counted = {k: n for k, n in counted.items() if k[1] in now.members}
         self.result.guards.update(counted)
-        first = [(len(b.orders), len(self.result.fills), b.ledger.equity(now.marks)) for b in self.books]
+        first = begun
         before, shown = self.result.iterations, self.result.bars
-        moved = len(self.result.cash)
-        self._begin_books(day)
+        for book in self.books:
+            book.review(leave=self.universe is not None and self.universe.leavers == "exit")
         self._at_open(day)
         for strategy, book in self.each():
+            self._tell_fills(strategy, book)  # what corporate actions have closed
             if self._sees(book, self.bars[day.name]):
                 self._call(strategy, book, "on_session_start", day.name)
 
@@ -222,7 +229,7 @@ class Backtest:
             }
         )
 
-    def _begin_books(self, day: Day) -> None:
+    def _open_accounts(self, day: Day) -> None:
         """What happens to accounts as a session opens, before anybody is told of it."""
         new_month = self.month != (day.name.year, day.name.month)
         self.month = (day.name.year, day.name.month)
@@ -230,8 +237,7 @@ class Backtest:
             book.session_start = book.ledger.equity(self.present.marks)
             book.month = 0 if new_month else book.month
         self._night(day)
-        for book in self.books:
-            book.review(leave=self.universe is not None and self.universe.leavers == "exit")
+        self._act(day)
 
     def _undo_moves(self, day: Day, since: int) -> None:
         """A run that was over before the session's first minute has not seen cash move (rows of `cash` from number `since` on)."""
@@ -269,6 +275,92 @@ class Backtest:
             book.ledger.cash += amount
             head = {"time": instant(day.open), "session": day.name, "strategy": book.strategy}
             self.result.cash.append(head | {"symbol": symbol, "kind": kind} | priced({"amount": amount}))
+
+    # --------------------------------------------------------------------------------------------- corporate actions
+
+    def _act(self, day: Day) -> None:
+        """The day's corporate actions, on what is known, held and ordered (decision 0031)."""
+        found = of_day(self.actions, self.history.days, day)
+        self._rename_all(found)
+        self._split_all(found)
+        for action in found:
+            for book in self.books:
+                held = book.ledger.position(action.symbol)
+                if action.kind == "dividend" and held:
+                    self._move_cash(day, book, action.symbol, "dividend", dividend(held, action.amount))
+                elif action.kind == "delisting":
+                    price = None if action.price is None else round(action.price * 10**8)
+                    self._delist(book, action.symbol, price)
+
+    def _rename_all(self, found: Sequence[Action]) -> None:
+        """All renames of a day at once."""
+        renames = {a.symbol: a.to for a in found if a.kind == "rename" and {a.symbol, a.to} <= self.present.pool}
+        for book in self.books if renames else []:
+            self._rename(book, renames)
+        for known in (self.present.marks, self.present.last):
+            old = dict(known)
+            for symbol in renames.keys() | set(renames.values()):
+                known.pop(symbol, None)
+            known.update({new: old[s] for s, new in renames.items() if s in old})
+
+    def _split_all(self, found: Sequence[Action]) -> None:
+        """All splits of a day, those of one symbol as one."""
+        ratios: dict[str, Fraction] = {}
+        for action in found:
+            if action.kind == "split" and action.symbol in self.present.pool:
+                ratios[action.symbol] = ratios.get(action.symbol, Fraction(1)) * action.ratio
+        for symbol, ratio in ratios.items():
+            last = self.present.marks.get(symbol)
+            for book in self.books:
+                self._split(book, symbol, ratio, last)
+            if last is not None:
+                mark = self.present.marks[symbol] = split_price(last, ratio)
+                self.present.last[symbol] = self.present.last[symbol]._replace(close=money(mark))
+
+    def _rename(self, book: Book, renames: dict[str, str]) -> None:
+        """Positions and live orders go on under other names; what is there under one of these and stays ends as if it were delisted."""
+        for symbol in renames.values():
+            if symbol not in renames:
+                self._delist(book, symbol, None)
+        moved = {new: book.ledger.positions.pop(old) for old, new in renames.items() if old in book.ledger.positions}
+        for symbol, held in moved.items():
+            held.symbol = symbol
+        book.ledger.positions |= moved
+        for order in book.live.values():
+            order.symbol = renames.get(order.symbol, order.symbol)
+
+    def _split(self, book: Book, symbol: str, ratio: Fraction, last: int | None) -> None:
+        held = book.ledger.positions.get(symbol)
+        if held is not None:
+            assert last is not None
+            if abs(held.shares) * ratio < 1:
+                self._close_out(book, symbol, "split", last)
+            else:
+                day = self.present.day
+                assert day is not None
+                self._move_cash(day, book, symbol, "in_lieu", split_position(held, ratio, last))
+        for order in book.own_orders(symbol):
+            if order.live and split_order(order, ratio):
+                book.end(order, "cancelled", "split")
+        standing = book.standing(symbol, self.terms, capped=False)
+        standing._flat()
+        self._take(book, standing, 0, None)
+
+    def _delist(self, book: Book, symbol: str, price: int | None) -> None:
+        for order in book.own_orders(symbol):
+            book.end(order, "cancelled", "delisted")
+        if book.ledger.position(symbol):
+            self._close_out(book, symbol, "delisting", self.present.marks[symbol] if price is None else price)
+
+    def _close_out(self, book: Book, symbol: str, kind: str, price: int) -> None:
+        """What is held is closed by what its company did: an order of its own."""
+        day, shares = self.present.day, -book.ledger.position(symbol)
+        assert day is not None
+        order = book.make(symbol, kind, shares=shares, tif="day", tag="")
+        order.side, order.filled = (1 if shares > 0 else -1), shares
+        self._fill(book, Filled(order, shares, price, price, 0), day.open, None, stale=0, ambiguous=False)
+        order.end("filled")
+        book.gone(order)
 
     def _universe(self, day: Day) -> None:
         """The day's members; bars of others are there only while somebody holds them as it begins."""
