@@ -173,7 +173,19 @@ def _made(
         if "at_open" in player.declaration.callbacks:
             player.past = source.past()
     return Made(
-        spec, declarations, tables, time, store, made_plan, span, warm, source, markets[longest], players, opened
+        spec,
+        declarations,
+        tables,
+        time,
+        store,
+        made_plan,
+        span,
+        warm,
+        source,
+        markets[longest],
+        players,
+        opened,
+        actions,
     )
 
 
