@@ -84,6 +84,10 @@ bench-baseline *ARGS:
 peers *ARGS:
     {{ bin }}/python -m benchmarks.peers {{ ARGS }}
 
+# bt's market, limit and stop orders beside backtrader's and backtesting.py's, fill by fill
+peers-orders:
+    {{ bin }}/python -m benchmarks.peers.orders
+
 # draw docs/equity.svg again, after results have changed
 picture:
     {{ bin }}/python docs/picture.py
