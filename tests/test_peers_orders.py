@@ -40,7 +40,7 @@ def by_definition(folder, *, through):
         if number in given:
             one = given[number]
             buys = one.buys if held == 0 else held < 0
-            order, _until = (one.kind, 1 if buys else -1, price_of(one, buys=buys, close=close)), one.until
+            order, until = (one.kind, 1 if buys else -1, price_of(one, buys=buys, close=close)), one.until
     return fills
 
 
