@@ -1,6 +1,6 @@
 """The contract of a frame of minute bars, and the row faults that withhold a row.
 
-Bars have ``symbol, open_time, close_time, open, high, low, close, volume`` and optionally ``vwap, n_trades``. Inside the
+Bars have ``symbol, open_time, close_time, open, high, low, close, volume`` and optionally ``vwap, n_trades, bid, ask``. Inside the
 engine a minute bar is ``code`` (index into the run's sorted symbols, UInt16), ``time`` (Int64, UTC microseconds of its
 open_time) and the columns asked for. Prices are Float64, volume is Int64 or Float64.
 """
@@ -14,7 +14,10 @@ MINUTE = 60_000_000
 
 PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICES, "volume")
-OPTIONAL_COLUMNS = ("vwap", "n_trades")
+QUOTES = ("bid", "ask")
+"""The best quotes as a minute opens."""
+
+OPTIONAL_COLUMNS = ("vwap", "n_trades", *QUOTES)
 
 OUTSIDE_REASONS = ("no_session", "before_open", "in_break", "closing_print", "after_close")
 FAULT_REASONS = ("off_grid", "non_finite", "non_positive", "inconsistent", "duplicate", "conflict")

@@ -242,7 +242,9 @@ class Tape:
         self.code = bars.code.astype(np.int64)
         self.open, self.close = bars.columns["open"].values, bars.columns["close"].values
         self.volume = bars.columns["volume"].values
-        self.high, self.low = (bars.columns[k].values if k in bars.columns else None for k in ("high", "low"))
+        self.high, self.low, self.bid, self.ask = (
+            bars.columns[k].values if k in bars.columns else None for k in ("high", "low", "bid", "ask")
+        )
         self.closing = prepared.closing
         self.times = [t for a, b in self.session.segments for t in range(a, b, MINUTE)]
 
@@ -267,7 +269,7 @@ class Tape:
         if execution.zero_volume == "fill":
             return self
         kept, made = self.volume > 0, copy.copy(self)
-        for name in ("slot", "code", "open", "close", "volume", "high", "low"):
+        for name in ("slot", "code", "open", "close", "volume", "high", "low", "bid", "ask"):
             values = getattr(self, name)
             setattr(made, name, None if values is None else values[kept])
         return made
@@ -364,12 +366,14 @@ class Audit:
             orders = self._orders(books, player, own)
             self._caps(rule, tape, own)
             self._commissions(account, rule, tape, player, own)
+            impacts = player.account.desk.impacts.view(np.float64)
             for fill in fills:
                 kind = orders[fill.code, fill.order_id].type
                 if kind in acted.CLOSES_OUT:
                     acts.check(fill, kind, tape.session.open)
                 else:
-                    self._fill(account, rule, tape.filling(rule), fill, orders[fill.code, fill.order_id], tape)
+                    order = orders[fill.code, fill.order_id]
+                    self._fill(account, rule, tape.filling(rule), fill, order, tape, impacts)
                 ended += books.book(fill)
                 after = books.lots[fill.code].shares if fill.code in books.lots else 0
                 assert after == fill.position_after, f"{fill}: the fills so far add up to {after}"
@@ -487,8 +491,8 @@ class Audit:
 
     @classmethod
     def _fill(
-        cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms, whole: Tape
-    ) -> None:
+        cls, account: Account, execution: ExecutionSpec, tape: Tape, fill: FillRecord, order: Terms, whole: Tape, impacts: np.ndarray
+    ) -> None:  # fmt: skip
         """A fill is inside a segment at a price of a bar that is there, or at the close; its price is the rule's. `whole` has all bars, `tape` those that fill."""
         session = tape.session
         shown = int(whole.marks(fill.code, int(account.marks[fill.code]), session.minutes)[-1])
@@ -517,11 +521,27 @@ class Audit:
             later = tape.marks(fill.code, 0, session.minutes)[fill.bar : fill.slot]
             assert (later == last).all(), f"{fill}: a later bar was shown"
         if order.limit is None:
-            slip = exact(execution.slippage_bps) / 10_000 * (1 if fill.shares > 0 else -1)
-            assert fill.price == round(fill.reference * (1 + slip)), f"{fill}: slippage is {execution.slippage_bps} bps"
+            prices = cls._prices(execution, tape, fill, float(impacts[fill.code]))
+            assert fill.price in prices, f"{fill}: with slippage that is {prices}"
         else:
             assert fill.price == fill.reference, f"{fill}: a limit does not slip"
             assert fill.shares * (order.limit - fill.price) >= 0, f"{fill}: worse than its limit"
+
+    @staticmethod
+    def _prices(execution: ExecutionSpec, tape: Tape, fill: FillRecord, a_share: float) -> list[int]:
+        """What a fill may have been paid with: half the spread that is assumed, or a quote at its bar's open; slippage; and what its shares move."""
+        side, slip = (1 if fill.shares > 0 else -1), exact(execution.slippage_bps) / 10_000
+        bases = [(fill.reference, slip + exact(execution.spread_bps) / 20_000)]
+        row = tape.row(fill.code, fill.bar) if fill.bar >= 0 and fill.bar == fill.slot else None
+        quotes = tape.ask if side > 0 else tape.bid
+        at_open = row is not None and fill.time == tape.times[fill.slot] and fill.reference == in_units(tape.open[row])
+        if execution.spread == "quotes" and at_open and quotes is not None and quotes[row] > 0:
+            bases.append((in_units(quotes[row]), slip))
+        if not execution.impact or math.isnan(a_share):
+            a_share = 0.0
+        root = math.sqrt(abs(fill.shares))
+        found = [round(base * (1 + side * part)) + side * round(float(base) * a_share * root) for base, part in bases]
+        return [max(price, 1) for price in found]
 
     @staticmethod
     def _in_bar(tape: Tape, fill: FillRecord, *, waits: bool) -> None:

@@ -39,6 +39,9 @@ executions = st.fixed_dictionaries(
         "intrabar": st.sampled_from(("pessimistic", "optimistic")),
         "participation": st.sampled_from((0.0, 0.0, 0.025, 0.3)),
         "zero_volume": st.sampled_from(("fill", "skip")),
+        "spread_bps": st.sampled_from((0.0, 0.0, 3.0, 25.7)),
+        "spread": st.sampled_from(("assumed", "assumed", "quotes")),
+        "impact": st.sampled_from((0.0, 0.0, 0.9, 17.3)),
         "commission_minimum": st.sampled_from((0.0, 0.0, 0.35, 1.0)),
         "commission_per_trade": st.sampled_from((0.0, 0.0, 0.5)),
         "commission_bps": st.sampled_from((0.0, 0.0, 0.7, 13.37)),
@@ -86,7 +89,16 @@ def order_worlds(draw: st.DrawFn, *, sessions: int = 3) -> World:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rows = sorted(world.rows, key=lambda r: (r.symbol, r.time_us))
     walked = [bar for symbol in world.symbols for bar in walk([r for r in rows if r.symbol == symbol], rng)]
-    return replace(world, rows=tuple(walked), decimals=2, whole_volume=True)
+    quotes = {(bar.symbol, bar.time_us): quoted(bar, rng) for bar in walked}
+    return replace(world, rows=tuple(walked), decimals=2, whole_volume=True, quotes=quotes)
+
+
+def quoted(bar: o.Bar, rng: np.random.Generator) -> tuple[float | None, float | None]:
+    """Bid and ask around a bar's open, one of them or both not there now and then, and now and then beside it."""
+    ticks, centre = round(bar.open / TICK), int(rng.integers(-1, 2))
+    sides = [max(ticks + centre + side * int(rng.integers(0, 4)), 1) for side in (-1, 1)]
+    bid, ask = (None if rng.random() < 0.2 else round(side * TICK, 2) for side in sides)
+    return bid, ask
 
 
 # -------------------------------------------------------------------------------------------------------------- orders
@@ -262,7 +274,7 @@ class OrderRun:
         orderer, world = self.orderer(), self.world
         backtest = o.Backtest(
             world.days, world.rows, [o.Strategy("strategy", orderer, [o.RowType.of(r) for r in orderer.row])],
-            zone=world.schedule.zone, start=world.span["start"], symbols=world.symbols, **world.neighbours,
+            zone=world.schedule.zone, start=world.span["start"], symbols=world.symbols, quotes=world.quotes, **world.neighbours,
             execution=o.Execution(**{**self.execution, **changed}), account=o.Account(**self.account),
         )  # fmt: skip
         return backtest, backtest.run(), orderer

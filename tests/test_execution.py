@@ -25,6 +25,7 @@ from bt.execution import (
     to_units,
     units,
 )
+from bt.execution import layout as at
 from bt.model import ExecutionSpec, QualitySpec
 
 
@@ -63,7 +64,7 @@ def test_amounts_become_units_half_to_even():
     ],
 )
 def test_slippage_is_exact_and_rounded_once(bps, reference, shares, paid):
-    assert filling.paid(books(slippage_bps=bps), reference, shares) == paid
+    assert filling.paid(books(slippage_bps=bps), 0, reference, at.NULL, shares) == paid
 
 
 def test_slippage_equals_decimals():
@@ -72,7 +73,9 @@ def test_slippage_equals_decimals():
         for reference in (1, 12_345_678_901, 99_999_999_999):
             for sign in (1, -1):
                 moved = Decimal(reference) * (1 + sign * Decimal(repr(bps)) / 10_000)
-                assert filling.paid(kept, reference, sign) == int(moved.to_integral_value("ROUND_HALF_EVEN"))
+                assert filling.paid(kept, 0, reference, at.NULL, sign) == int(
+                    moved.to_integral_value("ROUND_HALF_EVEN")
+                )
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
     result = o.play_apart(
         world.symbols, lambda s: o.Strategy("strategy", theirs[s], [o.RowType.of(r) for r in theirs[s].row]), o.Account(**account), each,
         days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
-        execution=o.Execution(**execution),
+        execution=o.Execution(**execution), quotes=world.quotes,
     )  # fmt: skip
     for symbol in world.symbols:
         assert [k for k in ours.knows if k[1] == symbol] == theirs[symbol].knows

@@ -438,7 +438,7 @@ def judged(world: World, *strategies: o.Strategy, **more: Any) -> o.Result:
     """The same by the oracle."""
     backtest = o.Backtest(
         world.days, world.rows, strategies, zone=world.schedule.zone, start=world.span["start"],
-        symbols=world.symbols, **world.neighbours, **more,
+        symbols=world.symbols, quotes=world.quotes, **world.neighbours, **more,
     )  # fmt: skip
     return backtest.run()
 

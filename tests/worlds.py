@@ -8,9 +8,9 @@ volumes come from a seed.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,8 @@ def oracle_days(schedule: Schedule, first: int, last: int) -> list[o.Day]:
 
 @dataclass(frozen=True, repr=False)
 class World:
-    """Sessions `first` to `last` of a schedule have rows; the run is from `start` on. All are numbers in `schedule`."""
+    """Sessions `first` to `last` of a schedule have rows; the run is from `start` on. All are numbers in `schedule`. `quotes` are bid and ask by symbol and
+    start of the minute."""
 
     calendar: str
     schedule: Schedule
@@ -79,6 +80,7 @@ class World:
     whole_volume: bool
     layout: str
     rows: tuple[o.Bar, ...]
+    quotes: Mapping[tuple[str, int], tuple[float | None, float | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """What a counterexample needs; many rows are only counted."""
@@ -122,6 +124,12 @@ class World:
         volume = pl.Int64 if self.whole_volume else pl.Float64
         schema = {"symbol": pl.String, "ts": pl.Int64, **dict.fromkeys(("open", "high", "low", "close"), pl.Float64)}
         frame = pl.DataFrame(rows, schema={**schema, "volume": volume}, orient="row")
+        if self.quotes:
+            both = [self.quotes.get((r.symbol, r.time_us), (None, None)) for r in rows]
+            frame = frame.with_columns(
+                pl.Series(name, [quotes[k] for quotes in both], dtype=pl.Float64)
+                for k, name in enumerate(("bid", "ask"))
+            )
         return frame.with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC")))
 
     def write(self, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 1. `book` is what the strategy sees and calls;
 2. `account` is the strategy's place at a desk, as the engine handles it;
-3. `desk` keeps the arrays of accounts that share their money, and asks the compiled rules;
+3. `desk` keeps the arrays of accounts that share their money, and asks the compiled rules; `terms` are what they may do;
 4. `market` is what everybody knows now;
 5. `cash` is what moves without a trade, and what nights cost;
 6. `acting` applies corporate actions to all of these;
@@ -13,11 +13,12 @@ from bt.book.account import Account
 from bt.book.acting import act
 from bt.book.book import MOST, StrategyBook
 from bt.book.cash import Carry, CashMove
-from bt.book.desk import Desk, Terms
+from bt.book.desk import Desk
 from bt.book.levels import shares_worth
 from bt.book.market import Latest, Market
 from bt.book.recall import Recall
 from bt.book.records import Curve, Output, Spoken
+from bt.book.terms import Terms
 
 __all__ = [
     "MOST",

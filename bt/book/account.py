@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.book.asking import Asked, Legs
-from bt.book.desk import Desk, Terms
+from bt.book.desk import Desk
 from bt.book.market import Market
 from bt.book.records import Curve, Output, Spoken
+from bt.book.terms import Terms
 from bt.execution import IntArray, closing, orders
 from bt.execution import layout as at
 from bt.model import UNIT, Fill, Order, instant
@@ -278,7 +279,7 @@ class Account:
             shares=shares,
             price=price / UNIT,
             reference_price=reference / UNIT,
-            slippage=abs(price - reference) * abs(shares) / UNIT,
+            slippage=(price - reference) * shares / UNIT,
             commission=row[at.F_COMMISSION] / UNIT,
             position_after=row[at.F_AFTER],
             stale_minutes=row[at.F_STALE],
@@ -324,7 +325,8 @@ class Account:
         )
         output = Output(
             records, fills, trades, self.desk.tags, self.records, self.log,
-            cash=[move for number, move in desk.moves if number == self.number], ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
+            cash=[move for number, move in desk.moves if number == self.number],
+            at_quotes=self._own[at.AT_QUOTES], unmoved=desk.unmoved(fills[:, at.F_CODE]), ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
         )  # fmt: skip
         return output, Curve(*curves[self.number])
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +11,13 @@ import numpy.typing as npt
 
 from bt.book.cash import Carry, CashKind, CashMove, equal_parts
 from bt.book.market import Market
-from bt.execution import Costs, IntArray, Script, Tape, closing, fits, ledger, matching, orders, signalling
+from bt.book.terms import Terms, settings
+from bt.execution import IntArray, Script, Tape, closing, fits, ledger, matching, orders, signalling
 from bt.execution import layout as at
 from bt.execution import within as bars
 from bt.execution.shown import OUTSIDE
 from bt.execution.tape import FloatArray
-from bt.model import ExecutionSpec, QualitySpec, Session
+from bt.model import Session
 
 ROOM = 64
 """Rows of every table to begin with."""
@@ -31,17 +29,6 @@ NOTHING: IntArray = np.zeros(0, dtype=np.int64)
 NO_NUMBERS: FloatArray = np.zeros(0)
 NO_BARS = Tape(NOTHING, NO_NUMBERS)
 _UNKNOWN = np.zeros((0, 0), dtype=np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an account may do: the rules of its orders, its cash in units (with `by_symbol`, that of each symbol), and what nights cost."""
-
-    execution: ExecutionSpec
-    quality: QualitySpec
-    leverage: float
-    cash: int
-    carry: Carry | None = None
 
 
 class Tables(NamedTuple):
@@ -61,7 +48,7 @@ class Desk:
     ----------
     fixed, tables : array, Tables
         What `bt.execution.layout` describes: the first array, and views of the second, which is replaced as it grows.
-    account, position, shares, level, known, member, usual : array
+    account, position, shares, level, known, member, usual, impacts : array
         Views of the first.
     rows, kept : list of memoryview
         Of each account its row, and its levels that a target is known not to change, for quick looks.
@@ -72,6 +59,8 @@ class Desk:
         By which price market orders fill, as `matching` numbers them.
     moves : list of (int, CashMove)
         Cash that has moved without a trade in the session, with the account's number.
+    liquidity : callable or None
+        With impact, by number of a session what `bt.prepare.Liquidity` says of each symbol.
     others : array
         With `by_symbol`, the codes of symbols that are another worker's: it tells what happens to their money.
     """
@@ -96,6 +85,8 @@ class Desk:
         self._carry: Carry | None = None
         self._since: date | None = None
         self._month = (0, 0)
+        self._impact = 0.0
+        self.liquidity: Callable[[int], npt.NDArray[np.float64]] | None = None
         self.fixed: IntArray
         self._growing: IntArray
         self.tables: Tables
@@ -113,6 +104,8 @@ class Desk:
         self.rule = matching.RULES.index(terms.execution.fill)
         self._carry = terms.carry
         self._measures = terms.execution.participation > 0 or terms.execution.zero_volume == "skip"
+        self._measures |= terms.execution.spread == "quotes"
+        self._impact = terms.execution.impact
         self._lay_out(terms, len(market.symbols))
         return len(self._knows) - 1
 
@@ -122,19 +115,17 @@ class Desk:
         entries = accounts * symbols
         sizes = (
             at.TERMS + accounts * at.ACCOUNT_COLUMNS, entries * at.POSITION_COLUMNS, entries, entries,
-            markets * at.KNOWN_ROWS * symbols, symbols, symbols, 2 * len(terms.execution.commission_tiers),
+            markets * at.KNOWN_ROWS * symbols, symbols, symbols, 2 * len(terms.execution.commission_tiers), symbols,
         )  # fmt: skip
         begins = np.cumsum(sizes).tolist()
         self.fixed = np.zeros(begins[-1], dtype=np.int64)
-        self.fixed[
-            [at.POSITIONS_AT, at.SHARES_AT, at.LEVELS_AT, at.KNOWN_AT, at.MEMBERS_AT, at.USUAL_AT, at.TIERS_AT]
-        ] = begins[:-1]
+        self.fixed[at.POSITIONS_AT : at.TERMS] = begins[:-1]
         parts = [self.fixed[at.TERMS : begins[0]], *np.split(self.fixed[begins[0] :], np.cumsum(sizes[1:-1]))]
         self.account = parts[0].reshape(accounts, at.ACCOUNT_COLUMNS)
         self.position = parts[1].reshape(entries, at.POSITION_COLUMNS)
         self.shares, self.level = parts[2:4]
         self.known = parts[4].reshape(markets, at.KNOWN_ROWS, symbols)
-        self.member, self.usual, self._tiers = parts[5:]
+        self.member, self.usual, self._tiers, self.impacts = parts[5:]
         self._write_terms(terms, symbols)
         self.account[:, at.CASH], self.account[:, at.KNOWS] = self._cash, self._knows
         self.account[:, [at.NEXT_ID, at.TRADING, at.EXIT_ALL]] = 1, 1, -1
@@ -148,22 +139,11 @@ class Desk:
 
     def _write_terms(self, terms: Terms, symbols: int) -> None:
         """The settings."""
-        costs, leverage = Costs.of(terms.execution), Fraction(Decimal(repr(float(terms.leverage))))
-        quality, execution = terms.quality, terms.execution
-        cap = Fraction(Decimal(repr(float(execution.participation))))
-        gate = at.REASONS.index(quality.gate) if quality.minimum > 0 else at.NONE
-        for place, value in (
-            (at.SYMBOLS, symbols), (at.ACCOUNTS, len(self._knows)), (at.BY_SYMBOL, self.by_symbol),
-            (at.SLIP_UP, costs.slip_up), (at.SLIP_DOWN, costs.slip_down), (at.FEE_UP, costs.fee_up),
-            (at.FEE_DOWN, costs.fee_down), (at.SCHEDULED, costs.is_scheduled), (at.LEAST_FEE, costs.least), (at.ORDER_FEE, costs.each),
-            (at.RATE_UP, costs.rate_up), (at.RATE_DOWN, costs.rate_down), (at.TIERS, len(costs.tiers)), (at.LEVERAGE_UP, leverage.numerator), (at.LEVERAGE_DOWN, leverage.denominator),
-            (at.TIF, at.TIFS.index(execution.time_in_force)), (at.GATE, gate), (at.AFTER, quality.after_minutes),
-            (at.LIMIT, np.float64(quality.minimum).view(np.int64)), (at.FREE, -1), (at.VALUED, -1),
-            (at.TOUCH, execution.limit_fill == "touch"), (at.OPTIMIST, execution.intrabar == "optimistic"),
-            (at.CAP_UP, cap.numerator), (at.CAP_DOWN, cap.denominator), (at.SKIPS, execution.zero_volume == "skip"),
-        ):  # fmt: skip
+        for place, value in settings(terms):
             self.fixed[place] = value
-        self._tiers[:] = np.array(costs.tiers, dtype=np.int64).ravel()
+        self.fixed[[at.SYMBOLS, at.ACCOUNTS, at.BY_SYMBOL]] = symbols, len(self._knows), self.by_symbol
+        self.fixed[[at.FREE, at.VALUED]] = -1
+        self._tiers[:] = np.array(terms.costs.tiers, dtype=np.int64).ravel()
 
     def _grow(self, order_room: int, room: int) -> None:
         """The second array with room for more; what there is stays."""
@@ -201,6 +181,8 @@ class Desk:
             self._month = session.name.year, session.name.month
             terms[at.MONTH] = self.position[:, at.OWN_MONTH] = 0
         ledger.begin_session(terms)
+        if self.liquidity is not None:
+            self.impacts[:] = (self._impact * self.liquidity(number)).view(np.int64)
         terms[at.HAS_MEMBERS] = first.member is not None
         if first.member is not None:
             self.member[:] = first.member
@@ -229,21 +211,15 @@ class Desk:
         if self._carry is None or since is None:
             return
         days, symbols = (session.name - since).days, int(self.fixed[at.SYMBOLS])
-        cash = self._own_cash() if self.by_symbol else [int(self.account[:, at.CASH].sum())]
+        owned = self.position[:, at.OWN_CASH].copy() if self.by_symbol else self.account[:, at.CASH].sum(keepdims=True)
+        owned[self.others] = 0
         last = np.concatenate([self._markets[market].last for market in self._knows])
         for place, amount in self._carry.borrowed(self.shares, self.shares * last, days):
             self.move_cash(*divmod(place, symbols), "borrow", amount)
-        for code, owned in enumerate(cash):
-            for number, part in enumerate(equal_parts(self._carry.interest(owned, days), len(self._knows))):
+        for code, cash in enumerate(owned.tolist()):
+            for number, part in enumerate(equal_parts(self._carry.interest(cash, days), len(self._knows))):
                 if part:
                     self.move_cash(number, code if self.by_symbol else at.EVERY, "interest", part)
-
-    def _own_cash(self) -> list[int]:
-        """The cash of every symbol that is played here, by code; 0 of others."""
-        cash = self.position[:, at.OWN_CASH].copy()
-        cash[self.others] = 0
-        found: list[int] = cash.tolist()
-        return found
 
     def play(self, tape: Tape, wide: Callable[[], Tape] | None = None) -> None:
         """The session's bars; `wide` gives them with what orders need that wait for a price, and caps on what fills."""
@@ -276,6 +252,10 @@ class Desk:
         places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
         ledger.finish_session(self.fixed, self._growing, *self.tape, curves, np.argsort(places, kind="stable"))
         return curves
+
+    def unmoved(self, codes: IntArray) -> int:
+        """How many of some fills were of symbols whose volume moved no price, because nothing said how."""
+        return int(np.isnan(self.impacts.view(np.float64)[codes]).sum()) if self.liquidity is not None else 0
 
     @property
     def tape(self) -> Tape:

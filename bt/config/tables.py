@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bt.config.days import FIRST, LAST, first_day, last_day
 from bt.config.grids import grid, sessions
+from bt.config.tiers import tiers
 from bt.errors import StrategyError
 from bt.model import MemoryBars
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
@@ -84,31 +85,6 @@ def _symbols(value: object) -> object:
     if not value:
         raise ValueError("name at least one symbol")
     return tuple(sorted(set(value)))
-
-
-def _tiers(value: object) -> object:
-    """Tiers of commission: the first from 0 shares on, the next ones from more."""
-    if not isinstance(value, list | tuple):
-        raise ValueError("write a list of [shares, rate]")  # noqa: TRY004 - what pydantic takes for a refusal
-    made = []
-    for pair in value:
-        if (
-            not isinstance(pair, list | tuple)
-            or len(pair) != 2
-            or isinstance(pair[0], bool)
-            or not isinstance(pair[0], int)
-        ):
-            raise ValueError("each is [shares, rate], with a whole number of shares")
-        rate = pair[1]
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1e6:
-            raise ValueError("a rate is a number >= 0, currency a share")
-        if round(rate, 8) != rate:
-            raise ValueError("a rate has at most 8 decimals")
-        made.append((pair[0], float(rate)))
-    starts = [start for start, _ in made]
-    if starts and (starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] > 1 << 53):
-        raise ValueError("the first is from 0 shares on, each next one from more")
-    return tuple(made)
 
 
 def _zone(value: object) -> object:
@@ -298,11 +274,14 @@ class _Execution(Table):
     fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     time_in_force: Literal["day", "gtc"] = "day"
     slippage_bps: Annotated[float, Field(ge=0, lt=10_000, allow_inf_nan=False, description="a number >= 0 and < 10000")] = 0.0  # fmt: skip
+    spread_bps: Annotated[float, Field(ge=0, lt=10_000, allow_inf_nan=False, description="a number >= 0 and < 10000")] = 0.0  # fmt: skip
+    spread: Literal["assumed", "quotes"] = "assumed"
+    impact: _NotNegative = 0.0
     commission_per_share: _NotNegative = 0.0
     commission_minimum: _NotNegative = 0.0
     commission_per_trade: _NotNegative = 0.0
     commission_bps: _NotNegative = 0.0
-    commission_tiers: Annotated[tuple[tuple[int, float], ...], BeforeValidator(_tiers), Field(description="a list such as [[0, 0.0035], [300_000, 0.002]]: from so many shares of the month on, currency a share")] = ()  # fmt: skip
+    commission_tiers: Annotated[tuple[tuple[int, float], ...], BeforeValidator(tiers), Field(description="a list such as [[0, 0.0035], [300_000, 0.002]]: from so many shares of the month on, currency a share")] = ()  # fmt: skip
     close_price: Literal["last_bar", "closing_print"] = "last_bar"
     at_end: Literal["mark", "close"] = "mark"
     limit_fill: Literal["trade_through", "touch"] = "trade_through"

@@ -19,7 +19,7 @@ def figures_of(done: PlayerOutcome) -> SessionFigures:
     """One strategy's session."""
     fills, trades, curve = done.output.fills, done.output.trades, done.curve
     size, price = np.abs(fills[:, at.F_SHARES]), fills[:, at.F_PRICE]
-    costs = total(np.abs(price - fills[:, at.F_REFERENCE]) * size) + total(fills[:, at.F_COMMISSION])
+    costs = total((price - fills[:, at.F_REFERENCE]) * fills[:, at.F_SHARES]) + total(fills[:, at.F_COMMISSION])
     with_volume = done.traded > 0
     large = int((size[with_volume] / done.traded[with_volume] > CAPACITY_SHARE).sum())
     net = trades[:, at.T_GROSS] - trades[:, at.T_COMMISSION]

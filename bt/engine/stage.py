@@ -22,7 +22,7 @@ from bt.execution import to_units, units
 from bt.execution.layout import NULL
 from bt.model import PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
-from bt.schema import MINUTE
+from bt.schema import MINUTE, QUOTES
 from bt.section import CrossFeed
 from bt.strategy import Declaration, RowType, ends_a_minute, slots_ended
 
@@ -145,7 +145,8 @@ class Market:
         read, and nobody looks at them."""
         columns = self.bars.columns
         high, low = (columns.get(name, columns["close"]).values for name in ("high", "low"))
-        return self.tape.widened(high, low, columns["volume"].values)
+        quotes = [columns[name].values for name in QUOTES if name in columns]
+        return self.tape.widened(high, low, columns["volume"].values, *quotes)
 
     @cached_property
     def _playback(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], list[int]]:

@@ -195,7 +195,7 @@ def close_exits(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) ->
         if price == NULL:
             end(b, g, k, EXPIRED, NO_BAR)
         else:
-            fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
+            fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, NULL, close, last, True, -1, stale)
     if b[RESTING]:
         _fill_on_close(b, g, t, p, a)
 
@@ -213,7 +213,7 @@ def _fill_on_close(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int)
             end(b, g, k, EXPIRED, NO_BAR)
         else:
             price, stale = _closing(b, t, p, code, close)
-            fill_among_others(b, g, t, p, k, NULL, price, close, last, True, -1, stale)
+            fill_among_others(b, g, t, p, k, NULL, price, NULL, close, last, True, -1, stale)
 
 
 @inner
@@ -248,7 +248,7 @@ def close_all(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, tag:
         if price == NULL:
             price, stale = b[known_at(b, market, LAST) + code], (close - b[known_at(b, market, ENDED) + code]) // MINUTE
         k = new(b, g, a, code, EXIT, 0, 0, DAY, tag, 0, close)
-        fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, close, last, True, -1, stale)
+        fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, NULL, close, last, True, -1, stale)
 
 
 @compiled

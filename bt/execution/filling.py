@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from bt.errors import MoneyError
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     BY_SYMBOL,
@@ -23,8 +26,11 @@ from bt.execution.layout import (
     FEE_DOWN,
     FEE_UP,
     FILLS,
+    IMPACT,
+    IMPACTS_AT,
     LEAST_FEE,
     MONTH,
+    NULL,
     O_ACCOUNT,
     O_CODE,
     O_FEES,
@@ -34,6 +40,9 @@ from bt.execution.layout import (
     O_TYPE,
     ORDER_FEE,
     OWN_MONTH,
+    QUOTED_DOWN,
+    QUOTED_UP,
+    QUOTES,
     RATE_DOWN,
     RATE_UP,
     SCHEDULED,
@@ -48,17 +57,36 @@ from bt.execution.layout import (
     position_at,
 )  # fmt: skip
 from bt.execution.ledger import book_fill
-from bt.execution.money import plus, portion, times
+from bt.execution.money import SURELY, plus, portion, times
 from bt.execution.tape import FloatArray
 
 
 @compiled
-def paid(b: IntArray, reference: int, shares: int) -> int:
-    """The fill price in units: a buy pays more than `reference`, a sell gets less."""
+def paid(b: IntArray, code: int, reference: int, quoted: int, shares: int) -> int:
+    """The fill price in units: a buy pays more than `reference`, or than the ask that is `quoted` (NULL: none), a sell gets less."""
+    if b[QUOTES] or b[IMPACT]:
+        return _paid_beside(b, code, reference, quoted, shares)
     up, down = b[SLIP_UP], b[SLIP_DOWN]
     if up == 0:
         return reference
     return portion(reference, down + up if shares > 0 else down - up, down)
+
+
+@compiled
+def _paid_beside(b: IntArray, code: int, reference: int, quoted: int, shares: int) -> int:
+    """The same where there are quotes, or the volume moves the price."""
+    base, up, down = reference, b[SLIP_UP], b[SLIP_DOWN]
+    if quoted != NULL:
+        base, up, down = quoted, b[QUOTED_UP], b[QUOTED_DOWN]
+    price = portion(base, down + up if shares > 0 else down - up, down)
+    if b[IMPACT]:
+        a_share = np.int64(b[b[IMPACTS_AT] + code]).view(np.float64)
+        moved = float(base) * a_share * np.sqrt(float(abs(shares)))
+        if moved > SURELY:
+            raise MoneyError("money: a price must be within +-9.2e+10, was more; use smaller orders or less impact")
+        if not np.isnan(a_share):
+            price = plus(price, int(np.rint(moved))) if shares > 0 else max(price - int(np.rint(moved)), 1)
+    return price
 
 
 @compiled

@@ -52,19 +52,20 @@ REASONS = (
 # What is kept lies in two arrays, because a call of compiled code costs by the array. The first has places for good: the terms, then a
 # row an account, then regions whose beginnings are among the terms.
 (
-    SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, FEE_UP, FEE_DOWN, SCHEDULED, LEAST_FEE, ORDER_FEE, RATE_UP, RATE_DOWN, TIERS, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
+    SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, QUOTED_UP, QUOTED_DOWN, QUOTES, IMPACT, FEE_UP, FEE_DOWN, SCHEDULED, LEAST_FEE, ORDER_FEE, RATE_UP, RATE_DOWN, TIERS, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
     TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS,
     RESERVED, MONTH, NET, GROSS, VALUED, ELAPSED, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
     HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES, RESTING, MINUTED, GROUPED,
-    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, TERMS,
-) = range(52)  # fmt: skip
-"""Settings to `SKIPS` (`SCHEDULED` says that commission is more than `FEE_UP` of `FEE_DOWN` units a share: at least `LEAST_FEE` and `ORDER_FEE` more an order, `RATE_UP` of
+    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, IMPACTS_AT, TERMS,
+) = range(57)  # fmt: skip
+"""Settings to `SKIPS` (a price slips by `SLIP_UP` of `SLIP_DOWN`, a quote by `QUOTED_UP` of `QUOTED_DOWN`; `QUOTES` says that bars have some, `IMPACT` that volume moves prices;
+`SCHEDULED` says that commission is more than `FEE_UP` of `FEE_DOWN` units a share: at least `LEAST_FEE` and `ORDER_FEE` more an order, `RATE_UP` of
 `RATE_DOWN` of the value, and where there are `TIERS` they are what a share costs; `LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
 may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing); money reserved by live orders, shares filled in the calendar `MONTH`, the positions'
 worth (`VALUED` is -1 where they have to be worked out again); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
 of which `FREE` is the first free one; how many live orders are `RESTING` (from ON_OPEN on) or `MINUTED` (ioc), and whether any have ever been `GROUPED`. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
-is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now, and tiers of
-commission (from how many shares of the month on, units a share)."""
+is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now, tiers of
+commission (from how many shares of the month on, units a share), and of each symbol the bits of a double: by what part of itself one share moves its price, NaN where that is not known."""
 
 LAST, ENDED, SEEN, SEEN_BEFORE, KNOWN_ROWS = range(5)
 
@@ -73,11 +74,11 @@ ORDERS_AT, RECORDS_AT, EVENTS_AT, FILLS_AT, TRADES_AT, ORDER_ROOM, ROOM, GROWS =
 
 # account: one row each
 (
-    CASH, NEXT_ID, GIVEN, LIVE, STANDING, TRADING, HEARS, DECIDED, OPENING_CASH, EXIT_ALL, KNOWS, UNSURE_BARS, OTHERWISE, ACCOUNT_COLUMNS,
-) = range(14)  # fmt: skip
+    CASH, NEXT_ID, GIVEN, LIVE, STANDING, TRADING, HEARS, DECIDED, OPENING_CASH, EXIT_ALL, KNOWS, UNSURE_BARS, OTHERWISE, AT_QUOTES, ACCOUNT_COLUMNS,
+) = range(15)  # fmt: skip
 """`LIVE` orders wait for prices, `STANDING` ones for the close; `HEARS` of the ends of its orders; `EXIT_ALL` is the order that
 closes everything; `KNOWS` is the number of the market that it knows; `UNSURE_BARS` are the ambiguous bars of the session, `OTHERWISE` what the
-other path would have been worth more in them."""
+other path would have been worth more in them; `AT_QUOTES` counts the session's fills at a quote."""
 
 # position: one row an account and symbol
 (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bt.errors import MoneyError
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, AT_OPEN, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
+    ACCOUNTS, AT_OPEN, AT_QUOTES, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
     EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
     OTHERWISE, OWN_CASH, REALIZED, ROOM_ROW, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_DOUBTED, T_ENTERED,
     T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSURE_BARS, VALUED, WORST, account_at, fill_at,
@@ -124,7 +124,7 @@ def begin_session(b: IntArray) -> None:
     """What is held, and the cash, as the session opens; nothing has happened yet."""
     for a in range(b[ACCOUNTS]):
         b[account_at(a) + OPENING_CASH] = b[account_at(a) + CASH]
-        b[account_at(a) + UNSURE_BARS] = b[account_at(a) + OTHERWISE] = 0
+        b[account_at(a) + UNSURE_BARS] = b[account_at(a) + OTHERWISE] = b[account_at(a) + AT_QUOTES] = 0
     for at in range(b[ACCOUNTS] * b[SYMBOLS]):
         b[position_at(b, at) + AT_OPEN] = b[b[SHARES_AT] + at]
         b[position_at(b, at) + BEGIN] = 0

@@ -6,8 +6,8 @@ import numpy as np
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, IntArray, KNOWS, LEVELS_AT, NONE, NULL, ON_CLOSE,
-    ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIVE, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, RESTING,
+    AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, IntArray, KNOWS, LEVELS_AT, NONE, NULL, ON_CLOSE,
+    ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
     ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TARGET, account_at, known_at, order_at, position_at,
 )  # fmt: skip
 from bt.execution.filling import note, paid
@@ -16,7 +16,17 @@ from bt.execution.orders import end
 from bt.execution.reach import AT_MARKET, fills_at, wanted, works_as
 from bt.execution.standing import fill_one, place_of, possible, standing, take
 from bt.execution.shown import OUTSIDE, show_ordered
-from bt.execution.tape import FloatArray, close_of, filling_row, last_filling_row, open_of, slot_of, time_of, volume_of
+from bt.execution.tape import (
+    FloatArray,
+    close_of,
+    filling_row,
+    last_filling_row,
+    open_of,
+    quote_of,
+    slot_of,
+    time_of,
+    volume_of,
+)
 
 MINUTE = 60_000_000
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
@@ -27,13 +37,15 @@ AT_OPENS, AT_CLOSES, AT_LAST = range(3)
 
 @inner
 def fill(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, shares: int, reference: int, time: int, slot: int, at_close: bool, bar: int,
-    stale: int,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, shares: int, reference: int, quoted: int, time: int, slot: int, at_close: bool,
+    bar: int, stale: int,
 ) -> None:  # fmt: skip
-    """An order at the market fills whole, and nothing else comes of it: it is booked, recorded, and over."""
+    """An order at the market fills whole, and nothing else comes of it: it is booked, recorded, and over. What is `quoted` is NULL where nothing is."""
     order = order_at(g, k)
     a, code, kind, level = g[order + O_ACCOUNT], g[order + O_CODE], g[order + O_TYPE], g[order + O_LEVEL]
-    price = paid(b, reference, shares)
+    price = paid(b, code, reference, quoted, shares)
+    if quoted != NULL:
+        b[account_at(a) + AT_QUOTES] += 1
     seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN) + code]
     after = note(b, g, t, p, k, shares, reference, price, time, slot, at_close, bar, stale, seen, False)
     g[order + O_FILLED] += shares
@@ -57,8 +69,8 @@ def room_of(b: IntArray, t: IntArray, p: FloatArray, at: int, row: int) -> int:
 
 @allocating
 def fill_among_others(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, room: int, reference: int, time: int, slot: int, at_close: bool, bar: int,
-    stale: int,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, room: int, reference: int, quoted: int, time: int, slot: int, at_close: bool,
+    bar: int, stale: int,
 ) -> None:  # fmt: skip
     """An order fills as far as there is room, with what that sets off among the others of its symbol."""
     order = order_at(g, k)
@@ -67,7 +79,9 @@ def fill_among_others(
     o = place_of(s, k)
     if possible(s, o) == 0:
         return
-    fill_one(b, s, o, reference, time)
+    if quoted != NULL and g[order + O_LIMIT] == NULL:
+        b[account_at(a) + AT_QUOTES] += 1
+    fill_one(b, s, o, reference, quoted, time)
     seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN) + code]
     take(b, g, t, p, s, a, code, time, slot, at_close, bar, stale, seen, False)
 
@@ -88,6 +102,12 @@ def _bar(
 def _price(t: IntArray, p: FloatArray, moment: int, row: int) -> int:
     """What a bar's orders meet, units."""
     return unit(open_of(p, row) if moment == AT_OPENS else close_of(t, p, row))
+
+
+@inner
+def _quoted(b: IntArray, t: IntArray, p: FloatArray, moment: int, row: int, shares: int) -> int:
+    """What is quoted for so many shares at a bar's open, units; NULL at other moments, and where nothing is."""
+    return quote_of(t, p, row, shares) if b[QUOTES] and moment == AT_OPENS else NULL
 
 
 @inner
@@ -193,12 +213,12 @@ def match(
         bar, stale = slot_of(t, row), 0
         if moment == AT_LAST:
             stale = (time - time_of(t, bar) - MINUTE) // MINUTE
-        price = _price(t, p, moment, row)
+        price, quoted = _price(t, p, moment, row), _quoted(b, t, p, moment, row, shares)
         if not b[CAP_UP] and _is_plain(b, g, at, k):
-            fill(b, g, t, p, k, shares, price, time, slot, at_close, bar, stale)
+            fill(b, g, t, p, k, shares, price, quoted, time, slot, at_close, bar, stale)
         else:
             room = room_of(b, t, p, at, row)
-            fill_among_others(b, g, t, p, k, room, price, time, slot, at_close, bar, stale)
+            fill_among_others(b, g, t, p, k, room, price, quoted, time, slot, at_close, bar, stale)
 
 
 @inner

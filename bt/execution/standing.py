@@ -141,10 +141,11 @@ def _over(s: IntArray, o: int, status: int, reason: int) -> None:
 
 
 @inner
-def fill_one(b: IntArray, s: IntArray, o: int, reference: int, since: int) -> None:
-    """Fill what is possible of an order at a price of the market, and what that sets off. Legs may meet bars that open at `since` or later."""
+def fill_one(b: IntArray, s: IntArray, o: int, reference: int, quoted: int, since: int) -> None:
+    """Fill what is possible of an order at a price of the market, or at what is `quoted` beside it, and what that sets off. Legs may meet bars that open at
+    `since` or later."""
     shares, before, works = possible(s, o), s[HELD], works_as(s, o)
-    price = paid(b, reference, shares) if s[o + O_LIMIT] == NULL else reference
+    price = paid(b, s[o + O_CODE], reference, quoted, shares) if s[o + O_LIMIT] == NULL else reference
     s[HELD] = plus(before, shares)
     if s[ROOM_FOR] != NULL:
         s[ROOM_FOR] -= abs(shares)

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from bt.execution.compiling import inner
 from bt.execution.layout import NULL, IntArray
+from bt.execution.money import unit
 
 FloatArray = npt.NDArray[np.float64]
 
-# where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes
+# where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes, and after these bids and asks
 ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
 
 
@@ -45,9 +46,10 @@ class Tape(NamedTuple):
         printed[:] = NULL if prints is None else prints
         return Tape(whole, np.concatenate([opens, closes]).astype(np.float64, copy=False))
 
-    def widened(self, highs: FloatArray, lows: FloatArray, volumes: FloatArray) -> Tape:
-        """The same with what orders need that wait for a price, and caps on what fills."""
-        return Tape(self.whole, np.concatenate([self.prices, highs, lows, volumes]).astype(np.float64, copy=False))
+    def widened(self, highs: FloatArray, lows: FloatArray, volumes: FloatArray, *quotes: FloatArray) -> Tape:
+        """The same with what orders need that wait for a price, and caps on what fills; `quotes` are bids and asks, where there are some."""
+        wide = np.concatenate([self.prices, highs, lows, volumes, *quotes])
+        return Tape(self.whole, wide.astype(np.float64, copy=False))
 
     @property
     def last(self) -> IntArray:
@@ -120,6 +122,13 @@ def low_of(t: IntArray, p: FloatArray, row: int) -> float:
 def volume_of(t: IntArray, p: FloatArray, row: int) -> float:
     """A bar's volume."""
     return p[4 * t[ROWS] + row]
+
+
+@inner
+def quote_of(t: IntArray, p: FloatArray, row: int, shares: int) -> int:
+    """What a buyer pays, or a seller gets, by the quotes at a bar's open, units; NULL without one."""
+    price = p[(6 if shares > 0 else 5) * t[ROWS] + row]
+    return unit(price) if price > 0.0 else NULL
 
 
 @inner

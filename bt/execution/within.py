@@ -126,7 +126,7 @@ def _stop_at(b: IntArray, s: IntArray, price: int, to: int, opened: int) -> None
             if s[best + O_LIMIT] != NULL:
                 continue
         if possible(s, best) != 0:
-            fill_one(b, s, best, price, opened)
+            fill_one(b, s, best, price, NULL, opened)
 
 
 @inner

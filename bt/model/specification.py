@@ -113,7 +113,8 @@ class StrategySpec:
 class ExecutionSpec:
     """How orders become fills. Slippage in basis points of the reference price, commission in currency a share; `participation` is the part of a bar's
     volume that one strategy may fill, 0 for no cap. Commission is in currency a share, or by `commission_tiers` (from so many shares of the calendar month on, currency a share), and in basis
-    points of the value; currency an order, and at least so much an order."""
+    points of the value; currency an order, and at least so much an order. What pays slippage pays half of a spread too, of `spread_bps` or as it is quoted, and what its volume moves the price: `impact` is the
+    coefficient of the square-root law."""
 
     fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     time_in_force: Literal["day", "gtc"] = "day"
@@ -125,6 +126,9 @@ class ExecutionSpec:
     intrabar: Literal["pessimistic", "optimistic"] = "pessimistic"
     participation: float = 0.0
     zero_volume: Literal["fill", "skip"] = "fill"
+    spread_bps: float = 0.0
+    spread: Literal["assumed", "quotes"] = "assumed"
+    impact: float = 0.0
     commission_minimum: float = 0.0
     commission_per_trade: float = 0.0
     commission_bps: float = 0.0
@@ -134,7 +138,8 @@ class ExecutionSpec:
     def has_costs(self) -> bool:
         """Whether fills cost anything."""
         commission = self.commission_per_share, self.commission_minimum, self.commission_per_trade, self.commission_bps
-        return any(commission) or self.slippage_bps > 0 or any(rate for _, rate in self.commission_tiers)
+        slippage = self.slippage_bps, self.spread_bps, self.impact, self.spread == "quotes"
+        return any(commission) or any(slippage) or any(rate for _, rate in self.commission_tiers)
 
 
 @dataclass(frozen=True, slots=True)

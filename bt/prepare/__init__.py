@@ -7,7 +7,7 @@ Where to look:
    window reads; `along` adds symbols that only features of others look at;
 3. `window` loads some sessions with one query and puts them through the guards into canonical order;
 4. `history` brings the trailing windows and the warm-up bars up to the open; `quantities` are one value a symbol and session, through
-   the cache beside the store; `past` and `days` are what at_open may ask for;
+   the cache beside the store; `past` and `days` are what at_open may ask for, `liquidity` what the impact of fills is reckoned from;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
    features of a window, after `checks`;
 6. `actions` are corporate actions from a table; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
@@ -17,6 +17,7 @@ Where to look:
 
 from bt.prepare.actions import Actions, OpenedActions, open_actions, read_actions
 from bt.prepare.along import reading_along
+from bt.prepare.liquidity import Liquidity
 from bt.prepare.listed import content as members_content
 from bt.prepare.past import Past, PastBars
 from bt.prepare.plan import Plan, indicator_features, plan
@@ -25,6 +26,7 @@ from bt.prepare.tables import OpenedTable, open_outside
 
 __all__ = [
     "Actions",
+    "Liquidity",
     "OpenedActions",
     "OpenedTable",
     "Past",

@@ -15,7 +15,7 @@ from bt.errors import StrategyError
 from bt.features import OVER_BARS, Feature, trailing
 from bt.model import IndicatorSpec, Session
 from bt.prepare.columns import Need
-from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, interval_minutes
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, QUOTES, interval_minutes
 from bt.strategy import Declaration, RowType, Signals, Timer, ends_a_minute, slots_ended
 
 TRADED = ("open", "close", "volume")
@@ -142,12 +142,17 @@ def _ordered(columns: set[str]) -> tuple[str, ...]:
 
 
 def plan(
-    declarations: Sequence[Declaration], streams: Sequence[str], available: Sequence[str], zone: str = "UTC"
+    declarations: Sequence[Declaration],
+    streams: Sequence[str],
+    available: Sequence[str],
+    zone: str = "UTC",
+    *,
+    quotes: bool = False,
 ) -> tuple[Plan, list[list[dict[str, str]]]]:
     """The union of what strategies declare, and for each strategy and row type the column id behind each field.
 
     `streams` are further intervals to generate (their quality is reported), `available` the optional columns in the data, `zone`
-    the exchange's time zone.
+    the exchange's time zone. With `quotes` fills need bids and asks too.
 
     Raises
     ------
@@ -169,7 +174,7 @@ def plan(
     wanted = list(made.values())
     over_bars = [w for w in wanted if _over_bars(w.feature)]
     intervals = _intervals(declarations, streams, shown, over_bars)
-    traded = TRADED + EXTREMES * any(d.may_rest for d in declarations)
+    traded = TRADED + EXTREMES * any(d.may_rest for d in declarations) + QUOTES * quotes
     read = {*traded, *(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
     signals = {number: d.signals for number, d in enumerate(declarations) if d.signals is not None}
     return Plan(

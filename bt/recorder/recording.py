@@ -41,6 +41,10 @@ class Totals:
     stale_exits: int = 0
     ambiguous_bars: int = 0
     ambiguous_trades: int = 0
+    at_quotes: int = 0
+    """Fills at a quote."""
+    unmoved: int = 0
+    """Fills of symbols of which nothing said how volume moves the price."""
     otherwise: int = 0
     """What the other paths of ambiguous bars would have been worth more."""
     moved: dict[str, int] = field(default_factory=dict)
@@ -240,12 +244,14 @@ class Recorder:
         totals.fills += len(fills)
         totals.trades += len(trades)
         totals.commission += int(fills[:, at.F_COMMISSION].sum())
-        paid = np.abs(fills[:, at.F_PRICE] - fills[:, at.F_REFERENCE]) * np.abs(fills[:, at.F_SHARES])
+        paid = (fills[:, at.F_PRICE] - fills[:, at.F_REFERENCE]) * fills[:, at.F_SHARES]
         totals.slippage += int(paid.sum())
         totals.stale_exits += int((fills[:, at.F_STALE] > 0).sum())
         totals.ambiguous_bars += own.output.ambiguous_bars
         totals.ambiguous_trades += int(trades[:, at.T_DOUBTED].sum())
         totals.otherwise += own.output.otherwise
+        totals.at_quotes += own.output.at_quotes
+        totals.unmoved += own.output.unmoved
 
     def _write_orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> None:
         if not len(orders):

@@ -74,7 +74,7 @@ class RowMaker:
                 "shares": shares,
                 "price": price,
                 "reference_price": reference,
-                "slippage": np.abs(price - reference) * size,
+                "slippage": (price - reference) * shares,
                 "commission": columns[at.F_COMMISSION],
                 "position_after": columns[at.F_AFTER],
                 "bar_share": arrow(share, absent=unknown),

@@ -100,6 +100,7 @@ def finished(played: Played, reason: FinishReason) -> Run:
         "stop_reason": coordinator.stop_reason,
         **_extent(played),
         **_figures(played.recorder.totals),
+        **_priced(played),
         **_returns(played, metrics),
         **_faults(played, outages.height),
     }
@@ -174,6 +175,13 @@ def _figures(totals: Totals) -> dict[str, Any]:
         "ambiguous_trades": totals.ambiguous_trades / totals.trades if totals.trades else 0.0,
         "stale": dict(sorted(totals.stale.items())),
     }
+
+
+def _priced(played: Played) -> dict[str, Any]:
+    """Where spreads are quoted, or volume moves prices: how many fills were at a quote, and how many moved nothing because nothing was known."""
+    execution, totals = played.parts.spec.execution, played.recorder.totals
+    made = {"fills_at_quotes": totals.at_quotes} if execution.spread == "quotes" else {}
+    return made | ({"fills_without_impact": totals.unmoved} if execution.impact else {})
 
 
 def _returns(played: Played, metrics: Metrics) -> dict[str, Any]:

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from bt.book import Market
 from bt.engine import Player
-from bt.errors import BtError, StrategyError
+from bt.errors import BtError, ConfigError, StrategyError
 from bt.features import Feature
 from bt.model import Progress, RunSpec, StrategySpec
 from bt.prepare import (
     Actions,
+    Liquidity,
     OpenedActions,
     OpenedTable,
     Plan,
@@ -33,6 +34,7 @@ from bt.run.dates import check_dates, resolved
 from bt.run.players import make_players
 from bt.run.span import Range, session_range
 from bt.run.warming import set_starts, warm_sessions
+from bt.schema import QUOTES
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import Declaration, Source, TableColumns, build, check_timers, declare
@@ -105,7 +107,9 @@ def made(
     store = Store.open(spec.data, threads=spec.threads, progress=checking)
     try:
         spec = replace(spec, session=resolved(spec.session, time, store, now), universe=universe)
-        planned = plan(declarations, spec.intervals, store.extra_columns, time.zone)
+        planned = plan(
+            declarations, spec.intervals, store.extra_columns, time.zone, quotes=_quoted(runs or (spec,), store)
+        )
         before = (
             set() if actions is None or spec.data.adjust == "none" else actions.renamed(store.symbols) & store.every
         )
@@ -169,6 +173,7 @@ def _made(
             for player in players:
                 player.account.desk.others = np.setdiff1d(np.arange(len(store.symbols)), mine)
     set_starts(players, span.schedule, span.first, store)
+    _tell_liquidity(players, source, store)
     for player in players:
         if "at_open" in player.declaration.callbacks:
             player.past = source.past()
@@ -187,6 +192,33 @@ def _made(
         opened,
         actions,
     )
+
+
+def _tell_liquidity(players: Sequence[Player], source: Preparer, store: Store) -> None:
+    """Where volume is to move prices, tell desks by how much."""
+    moving = [player.account for player in players if player.account.execution.impact]
+    if moving:
+        liquidity = Liquidity(source.past(), store.symbols)
+        for account in moving:
+            account.desk.liquidity = liquidity
+
+
+def _quoted(runs: Sequence[RunSpec], store: Store) -> bool:
+    """Whether any run's fills are to be at quotes.
+
+    Raises
+    ------
+    ConfigError
+        The data has none.
+    """
+    found = [run for run in runs if run.execution.spread == "quotes"]
+    missing = [name for name in QUOTES if name not in store.extra_columns]
+    if found and missing:
+        raise ConfigError(
+            f'{found[0].source}: execution.spread must be "assumed" where the data has no quotes, was "quotes"; name the columns of bids and asks at a '
+            f'minute\'s open, data.columns.{missing[0]} = "..."'
+        )
+    return bool(found)
 
 
 def _part(share: Share | None, store: Store) -> npt.NDArray[np.int64] | None:

@@ -166,6 +166,16 @@ def _short(of: str, short: Mapping[str, str | None]) -> str:
     return f"of {of} at the start for {len(short):,} symbol{'s' if len(short) > 1 else ''}: {', '.join(few)}{more}"
 
 
+def _priced(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of quotes and impact, where they were asked for."""
+    lines = []
+    if (quoted := summary.get("fills_at_quotes")) is not None:
+        lines.append(("quotes", f"{quoted:,} of {summary['fills']:,} fills paid one"))
+    if summary.get("fills_without_impact"):
+        lines.append(("impact", f"not known for {summary['fills_without_impact']:,} of {summary['fills']:,} fills"))
+    return lines
+
+
 def _moved(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Cash that moved without a trade, by kind; nothing where none did, or of a run of an earlier version."""
     moved = ", ".join(f"{kind} {amount:,.2f}" for kind, amount in summary.get("cash_moved", {}).items())
@@ -223,7 +233,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
-    lines += [*_actions(summary), *_moved(summary), *_ambiguity(summary)]
+    lines += [*_priced(summary), *_actions(summary), *_moved(summary), *_ambiguity(summary)]
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if stale := summary.get("stale"):

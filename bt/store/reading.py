@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from bt.errors import DataError
 from bt.model import instant
-from bt.schema import MINUTE, PRICES
+from bt.schema import MINUTE, PRICES, QUOTES
 from bt.store.footers import Layout
 
 MEMORY_LIMIT = "512MB"
@@ -172,7 +172,7 @@ def column_sql(layout: Layout, name: str, *, integer_volume: bool) -> str:
     number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
     if (name == "volume" and integer_volume) or name == "n_trades":
         return theirs if pa.types.is_int64(kind) else f"TRY_CAST({theirs} AS BIGINT)"
-    if name in PRICES or name in ("vwap", "volume") or (number and not pa.types.is_integer(kind)):
+    if name in PRICES or name in ("vwap", "volume", *QUOTES) or (number and not pa.types.is_integer(kind)):
         return theirs if pa.types.is_float64(kind) else f"CAST({theirs} AS DOUBLE)"
     return theirs
 

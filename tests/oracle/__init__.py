@@ -9,6 +9,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `derived`   features of other features; `vocabulary` the ready-made features over bars, the session so far and past sessions
 * `tables`    outside tables, as of what was known
 * `past`      what at_open is told, and what a book remembers of bars
+* `liquidity` by what part of itself one share moves a price
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `asking`    what the keywords of an order make; `bar` what one bar does to the orders of one symbol, along two paths
 * `actions`   what corporate actions do to positions and orders

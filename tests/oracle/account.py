@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -32,10 +33,26 @@ def fits(amount: int) -> int:
     return amount
 
 
-def fill_price(reference: int, shares: int, slippage_bps: float) -> int:
-    """What a buy pays or a sell gets a share, in units: the reference moved by basis points, rounded once."""
+def fill_price(
+    reference: int,
+    shares: int,
+    slippage_bps: float,
+    *,
+    spread_bps: float = 0.0,
+    quoted: int | None = None,
+    a_share: float | None = None,
+) -> int:
+    """What a buy pays or a sell gets a share, in units: the reference and half the spread, or what is quoted, moved by basis points, rounded
+    once; and moved by the square root of the shares, of which one moves it by `a_share` of itself."""
+    base = reference if quoted is None else quoted
     moved = Fraction(as_decimal(slippage_bps)) / 10_000
-    return round(reference * (1 + moved if shares > 0 else 1 - moved))
+    if quoted is None:
+        moved += Fraction(as_decimal(spread_bps)) / 20_000
+    price = round(base * (1 + moved if shares > 0 else 1 - moved))
+    if a_share is None:
+        return price
+    more = round(float(base) * a_share * math.sqrt(abs(shares)))
+    return fits(price + more) if shares > 0 else max(price - more, 1)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ close.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import partial
@@ -22,6 +22,7 @@ from oracle.bar import Filled, Prices, Standing, Terms, both_paths, chosen, fill
 from oracle.bins import Bin, interval_minutes, resample
 from oracle.book import Book, Present
 from oracle.features import as_decimal
+from oracle.liquidity import impact_by_share
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
 from oracle.past import past
 from oracle.rows import CrossSection, cross_section, row_values
@@ -51,7 +52,7 @@ class Backtest:
     """Strategies over days of bars. `days` may begin before `start` (history for features) and must be consecutive.
 
     Give raw `bars` (they are classified here) or what `classify` returned as `classified`. `symbols` are the candidates; by
-    default every symbol that has a row. The run ends where the data of the `candidates` ends; by default they are the symbols.
+    default every symbol that has a row. `quotes` are bid and ask at the open of a symbol's minute (start, microseconds). The run ends where the data of the `candidates` ends; by default they are the symbols.
     """
 
     def __init__(
@@ -73,11 +74,15 @@ class Backtest:
         candidates: Sequence[str] | None = None,
         universe: Universe | None = None,
         actions: Sequence[Action] = (),
+        quotes: Mapping[tuple[str, int], tuple[float | None, float | None]] | None = None,
     ) -> None:
         self.actions = list(actions)
         self.execution = execution or Execution()
-        self.terms = Terms(self.execution.limit_fill, self.execution.slippage_bps, self.execution.commission)
+        self.terms = Terms(
+            self.execution.limit_fill, self.execution.slippage_bps, self.execution.spread_bps, self.execution.commission
+        )
         account, gate = account or Account(), gate or Gate()
+        self.quotes = quotes or {}
         self.account, self.closed, self.month = account, None, (0, 0)
         if symbols is not None:
             wanted = set(symbols)
@@ -231,6 +236,9 @@ class Backtest:
 
     def _open_accounts(self, day: Day) -> None:
         """What happens to accounts as a session opens, before anybody is told of it."""
+        if self.execution.impact:
+            found = impact_by_share(self.history, day, self.execution.impact)
+            self.present.a_share = {s: part for s, part in found.items() if s in self.present.pool}
         new_month = self.month != (day.name.year, day.name.month)
         self.month = (day.name.year, day.name.month)
         for book in self.books:
@@ -513,7 +521,9 @@ class Backtest:
                 price, bar, stale = offers[order.symbol]
                 standing = book.standing(order.symbol, self.terms)
                 if standing.possible(order) != 0:
-                    standing.fill(order, units(price), legs_us=t)
+                    quoted = moment == "open" and self.execution.spread == "quotes"
+                    quotes = self.quotes.get((order.symbol, bar.time_us), (None, None)) if quoted else (None, None)
+                    standing.fill(order, units(price), legs_us=t, quotes=quotes)
                     self._take(book, standing, t, bar, stale=stale)
                 elif order.type == "target" and quantity(order, standing.held) == 0:
                     book.end(order, "cancelled", "at_target")
@@ -590,7 +600,7 @@ class Backtest:
         amounts = {
             "price": paid,
             "reference_price": reference,
-            "slippage": abs(paid - reference) * abs(shares),
+            "slippage": (paid - reference) * shares,
             "commission": commission,
         }
         row = {

@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from oracle.account import Commission, Order, fill_price
+from oracle.account import Commission, Order, fill_price, units
 
 
 class Filled(NamedTuple):
@@ -36,6 +36,7 @@ class Terms:
 
     limit_fill: str = "trade_through"
     slippage_bps: float = 0.0
+    spread_bps: float = 0.0
     commission: Commission = field(default_factory=Commission)
 
 
@@ -84,7 +85,7 @@ def fills_at(order: Order, price: int) -> bool:
 
 @dataclass
 class Standing:
-    """`held` shares, the live `orders` of the symbol by id, the `room` left in its bar (None: no cap), the shares of the `month`. What happens is put
+    """`held` shares, the live `orders` of the symbol by id, the `room` left in its bar (None: no cap), the shares of the `month`, by what part of itself one share moves the price. What happens is put
     down in `events`. Orders in `fresh` became what they are at the price that the path is at."""
 
     held: int
@@ -92,12 +93,13 @@ class Standing:
     room: int | None
     terms: Terms
     month: int = 0
+    a_share: float | None = None
     events: list[Filled | Ended] = field(default_factory=list)
     fresh: set[int] = field(default_factory=set)
 
     def copied(self) -> Standing:
         """The same with orders of its own, nothing happened yet."""
-        return Standing(self.held, [copy.copy(o) for o in self.orders], self.room, self.terms, self.month)
+        return Standing(self.held, [copy.copy(o) for o in self.orders], self.room, self.terms, self.month, self.a_share)
 
     # ------------------------------------------------------------------------------------------------------- one fill
 
@@ -106,12 +108,19 @@ class Standing:
         wanted = quantity(order, self.held)
         return wanted if self.room is None else max(min(wanted, self.room), -self.room)
 
-    def fill(self, order: Order, reference: int, *, legs_us: int) -> None:
-        """Fill what is possible at a price of the market, and what that sets off. Legs may meet bars that open at `legs_us` or later."""
+    def fill(self, order: Order, reference: int, *, legs_us: int, quotes: tuple[Any, Any] = (None, None)) -> None:
+        """Fill what is possible at a price of the market, or at its bid and ask, and what that sets off. Legs may meet bars that open at `legs_us` or
+        later."""
         shares = self.possible(order)
         assert shares != 0
         before, terms = self.held, self.terms
-        price = fill_price(reference, shares, terms.slippage_bps) if order.slips else reference
+        price = reference
+        if order.slips:
+            quote = quotes[1] if shares > 0 else quotes[0]
+            price = fill_price(
+                reference, shares, terms.slippage_bps, spread_bps=terms.spread_bps,
+                quoted=None if quote is None else units(quote), a_share=self.a_share,
+            )  # fmt: skip
         self.held += shares
         if self.room is not None:
             self.room -= abs(shares)

@@ -23,7 +23,7 @@ class Present:
     """What is known now, the same for every strategy. `now_us` is the clock; `decided_us` is when an order given now
     counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed. `today` has each
     symbol's last bar of the session, `traded` the last that may fill. `members` are those of the session's universe, None where every symbol is
-    one."""
+    one; `a_share` is by what part of itself one share moves a symbol's price."""
 
     symbols: list[str]
     day: Day | None = None
@@ -39,6 +39,7 @@ class Present:
     pool: frozenset[str] = frozenset()
     members: set[str] | None = None
     history: History | None = None
+    a_share: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pool = frozenset(self.symbols)
@@ -446,7 +447,14 @@ class Book:
     def standing(self, symbol: str, terms: Terms, *, capped: bool = True) -> Standing:
         """What a bar finds of a symbol."""
         room = self.room.get(symbol) if capped else None
-        return Standing(self.position(symbol), self.own_orders(symbol), room, terms, self.purse[0].month)
+        return Standing(
+            self.position(symbol),
+            self.own_orders(symbol),
+            room,
+            terms,
+            self.purse[0].month,
+            self._present.a_share.get(symbol),
+        )
 
     def end(self, order: Order, status: str, reason: str) -> None:
         """An order is over, and with it the legs that wait for it; one that was over already is left alone."""

@@ -30,6 +30,9 @@ class Execution:
     intrabar: str = "pessimistic"
     participation: float = 0.0
     zero_volume: str = "fill"
+    spread_bps: float = 0.0
+    spread: str = "assumed"
+    impact: float = 0.0
     commission_minimum: float = 0.0
     commission_per_trade: float = 0.0
     commission_bps: float = 0.0
