@@ -585,6 +585,7 @@ class Backtest:
         """Book what happened to a standing, in its order."""
         for event in standing.events:
             if isinstance(event, Filled):
+                book.purse[0].month += abs(event.shares)
                 self._fill(book, event, time_us, bar, stale=stale, ambiguous=ambiguous)
             else:
                 book.gone(event.order)
@@ -596,7 +597,6 @@ class Backtest:
         assert self.present.day is not None
         order, shares, reference, paid, commission = filled
         book.ledger.book(order, shares, paid, commission, time_us, ambiguous=ambiguous)
-        book.purse[0].month += abs(shares)
         amounts = {
             "price": paid,
             "reference_price": reference,
