@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bt.api import (
         Book,
+        Comparison,
         Feature,
         Fill,
         ForwardReturn,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         WalkForward,
         at,
         atr,
+        compare,
         cross_demean,
         cross_rank,
         cross_zscore,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Book",
+    "Comparison",
     "Feature",
     "Fill",
     "ForwardReturn",
@@ -84,6 +87,7 @@ __all__ = [
     "WalkForward",
     "at",
     "atr",
+    "compare",
     "cross_demean",
     "cross_rank",
     "cross_zscore",

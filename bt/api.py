@@ -44,7 +44,7 @@ from bt.features import (
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.research import load_bars
 from bt.results import catalog
-from bt.run import Run, open_run, run_spec
+from bt.run import Comparison, Run, compare, open_run, run_spec
 from bt.strategy import Book, ForwardReturn, Holding, Past, PastBars, Row, Rows, Strategy, at, every, forward_return
 from bt.strategy import SessionDay as Session
 from bt.sweeps import Asked, Sweep, WalkForward, sweep_spec, walk_forward_spec
@@ -326,6 +326,7 @@ def runs(folder: str | os.PathLike[str]) -> pl.DataFrame:
 
 __all__ = [
     "Book",
+    "Comparison",
     "Feature",
     "Fill",
     "ForwardReturn",
@@ -343,6 +344,7 @@ __all__ = [
     "WalkForward",
     "at",
     "atr",
+    "compare",
     "cross_demean",
     "cross_rank",
     "cross_zscore",

@@ -77,10 +77,8 @@ def test_without_arguments_help_and_a_usage_error(bt):
     assert answer.out == bt("--help").out
 
 
-def test_later_options_are_not_accepted(bt):
-    assert "No such option" in bt("replay", "run.toml", "--html", "2").err
-    assert "No such option: --html" in bt("quality", "sample", "--html", "q.html").err
-    for command in ("report", "diff", "audit", "batch", "live"):
+def test_later_commands_are_not_accepted(bt):
+    for command in ("diff", "audit", "batch", "live"):
         assert f"No such command '{command}'" in bt(command, "x").err
 
 
@@ -96,9 +94,9 @@ WRONG = [
     (["replay"], "Missing argument 'CONFIG'", "bt replay --help"),
     (["replay", "run.toml", "--spede", "3"], "No such option: --spede", "--speed"),
     (["repaly", "run.toml"], "No such command 'repaly'", "replay"),
-    (["replay", "run.toml", "--set", "output.html=true"], "output.html must be left out, was given", "not in this version yet"),
+    (["replay", "run.toml", "--set", "output.html=maybe"], "output.html must be true or false", "'maybe'"),
     (["replay", "run.toml", "--set", "sweep.grid.fast=3"], "sweep.grid must be a table of parameters or keys, each with a list of values", "write [3]"),
-    (["replay", "run.toml", "--set", "output.htlm=true"], "output.htlm must be a known key", "nearest is output.dir"),
+    (["replay", "run.toml", "--set", "output.htlm=true"], "output.htlm must be a known key", "did you mean output.html?"),
     (["replay", "run.toml", "--set", "engine.workers=2"], "engine.workers must be", "was 2"),
     (["replay", "nope.toml"], "nope.toml: it must be a readable TOML file", "No such file"),
     (["replay", "sample"], "sample: it must be a readable TOML file", "directory"),

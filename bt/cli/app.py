@@ -181,6 +181,9 @@ def quality(  # noqa: PLR0913 - a parameter an option
     stamp: Stamp = "start",
     tz: Zone = "",
     column: Columns = [],  # noqa: B006
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the same as a page with a heat map.", show_default=False)
+    ] = None,
     everything: All = False,
     as_json: AsJson = False,
 ) -> Job:
@@ -194,7 +197,7 @@ def quality(  # noqa: PLR0913 - a parameter an option
         from bt.cli.completeness import show_quality
 
         asked = Asked(bars, calendar, stamp, tz, column, symbols, start, end)
-        return show_quality(output, asked, interval=interval, everything=everything)
+        return show_quality(output, asked, interval=interval, everything=everything, html=html)
 
     return Job(run, as_json)
 
@@ -221,6 +224,7 @@ def replay(  # noqa: PLR0913 - a parameter an option
         Path | None, typer.Option(metavar="DIR", help="The run's folder itself, new or empty.", show_default=False)
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Names the run.", show_default=False)] = None,
+    html: Annotated[bool, typer.Option("--html", help="Write report.html with the run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the run's folder.")] = False,
     as_json: AsJson = False,
 ) -> Job:
@@ -237,7 +241,7 @@ def replay(  # noqa: PLR0913 - a parameter an option
 
         flags = {
             "session.start": start, "session.end": end, "session.speed": speed, "engine.threads": threads,
-            "engine.workers": workers, "run.name": name,
+            "engine.workers": workers, "run.name": name, "output.html": html or None,
         }  # fmt: skip
         return replay_config(output, config, flags, symbols=symbols, settings=settings, out=out)
 
@@ -285,6 +289,38 @@ def sweep(  # noqa: PLR0913 - a parameter an option
         )  # fmt: skip
 
     return Job(run, as_json, quiet)
+
+
+@app.command(short_help="Write a run's report.html.")
+def report(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a sweep's.")],
+    symbol: Annotated[str, typer.Option(metavar="NAME", help="Whose candle charts come first.")] = "",
+    session: Annotated[str, typer.Option(metavar="DATE", help="Of which session.")] = "",
+    sweep_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--sweep", metavar="DIR", help="The sweep that the run comes from, to be shown with it.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write.  [default: report.html in the folder]", show_default=False),
+    ] = None,
+    look: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: AsJson = False,
+) -> Job:
+    """Write a run (or a sweep) as one file of HTML that needs no network, again if it is there.
+
+    A page of 2 MB cannot hold the candle charts of every symbol and session of a large run: --symbol and --session say which come first.
+    """
+
+    def run(output: Output) -> int:
+        from bt.cli.reporting import write_the_report
+
+        return write_the_report(output, folder, symbol=symbol, session=session, sweep=sweep_folder, out=out, look=look)
+
+    return Job(run, as_json)
 
 
 @app.command(short_help="List the runs in a folder.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,20 +16,23 @@ from bt.cli.streams import Output
 from bt.cli.tables import counts, facts, listing, span
 from bt.errors import ConfigError
 from bt.model import Session
+from bt.report import QualityTold, quality_page
+from bt.research import Quality
+from bt.run import write_page
 from bt.sessions import TimeManager
 
 
-def show_quality(output: Output, asked: Asked, *, interval: str, everything: bool) -> int:
-    """Tell how complete every symbol and session is, worst first, and where the longest gaps are."""
+def show_quality(output: Output, asked: Asked, *, interval: str, everything: bool, html: Path | None = None) -> int:
+    """Tell how complete every symbol and session is, worst first, and where the longest gaps are; `html` is the file of a page of it."""
     if not asked.calendar:
         raise ConfigError(
             "--calendar: it must be given, was not; it says which minutes are expected, for example --calendar XNYS"
         )
-    quality = asked.quality(output, intervals=(interval,), gap_lists=output.as_json)
+    quality = asked.quality(output, intervals=(interval,), gap_lists=output.as_json or html is not None)
     table = quality.table
     by_symbol = _by_symbol(table).to_dicts()
     by_session = _by_session(table)
-    summary = {
+    summary: dict[str, Any] = {
         "store": asked.data().bars,
         "calendar": asked.calendar,
         "interval": interval,
@@ -40,13 +44,16 @@ def show_quality(output: Output, asked: Asked, *, interval: str, everything: boo
         "completeness": table["completeness"].mean(),
         "withheld": dict(quality.guards.group_by("reason").agg(pl.col("rows").sum()).sort("reason").iter_rows()),
     }
+    zone = ZoneInfo(TimeManager(asked.data().calendar).zone)
+    if html is not None:
+        summary["html"] = Path.cwd() / html
+        _write_page(summary, quality, zone)
     if output.as_json:
         output.json({
             **summary, "by_symbol": by_symbol, "by_session": by_session.to_dicts(),
             "worst_gaps": quality.worst.to_dicts(), "outages": quality.outages.to_dicts(), "table": table.to_dicts(),
         })  # fmt: skip
         return DONE
-    zone = ZoneInfo(TimeManager(asked.data().calendar).zone)
     _tell_quality(output, summary)
     if len(by_symbol) == 1:
         _one_symbol(output, table, zone, everything=everything)
@@ -54,7 +61,24 @@ def show_quality(output: Output, asked: Asked, *, interval: str, everything: boo
         _all_symbols(output, by_symbol, by_session, quality.sessions, everything=everything)
     _worst(output, quality.worst, zone)
     _outages(output, quality.outages, zone, everything=everything)
+    if html is not None:
+        facts(output, [], whole=[("page", str(summary["html"]))])
     return DONE
+
+
+def _write_page(summary: Mapping[str, Any], quality: Quality, zone: ZoneInfo) -> None:
+    """The page at ``summary["html"]``."""
+    told = QualityTold(
+        _lines(summary),
+        quality.table,
+        quality.worst,
+        quality.outages,
+        quality.guards,
+        quality.sessions,
+        zone.key,
+        summary["interval"],
+    )
+    write_page(summary["html"], quality_page(told))
 
 
 def _by_symbol(table: pl.DataFrame) -> pl.DataFrame:
@@ -90,6 +114,10 @@ def _by_session(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _tell_quality(output: Output, summary: Mapping[str, Any]) -> None:
+    facts(output, _lines(summary))
+
+
+def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     unit = "minutes" if summary["interval"] == "1m" else f"complete {summary['interval']} bars"
     lines = [
         ("store", summary["store"]),
@@ -101,7 +129,7 @@ def _tell_quality(output: Output, summary: Mapping[str, Any]) -> None:
         lines.append(("complete", f"{summary['completeness']:.2f} % of the minutes that symbols usually have"))
     if summary["withheld"]:
         lines.append(("withheld", counts(summary["withheld"].items())))
-    facts(output, lines)
+    return lines
 
 
 def _percent(value: float | None) -> str:

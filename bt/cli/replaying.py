@@ -15,7 +15,7 @@ from bt.config import load, parse_set, parse_value
 from bt.errors import ConfigError
 from bt.execution import saying
 from bt.model import RunSpec
-from bt.run import Run, run_spec, summary_lines
+from bt.run import REPORT, Run, run_spec, summary_lines
 
 
 def replay_config(
@@ -75,10 +75,10 @@ def exit_code(run: Run, spec: RunSpec) -> int:
 
 
 def _answer(output: Output, run: Run) -> None:
-    summary = run.summary
+    summary, page = run.summary, _page(run)
     notes = _notes(summary)
     if output.as_json:
-        output.json(summary)
+        output.json(summary if page is None else {**summary, "report": page})
         if not summary["costs_assumed"]:
             notes.insert(0, "no costs were assumed; set execution.slippage_bps or execution.commission_per_share")
     elif output.quiet:
@@ -87,10 +87,17 @@ def _answer(output: Output, run: Run) -> None:
         speed = f"{summary['seconds']['total']:.1f} s, {summary['bars_per_second']:,.0f} bars/s"
         if summary["peak_rss_mb"] is not None:
             speed += f", {summary['peak_rss_mb']:,.0f} MB"
-        facts(output, [*summary_lines(summary), ("took", speed)], whole=[("run", str(run.path))])
+        whole = [("run", str(run.path)), *([] if page is None else [("report", str(page))])]
+        facts(output, [*summary_lines(summary), ("took", speed)], whole=whole)
         _by_strategy(output, run)
     for note in notes:
         output.warn(note)
+
+
+def _page(run: Run) -> Path | None:
+    """Its report, if it was written."""
+    asked = run.path is not None and run.manifest["spec"]["output"]["html"]
+    return run.path / REPORT if asked and run.path is not None else None
 
 
 def _by_strategy(output: Output, run: Run) -> None:

@@ -43,7 +43,7 @@ def tables_of(spec: RunSpec) -> dict[str, Any]:
         "account": _fields(spec.account),
         "run": _fields(spec.run),
         "engine": {"threads": spec.threads, "workers": spec.workers},
-        "output": {"dir": spec.output_dir},
+        "output": {"dir": spec.output_dir, "html": spec.html},
     }
     if spec.universe is not None:
         tables["universe"] = _fields(spec.universe)

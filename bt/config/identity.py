@@ -13,6 +13,7 @@ from bt.strategy import Source, files_hash, qualified, told
 
 WITHOUT_EFFECT = (
     ("output", "dir"),
+    ("output", "html"),
     ("engine", "threads"),
     ("engine", "workers"),
     ("session", "prefetch_days"),
@@ -57,7 +58,7 @@ def to_dict(spec: RunSpec) -> dict[str, Any]:
         "account": told(spec.account),
         "run": told(spec.run),
         "engine": {"threads": spec.threads, "workers": spec.workers},
-        "output": {"dir": spec.output_dir},
+        "output": {"dir": spec.output_dir, "html": spec.html},
     }
 
 

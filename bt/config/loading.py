@@ -287,6 +287,7 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         threads=root.engine.threads,
         workers=root.engine.workers,
         output_dir=root.output.dir,
+        html=root.output.html,
         source=origin.source,
         sweep=_sweep(root, origin),
     )

@@ -41,12 +41,6 @@ class Origin:
         raise ConfigError(self.problem(parts, must, was, hint))
 
 
-LATER: dict[Parts, str] = {
-    ("output", "html"): "reports in HTML are not in this version yet; the run's folder has the tables as Parquet",
-}
-"""Keys that a later version will know, and what to do until then."""
-
-
 class Words(str):
     """Text of ours in an error, shown without quotes."""
 
@@ -99,19 +93,11 @@ def nearest(parts: Parts) -> str:
     return f"nearest is {near[0]}" if near else f"keys of {table}: {', '.join(here)}"
 
 
-def _later(parts: Parts) -> Parts | None:
-    """The key of `LATER` that `parts` is or is in."""
-    return next((key for key in LATER if parts[: len(key)] == key), None)
-
-
 def problems(error: ValidationError, origin: Origin) -> str:
     """All that pydantic found, one line each."""
     lines: dict[str, None] = {}  # an alternative type repeats a problem: keep one
     for item in error.errors(include_url=False):
         parts = tuple(str(p) for p in item["loc"])
-        if item["type"] == "extra_forbidden" and (later := _later(parts)) is not None:
-            lines[origin.problem(later, "left out", Words("given"), LATER[later])] = None
-            continue
         if item["type"] == "extra_forbidden":
             lines[origin.problem(parts, "a known key", Words("an unknown one"), nearest(parts))] = None
             continue

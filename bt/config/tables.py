@@ -320,6 +320,7 @@ class Output(Table):
     """[output]."""
 
     dir: Annotated[str, Field(min_length=1, description="a folder")] = "runs/"
+    html: Annotated[bool, Field(description="true or false")] = False
 
 
 def _length(least: int) -> BeforeValidator:

@@ -226,5 +226,6 @@ class RunSpec:
     threads: int = 0
     workers: int = 1
     output_dir: str = "runs/"
+    html: bool = False
     source: str = "keywords"
     sweep: SweepSpec | None = None

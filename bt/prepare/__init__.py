@@ -23,10 +23,12 @@ from bt.prepare.past import Past, PastBars
 from bt.prepare.plan import Plan, indicator_features, plan
 from bt.prepare.preparer import PreparedWindow, Preparer, Reading
 from bt.prepare.tables import OpenedTable, open_outside
+from bt.prepare.window import Loader
 
 __all__ = [
     "Actions",
     "Liquidity",
+    "Loader",
     "OpenedActions",
     "OpenedTable",
     "Past",

@@ -105,15 +105,17 @@ def finished(played: Played, reason: FinishReason) -> Run:
         **_faults(played, outages.height),
     }
     clock = _clock(played, seconds)
+    told_manifest = _manifest(played, reason)
     path = results.finish(
-        manifest=_manifest(played, reason),
+        manifest=told_manifest,
         metrics=_metrics(summary, metrics, own, outages),
         timings={**clock, "finished": datetime.now(UTC).isoformat(), "sessions": coordinator.timings.sessions},
     )
     summary["run"] = None if path is None else str(path)
     tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
     tables = results.tables if isinstance(results, MemoryResults) else open_tables(path)  # type: ignore[arg-type]
-    return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables)
+    data = played.parts.spec.data
+    return Run(path, {**summary, **clock}, metrics, own, reason, coordinator.stop_reason, tables, told_manifest, data)
 
 
 # ------------------------------------------------------------------------------------------------------- the summary

@@ -37,7 +37,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         own = {name: _metrics(told) for name, told in metrics["strategies"].items()}
         return Run(
             folder, summary, _metrics(metrics["account"]), own, manifest["finish_reason"], manifest["stop_reason"],
-            open_tables(folder),
+            open_tables(folder), manifest,
         )  # fmt: skip
     except KeyError as error:
         raise DataError(

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from bt.config import ACTIONS_TABLE, UNIVERSE_TABLE, Identity
 from bt.coordinator import FinishReason
 from bt.engine import Engine, Pace, hearing
+from bt.errors import BtError
 from bt.memory import calm_collector, keep_freed_memory
 from bt.model import Progress, RunSpec
 from bt.prepare import members_content
@@ -78,10 +79,27 @@ def run_spec(
 
     with made(spec, check=check, checking=checking, now=now) as parts:
         where = _Where(save, out, began)
-        if spec.workers > 1:
-            with contextlib.suppress(Undivided):
-                return _divide(parts, where, progress)
-        return _replay(parts.spec, parts, where, progress)
+        try:
+            run = _played(parts, where, progress)
+        except BtError as error:
+            if isinstance(error.run, Run):
+                _write_html(spec, error.run)
+            raise
+    _write_html(spec, run)
+    return run
+
+
+def _played(parts: Made, where: _Where, progress: Progress | None) -> Run:
+    if parts.spec.workers > 1:
+        with contextlib.suppress(Undivided):
+            return _divide(parts, where, progress)
+    return _replay(parts.spec, parts, where, progress)
+
+
+def _write_html(spec: RunSpec, run: Run) -> None:
+    """The report beside the run, which is whole already."""
+    if spec.html and run.path is not None:
+        run.report()
 
 
 class _Where(NamedTuple):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from bt.coordinator import FinishReason
-from bt.errors import DataError
+from bt.errors import DataError, UsageError
+from bt.figures import account, by_month, session_returns
 from bt.metrics import Metrics
+from bt.model import DataSpec
 from bt.outages import active, outages
+from bt.report import SweepTold, Wish, notebook_html
+from bt.run.bridge import PandasTables, to_pandas
+from bt.run.plotting import Plot
+from bt.run.reporting import session_given, write_report
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,10 @@ class Run:
     finish_reason : {"end_date", "no_more_data", "stopped"}
     stop_reason : str or None
         Why a stopped run stopped.
+    manifest : dict
+        What was run, as manifest.json tells it.
+    data : DataSpec or None
+        Where the bars were, if the run was played here: those in memory are in no manifest.
     """
 
     path: Path | None
@@ -42,6 +53,8 @@ class Run:
     finish_reason: FinishReason
     stop_reason: str | None
     tables: Mapping[str, pl.DataFrame | pl.LazyFrame] = field(compare=False, repr=False)
+    manifest: Mapping[str, Any] = field(compare=False, repr=False)
+    data: DataSpec | None = field(default=None, compare=False, repr=False)
 
     def _table(self, name: str) -> pl.DataFrame:
         table = self.tables.get(name)
@@ -128,15 +141,72 @@ class Run:
         """Closed trades by strategy and entry tag: trades, hit_rate, net_pnl, costs."""
         return _attributed(self.trades, "entry_tag")
 
+    def returns(self, by: Literal["session", "month"] = "session") -> pl.DataFrame:
+        """Returns of the whole account, fractions: session, equity (currency, at the close), return; or year, month, return.
+
+        Raises
+        ------
+        UsageError
+            `by` is neither.
+        """
+        start = self.summary["equity_start"]
+        sessions = session_returns(account(self.tables["equity"]), start)
+        if by == "session":
+            return sessions
+        if by == "month":
+            return by_month(sessions, start)
+        raise UsageError(f'returns: by must be "session" or "month", was {by!r}')
+
+    def to_pandas(self) -> PandasTables:
+        """Session returns, positions and transactions in pandas, as pyfolio and quantstats want them."""
+        name = self.summary.get("name") or ", ".join(one["name"] for one in self.manifest["spec"]["strategies"])
+        return to_pandas(self, self.returns(), name)
+
+    @property
+    def plot(self) -> Plot:
+        """Charts in Altair: ``equity()``, ``drawdown()``, ``trades(symbol, session)``, ``quality()``, ``heatmap()``.
+
+        Raises
+        ------
+        UsageError
+            altair is not installed: ``pip install "minute-bt[report]"``.
+        """
+        return Plot(self)
+
     def __repr__(self) -> str:
         return "\n".join(f"{name:<14} {value}" for name, value in summary_lines(self.summary))
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-            for name, value in summary_lines(self.summary)
-        )
-        return f"<table>{rows}</table>"
+        return notebook_html(summary_lines(self.summary), self.tables["equity"], self.summary["equity_start"])
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        symbol: str | None = None,
+        session: date | str | None = None,
+        sweep: SweepTold | None = None,
+    ) -> Path:
+        """Write the run as one file of HTML, and say where it is.
+
+        Parameters
+        ----------
+        path : path, optional
+            The file; by default ``report.html`` in the run's folder.
+        symbol, session : str, date or ISO text, optional
+            Whose candle charts come first: a page of 2 MB cannot hold those of a large run.
+        sweep : SweepTold, optional
+            ``sweep.told()`` of the sweep that the run comes from.
+
+        Raises
+        ------
+        UsageError
+            The run is in memory and no path was given, or `session` is no date.
+        ResultsError
+            It could not be written.
+        """
+        day = session_given(session)
+        return write_report(self, None if path is None else Path(path), Wish(symbol, day), sweep)
 
 
 def outages_in(quality: pl.LazyFrame) -> pl.DataFrame:

@@ -1,0 +1,36 @@
+"""`bt report`: a run's report.html, or a sweep's."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+from bt.cli.failures import DONE
+from bt.cli.streams import Output
+from bt.cli.tables import facts, size
+from bt.report import sweep_page
+from bt.run import REPORT, open_run, session_given, write_page
+from bt.sweeps import is_sweep, sweep_told
+
+
+def write_the_report(
+    output: Output, folder: Path, *, symbol: str, session: str, sweep: Path | None, out: Path | None, look: bool
+) -> int:
+    """Write the report of what is in `folder`; `look` opens it in the browser."""
+    day = session_given(session or None)
+    if is_sweep(folder):
+        page = Path.cwd() / (folder / REPORT if out is None else out)
+        write_page(page, sweep_page(sweep_told(folder)))
+    else:
+        told = None if sweep is None else sweep_told(sweep)
+        page = open_run(folder).report(
+            None if out is None else Path.cwd() / out, symbol=symbol or None, session=day, sweep=told
+        )
+    count = page.stat().st_size
+    if output.as_json:
+        output.json({"report": page, "bytes": count})
+    else:
+        facts(output, [("size", size(count))], whole=[("report", str(page))])
+    if look:
+        webbrowser.open(page.as_uri())
+    return DONE
