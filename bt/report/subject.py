@@ -74,6 +74,8 @@ class RunTold:
         None: the page has no candle charts, and says `why_no_bars`.
     sweep : SweepTold or None
         The sweep that the run's parameters come from.
+    lines : sequence of (name, text)
+        The summary as a terminal shows it: what the page does not tell otherwise is among its facts.
     """
 
     summary: Mapping[str, Any]
@@ -85,6 +87,7 @@ class RunTold:
     bars: BarSource | None
     why_no_bars: str = ""
     sweep: SweepTold | None = None
+    lines: Sequence[tuple[str, str]] = ()
 
     @property
     def zone(self) -> str:

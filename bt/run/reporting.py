@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 
-def write_report(run: Run, path: Path | None, wish: Wish, sweep: SweepTold | None) -> Path:
+def write_report(
+    run: Run, path: Path | None, wish: Wish, sweep: SweepTold | None, lines: Sequence[tuple[str, str]] = ()
+) -> Path:
     """Write the report of `run` to `path`, by default into its folder, whole or not at all; where it is.
 
     Raises
@@ -31,16 +34,16 @@ def write_report(run: Run, path: Path | None, wish: Wish, sweep: SweepTold | Non
     target = path if path is not None else None if run.path is None else run.path / REPORT
     if target is None:
         raise UsageError("report: path must be given of a run in memory, was not; run.report('report.html')")
-    write_page(target, report(run, wish, sweep))
+    write_page(target, report(run, wish, sweep, lines))
     return target
 
 
-def report(run: Run, wish: Wish, sweep: SweepTold | None) -> str:
-    """The page."""
+def report(run: Run, wish: Wish, sweep: SweepTold | None, lines: Sequence[tuple[str, str]] = ()) -> str:
+    """The page; `lines` are the summary's."""
     with bars_or_reason(run.manifest, run.data) as (bars, why):
         told = RunTold(
             run.summary, run.metrics.to_dict(), {name: m.to_dict() for name, m in run.strategy_metrics.items()},
-            run.manifest, run.tables, run.outages, bars, why, sweep,
+            run.manifest, run.tables, run.outages, bars, why, sweep, lines,
         )  # fmt: skip
         return run_page(told, wish=wish)
 

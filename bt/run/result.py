@@ -206,7 +206,9 @@ class Run:
             It could not be written.
         """
         day = session_given(session)
-        return write_report(self, None if path is None else Path(path), Wish(symbol, day), sweep)
+        return write_report(
+            self, None if path is None else Path(path), Wish(symbol, day), sweep, summary_lines(self.summary)
+        )
 
 
 def outages_in(quality: pl.LazyFrame) -> pl.DataFrame:
