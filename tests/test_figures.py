@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bt.figures import evenly, grid, levels, missing, placed, thinned, traded
@@ -29,6 +29,7 @@ SESSION = Session(
 FLOATS = st.floats(-1e6, 1e6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=400), st.integers(6, 60))
 def test_a_thinned_series_keeps_ends_and_extremes(pairs, most):
     columns = [np.array(values) for values in zip(*pairs, strict=True)]
@@ -40,6 +41,7 @@ def test_a_thinned_series_keeps_ends_and_extremes(pairs, most):
         assert (values[kept].min(), values[kept].max()) == (values.min(), values.max())
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(2, 50))
 def test_even_places_begin_and_end_with_the_whole(count, most):
     places = evenly(count, most).tolist()
@@ -47,6 +49,7 @@ def test_even_places_begin_and_end_with_the_whole(count, most):
     assert len(places) == len(set(places)) <= max(most, 1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 100)), min_size=1, max_size=200),
     st.integers(1, 12),
@@ -66,6 +69,7 @@ def test_a_cell_shows_the_worst_of_its_bin(rows, down, across):
             assert np.array_equal(made.values[r, c], min(inside, default=np.nan), equal_nan=True)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), FLOATS), max_size=60))
 def test_sums_are_added_in_row_order(rows):
     frame = pl.DataFrame(rows, schema={"k": pl.String, "l": pl.String, "v": pl.Float64}, orient="row")
@@ -77,6 +81,7 @@ def test_sums_are_added_in_row_order(rows):
     assert list(told) == sorted(told)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=70))
 def test_every_traded_pair_has_its_place_in_the_order(pnl):
     days = [DAY + timedelta(days=i) for i in range(len(pnl))]

@@ -26,6 +26,23 @@ FILL_RULES = {
 COSTS = ("slippage_bps", "spread_bps", "impact", "commission_per_share", "commission_minimum", "commission_per_trade",
          "commission_bps", "commission_tiers")  # fmt: skip
 
+TOLD = {
+    "finished",
+    "sessions",
+    "net P&L",
+    "return",
+    "orders",
+    "trades",
+    "costs",
+    "quality",
+    "universe",
+    "ambiguous",
+    "withheld rows",
+    "stale",
+    "failed",
+}
+"""Lines of the summary that the page tells in its own way."""
+
 
 def told(value: Any, form: str) -> str:
     """A metric as text."""
@@ -83,6 +100,7 @@ def facts(run: RunTold) -> list[tuple[str, str]]:
         ("Orders", f"{s['orders']:,}: {s['fills']:,} fills, {s['expired']:,} expired, {s['rejected']:,} rejected, {s['cancelled']:,} cancelled"),
         ("Trades", f"{s['trades']:,} closed, {s['open_positions']:,} positions open at the end"),
     ]  # fmt: skip
+    lines += [(name[:1].upper() + name[1:], text) for name, text in run.lines if name not in TOLD]
     if universe := s.get("universe"):
         lines.append(
             (
@@ -126,6 +144,7 @@ def assumptions(run: RunTold) -> list[tuple[str, str]]:
     elif "limit_fill" in execution:
         lines.append(("Limits", "A limit fills only where the bar trades through it."))
     given = [f"{name} = {execution[name]}" for name in COSTS if execution.get(name)]
+    given += ['spread = "quotes"'] if execution.get("spread") == "quotes" else []
     lines.append(("Costs assumed", ", ".join(given) if given else "none"))
     if share := execution.get("participation"):
         lines.append(("Participation", f"A fill takes at most {share:.1%} of its bar's volume."))
