@@ -50,6 +50,13 @@ executions = st.fixed_dictionaries(
         ),
     }
 ).map(one_rate)
+
+
+def one_limit(account: dict[str, Any]) -> dict[str, Any]:
+    """Without a leverage of its own where Regulation T decides."""
+    return {**account, "leverage": 1.0} if account["margin"] == "reg_t" else account
+
+
 accounts = st.fixed_dictionaries(
     {
         "cash": st.sampled_from((1e6, 3000.0, 500.0)),
@@ -57,8 +64,10 @@ accounts = st.fixed_dictionaries(
         "borrow_bps": st.sampled_from((0.0, 0.0, 35.0, 1234.5)),
         "interest_bps": st.sampled_from((0.0, 0.0, 450.0)),
         "debit_bps": st.sampled_from((0.0, 612.5)),
+        "margin": st.sampled_from(("none", "none", "reg_t")),
+        "margin_call": st.sampled_from(("report", "liquidate")),
     }
-)
+).map(one_limit)
 
 # -------------------------------------------------------------------------------------------------------------- market
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from oracle.metrics import costs_and_capacity, downside, drawdown_minutes, exposures, session_returns, turnover
+from order_worlds import one_limit
 from polars.testing import assert_frame_equal
 from watchers import (
     EQUITY,
@@ -121,8 +122,10 @@ accounts = st.fixed_dictionaries(
         "borrow_bps": st.sampled_from((0.0, 0.0, 35.0, 1234.5)),
         "interest_bps": st.sampled_from((0.0, 0.0, 450.0)),
         "debit_bps": st.sampled_from((0.0, 612.5)),
+        "margin": st.sampled_from(("none", "none", "reg_t")),
+        "margin_call": st.sampled_from(("report", "liquidate")),
     }
-)
+).map(one_limit)
 gates = st.fixed_dictionaries(
     {"minimum": st.sampled_from((0.0, 0.0, 40.0, 95.0)), "after_minutes": st.sampled_from((0, 1, 30))}
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def assert_same_result(run: bt.Run, result: o.Result, *more: str, ordered: bool 
             rows = sorted(rows, key=lambda r, t=name: tuple(r[k] or "" for k in ORDER[t]))
         assert_same_table(run, name, rows, (*more, *columns))
     assert run.finish_reason == result.finish_reason
+    assert calls(run.log.rows()) == calls(tuple(row.values()) for row in result.log)
     summary = run.summary
+    if "margin_calls" in summary:
+        assert summary["margin_calls"] == len(calls(run.log.rows()))
     assert summary["ambiguous_bars"] == len(result.ambiguous)
     marked = sum(t["ambiguous"] for t in result.trades)
     assert summary["ambiguous_trades"] == (marked / len(result.trades) if result.trades else 0.0)
@@ -58,6 +62,12 @@ def assert_same_result(run: bt.Run, result: o.Result, *more: str, ordered: bool 
     begun = sum(result.cash_units.values())
     ends = {row["strategy"]: row["equity_units"] for row in result.equity}
     assert summary["net_pnl_other"] == (sum(ends.values()) - begun + other) / o.UNIT
+
+
+def calls(log: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The margin calls among the rows of a log."""
+    rows = [(row[0], row[1], json.loads(row[3]) if isinstance(row[3], str) else row[3]) for row in log if row[2] == "margin call"]  # fmt: skip
+    return sorted(rows, key=lambda row: (row[0], row[1], row[2].get("symbol", "")))
 
 
 def assert_same_told(ours: Orderer, theirs: Orderer) -> None:
@@ -127,6 +137,7 @@ def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
         assert Counter(map(repr, told)) == Counter(map(repr, theirs[symbol].told))
     for name, columns in COLUMNS.items():
         assert_same_table(run, name, getattr(result, name), columns)
+    assert calls(run.log.rows()) == calls(tuple(row.values()) for row in result.log)
 
 
 @law(15)

@@ -15,6 +15,7 @@ from bt.book.book import MOST, StrategyBook
 from bt.book.cash import Carry, CashMove
 from bt.book.desk import Desk
 from bt.book.levels import shares_worth
+from bt.book.margin import meet_calls, tell_calls
 from bt.book.market import Latest, Market
 from bt.book.recall import Recall
 from bt.book.records import Curve, Output, Spoken
@@ -35,5 +36,7 @@ __all__ = [
     "StrategyBook",
     "Terms",
     "act",
+    "meet_calls",
     "shares_worth",
+    "tell_calls",
 ]

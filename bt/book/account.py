@@ -33,6 +33,8 @@ class Account:
         (symbols, columns) what is kept of positions; the books' own array.
     records, log : list
         What the session has recorded and said so far; `settle` gives them with what happened to orders.
+    margin_calls : int
+        Those of the session.
     kept : memoryview
         `levels` for quick looks; from its first session on.
     waiting_targets : list
@@ -57,6 +59,7 @@ class Account:
         self.waiting_targets: list[Decision] = []
         self.records: list[tuple[int, str, float, int]] = []
         self.log: list[Spoken] = []
+        self.margin_calls = 0
         self._events: list[IntArray] = []
         self._opened_with: IntArray = np.zeros(0, dtype=np.int64)
 
@@ -298,7 +301,7 @@ class Account:
         else:
             self._opened_with = np.array([self.equity(0)])
         own[at.DECIDED], own[at.GIVEN], own[at.HEARS] = self.market.now, 0, int(self._hears)
-        self.records, self.log = [], []
+        self.records, self.log, self.margin_calls = [], [], 0
 
     def give_up(self) -> None:
         """The strategy raised and plays no more: its live orders are cancelled, its positions stay."""
@@ -325,7 +328,7 @@ class Account:
         )
         output = Output(
             records, fills, trades, self.desk.tags, self.records, self.log,
-            cash=[move for number, move in desk.moves if number == self.number],
+            margin_calls=self.margin_calls, cash=[move for number, move in desk.moves if number == self.number],
             at_quotes=self._own[at.AT_QUOTES], unmoved=desk.unmoved(fills[:, at.F_CODE]), ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
         )  # fmt: skip
         return output, Curve(*curves[self.number])

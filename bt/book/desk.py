@@ -55,14 +55,14 @@ class Desk:
     tags : list of str
         The words behind their codes.
     by_symbol : bool
+    margin, liquidates : str, bool
+        As its `Terms` say.
     rule : int
         By which price market orders fill, as `matching` numbers them.
-    moves : list of (int, CashMove)
-        Cash that has moved without a trade in the session, with the account's number.
-    liquidity : callable or None
-        With impact, by number of a session what `bt.prepare.Liquidity` says of each symbol.
-    others : array
-        With `by_symbol`, the codes of symbols that are another worker's: it tells what happens to their money.
+    moves : list
+        (number of the account, CashMove) of the session.
+    liquidity, others : callable or None, array
+        With impact, what `bt.prepare.Liquidity` says by session; with `by_symbol`, the codes of symbols that are another worker's.
     """
 
     def __init__(self, *, by_symbol: bool = False) -> None:
@@ -83,6 +83,7 @@ class Desk:
         self.moves: list[tuple[int, CashMove]] = []
         self.others: IntArray = np.zeros(0, dtype=np.int64)
         self._carry: Carry | None = None
+        self.margin, self.liquidates = "none", False
         self._since: date | None = None
         self._month = (0, 0)
         self._impact = 0.0
@@ -102,7 +103,7 @@ class Desk:
         self._knows.append(self._markets.index(market))
         self._cash.append(fits(terms.cash * (len(market.symbols) if self.by_symbol else 1)))
         self.rule = matching.RULES.index(terms.execution.fill)
-        self._carry = terms.carry
+        self._carry, self.margin, self.liquidates = terms.carry, terms.margin, terms.liquidates
         self._measures = terms.execution.participation > 0 or terms.execution.zero_volume == "skip"
         self._measures |= terms.execution.spread == "quotes"
         self._impact = terms.execution.impact

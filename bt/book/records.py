@@ -26,7 +26,7 @@ class Spoken(NamedTuple):
 class Output:
     """What an account has to say about a session: rows of `orders` (columns R_ of bt.execution.layout), `fills` (F_) and `trades` (T_) in
     the order in which they happened; `tags` are the words behind tag codes; of `records` the time, name, value and symbol (`EVERY` for
-    none). `at_quotes` counts fills at a quote, and `unmoved` those of symbols of which nothing said how volume moves the price. `cash` moved without a trade. `ambiguous_bars` counts those of the session, and `otherwise` is what the other path would have been worth more in them, units."""
+    none). `margin_calls` counts those of the close, `at_quotes` fills at a quote, and `unmoved` those of symbols of which nothing said how volume moves the price. `cash` moved without a trade. `ambiguous_bars` counts those of the session, and `otherwise` is what the other path would have been worth more in them, units."""
 
     orders: IntArray
     fills: IntArray
@@ -35,6 +35,7 @@ class Output:
     records: list[tuple[int, str, float, int]] = field(default_factory=list)
     log: list[Spoken] = field(default_factory=list)
     cash: Sequence[CashMove] = ()
+    margin_calls: int = 0
     at_quotes: int = 0
     unmoved: int = 0
     ambiguous_bars: int = 0

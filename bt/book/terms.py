@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
@@ -17,13 +18,16 @@ from bt.model import ExecutionSpec, QualitySpec
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an account may do: the rules of its orders, its cash in units (with `by_symbol`, that of each symbol), and what nights cost."""
+    """What an account may do: the rules of its orders, its cash in units (with `by_symbol`, that of each symbol), what nights cost, and under
+    which rules of margin it is, whose calls orders are to meet if it `liquidates`."""
 
     execution: ExecutionSpec
     quality: QualitySpec
     leverage: float
     cash: int
     carry: Carry | None = None
+    margin: Literal["none", "reg_t"] = "none"
+    liquidates: bool = False
 
     @property
     def costs(self) -> Costs:

@@ -268,6 +268,9 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         a_share = root.execution.commission_per_share
         must = "absent beside execution.commission_tiers"
         origin.fail(("execution", "commission_per_share"), must, a_share, "keep one of the two")
+    if root.account.margin == "reg_t" and root.account.leverage != 1.0:
+        must = 'left at 1 with account.margin = "reg_t"'
+        origin.fail(("account", "leverage"), must, root.account.leverage, "its initial margin of 50 % decides")
     universe = None if root.universe is None else UniverseSpec(**_fields(root.universe))
     if universe is not None and (found := fault(universe)) is not None:
         key, must, was, hint = found

@@ -298,6 +298,8 @@ class _Account(Table):
     borrow_bps: _NotNegative = 0.0
     interest_bps: _NotNegative = 0.0
     debit_bps: _NotNegative = 0.0
+    margin: Literal["none", "reg_t"] = "none"
+    margin_call: Literal["report", "liquidate"] = "report"
 
 
 class _Run(Table):

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from bt.book import Desk, Market, StrategyBook, act
+from bt.book import Desk, Market, StrategyBook, act, meet_calls, tell_calls
 from bt.engine.meeting import Meeting
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.outcomes import Played, SessionOutcome, session_outcome
@@ -126,6 +126,7 @@ class Engine:
         for player in self.players:
             if player.awake:
                 player.account.desk.review(player.account.number, leave=self._leave, tag=LEFT)
+        meet_calls([p.account for p in self.players if not p.asleep])
         for player in self.players:
             player.remember(prepared, number)
         self._played = self._iterations = 0
@@ -310,6 +311,8 @@ class Engine:
         signalled = [s for _, s in playing if s is not None]
         if self.pace.speed > 0 or len(signalled) < len(playing) or not all(plays_whole(p) for p, _ in playing):
             return False
+        if any(p.account.waiting for p in self.players if p.failed):
+            return False  # orders that meet a margin call
         if len(playing) > 1 and not all(s.is_sure for s in signalled):
             return False  # who stops when matters to the others
         failures = [
@@ -357,6 +360,7 @@ class Engine:
                 self.teller.orders(player)
         for player in players:
             player.account.expire()  # day orders given on being told of it come after the close too; they are told next
+        tell_calls([p.account for p in players], stage.session.close)
 
 
 def _sees_any(player: Player, prepared: PreparedSession) -> bool:

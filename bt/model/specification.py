@@ -147,7 +147,7 @@ class AccountSpec:
     """Starting cash in currency, and leverage of buying power (0 never refuses for money).
 
     `cash_per_symbol` is that of each symbol of an independent strategy, 0 an equal part; `shared` gives all strategies one cash. Basis points a year are
-    paid on the value of shorts (`borrow_bps`) and on cash below 0 (`debit_bps`), and got on cash above 0 (`interest_bps`).
+    paid on the value of shorts (`borrow_bps`) and on cash below 0 (`debit_bps`), and got on cash above 0 (`interest_bps`). With `margin` as of Regulation T calls are told, or met by orders.
     """
 
     cash: float = 1_000_000.0
@@ -157,6 +157,13 @@ class AccountSpec:
     borrow_bps: float = 0.0
     interest_bps: float = 0.0
     debit_bps: float = 0.0
+    margin: Literal["none", "reg_t"] = "none"
+    margin_call: Literal["report", "liquidate"] = "report"
+
+    @property
+    def buying_power(self) -> float:
+        """Of equity: the leverage, or what an initial margin of 50 % comes to."""
+        return 2.0 if self.margin == "reg_t" else self.leverage
 
 
 @dataclass(frozen=True, slots=True)

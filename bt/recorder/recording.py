@@ -41,6 +41,7 @@ class Totals:
     stale_exits: int = 0
     ambiguous_bars: int = 0
     ambiguous_trades: int = 0
+    margin_calls: int = 0
     at_quotes: int = 0
     """Fills at a quote."""
     unmoved: int = 0
@@ -250,6 +251,7 @@ class Recorder:
         totals.ambiguous_bars += own.output.ambiguous_bars
         totals.ambiguous_trades += int(trades[:, at.T_DOUBTED].sum())
         totals.otherwise += own.output.otherwise
+        totals.margin_calls += own.output.margin_calls
         totals.at_quotes += own.output.at_quotes
         totals.unmoved += own.output.unmoved
 

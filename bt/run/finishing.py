@@ -180,9 +180,12 @@ def _figures(totals: Totals) -> dict[str, Any]:
 
 
 def _priced(played: Played) -> dict[str, Any]:
-    """Where spreads are quoted, or volume moves prices: how many fills were at a quote, and how many moved nothing because nothing was known."""
+    """Where spreads are quoted, or volume moves prices: how many fills were at a quote, and how many moved nothing because nothing was known. Under rules
+    of margin: how many calls there were."""
     execution, totals = played.parts.spec.execution, played.recorder.totals
     made = {"fills_at_quotes": totals.at_quotes} if execution.spread == "quotes" else {}
+    if played.parts.spec.account.margin != "none":
+        made["margin_calls"] = totals.margin_calls
     return made | ({"fills_without_impact": totals.unmoved} if execution.impact else {})
 
 

@@ -44,7 +44,9 @@ def make_players(
         market = markets[number]
         if declared.independent:
             cash = cash_per_symbol(spec, cash, len(market.symbols))
-        terms = Terms(spec.execution, spec.quality, spec.account.leverage, cash, Carry.of(spec.account))
+        rules = spec.account
+        liquidates = rules.margin_call == "liquidate"
+        terms = Terms(spec.execution, spec.quality, rules.buying_power, cash, Carry.of(rules), rules.margin, liquidates)
         desk = Desk(by_symbol=declared.independent) if shared is None else shared
         account = Account(declared.name, market, terms, desk=desk, hears="on_order" in declared.callbacks)
         seed = (spec.run.seed, *declared.name.encode())

@@ -239,12 +239,14 @@ def _short(of: str, short: Mapping[str, str | None]) -> str:
 
 
 def _priced(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Of quotes and impact, where they were asked for."""
+    """Of quotes, impact and margin, where they were asked for."""
     lines = []
     if (quoted := summary.get("fills_at_quotes")) is not None:
         lines.append(("quotes", f"{quoted:,} of {summary['fills']:,} fills paid one"))
     if summary.get("fills_without_impact"):
         lines.append(("impact", f"not known for {summary['fills_without_impact']:,} of {summary['fills']:,} fills"))
+    if summary.get("margin_calls"):
+        lines.append(("margin calls", f"{summary['margin_calls']:,}: run.log has what was missing"))
     return lines
 
 

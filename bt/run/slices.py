@@ -29,7 +29,7 @@ from bt.strategy import unpack
 
 COUNTS = (
     "orders", "fills", "expired", "rejected", "cancelled", "trades", "commission", "slippage", "stale_exits", "ambiguous_bars",
-    "ambiguous_trades", "otherwise", "at_quotes", "unmoved",
+    "ambiguous_trades", "otherwise", "at_quotes", "margin_calls", "unmoved",
 )  # fmt: skip
 """Totals that are sums over strategies and symbols."""
 

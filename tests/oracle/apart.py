@@ -34,6 +34,7 @@ def play_apart(
     whole.fills.sort(key=lambda r: (r["session"], r["time"], r["symbol"], r["order_id"]))
     whole.orders.sort(key=lambda r: (r["session"], r["decided_at"], r["symbol"], r["id"]))
     whole.trades.sort(key=lambda r: (r["exit_time"], r["symbol"], r["entry_time"]))
+    whole.log = sorted((row for r in every for row in r.log), key=lambda r: (r["time"], r["fields"].get("symbol", "")))
     whole.cash.sort(key=lambda r: (r["session"], r["symbol"], r["kind"]))
     whole.positions.sort(key=lambda r: (r["session"], r["symbol"]))
     minutes: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))

@@ -7,6 +7,7 @@ close.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -111,9 +112,9 @@ class Backtest:
             )
             for i, s in enumerate(self.strategies)
         ]
-        if account.shared:
-            for book in self.books:
-                book.purse = self.books
+        for book in self.books:
+            book.initial = Fraction(50, 100) if account.margin == "reg_t" else Fraction(0)
+            book.purse = self.books if account.shared else [book]
         for strategy, book in self.each():
             book.reach = getattr(strategy.object, "history", {})
         minutes = [t for d in days for t in d.minutes]
@@ -189,6 +190,7 @@ class Backtest:
         before, shown = self.result.iterations, self.result.bars
         for book in self.books:
             book.review(leave=self.universe is not None and self.universe.leavers == "exit")
+        self._liquidate()
         self._at_open(day)
         for strategy, book in self.each():
             self._tell_fills(strategy, book)  # what corporate actions have closed
@@ -723,6 +725,44 @@ class Backtest:
             self._end_run(day)
         for _, book in self.each():
             self._expire(book)
+        self._tell_calls()
+
+    def _tell_calls(self) -> None:
+        """Who has less than is required is told so."""
+        for purse in self._margined():
+            if (missing := self._missing(purse)) > 0:
+                equity = sum(book.ledger.equity(self.present.marks) for book in purse)
+                amounts = {"equity": equity, "required": missing + equity, "missing": missing}
+                fields = {name: float(amount / 10**8) for name, amount in amounts.items()}
+                fields |= {"symbol": purse[0].only} if purse[0].only else {}
+                purse[0].log("margin call", **fields)
+
+    def _margined(self) -> list[list[Book]]:
+        """Those who share their money, together, where there are rules of margin."""
+        if self.account.margin == "none":
+            return []
+        return [self.books] if self.account.shared else [[book] for book in self.books]
+
+    def _missing(self, purse: list[Book]) -> Fraction:
+        """What is required to hold what is held (25 % of longs, 30 % of shorts), less equity; units."""
+        marks = self.present.marks
+        values = [b.ledger.value(s, marks) for b in purse for s in b.ledger.positions]
+        required = sum((Fraction(25, 100) if v > 0 else Fraction(-30, 100)) * v for v in values)
+        return required - sum(book.ledger.equity(marks) for book in purse)
+
+    def _liquidate(self) -> None:
+        """As a session opens: orders for what is held, the largest first, until nothing is missing."""
+        marks = self.present.marks
+        for purse in self._margined() if self.account.margin_call == "liquidate" else []:
+            missing = self._missing(purse)
+            held = [(-abs(b.ledger.value(s, marks)), n, s, b) for n, b in enumerate(purse) for s in b.ledger.positions]
+            for _, _, symbol, book in sorted(held, key=lambda h: h[:3]):
+                if missing > 0:
+                    shares = book.position(symbol)
+                    a_share = marks[symbol] * (Fraction(25, 100) if shares > 0 else Fraction(30, 100))
+                    count = min(math.ceil(missing / a_share), abs(shares))
+                    missing -= count * a_share
+                    book.order(symbol, -count if shares > 0 else count, tif="day", tag="margin_call")
 
     def _expire(self, book: Book) -> None:
         """At the close: orders of the day end, those for an open that has been, those for one minute."""

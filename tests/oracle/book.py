@@ -92,6 +92,7 @@ class Book:
         self.opened: dict[str, dict[str, Any]] = {}
         self.room: dict[str, int] = {}
         self.month = 0
+        self.initial = Fraction(0)
         self._present = present
         self._tif = tif
         self._leverage = Fraction(as_decimal(leverage))
@@ -533,6 +534,8 @@ class Book:
 
     def _buying_power(self) -> Fraction:
         reserved = sum(o.reserved for book in self.purse for o in book.live.values())
+        if self.initial:  # what is not yet tied up as initial margin buys so many times itself
+            return (self._equity() - (self._gross() + reserved) * self.initial) / self.initial
         return self._leverage * self._equity() - self._gross() - reserved
 
     def _equity(self) -> int:

@@ -56,6 +56,8 @@ class Account:
     borrow_bps: float = 0.0
     interest_bps: float = 0.0
     debit_bps: float = 0.0
+    margin: str = "none"
+    margin_call: str = "report"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""Margin as of Regulation T, by hand (decision 0030); tests/test_order_laws.py has the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from small import Script, bars, play, store
+
+import bt
+from bt.errors import ConfigError
+from bt.run import summary_lines
+
+FIRST, SECOND, THIRD = "2024-01-02", "2024-01-03", "2024-01-04"
+REG_T = {"margin": "reg_t"}
+LIQUIDATE = {**REG_T, "margin_call": "liquidate"}
+
+
+def market(folder: Path, **prices: tuple[float, float, float]) -> Path:
+    """Five minutes of each of three sessions, a price a session for each symbol."""
+    days = (FIRST, SECOND, THIRD)
+    return store(folder, *(bars(s, [p] * 5, day=day) for s, own in prices.items() for day, p in zip(days, own, strict=True)))  # fmt: skip
+
+
+def calls(run: bt.Run) -> list[dict[str, Any]]:
+    return [json.loads(fields) for fields in run.log.filter(message="margin call")["fields"]]
+
+
+def test_half_of_what_is_opened_is_margin(tmp_path: Path) -> None:
+    """1000 buys 2000 worth of shares, long and short together; what is reserved counts."""
+    powers: list[float] = []
+    script = Script(
+        {
+            ("A", 0): lambda b: (powers.append(b.buying_power), b.order("A", 120), powers.append(b.buying_power), b.order("B", -81)),
+            ("A", 1): lambda b: (powers.append(b.buying_power), b.order("B", -80)),
+            ("A", 3): lambda b: powers.append(b.buying_power),
+        }
+    )  # fmt: skip
+    run = play(market(tmp_path, A=(10.0,) * 3, B=(10.0,) * 3), script, cash=1000.0, account=REG_T)
+    assert run.orders.sort("id").select("shares", "status", "reason").rows() == [
+        (120, "filled", ""), (-81, "rejected", "buying_power"), (-80, "filled", ""),
+    ]  # fmt: skip
+    assert powers == [2000.0, 800.0, 800.0, 0.0]
+    assert run.summary["margin_calls"] == 0
+
+
+def test_a_call_says_what_is_missing(tmp_path: Path) -> None:
+    """200 at 10 with 1000 of cash; at 6.50 equity is 300 and 325 is required, at 6.60 it is 320 of 330; a short of 200 at 14 has 800 of 840 required."""
+    script = Script({("A", 0): lambda b: b.order("A", 200)})
+    where = market(tmp_path, A=(10.0, 6.5, 6.6), B=(10.0, 14.0, 13.0))
+    run = play(where, script, FIRST, THIRD, cash=1000.0, account=REG_T)
+    assert calls(run) == [
+        {"equity": 300.0, "missing": 25.0, "required": 325.0}, {"equity": 320.0, "missing": 10.0, "required": 330.0},
+    ]  # fmt: skip
+    assert run.fills.height == 1
+    assert ("margin calls", "2: run.log has what was missing") in summary_lines(run.summary)
+    short = play(where, Script({("B", 0): lambda b: b.order("B", -200)}), FIRST, THIRD, cash=1000.0, account=REG_T)
+    assert calls(short) == [
+        {"equity": 200.0, "missing": 640.0, "required": 840.0}, {"equity": 400.0, "missing": 380.0, "required": 780.0},
+    ]  # fmt: skip
+
+
+def test_a_call_is_met_at_the_next_open_by_the_largest_first(tmp_path: Path) -> None:
+    """120 A and 80 B at 10: at 6 and 7 equity is 280, required 320, missing 40. Of A 27 shares of 1.50 each free 40.50."""
+    script = Script({("A", 0): lambda b: (b.order("A", 120), b.order("B", 80))})
+    where = market(tmp_path, A=(10.0, 6.0, 6.0), B=(10.0, 7.0, 7.0))
+    run = play(where, script, FIRST, THIRD, cash=1000.0, account=LIQUIDATE)
+    assert calls(run) == [{"equity": 280.0, "missing": 40.0, "required": 320.0}]
+    sold = run.fills.filter(tag="margin_call").select("session", "symbol", "shares").rows()
+    assert [(str(day), symbol, shares) for day, symbol, shares in sold] == [(THIRD, "A", -27)]
+    assert ("order", 3, "filled", "") not in script.happened
+
+
+def test_shorts_are_covered_too_and_one_position_after_the_other(tmp_path: Path) -> None:
+    """Long 100 A and short 100 B at 10: A at 3 and B at 15 leave 1000 - 700 - 500 = -200, required 75 + 450; everything goes."""
+    script = Script({("A", 0): lambda b: (b.order("A", 100), b.order("B", -100))})
+    where = market(tmp_path, A=(10.0, 3.0, 3.0), B=(10.0, 15.0, 15.0))
+    run = play(where, script, FIRST, THIRD, cash=1000.0, account=LIQUIDATE)
+    assert [c["missing"] for c in calls(run)] == [725.0, 200.0]  # at the end nothing is held, and 200 are owed
+    assert run.fills.filter(tag="margin_call").select("symbol", "shares").rows() == [("A", -100), ("B", 100)]
+    assert run.orders.filter(tag="margin_call").sort("id")["symbol"].to_list() == ["B", "A"]
+
+
+def test_one_cash_has_one_margin(tmp_path: Path) -> None:
+    """What one strategy loses the other's shares are sold for, if they are the larger."""
+    one, two = Script({("A", 0): lambda b: b.order("A", 90)}), Script({("B", 0): lambda b: b.order("B", 110)})
+    run = bt.replay(
+        bars=market(tmp_path, A=(10.0, 3.0, 3.0), B=(10.0, 9.0, 9.0)), calendar="XNYS", start=FIRST, end=THIRD, save=False,
+        strategies=[{"name": "one", "use": one}, {"name": "two", "use": two}], account={**LIQUIDATE, "cash": 1000.0, "shared": True},
+    )  # fmt: skip
+    assert run.log.select("strategy").rows() == [("one",)]
+    assert calls(run) == [{"equity": 260.0, "missing": 55.0, "required": 315.0}]
+    assert run.fills.filter(tag="margin_call").select("strategy", "symbol", "shares").rows() == [("two", "B", -25)]
+
+
+def test_each_symbol_with_its_own_money_has_its_own_margin(tmp_path: Path) -> None:
+    class Buys(Script):
+        independent = True
+
+        def on_session_start(self, session: bt.Session, book: bt.Book) -> None: ...
+
+        def on_session_end(self, session: bt.Session, book: bt.Book) -> None: ...
+
+    def buys(symbol: str) -> Any:
+        return lambda b: b.order(symbol, 200)
+
+    where = market(tmp_path, A=(10.0, 9.0, 9.0), B=(10.0, 6.5, 6.5))
+    for workers in (1, 2):
+        script = Buys({(symbol, 0): buys(symbol) for symbol in "AB"})
+        account = {**LIQUIDATE, "cash_per_symbol": 1000.0}
+        run = play(where, script, FIRST, THIRD, account=account, set={"engine.workers": workers})
+        assert calls(run) == [{"equity": 300.0, "missing": 25.0, "required": 325.0, "symbol": "B"}]
+        assert run.fills.filter(tag="margin_call").select("symbol", "shares").rows() == [("B", -16)]
+        assert run.summary["margin_calls"] == 1
+
+
+class Signals:
+    """Twice what it has, from the first minute on: in columns."""
+
+    def signals(self) -> dict[str, Any]:
+        return {"target": pl.when((pl.col("minute") == 0) & (pl.col("close") == 10.0)).then(200)}
+
+
+def test_a_session_of_signals_meets_calls_too(tmp_path: Path) -> None:
+    run = play(market(tmp_path, A=(10.0, 6.5, 6.5)), Signals(), FIRST, THIRD, cash=1000.0, account=LIQUIDATE)
+    assert run.fills.select("tag", "shares").rows() == [("", 200), ("margin_call", -16)]
+
+
+def test_a_leverage_of_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"account.leverage must be left at 1 with account.margin = \"reg_t\", was 3"):
+        play(market(tmp_path, A=(10.0,) * 3), Script(), account={**REG_T, "leverage": 3.0})
