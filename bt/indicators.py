@@ -139,6 +139,18 @@ class SessionWindow:
         for table in (self._present, self._whole, self._floats):
             if len(table):
                 table[row] = 0
+        self._fill(row, code, values)
+
+    def replace(self, session: int, gone: IntArray, code: IntArray, values: Array) -> None:
+        """Of session number `session` the values of the symbols `gone` are others: one for each in `code`, which are among them."""
+        self._reach(session)
+        row = session - self._base
+        for table in (self._present, self._whole, self._floats):
+            if len(table):
+                table[row, gone] = 0
+        self._fill(row, code, values)
+
+    def _fill(self, row: int, code: IntArray, values: Array) -> None:
         self._present[row, code] = True
         if len(self._floats):
             self._floats[row, code] = values

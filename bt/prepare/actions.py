@@ -55,14 +55,15 @@ class OpenedActions:
             A symbol becomes two things at once.
         """
         code = {symbol: number for number, symbol in enumerate(symbols)}
-        mine = self.rows.filter(pl.col("symbol").is_in(list(symbols)) | pl.col("to").is_in(list(symbols)))
+        mine = self.rows.filter(pl.col("symbol").is_in(list(symbols)))
+        mine = mine.filter(pl.col("session") >= schedule.names[0])  # there is nothing before for others to concern
         names = np.array(schedule.names, dtype="datetime64[D]")
         numbers = np.searchsorted(names, mine["session"].to_numpy())
         found = []
         gone: set[tuple[int, str]] = set()
         for number, row in zip(numbers.tolist(), mine.iter_rows(named=True), strict=True):
             symbol, kind = row["symbol"], row["kind"]
-            if number >= len(names) or symbol not in code:
+            if number >= len(names):
                 continue
             if kind in ("rename", "delisting") and (number, symbol) in gone:
                 raise DataError(

@@ -33,6 +33,7 @@ class Daily:
             if quantity.name not in self._windows:
                 self._windows[quantity.name] = quantity, SessionWindow(len(past.scale), past.whole(feature))
         self._until = 0
+        self._told_at = -1
 
     def _reach(self, name: str, at: int) -> int:
         """First session that any indicator of the quantity `name` looks back to at session number `at`."""
@@ -42,6 +43,7 @@ class Daily:
         """Bring the windows up to session number `at`, reading what the cache does not have; with `last` on in a block, as `ahead`."""
         stop = at if last is None else min(max(at, at + self._block), last)
         self._bring({name: self._reach(name, at) for name in self._windows}, stop)
+        self._told_at = min((self._reach(name, at) for name in self._windows), default=at)
 
     def ahead(self, at: int, last: int) -> None:
         """The same for a later session, reading on in blocks up to session `last`."""
@@ -75,6 +77,25 @@ class Daily:
             session = self._past.schedule.index[frame["session"][a]]
             window.add(session, code[a:b].astype(np.int64), values[a:b].to_numpy())
 
+    def _tell_at(self, at: int) -> None:
+        """What is past at session number `at` is told in its terms: values of symbols for which these have changed are made anew from the minutes."""
+        past, since, self._told_at = self._past, self._told_at, max(at, self._told_at)
+        if past.terms is None or at <= since or not self._windows:
+            return
+        codes = past.terms.affected(since, at)
+        if not len(codes):
+            return
+        quantities = [quantity for quantity, _ in self._windows.values()]
+        columns = tuple(dict.fromkeys(c for q in quantities for c in q.columns))
+        for a in range(min(self._reach(name, at) for name in self._windows), at, past.chunk):
+            minutes = past.history(at, a, min(a + past.chunk, at) - 1, columns, past.loader.names(codes))
+            table = aggregated(minutes, quantities)
+            for session in minutes.sessions:
+                rows = table.filter(pl.col("session") == session.name)
+                number, code = past.schedule.index[session.name], rows["code"].to_numpy()
+                for name, (_, window) in self._windows.items():
+                    window.replace(number, codes, code, rows[name].to_numpy())
+
     def of(self, minutes: Minutes) -> pl.DataFrame | None:
         """The values of a window's sessions, for `enter`; None if there are none."""
         if not self._windows or not minutes.frame.height:
@@ -89,6 +110,7 @@ class Daily:
 
     def at(self, at: int) -> dict[str, Trailed]:
         """Every feature at session number `at`; what no later session looks back to is forgotten."""
+        self._tell_at(at)
         found = {}
         for id_, (feature, quantity) in self._features.items():
             window = self._windows[quantity.name][1]

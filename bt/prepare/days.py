@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.prepare.quantities import IntArray, Past, Quantity, known, read
+from bt.prepare.quantities import IntArray, Past, Quantity, aggregated, consecutive, known, read
 from bt.schema import PRICES
 
 VALUES_AHEAD = 1_000_000
@@ -33,6 +33,7 @@ class DailyBars:
         self._last = last
         self._reach = 0
         self._values: dict[str, dict[int, Values]] = {}
+        self._told_at: dict[str, dict[int, int]] = {}
 
     def frame(self, columns: Sequence[str], first: int, at: int, wanted: npt.NDArray[np.bool_]) -> pl.DataFrame:
         """The bars of the sessions `first` to `at` - 1 of the symbols marked in `wanted`, by code and time.
@@ -41,6 +42,7 @@ class DailyBars:
         """
         names = tuple(columns) or ("close",)
         self._bring(names, first, at)
+        self._tell_at(names, first, at)
         self._forget(first, at)
         schedule, numbers = self._past.schedule, np.arange(first, at)
         by_session = [self._values[names[0]][n][0] for n in range(first, at)]
@@ -60,6 +62,39 @@ class DailyBars:
             values = [self._values[name][n][1] for n in range(first, at)]
             made[name] = pl.Series(np.concatenate([np.zeros(0, dtype=self._type(name)), *values])[rows])
         return pl.DataFrame(made)
+
+    def _tell_at(self, columns: Sequence[str], first: int, at: int) -> None:
+        """The sessions `first` to `at` - 1 are told in the terms of session number `at`: bars of symbols for which these have changed since are made
+        anew from the minutes."""
+        terms = self._past.terms
+        if terms is None:
+            return
+        now = terms.epoch(at)
+        for column in columns:
+            told = self._told_at.setdefault(column, {})
+            stale = [n for n in range(first, at) if terms.epoch(told.get(n, n)) != now]
+            if stale:
+                self._make_anew(column, stale, terms.affected(min(told.get(n, n) for n in stale), at), at)
+            told.update(dict.fromkeys(range(first, at), at))
+
+    def _make_anew(self, column: str, sessions: Sequence[int], codes: IntArray, at: int) -> None:
+        """The values of some symbols in some sessions, in the terms of session number `at`."""
+        past, quantity = self._past, Quantity.bar(column)
+        for a, b in consecutive(sessions, past.at_once):
+            minutes = past.history(at, a, b, quantity.columns, past.loader.names(codes))
+            table = aggregated(minutes, [quantity]).rename({column: "value"})
+            for session in minutes.sessions:
+                rows = table.filter(pl.col("session") == session.name)
+                self._patch(column, past.schedule.index[session.name], codes, rows)
+
+    def _patch(self, column: str, number: int, changed: IntArray, rows: pl.DataFrame) -> None:
+        """A session's values of some symbols are others."""
+        code, value = self._values[column][number]
+        stays = ~np.isin(code, changed)
+        codes = np.concatenate([code[stays], rows["code"].to_numpy().astype(np.int64)])
+        values = np.concatenate([value[stays], rows["value"].to_numpy().astype(self._type(column))])
+        order = np.argsort(codes, kind="stable")
+        self._values[column][number] = codes[order], values[order]
 
     def _type(self, column: str) -> type[np.int64 | np.float64]:
         """What minutes have: a cached value may have been made when all volumes, or not all, were whole numbers."""
@@ -103,3 +138,5 @@ class DailyBars:
         for column, values in self._values.items():
             if any(n < at - self._reach for n in values):
                 self._values[column] = {n: v for n, v in values.items() if n >= at - self._reach}
+                told = self._told_at.get(column, {})
+                self._told_at[column] = {n: since for n, since in told.items() if n >= at - self._reach}

@@ -67,7 +67,7 @@ class Trailing:
             features, past = list(self._features.values()), self._past
             for a in range(min(past.first(f, at) for f in features), at, past.chunk):
                 last = min(a + past.chunk, at) - 1
-                minutes = past.loader.history(a, last, _columns(features), past.loader.names(codes))
+                minutes = past.history(at, a, last, _columns(features), past.loader.names(codes))
                 yield from ((minutes, session) for session in range(len(minutes.sessions)))
 
     def add(self, minutes: Minutes, slots: Sequence[IntArray | None]) -> list[dict[str, Trailed]]:
@@ -126,13 +126,13 @@ def warm_up(plan: Plan, past: Past, at: int, asked: IntArray | None = None) -> d
 
     Each frame has code, session (number in the schedule) and the columns the features read, sorted by (code, time).
     """
-    loader, store, schedule = past.loader, past.store, past.schedule
+    store, schedule = past.store, past.schedule
     intervals = sorted({w.feature.minutes for w in plan.features})
     codes = {s: k for k, s in enumerate(store.symbols)}
     needs = {i: plan.need(i, codes).twice() for i in intervals}
     pieces: dict[int, list[pl.DataFrame]] = {i: [] for i in intervals}
     columns = tuple(dict.fromkeys(c for i in intervals for c in plan.inputs(i))) or ("close",)
-    begins = np.array([store.first[s] for s in store.symbols], dtype=np.int64)
+    begins = past.begins(at)
     left = np.ones(len(store.symbols), dtype=bool)
     if asked is not None:
         left = np.isin(np.arange(len(left)), asked)
@@ -148,7 +148,7 @@ def warm_up(plan: Plan, past: Past, at: int, asked: IntArray | None = None) -> d
         if int(schedule.close[high]) <= int(begins[left].min()):
             break
         names = None if left.all() else [s for s, wanted in zip(store.symbols, left, strict=True) if wanted]
-        minutes = loader.history(low, high, columns, names)
+        minutes = past.history(at, low, high, columns, names)
         bars = {1: grouped_minutes(minutes), **resampled(minutes, {i: plan.inputs(i) for i in intervals if i != 1})}
         for i in intervals:
             pieces[i].insert(0, _numbered(bars[i], low, plan.inputs(i)))

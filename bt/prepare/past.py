@@ -27,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass
 class _Kept:
-    """What was asked for of one interval and some columns: a frame by session, of the symbols marked in `codes`.
+    """What was asked for of one interval and some columns: a frame by session, of the symbols marked in `codes`, in the terms of session `at`.
 
     `reach` is how many sessions back was ever asked for, `at` the session that last asked. Frames are sorted by code and time.
     """
@@ -46,7 +46,7 @@ class PastBars:
     """
 
     def __init__(self, past: PastSessions, last: int) -> None:
-        self._loader = past.loader
+        self._past = past
         self._store = past.store
         self._kept: dict[tuple[int, tuple[str, ...]], _Kept] = {}
         self._names = pl.Series("symbol", past.store.symbols, dtype=pl.String)
@@ -74,13 +74,13 @@ class PastBars:
         joined = wanted & ~kept.codes
         if joined.any() and kept.frames:
             for a, b in consecutive(sorted(kept.frames), self._chunk):
-                for number, more in self._read(interval, columns, a, b, joined):
+                for number, more in self._read(interval, columns, (a, b, at), joined):
                     both = pl.concat([kept.frames[number], more])
                     kept.frames[number] = both.sort("code", maintain_order=True)
         kept.codes |= wanted
         missing = [number for number in range(first, at) if number not in kept.frames]
         for a, b in consecutive(missing, self._chunk):
-            kept.frames.update(self._read(interval, columns, a, b, kept.codes))
+            kept.frames.update(self._read(interval, columns, (a, b, at), kept.codes))
         frames = [kept.frames[number] for number in range(first, at)]
         if not frames:
             frames = [self._empty(interval, columns)]
@@ -90,7 +90,12 @@ class PastBars:
         """Forget what no later call looks back to, and the symbols that have left."""
         kept.reach = max(kept.reach, sessions)
         if kept.at != at:
+            changed = self._changed(kept.at, at)
             kept.at = at
+            if len(changed) and kept.frames:
+                kept.codes[changed] = False
+                stale = pl.Series(changed, dtype=pl.Int64)
+                kept.frames = {n: f.filter(~pl.col("code").is_in(stale)) for n, f in kept.frames.items()}
             kept.frames = {n: f for n, f in kept.frames.items() if n >= at - kept.reach}
             if (kept.codes & ~wanted).any():
                 kept.codes &= wanted
@@ -98,12 +103,18 @@ class PastBars:
                 kept.frames = {n: f.filter(pl.col("code").is_in(stay)) for n, f in kept.frames.items()}
         return kept
 
+    def _changed(self, before: int, at: int) -> IntArray:
+        """The symbols whose past is told in other terms than when it was last asked for."""
+        terms = self._past.terms
+        return np.zeros(0, dtype=np.int64) if terms is None or before < 0 else terms.affected(before, at)
+
     def _read(
-        self, interval: int, columns: tuple[str, ...], a: int, b: int, codes: Mask
+        self, interval: int, columns: tuple[str, ...], span: tuple[int, int, int], codes: Mask
     ) -> list[tuple[int, pl.DataFrame]]:
-        """The bars of sessions `a` to `b`, a frame each."""
+        """The bars of the sessions from the first number in `span` to the second in the terms of the third, a frame each."""
+        a, b, at = span
         names = None if codes.all() else [self._store.symbols[code] for code in np.flatnonzero(codes).tolist()]
-        minutes = self._loader.history(a, b, columns or ("close",), names)
+        minutes = self._past.history(at, a, b, columns or ("close",), names)
         return list(enumerate(self._frames(minutes, interval, columns), a))
 
     @staticmethod
@@ -127,7 +138,7 @@ class PastBars:
 
     def _empty(self, interval: int, columns: tuple[str, ...]) -> pl.DataFrame:
         """No bar, in the right types."""
-        return self._read(interval, columns, 0, 0, np.ones(len(self._names), dtype=bool))[0][1].clear()
+        return self._read(interval, columns, (0, 0, 0), np.ones(len(self._names), dtype=bool))[0][1].clear()
 
     def _named(self, frame: pl.DataFrame) -> pl.DataFrame:
         names = self._names.gather(frame["code"].cast(pl.UInt32))

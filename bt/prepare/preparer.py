@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from bt.prepare.quantities import Past
 from bt.prepare.remembering import Memory
 from bt.prepare.shortness import Shortness, told
 from bt.prepare.tables import OpenedTable, Tables
+from bt.prepare.terms import Terms, adjusting
 from bt.prepare.universe import Attendance, Membership, Roster, membership
 from bt.prepare.window import Loaded, Loader
 from bt.sessions import TimeManager
@@ -115,10 +117,14 @@ class Preparer:
         self._scale = np.array([0 if k is None else 10**k for k in decimals], dtype=np.int64)
         read = plan.read
         self._loader = Loader(store, time, schedule, read)
+        adjusted = adjusting(reading.actions, spec.data.adjust)
+        self._terms = Terms(adjusted, store, schedule, self._loader) if adjusted.every else None
+        if self._terms is not None:
+            self._scale *= self._terms.grain
         self._tables = Tables(tables or {}, plan.tables_on, store.symbols, schedule)
         cache = DailyCache(store, time.identity)
         self._presence = self._presences(cache)
-        self._past = Past(store, self._loader, schedule, self._scale, cache, spec.session.prefetch_days)
+        self._past = Past(store, self._loader, schedule, self._scale, cache, spec.session.prefetch_days, self._terms)
         apart = None if spec.universe is None else reading.last
         self._trailing = Trailing({w.id: w.feature for w in plan.trailing}, self._past, last=apart)
         self.memory = Memory(plan.history, self._past)
@@ -203,9 +209,10 @@ class Preparer:
 
     @property
     def _edges(self) -> list[tuple[int, int]]:
-        """First and last session of every window."""
-        days = self._days()
-        return [(a, min(a + days - 1, self._last)) for a in range(self._first, self._last + 1, days)]
+        """First and last session of every window. Within one nothing changes the terms in which past bars are told."""
+        days, cuts = self._days(), [] if self._terms is None else self._terms.cuts
+        borders = [self._first, *(cut for cut in cuts if self._first < cut <= self._last), self._last + 1]
+        return [(a, min(a + days, stop) - 1) for begin, stop in pairwise(borders) for a in range(begin, stop, days)]
 
     def windows(self) -> Generator[PreparedWindow, None, None]:
         """Every window in order. One more is prepared ahead, on a thread of its own."""
@@ -217,13 +224,18 @@ class Preparer:
                 for following in [*edges[1:], None]:
                     done = _patiently(waiting.pop())
                     if following is not None:
-                        attendance = self._roster.window(*following, self._held())
+                        attendance = self._roster.window(*following, self._holding(following[0]))
                         waiting.append(pool.submit(self._window, *following, attendance))
                     yield done
                     del done  # a window's memory is free before the next one is waited for
             finally:
                 for future in waiting:
                     future.cancel()
+
+    def _holding(self, session: int) -> set[int]:
+        """What is held, or is renamed to as the session begins and may then be held."""
+        renamed = {action.to for action in self._actions.at(session) if action.kind == "rename"}
+        return {*self._held(), *renamed}
 
     def _days(self) -> int:
         """Sessions of a window: what the run asks for, or as many as hold some two million rows."""
@@ -314,19 +326,28 @@ class Preparer:
         return np.tile(~self._along, (last - first + 1, 1)) if made is None else made & ~self._along
 
     def _join(self, first: int, attendance: Attendance) -> None:
-        """Symbols that the window before lacked get the history they need at session number `first`."""
-        if attendance.codes is None:
+        """Symbols that the window before lacked get the history they need at session number `first`, and those whose past is told in other terms."""
+        changed = self._changed(first)
+        if attendance.codes is None and not len(changed):
             return
-        if len(attendance.new):
-            self._trailing.join(first, attendance.new)
-            if self._presence is not None:
-                self._presence.join(first, attendance.new)
+        codes = np.arange(len(self._store.symbols)) if attendance.codes is None else attendance.codes
+        new = np.union1d(attendance.new, np.intersect1d(changed, codes))
+        if len(new):
+            self._trailing.join(first, new)
+        if len(attendance.new) and self._presence is not None:
+            self._presence.join(first, attendance.new)
         if self._plan.history:
-            self.memory.attend(first, attendance.codes, attendance.new)
+            self.memory.attend(first, codes, new)
         if self._plan.features:
-            tails = warm_up(self._plan, self._past, first, attendance.new)
-            self._computer.attend(attendance.codes, attendance.new, tails)
-            self._shortness.attend(attendance.new, tails)
+            tails = warm_up(self._plan, self._past, first, new)
+            self._computer.attend(codes, new, tails)
+            self._shortness.attend(new, tails)
+
+    def _changed(self, first: int) -> npt.NDArray[np.int64]:
+        """The symbols whose past is told in other terms from session number `first` on: where history was read for it, none."""
+        if self._terms is None or first == self._first:
+            return np.zeros(0, dtype=np.int64)
+        return self._terms.affected(first - 1, first)
 
     def _ranked(self, prepared: PreparedSession, session: int) -> PreparedSession:
         """A session with its members."""

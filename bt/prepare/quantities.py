@@ -18,6 +18,7 @@ import polars as pl
 from bt.features import Feature, is_wrapped
 from bt.indicators import first_session
 from bt.model import Schedule
+from bt.prepare.terms import Terms
 from bt.prepare.window import Loader, Minutes
 from bt.resample import AGGREGATION
 from bt.schema import PRICES
@@ -31,7 +32,8 @@ ROWS_AT_ONCE = 1_000_000
 
 @dataclass(frozen=True)
 class Past:
-    """Where past sessions come from. `scale` is each symbol's 10^k, 0 where it has none; `chunk` sessions of minutes are read together."""
+    """Where past sessions come from. `scale` is what each symbol's prices are multiplied by to be whole, 0 where they cannot; `chunk` sessions of minutes
+    are read together. `terms` are those of sessions that look back, None where past bars are told as they are."""
 
     store: Store
     loader: Loader
@@ -39,10 +41,22 @@ class Past:
     scale: IntArray
     cache: DailyCache
     chunk: int
+    terms: Terms | None = None
+
+    def history(
+        self, at: int, first: int, last: int, columns: Sequence[str], symbols: Sequence[str] | None = None
+    ) -> Minutes:
+        """The good bars of sessions `first` to `last` in the terms of session number `at`, which is later; of `symbols` alone, None all."""
+        if self.terms is None:
+            return self.loader.history(first, last, columns, symbols)
+        return self.terms.history(at, first, last, columns, symbols)
+
+    def begins(self, at: int) -> IntArray:
+        """When the data of what each symbol is at session number `at` begins, UTC microseconds."""
+        return self._begins if self.terms is None else self.terms.begins(at)
 
     @cached_property
-    def begins(self) -> IntArray:
-        """When each symbol's data begins, UTC microseconds."""
+    def _begins(self) -> IntArray:
         return np.array([self.store.first[s] for s in self.store.symbols], dtype=np.int64)
 
     @cached_property

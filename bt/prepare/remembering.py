@@ -55,9 +55,9 @@ class Memory:
 
     def _lacks(self, interval: int, code: int, have: int, at: int) -> bool:
         """Whether less than was asked for is known at the open of session number `at`."""
-        need, store, schedule = self._needs[interval], self._past.store, self._past.schedule
+        need, schedule = self._needs[interval], self._past.schedule
         first = at - need.sessions  # below 0 is before all data
-        late = need.sessions > 0 and (first < 0 or int(schedule.close[first]) <= store.first[store.symbols[code]])
+        late = need.sessions > 0 and (first < 0 or int(schedule.close[first]) <= int(self._past.begins(at)[code]))
         return have < need.bars or late
 
     def attend(self, at: int, codes: IntArray, new: IntArray) -> None:
@@ -107,7 +107,7 @@ class Memory:
     def _read(self, at: int, codes: IntArray | None) -> dict[int, pl.DataFrame]:
         """The last bars before session number `at`, session by session back until every symbol has them or its data begins."""
         past, store, schedule = self._past, self._past.store, self._past.schedule
-        begins = np.array([store.first[s] for s in store.symbols], dtype=np.int64)
+        begins = past.begins(at)
         left = np.ones(len(begins), dtype=bool) if codes is None else np.isin(np.arange(len(begins)), codes)
         pieces: dict[int, list[pl.DataFrame]] = {i: [] for i in self._needs}
         have = {i: np.zeros(len(begins), dtype=np.int64) for i in self._needs}
@@ -123,7 +123,7 @@ class Memory:
             high, low = low - 1, max(low - chunk, 0)
             chunk = min(2 * chunk, most)
             names = None if left.all() else past.loader.names(np.flatnonzero(left))
-            minutes = past.loader.history(low, high, BAR_COLUMNS, names)
+            minutes = past.history(at, low, high, BAR_COLUMNS, names)
             coarse = resampled(minutes, {i: BAR_COLUMNS for i in self._needs if i != 1})
             for interval in self._needs:
                 piece = _timed(coarse.get(interval) or grouped_minutes(minutes), minutes)

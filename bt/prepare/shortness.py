@@ -30,7 +30,7 @@ class _Reach:
 
     def lacks(self, past: Past, have: Mapping[int, IntArray], at: int) -> Mask:
         """Of which symbols less is known than it may read at the open of session number `at`; `have` are bars by interval."""
-        feature, begins = self.feature, past.begins
+        feature, begins = self.feature, past.begins(at)
         if feature.kind == "trailing":
             return self._late(past, first_session(past.schedule.names, at, feature.period), begins)
         short = have[feature.minutes] < feature.bars
@@ -72,7 +72,7 @@ class Shortness:
 
     def start(self, at: int, tails: Mapping[int, pl.DataFrame], members: IntArray | None) -> None:
         """Judge the open of session number `at`, whose universe are `members` (None: all), by the warm-up bars before it."""
-        n = len(self._past.begins)
+        n = len(self._past.scale)
         self._have = {i: np.bincount(tail["code"].to_numpy(), minlength=n) for i, tail in tails.items()}
         for reach in (r for some in self._fields.values() for r in some):
             judged = np.ones(n, dtype=bool) if reach.code is None and members is None else np.zeros(n, dtype=bool)
@@ -84,7 +84,7 @@ class Shortness:
         """Symbols that the window before lacked: their bars before the next window are in `tails`."""
         if self._is_waiting:
             for interval, tail in tails.items():
-                self._have[interval][new] = np.bincount(tail["code"].to_numpy(), minlength=len(self._past.begins))[new]
+                self._have[interval][new] = np.bincount(tail["code"].to_numpy(), minlength=len(self._past.scale))[new]
 
     def window(self, minutes: Minutes, bars: Mapping[int, Grouped], members: Mask | None) -> None:
         """Judge each session of a window by the bars until its end; `members` are those of its universe (sessions, symbols)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from functools import partial
@@ -28,6 +29,8 @@ from oracle.market import MINUTE, Bar, Classified, Day, History, classify, insta
 from oracle.past import past
 from oracle.rows import CrossSection, cross_section, row_values
 from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
+from oracle.terms import Terms as PastTerms
+from oracle.terms import Told, floats
 from oracle.universe import Universe
 
 
@@ -76,6 +79,7 @@ class Backtest:
         universe: Universe | None = None,
         actions: Sequence[Action] = (),
         quotes: Mapping[tuple[str, int], tuple[float | None, float | None]] | None = None,
+        adjust: str = "splits",
     ) -> None:
         self.actions = list(actions)
         self.execution = execution or Execution()
@@ -99,6 +103,10 @@ class Backtest:
         self.strategies = list(strategies)
         names = {s for by_symbol in found.accepted.values() for s in by_symbol} | {r[1] for r in found.rows}
         self.present = Present(sorted(symbols if symbols is not None else names), history=self.history)
+        self.past_terms = PastTerms(self.history, self.actions, adjust, self.present.pool)
+        self.present.as_of = self.past_terms.as_of
+        if self.actions and adjust != "none":
+            self.strategies = [told(s, self.past_terms) for s in self.strategies]
         self.books = [
             Book(
                 s.name,
@@ -136,7 +144,8 @@ class Backtest:
         if universe is not None:
             among = sorted(reach)  # of all candidates, also where one of them is played alone
             self.history.members = {
-                d.name: universe.members(self.history, d, among) for d in [*self.warming, *self.days]
+                d.name: universe.members(self.past_terms.as_of(universe.decided(list(days), d)), d, among)
+                for d in [*self.warming, *self.days]
             }
         for strategy in self.strategies:
             for row_type in strategy.rows:
@@ -407,7 +416,7 @@ class Backtest:
             book.opened = {}
             if self._sees(book, self.bars[day.name]) and hasattr(strategy.object, "at_open"):
                 seen = {s for s in self.present.symbols if self._shown(book, s)}
-                frame = strategy.object.at_open(day.name, partial(past, self.history, day, seen))
+                frame = strategy.object.at_open(day.name, partial(told_past, self.past_terms.as_of(day), day, seen))
                 if frame is not None:
                     book.opened = {row["symbol"]: row for row in frame.iter_rows(named=True)}
 
@@ -907,6 +916,17 @@ class Backtest:
         result.cash.sort(key=lambda r: (r["session"], turn[r["strategy"]], r["symbol"] or "", r["kind"]))
         result.records.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
         result.log.sort(key=lambda r: (r["time"], turn[r["strategy"]]))
+
+
+def told(strategy: Strategy, terms: PastTerms) -> Strategy:
+    """A strategy whose features look back in each day's terms."""
+    rows = [replace(r, features={name: Told(f, terms) for name, f in r.features.items()}) for r in strategy.rows]
+    return replace(strategy, rows=rows)
+
+
+def told_past(history: History, *asked: Any) -> list[tuple[Any, ...]]:
+    """What at_open is told of a history."""
+    return floats(past(history, *asked))
 
 
 def by_interval(strategy: Strategy) -> list[RowType]:

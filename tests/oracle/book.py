@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
@@ -16,6 +17,7 @@ from oracle.bins import completeness
 from oracle.features import as_decimal
 from oracle.market import Bar, Day, History, instant
 from oracle.past import remembered
+from oracle.terms import float_bars
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Present:
     members: set[str] | None = None
     history: History | None = None
     a_share: dict[str, float] = field(default_factory=dict)
+    as_of: Callable[[Day], History] | None = None
 
     def __post_init__(self) -> None:
         self.pool = frozenset(self.symbols)
@@ -285,7 +288,8 @@ class Book:
             days = present.history.days
             at = [d.name for d in days].index(present.day.name)
             since = days[max(at - int(depth[:-1]), 0)]
-        return remembered(present.history, symbol, interval, present.now_us, since=since)[-n:]
+        history = present.history if present.as_of is None else present.as_of(present.day)
+        return float_bars(remembered(history, symbol, interval, present.now_us, since=since)[-n:])
 
     def exit_at_close(self, symbol: str | None = None, minutes_before: int = 0, tag: str = "") -> int | None:
         """A standing order until the close. With symbol None it is of the symbol "", and when it acts one order is made for each symbol

@@ -101,6 +101,10 @@ def window_feature(fn: Window, lookback: int, *, interval: str = "1m", within: s
 
 def scaled(values: Sequence[float]) -> tuple[list[int], int]:
     """The values as whole numbers and the power of ten they were multiplied by: their decimals, exactly."""
+    if any(isinstance(v, Fraction) for v in values):
+        parts = [exact(v) for v in values]
+        scale = math.lcm(*(p.denominator for p in parts))
+        return [int(p * scale) for p in parts], scale
     decimals = [as_decimal(v) for v in values]
     places = max((-int(d.as_tuple().exponent) for d in decimals), default=0)
     places = max(places, 0)
