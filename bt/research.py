@@ -18,7 +18,7 @@ from bt.errors import DataError, UsageError
 from bt.features import Feature, linked
 from bt.model import DataSpec, MemoryBars, PreparedBars, Progress, RunSpec, Session, SessionSpec, instant, slot_times
 from bt.outages import Watch
-from bt.prepare import PreparedWindow, Preparer, Reading, plan, reading_along
+from bt.prepare import Actions, PreparedWindow, Preparer, Reading, former_names, open_actions, plan, reading_along
 from bt.resample import CLOSED_BY
 from bt.results import ORDER, conform, empty
 from bt.run import Range, check_dates, resolved, session_range
@@ -58,7 +58,8 @@ def load_bars(
     features : mapping of str to Feature, optional
         Further columns of every interval; one of a coarser interval is joined as-of.
     **data
-        stamp, timezone, price_decimals, columns: as [data] in a configuration.
+        stamp, timezone, price_decimals, columns, actions, adjust: as [data] in a configuration. The bars are as they were; features look back in
+        the terms of their session.
 
     Returns
     -------
@@ -89,9 +90,12 @@ def _bars(spec: RunSpec, declared: Declaration, time: TimeManager, store: Store)
     """What `declared` shows of a store, by interval."""
     made_plan, ids = plan([declared], (), store.extra_columns)
     found: dict[str, list[pl.DataFrame]] = {row.label: [] for row in declared.rows}
-    with reading_along(store, made_plan.also_read) as wider:
+    opened = open_actions(spec.data)
+    along = sorted({*made_plan.also_read, *former_names(opened, store, spec.data.adjust)})
+    with reading_along(store, along) as wider:
         span = session_range(time, store, *spec.session.dates, wider=wider)
-        reading = Reading(wider, time, span.schedule, span.first, span.last)
+        actions = Actions() if opened is None else opened.of(wider.symbols, span.schedule)
+        reading = Reading(wider, time, span.schedule, span.first, span.last, actions=actions)
         source = Preparer(spec, replace(made_plan, judged=False), reading)
         source.start()
         for prepared in (one for window in source.windows() for one in window.sessions):
@@ -270,6 +274,17 @@ def _data(bars: Bars, calendar: str, symbols: Sequence[str] | None, more: Mappin
             given = bars if isinstance(bars, MemoryBars) else in_memory(bars)
         except TypeError as error:
             raise UsageError(f"bars: they must be a path, a Polars or an Arrow table, were not: {error}") from None
+    if "actions" in more:
+        table = more["actions"]
+        is_path = isinstance(table, str | os.PathLike) and table not in ("auto", "none", "")
+        more = {
+            **more,
+            "actions": str(Path.cwd() / table)
+            if is_path
+            else table
+            if isinstance(table, str | MemoryBars)
+            else in_memory(table),
+        }
     return DataSpec(given, calendar, None if symbols is None else tuple(symbols), **more)
 
 

@@ -20,7 +20,7 @@ import polars as pl
 
 from bt.errors import DataError
 from bt.model import ACTION_KINDS, UNIT, Action, DataSpec, MemoryBars, Schedule
-from bt.store import ACTIONS
+from bt.store import ACTIONS, Store
 
 AUTO, NO_TABLE = "auto", "none"
 """What stands for the table of the store's own folder, and for no table."""
@@ -161,6 +161,11 @@ def read_actions(path: str) -> OpenedActions:
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise DataError(f"{path}: data.actions must be a readable Parquet or CSV file, was not: {why}") from error
     return OpenedActions(path, content, _checked(frame, path))
+
+
+def former_names(opened: OpenedActions | None, store: Store, adjust: str) -> set[str]:
+    """The symbols of the data that the store's had before, whose bars are the past of theirs."""
+    return set() if opened is None or adjust == "none" else opened.renamed(store.symbols) & store.every
 
 
 def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:

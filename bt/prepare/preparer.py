@@ -170,14 +170,17 @@ class Preparer:
         return told(self._shortness.fields(), self._store.symbols, until)
 
     def traded(self, first: int, last: int) -> Traded:
-        """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe."""
+        """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe: in the terms of the last, by the
+        symbols that they were in the first."""
         names = self._store.symbols[: self._store.candidates] if self._store.along else None
-        minutes = self._loader.history(first, last, ("open", "close"), names)
-        order = np.argsort(minutes.code, kind="stable")
+        minutes = self._past.history(last, first, last, ("open", "close"), names)
+        code = minutes.code if self._terms is None else self._terms.names_at(first, last)[minutes.code]
+        order = np.argsort(code, kind="stable")
+        order = order[code[order] >= 0]
         offset = np.concatenate([[0], np.cumsum([s.minutes for s in minutes.sessions])[:-1]]).astype(np.int64)
         times = np.concatenate([slot_times(s) for s in minutes.sessions])
         opens, closes = (minutes.frame[c].to_numpy()[order] for c in ("open", "close"))
-        return Traded(minutes.code[order], times[offset[minutes.session] + minutes.slot][order], opens, closes)
+        return Traded(code[order], times[offset[minutes.session] + minutes.slot][order], opens, closes)
 
     def start(self) -> None:
         """Find the members of every session, and bring history up to the first session's open: trailing windows, then warm-up bars."""

@@ -160,6 +160,14 @@ class Terms:
         self._begins = epoch, made
         return made
 
+    def names_at(self, session: int, at: int) -> IntArray:
+        """The symbol that each was in a session, of those at session number `at`; -1 of those that were none then."""
+        made = np.arange(len(self._store.symbols))
+        for code in self._special(at):
+            here = [s.source for s in self.chain(code, at) if s.begin <= session < s.end]
+            made[code] = here[0] if here else -1
+        return made
+
     def _special(self, at: int) -> list[int]:
         """The symbols that any action up to session number `at` concerns."""
         return sorted(set().union(*(self._affected[cut] for cut in self.cuts[: self.epoch(at)])))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from fractions import Fraction
 
 import numpy as np
 
 from bt.errors import ConfigError, UsageError
 from bt.execution import to_units
-from bt.model import RunSpec
-from bt.prepare import Preparer, Reading, plan
+from bt.model import UNIT, RunSpec
+from bt.prepare import OpenedActions, Preparer, Reading, plan
 from bt.run.span import Range
 from bt.sessions import TimeManager
 from bt.store import Store
@@ -21,10 +22,13 @@ BEFORE = 5
 """Sessions before the first in which its last close is looked for."""
 
 
-def benchmark_returns(spec: RunSpec, time: TimeManager, span: Range) -> Mapping[date, float]:
+def benchmark_returns(
+    spec: RunSpec, time: TimeManager, span: Range, actions: OpenedActions | None = None
+) -> Mapping[date, float]:
     """Return of `spec.run.benchmark` in each session: its last close over the last one before, less 1; empty without a benchmark.
 
-    A session without a bar has return 0; one before which there is no close in the run and the sessions before it has none.
+    A session without a bar has return 0; one before which there is no close in the run and the sessions before it has none. Splits are
+    adjusted for, and dividends, as ``data.adjust`` says.
 
     Raises
     ------
@@ -45,13 +49,30 @@ def benchmark_returns(spec: RunSpec, time: TimeManager, span: Range) -> Mapping[
     finally:
         store.close()
     returns: dict[date, float] = {}
-    last = 0
+    last, acts = Fraction(0), _acts(spec, time, closes, actions)
     for name, close in closes.items():
+        ratio, amount = acts.get(name, (Fraction(1), Fraction(0)))
+        last = last / ratio - amount * UNIT if last else last
         now = close or last
         if last and name >= span.schedule.names[span.first]:
-            returns[name] = (now - last) / last  # exact integers: one correctly rounded division
-        last = now
+            returns[name] = float((now - last) / last)  # exact: one correctly rounded division
+        last = Fraction(now)
     return returns
+
+
+def _acts(
+    spec: RunSpec, time: TimeManager, closes: Mapping[date, int], actions: OpenedActions | None
+) -> dict[date, tuple[Fraction, Fraction]]:
+    """What the benchmark's company does at opens: by session new shares for an old one, and what is paid a share, in currency."""
+    if actions is None or spec.data.adjust == "none":
+        return {}
+    found: dict[date, tuple[Fraction, Fraction]] = {}
+    schedule = time.schedule(min(closes), max(closes))
+    for action in actions.of((spec.run.benchmark,), schedule).every:
+        name = schedule.names[action.session]
+        ratio, amount = found.get(name, (Fraction(1), Fraction(0)))
+        found[name] = ratio * action.ratio, amount + (action.amount if spec.data.adjust == "all" else 0)
+    return found
 
 
 def _closes(spec: RunSpec, time: TimeManager, span: Range, store: Store) -> dict[date, int]:

@@ -24,6 +24,7 @@ from bt.prepare import (
     Plan,
     Preparer,
     Reading,
+    former_names,
     indicator_features,
     open_actions,
     open_outside,
@@ -110,9 +111,7 @@ def made(
         planned = plan(
             declarations, spec.intervals, store.extra_columns, time.zone, quotes=_quoted(runs or (spec,), store)
         )
-        before = (
-            set() if actions is None or spec.data.adjust == "none" else actions.renamed(store.symbols) & store.every
-        )
+        before = former_names(actions, store, spec.data.adjust)
         with reading_along(store, sorted({*planned[0].also_read, *before}), threads=spec.threads) as wider:
             data = _Data(store, wider, *planned, runs or (spec,), share, actions)
             yield _made(spec, declarations, tables, time, data)

@@ -124,7 +124,7 @@ def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
     Undivided
         It has to be played in one process; nothing is left of the attempt.
     """
-    benchmark = benchmark_returns(parts.spec, parts.time, parts.span)
+    benchmark = benchmark_returns(parts.spec, parts.time, parts.span, parts.actions)
     identity = identity_of(parts.spec, parts)
     results = where.results(parts.spec, identity)
     try:
@@ -139,7 +139,7 @@ def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
 
 
 def _replay(spec: RunSpec, parts: Made, where: _Where, progress: Progress | None) -> Run:
-    benchmark = benchmark_returns(spec, parts.time, parts.span)
+    benchmark = benchmark_returns(spec, parts.time, parts.span, parts.actions)
     pace = Pace(spec.session.speed)
     engine = Engine(
         parts.market,

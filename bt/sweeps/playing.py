@@ -102,7 +102,7 @@ def play(
     every = list(runs.values())
     first = replace(every[0], strategies=tuple(s for run in every for s in run.strategies))
     with made(first, checking=checking, now=now, runs=every) as parts:
-        benchmark = benchmark_returns(parts.spec, parts.time, parts.span)
+        benchmark = benchmark_returns(parts.spec, parts.time, parts.span, parts.actions)
         lots = _lots(every, parts.players)
         pace = Pace(0.0)
         engine = Engine(
