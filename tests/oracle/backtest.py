@@ -248,7 +248,7 @@ class Backtest:
     def _open_accounts(self, day: Day) -> None:
         """What happens to accounts as a session opens, before anybody is told of it."""
         if self.execution.impact:
-            found = impact_by_share(self.history, day, self.execution.impact)
+            found = impact_by_share(self.past_terms.as_of(day), day, self.execution.impact)
             self.present.a_share = {s: part for s, part in found.items() if s in self.present.pool}
         new_month = self.month != (day.name.year, day.name.month)
         self.month = (day.name.year, day.name.month)

@@ -13,7 +13,7 @@ def impact_by_share(history: History, day: Day, coefficient: float) -> dict[str,
     found = {}
     for symbol in {s for d in before for s in history.bars[d.name]}:
         daily = [history.bars[d.name][symbol] for d in before if history.bars[d.name].get(symbol)]
-        closes = [bars[-1].close for bars in daily]
+        closes = [float(bars[-1].close) for bars in daily]
         volumes = [float(sum(bar.volume for bar in bars)) for bars in daily]
         squares = 0.0
         for close, earlier in zip(closes[1:], closes, strict=False):
