@@ -93,9 +93,9 @@ def test_a_session_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     read: list[tuple[int, int]] = []
     real = PastBars._read
 
-    def spy(self: PastBars, interval: int, columns: tuple[str, ...], a: int, b: int, *more: Any) -> Any:
-        read.append((a, b))
-        return real(self, interval, columns, a, b, *more)
+    def spy(self: PastBars, interval: int, columns: tuple[str, ...], span: tuple[int, int, int], *more: Any) -> Any:
+        read.append(span[:2])
+        return real(self, interval, columns, span, *more)
 
     monkeypatch.setattr(PastBars, "_read", spy)
     play(market(tmp_path), Opens(2, "5m"), THURSDAY)
