@@ -22,13 +22,15 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its caption, the heads, and rows of texts or cells; the first `left` columns are texts, the others numbers. `note` stands below."""
+    """A table: its caption, the heads, and rows of texts or cells; the first `left` columns are texts, the others numbers. `note` stands below; a `wide` one
+    needs the page's whole width."""
 
     caption: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
     left: int = 1
     note: str = ""
+    wide: bool = False
 
 
 def money(value: float | None, *, sign: bool = False) -> str:

@@ -79,6 +79,7 @@ def _extremes(trades: pl.DataFrame, zone: ZoneInfo) -> list[Table]:
             heads,
             _trades(frame, zone),
             left=4,
+            wide=True,
         )
         for which, frame in both[: 1 if trades.height <= 1 else 2]
     ]

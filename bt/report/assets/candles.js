@@ -103,6 +103,7 @@
       timeScale: { ...colors().timeScale, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
       handleScroll: { vertTouchDrag: false }, handleScale: { mouseWheel: false },
     });
+    get("candles-chart").querySelector("table").setAttribute("role", "presentation"); // it lays its panes out in one
     const candles = made.addSeries(L.CandlestickSeries, { ...candleColors(), priceLineVisible: false, lastValueVisible: false });
     const volume = made.addSeries(L.HistogramSeries, { priceScaleId: "", priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false, color: color("line") });
     volume.priceScale().applyOptions({ scaleMargins: { top: 0.86, bottom: 0 } });
@@ -123,8 +124,9 @@
   const clock = (session, minute) => new Date((session.open + minute * 60) * 1000).toISOString().slice(11, 16);
 
   const table = (fills, bars, session) => {
-    const several = told.strategies.length > 1;
-    const heads = ["Time", "Side", "Order", ...(several ? ["Strategy"] : []), "Shares", "Price", "Commission", "Slippage", "Position", "Bar's low", "Bar's high", "Tag"];
+    const several = told.strategies.length > 1, tagged = fills.some((fill) => fill[F.tag]);
+    get("fills").className = several ? "left4" : "left3";
+    const heads = ["Time", "Side", "Order", ...(several ? ["Strategy"] : []), "Shares", "Price", "Commission", "Slippage", "Position", "Bar's low", "Bar's high", ...(tagged ? ["Tag"] : [])];
     const head = node("thead"), row = node("tr"), body = node("tbody");
     for (const name of heads) row.append(node("th", name, { scope: "col" }));
     head.append(row);
@@ -134,7 +136,7 @@
       line.append(node("td", fill[F.side] + (fill[F.ambiguous] ? " ~" : ""), { class: fill[F.side] === "buy" ? "up" : "down" }), node("td", fill[F.type]));
       if (several) line.append(node("td", told.strategies[fill[F.strategy]] || ""));
       const cells = [number(fill[F.shares], 0), price(fill[F.price]), price(fill[F.commission]), price(fill[F.slippage]), number(fill[F.position], 0),
-        bar ? price(bar.low) : "–", bar ? price(bar.high) : "–", fill[F.tag]];
+        bar ? price(bar.low) : "–", bar ? price(bar.high) : "–", ...(tagged ? [fill[F.tag]] : [])];
       for (const text of cells) line.append(node("td", text));
       body.append(line);
     }

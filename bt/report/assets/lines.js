@@ -41,7 +41,7 @@
     const draw = () => {
       const width = Math.max(element.clientWidth, 240);
       const inner = width - LEFT - RIGHT;
-      const height = spec.panels.reduce((sum, p) => sum + p.height + GAP, FOOT);
+      const height = spec.panels.reduce((sum, p) => sum + p.height + GAP, FOOT - 14);
       const image = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true", "font-size": 11, fill: "currentColor" });
       const sx = (x) => LEFT + (spec.to > spec.from ? (x - spec.from) / (spec.to - spec.from) : 0.5) * inner;
       let top = GAP - 14;
