@@ -120,7 +120,7 @@ class Close(bt.Row):
 
 
 KINDS = (
-    "market", "limit", "stop", "stop_limit", "trailing", "open", "close", "target", "exit", "cancel", "replace",
+    "market", "limit", "stop", "stop_limit", "trailing", "open", "close", "target", "risk", "exit", "cancel", "replace",
 )  # fmt: skip
 
 
@@ -197,6 +197,10 @@ class Orderer:
         elif kind == "target":
             level = dice.choice((0, dice.randint(-self.habits.most, self.habits.most)))
             book.target(symbol, level, tag="t", **self._legs(dice, self._price(book, symbol), level))
+        elif kind == "risk":
+            ticks = self._price(book, symbol)
+            away = dice.choice((-5, -2, -1, 1, 4)) if ticks > 5 else dice.randint(1, 4)
+            book.target_risk(symbol, dice.choice((0.0, 0.0001, 0.01, 0.3)), round((ticks + away) * TICK, 8), tag="r")
         else:
             self._order(dice, book, symbol, kind)
 

@@ -65,9 +65,9 @@ def assert_same_result(run: bt.Run, result: o.Result, *more: str, ordered: bool 
 
 
 def calls(log: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The margin calls among the rows of a log."""
-    rows = [(row[0], row[1], json.loads(row[3]) if isinstance(row[3], str) else row[3]) for row in log if row[2] == "margin call"]  # fmt: skip
-    return sorted(rows, key=lambda row: (row[0], row[1], row[2].get("symbol", "")))
+    """The margin calls among the rows of a log: when, and what is said of them."""
+    rows = [(row[0], json.loads(row[3]) if isinstance(row[3], str) else row[3]) for row in log if row[2] == "margin call"]  # fmt: skip
+    return sorted(rows, key=lambda row: (row[0], row[1].get("symbol", ""), row[1]["equity"]))
 
 
 def assert_same_told(ours: Orderer, theirs: Orderer) -> None:

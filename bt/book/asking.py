@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bt.errors import StrategyError
 from bt.execution import INT64_MAX
+from bt.execution import layout as at
 from bt.execution.layout import OrderType
 from bt.model import UNIT
 
@@ -72,6 +74,27 @@ def legs_of(owner: str, shares: int, stop_loss: Any, take_profit: Any, trailing_
             f"{owner}: stop_loss must be {word} take_profit, was {stop_loss!r} with a take_profit of {take_profit!r}"
         )
     return legs
+
+
+def check_change(owner: str, order: Sequence[int], shares: int | None, prices: Sequence[int | None]) -> None:
+    """Refuse what replace() may not change of an order, a row of live ones.
+
+    Raises
+    ------
+    StrategyError
+        It is no order for shares, has no such price, or would change its side.
+    """
+    kind, number = at.TYPES[order[at.O_TYPE]], order[at.O_ID]
+    if kind in ("target", "exit_at_close"):
+        raise StrategyError(f"{owner}: replace must be of an order for shares, {number} is a {kind}; give another")
+    columns = (("limit", at.O_LIMIT), ("stop", at.O_STOP), ("trail", at.O_TRAIL))
+    for (name, column), price in zip(columns, prices, strict=True):
+        if price is not None and order[column] == at.NULL:
+            raise StrategyError(f"{owner}: {name} must be of an order that has one, {number} is a {kind}")
+    if shares is not None and (order[at.O_WAITS] or shares * order[at.O_SIDE] < 0):
+        raise StrategyError(
+            f"{owner}: shares must keep their side, and of a leg that waits be left alone, was {shares} for order {number}"
+        )
 
 
 def type_of(owner: str, *, limit: Any, stop: Any, trail: Any, at: Any, tif: Any) -> OrderType:

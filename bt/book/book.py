@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bt.book.account import Account
-from bt.book.asking import NO_LEGS, Asked, in_units, legs_of, type_of
+from bt.book.asking import NO_LEGS, Asked, Legs, check_change, in_units, legs_of, type_of
 from bt.book.crosswise import aim_all
 from bt.book.levels import shares_worth
 from bt.book.recall import Recall
@@ -220,24 +219,8 @@ class StrategyBook:
         row = self._account.live_row(self._one_or_all(None), self._number(id, "id"))
         if row is None:
             return 0
-        self._check_change(self._account.desk.tables.order[row].tolist(), count, prices)
+        check_change(self._owner, self._account.desk.tables.order[row].tolist(), count, prices)
         return self._account.replace(row, count, prices)
-
-    def _check_change(self, order: list[int], shares: int | None, prices: Sequence[int | None]) -> None:
-        """Refuse what replace() may not change."""
-        kind, number = at.TYPES[order[at.O_TYPE]], order[at.O_ID]
-        if kind in ("target", "exit_at_close"):
-            raise StrategyError(
-                f"{self._owner}: replace must be of an order for shares, {number} is a {kind}; give another"
-            )
-        columns = (("limit", at.O_LIMIT), ("stop", at.O_STOP), ("trail", at.O_TRAIL))
-        for (name, column), price in zip(columns, prices, strict=True):
-            if price is not None and order[column] == at.NULL:
-                raise StrategyError(f"{self._owner}: {name} must be of an order that has one, {number} is a {kind}")
-        if shares is not None and (order[at.O_WAITS] or shares * order[at.O_SIDE] < 0):
-            raise StrategyError(
-                f"{self._owner}: shares must keep their side, and of a leg that waits be left alone, was {shares} for order {number}"
-            )
 
     def _prices(self, limit: Any, stop: Any, trail: Any) -> tuple[int | None, int | None, int | None]:
         """Prices of an order and the distance that it trails, units."""
@@ -308,6 +291,24 @@ class StrategyBook:
             self._aim(code, at.NULL, tag)
         else:
             self._aim(code, self._whole(shares_worth(base, number, price)), tag)
+
+    def target_risk(self, symbol: str, fraction: float, stop: float, tag: str = "") -> None:
+        code, level = self._code(symbol), in_units(self._owner, "stop", stop)
+        given: object = fraction
+        if not isinstance(given, int | float | np.number) or not math.isfinite(fraction) or fraction < 0:
+            raise StrategyError(f"{self._owner}: a fraction at risk must be a finite number >= 0, was {fraction!r}")
+        if level is None:
+            raise StrategyError(f"{self._owner}: target_risk must have a stop, was None; give the price that ends it")
+        price, base = int(self._market.last[code]), max(self._account.equity(code), 0)
+        if price == level:
+            raise StrategyError(f"{self._owner}: stop must not be the last close shown, was {stop!r}")
+        shares = 0 if price == 0 else shares_worth(base, fraction, abs(price - level)) * (1 if level < price else -1)
+        if price == 0 and base and fraction:
+            self._aim(code, at.NULL, tag)
+        elif shares == 0:
+            self._aim(code, 0, tag)
+        else:
+            self._account.aim_with_legs(code, self._whole(shares), Legs(stop_loss=level), self._tagged(tag))
 
     def targets(
         self,

@@ -17,8 +17,8 @@ from bt.book.records import Spoken
 from bt.execution import layout as at
 from bt.model import UNIT
 
-INITIAL, LONG, SHORT = 50, 25, 30
-"""Percent of the value of what is held: to open it, and to hold it long or short."""
+LONG, SHORT = 25, 30
+"""Percent of the value of what is held long or short."""
 
 CALL = "margin_call"
 """The tag of orders that meet a call."""

@@ -222,6 +222,10 @@ class Book(Protocol):
     def target_value(self, symbol: str, money: float, tag: str = "") -> None:
         """A level worth `money` (currency) at the last close shown, cut toward zero to whole shares now."""
 
+    def target_risk(self, symbol: str, fraction: float, stop: float, tag: str = "") -> None:
+        """A level that loses `fraction` of equity (0.01 is 1 %) between the last close shown and `stop`, cut toward zero to whole shares now: long
+        if the stop is below that close, short if above. It has a stop_loss there."""
+
     def targets(
         self,
         rows: Rows,

@@ -244,6 +244,19 @@ class Book:
             return order.id
         return self.target(symbol, math.trunc(worth / self._present.marks[symbol]), tag)
 
+    def target_risk(self, symbol: str, fraction: float, stop: float, tag: str = "") -> int | None:
+        """A level that loses a fraction of equity from the last close shown to `stop`, where a leg ends it; cut toward zero."""
+        self._known(symbol)
+        risk, level = max(self._equity(), 0) * Fraction(as_decimal(fraction)), in_units("stop", stop)
+        assert level is not None
+        if symbol not in self._present.marks:
+            return self._target_worth(symbol, 1, float(risk > 0), tag)
+        distance = self._present.marks[symbol] - level
+        if distance == 0 or risk < 0:
+            raise ValueError(f"book: stop must not be the last close shown, was {stop!r}")
+        shares = math.trunc(risk / distance)
+        return self.target(symbol, shares, tag, stop_loss=stop if shares else None)
+
     def targets(
         self,
         rows: Any,
