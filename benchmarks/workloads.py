@@ -76,6 +76,17 @@ class Columns:
         return {"target": pl.when(fast > slow).then(100).when(fast < slow).then(0)}
 
 
+class Brackets(Columns):
+    """The same means as entries and exits, with a stop and a target half a percent from the deciding close."""
+
+    def signals(self) -> dict[str, pl.Expr]:
+        fast, slow, close = pl.col("fast"), pl.col("slow"), pl.col("close")
+        return {
+            "entry": fast > slow, "exit": fast < slow, "shares": pl.lit(100),
+            "stop_loss": (close * 0.995).round(2), "take_profit": (close * 1.005).round(2),
+        }  # fmt: skip
+
+
 class OneMore(bt.Row):
     close: float
     more: float | None

@@ -1,6 +1,6 @@
 """What fills within a bar: two paths are tried out on copies, and one of them counts. The rules are docs/decisions/0028.
 
-Most bars reach nothing: then trailing stops follow them, and no copy is made.
+Most bars reach nothing: then trailing stops follow them, and no copy is made. Where every path fills one order at its level, and that is all, no path is played.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bt.execution.layout import (
     O_BEST,
     O_CODE,
     O_DECIDED,
+    O_HAS_LEGS,
     O_ID,
     O_LIMIT,
     O_LIVE,
@@ -46,15 +47,17 @@ from bt.execution.layout import (
 )  # fmt: skip
 from bt.execution.matching import room_of
 from bt.execution.money import plus, unit
-from bt.execution.reach import AT_LIMIT, AT_MARKET, TRAILS, level_of, works_as
+from bt.execution.reach import AT_LIMIT, AT_MARKET, AT_STOP, TRAILS, level_of, works_as
 from bt.execution.standing import (
     BEGINS,
     HAPPENED_AT,
     HELD,
     IS_FRESH,
+    ROOM_FOR,
     WIDTH,
     fill_one,
     fills_alike,
+    place_of,
     possible,
     standing,
     take,
@@ -177,25 +180,49 @@ def along(b: IntArray, s: IntArray, first: int, second: int, third: int, last: i
 # ------------------------------------------------------------------------------------------------------------------- a bar
 
 
+NOTHING, SEVERAL = -1, -2
+"""What a bar reaches: no order; or so many, or one such, that the paths have to be played."""
+
+
 @inner
-def _reaches_nothing(b: IntArray, g: IntArray, at: int, low: int, high: int, opened: int) -> bool:
-    """Whether a bar surely reaches no order of a symbol; what a trailing stop has not known a price for may be reached."""
+def _is_in_reach(g: IntArray, o: int, low: int, high: int) -> bool:
+    """Whether a bar may reach an order that takes part in it; surely not otherwise. What a trailing stop has not known a price for may be reached."""
+    works, side = works_as(g, o), g[o + O_SIDE]
+    if works == TRAILS:
+        if g[o + O_BEST] == NULL:
+            return True
+        best = min(g[o + O_BEST], low) if side > 0 else max(g[o + O_BEST], high)
+        level = best + side * g[o + O_TRAIL]
+    else:
+        level = level_of(g, o)
+    rises = (works == AT_LIMIT) == (side < 0)
+    return bool(level <= high if rises else level >= low)
+
+
+@inner
+def _is_passed(g: IntArray, o: int, opens: int, low: int, high: int) -> bool:
+    """Whether every path comes to an order's level from the open and goes on beyond it, and no more comes of it than that it fills there."""
+    works, side = works_as(g, o), g[o + O_SIDE]
+    if g[o + O_HAS_LEGS] or works == TRAILS or (works == AT_STOP and g[o + O_LIMIT] != NULL):
+        return False
+    level = level_of(g, o)
+    ahead = side * opens > side * level if works == AT_LIMIT else side * opens < side * level
+    return bool(ahead and low < level < high)
+
+
+@inner
+def _reached(b: IntArray, g: IntArray, at: int, opens: int, low: int, high: int, opened: int) -> int:
+    """The one order of a symbol that a bar fills on every path; NOTHING, or SEVERAL."""
+    found, trails = NOTHING, False
     k = b[position_at(b, at) + HEAD]
     while k >= 0:
         o = order_at(g, k)
         if _may_fill(g, o, opened):
-            works, side = works_as(g, o), g[o + O_SIDE]
-            if works == TRAILS and g[o + O_BEST] == NULL:
-                return False
-            level = level_of(g, o)
-            if works == TRAILS:
-                best = min(g[o + O_BEST], low) if side > 0 else max(g[o + O_BEST], high)
-                level = best + side * g[o + O_TRAIL]
-            rises = (works == AT_LIMIT) == (side < 0)
-            if level <= high if rises else level >= low:
-                return False
+            trails |= works_as(g, o) == TRAILS
+            if _is_in_reach(g, o, low, high):
+                found = k if found == NOTHING and _is_passed(g, o, opens, low, high) else SEVERAL
         k = g[o + O_NEXT]
-    return True
+    return SEVERAL if trails and found != NOTHING else found
 
 
 @inner
@@ -215,12 +242,20 @@ def _play(
 ) -> None:
     """What a bar does to the orders of one account in one symbol."""
     at = a * b[SYMBOLS] + code
+    opens, closes = unit(open_of(p, row)), unit(close_of(t, p, row))
     low, high = unit(low_of(t, p, row)), unit(high_of(t, p, row))
-    if _reaches_nothing(b, g, at, low, high, time):
+    reached = _reached(b, g, at, opens, low, high, time)
+    if reached == NOTHING:
         _pass_by(b, g, at, low, high, time)
         return
-    opens, closes = unit(open_of(p, row)), unit(close_of(t, p, row))
+    seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code]
     down = standing(b, g, a, code, room_of(b, t, p, at, row))
+    if reached != SEVERAL:
+        o = place_of(down, reached)
+        if down[ROOM_FOR] == NULL and possible(down, o) != 0:
+            fill_one(b, down, o, level_of(down, o), time)
+            take(b, g, t, p, down, a, code, time, slot, False, slot, 0, seen, False)
+            return
     up = down.copy()
     along(b, down, opens, low, high, closes, time)
     along(b, up, opens, high, low, closes, time)
@@ -231,7 +266,6 @@ def _play(
         more = worth_down - worth_up if is_up else worth_up - worth_down
         b[account_at(a) + UNSURE_BARS] += 1
         b[account_at(a) + OTHERWISE] = plus(b[account_at(a) + OTHERWISE], more)
-    seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code]
     take(b, g, t, p, up if is_up else down, a, code, time, slot, False, slot, 0, seen, doubted)
 
 
@@ -243,7 +277,11 @@ def within(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, time: int, slot
         o = order_at(g, k)
         if not g[o + O_USED] or g[o + O_TYPE] < LIMIT_ORDER or not _may_fill(g, o, time):
             continue
-        if filling_row(t, p, g[o + O_CODE], slot, b[SKIPS]) >= 0:
+        row = filling_row(t, p, g[o + O_CODE], slot, b[SKIPS])
+        if row < 0:
+            continue
+        follows = works_as(g, o) == TRAILS
+        if follows or _is_in_reach(g, o, unit(low_of(t, p, row)), unit(high_of(t, p, row))):
             found[count] = g[o + O_ACCOUNT] * b[SYMBOLS] + g[o + O_CODE]
             count += 1
     if count == 0:
