@@ -253,7 +253,7 @@ def _play(
     if reached != SEVERAL:
         o = place_of(down, reached)
         if down[ROOM_FOR] == NULL and possible(down, o) != 0:
-            fill_one(b, down, o, level_of(down, o), time)
+            fill_one(b, down, o, level_of(down, o), NULL, time)
             take(b, g, t, p, down, a, code, time, slot, False, slot, 0, seen, False)
             return
     up = down.copy()
