@@ -42,6 +42,7 @@ from bt.features import (
     zscore,
 )
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
+from bt.notebook import notebook_progress
 from bt.research import load_bars
 from bt.results import catalog
 from bt.run import Comparison, Run, compare, open_run, run_spec
@@ -77,7 +78,7 @@ def replay(
     out : path, optional
         The run's folder itself.
     progress : callable, optional
-        Called after each session as ``progress(sessions_done, sessions_total, bars_done)``.
+        Called after each session as ``progress(sessions_done, sessions_total, bars_done)``; a notebook shows a bar without one.
     **keywords
         The keys of [data] (``bars`` may be a Polars or Arrow table) and [session], ``cash``, ``seed`` and ``name``; the
         other tables as dicts: ``execution={"slippage_bps": 2}``. Paths are relative to the working folder.
@@ -92,8 +93,8 @@ def replay(
         See `bt.errors`; `ConfigError` for an unknown keyword, or a key that is given twice.
     """
     spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
-    with saying(_say):
-        return run_spec(spec, progress=progress, save=save, out=None if out is None else Path(out))
+    with saying(_say), notebook_progress(progress, "sessions", "bars") as told:
+        return run_spec(spec, progress=told, save=save, out=None if out is None else Path(out))
 
 
 def _say(message: str) -> None:
@@ -144,8 +145,8 @@ def sweep(
         source, caller="sweep", strategy=given.pop("strategy", None), settings=given.pop("set", None), keywords=given
     )
     asked_for = _swept(spec, grid, where, choose)
-    with saying(_say):
-        return sweep_spec(asked_for, progress=progress, save=save, out=None if out is None else Path(out))
+    with saying(_say), notebook_progress(progress, "sessions", "bars") as told:
+        return sweep_spec(asked_for, progress=told, save=save, out=None if out is None else Path(out))
 
 
 def walk_forward(  # noqa: PLR0913 - the keywords promised to users
@@ -201,10 +202,8 @@ def walk_forward(  # noqa: PLR0913 - the keywords promised to users
     lengths = {"train": train, "test": test, "step": step, "embargo": embargo, "anchored": anchored}
     forward = forward_days(None if spec.sweep is None else spec.sweep.walk_forward, lengths)
     asked_for = _swept(spec, grid, where, choose)
-    with saying(_say):
-        return walk_forward_spec(
-            asked_for, forward, progress=progress, save=save, out=None if out is None else Path(out)
-        )
+    with saying(_say), notebook_progress(progress, "sessions", "bars") as told:
+        return walk_forward_spec(asked_for, forward, progress=told, save=save, out=None if out is None else Path(out))
 
 
 def _swept(

@@ -5,6 +5,7 @@ Series are cut to what a screen shows (`bt.figures`), so that a chart stays smal
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from bt.figures import account, drawdown, grid, thinned
+from bt.figures import account, drawdown, evenly, grid, thinned
 
 Chart: TypeAlias = Any
 """An Altair chart: one, or some in layers or beside each other."""
@@ -24,40 +25,36 @@ UP, DOWN, LINE, MISSING = "#0a7066", "#b0360c", "#1f5fbf", "#8a95a3"
 
 
 def equity(table: pl.DataFrame | pl.LazyFrame, start: float) -> Chart:
-    """Equity of the account by the minute."""
-    frame = _account(table, start)
-    return _line(
-        frame, alt.Y("equity:Q", title="Equity", scale=alt.Scale(zero=False), axis=alt.Axis(format=",.2f")), 260
-    )
+    """Equity of the account by session minutes, nights left out."""
+    frame, x = _account(table, start)
+    y = alt.Y("equity:Q", title="Equity", scale=alt.Scale(zero=False), axis=alt.Axis(format=",.2f"))
+    line = alt.Chart(frame).mark_line(color=LINE, strokeWidth=1.3)
+    tooltip = ["time:T", alt.Tooltip("equity:Q", format=",.2f")]
+    return line.encode(x=x, y=y, tooltip=tooltip).properties(width=WIDTH, height=260)
 
 
 def under_water(table: pl.DataFrame | pl.LazyFrame, start: float) -> Chart:
-    """How far the account's equity is under its peak, by the minute."""
-    frame = _account(table, start)
-    lowest = alt.Y("drawdown:Q", title="Drawdown", axis=alt.Axis(format=".2%"))
-    area = alt.Chart(frame).mark_area(color=DOWN, opacity=0.45, line={"color": DOWN})
-    return area.encode(x=_TIME, y=lowest, tooltip=["time:T", alt.Tooltip("drawdown:Q", format=".3%")]).properties(
-        width=WIDTH, height=160
-    )
+    """How far the account's equity is under its peak, by session minutes, nights left out."""
+    frame, x = _account(table, start)
+    y = alt.Y("drawdown:Q", title="Drawdown", axis=alt.Axis(format=".2%"))
+    area = alt.Chart(frame).mark_area(color=DOWN, opacity=0.45, line={"color": DOWN, "strokeWidth": 1.3})
+    tooltip = ["time:T", alt.Tooltip("drawdown:Q", format=".3%")]
+    return area.encode(x=x, y=y, tooltip=tooltip).properties(width=WIDTH, height=160)
 
 
-_TIME = alt.X("time:T", title=None)
-
-
-def _line(frame: pl.DataFrame, y: alt.Y, height: int) -> Chart:
-    line = alt.Chart(frame).mark_line(color=LINE, strokeWidth=1.3)
-    return line.encode(x=_TIME, y=y, tooltip=["time:T", alt.Tooltip("equity:Q", format=",.2f")]).properties(
-        width=WIDTH, height=height
-    )
-
-
-def _account(table: pl.DataFrame | pl.LazyFrame, start: float) -> pl.DataFrame:
-    """time (UTC), equity, drawdown, thinned together."""
-    minutes = account(table)
+def _account(table: pl.DataFrame | pl.LazyFrame, start: float) -> tuple[pl.DataFrame, alt.X]:
+    """place (session minutes since the run's start), time (UTC), equity and drawdown, thinned together; and their axis, with the dates of sessions."""
+    minutes = account(table).with_row_index("place")
     worth = minutes["equity"].to_numpy()
     under = drawdown(worth, start)
     kept = thinned([worth, under], POINTS) if len(worth) else np.arange(0)
-    return minutes.select("time", "equity").with_columns(pl.Series("drawdown", under))[kept]
+    days = minutes.group_by("session", maintain_order=True).agg(pl.col("place").first())[
+        evenly(minutes["session"].n_unique(), 9)
+    ]
+    labels = {f"{place}": f"{day}" for day, place in days.iter_rows()}
+    axis = alt.Axis(values=days["place"].to_list(), labelExpr=f"({json.dumps(labels)})[datum.value]", labelOverlap=True)
+    x = alt.X("place:Q", title=None, scale=alt.Scale(nice=False), axis=axis)
+    return minutes.select("place", "time", "equity").with_columns(pl.Series("drawdown", under))[kept], x
 
 
 def candles(bars: pl.DataFrame, fills: pl.DataFrame, levels: pl.DataFrame, *, zone: str, title: str) -> Chart:
@@ -130,7 +127,7 @@ def _bin(names: tuple[str, str]) -> str:
 
 def cells(frame: pl.DataFrame, x: str, y: str, value: str, *, form: str, titles: Mapping[str, str]) -> Chart:
     """A heat map of `value` over two columns of `frame`, each cell with its number in the format `form`; red below 0, green above."""
-    colors = alt.Scale(domainMid=0, range=[DOWN, "#f4f6f8", UP], interpolate="rgb")
+    colors = alt.Scale(domainMid=0, range=["#e08b64", "#f4f6f8", "#5fb3a5"], interpolate="rgb")
     base = alt.Chart(frame).encode(
         x=alt.X(f"{x}:O", title=titles.get(x, x), axis=alt.Axis(labelAngle=0)),
         y=alt.Y(f"{y}:O", title=titles.get(y, y)),

@@ -1,4 +1,4 @@
-"""What the tests of reports share: a page taken apart, and a made-up run of any size."""
+"""What the tests of reports share: a page taken apart, a strategy with stops, and a made-up run of any size."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import bt
 from bt.model import Session
 from bt.report import RunTold
 from bt.results import empty
@@ -99,6 +100,29 @@ def unpacked(packed: str) -> tuple[dict[str, Any], pl.DataFrame]:
     prices = {name: c / scale for name, c in (("open", open_), ("high", high), ("low", low), ("close", close))}
     volume = np.array(told["v"]) / 10 ** told["q"]
     return told, pl.DataFrame({"minute": np.cumsum(told["t"]), **prices, "volume": volume})
+
+
+class Brackets:
+    """Buys every symbol at minute 4 with a bracket, and sells at minute 300 what is left."""
+
+    class Minute(bt.Row):
+        symbol: str
+        minute: int
+        close: float
+
+    row = Minute
+
+    def on_bar(self, row: Minute, book: bt.Book) -> None:
+        if row.minute == 4:
+            book.order(
+                row.symbol,
+                100,
+                stop_loss=round(row.close * 0.995, 2),
+                take_profit=round(row.close * 1.01, 2),
+                tag="bracket",
+            )
+        if row.minute == 300:
+            book.target(row.symbol, 0)
 
 
 # ------------------------------------------------------------------------------------------------------ a made-up run

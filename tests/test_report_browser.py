@@ -12,11 +12,11 @@ from typing import Any, Self
 import polars as pl
 import pytest
 from cli_runs import ROOT
+from report_pages import Brackets
 from test_report import EVIL, Tags, evil_bars
 
 import bt
 from bt.report import sweep_page
-from bt.sweeps import sweep_told
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 
@@ -26,29 +26,6 @@ CHROMIUM = next(
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 
 WIDTHS = (1440, 400)
-
-
-class Brackets:
-    """Buys every symbol at minute 4 with a bracket, and sells at minute 300 what is left."""
-
-    class Minute(bt.Row):
-        symbol: str
-        minute: int
-        close: float
-
-    row = Minute
-
-    def on_bar(self, row: Minute, book: bt.Book) -> None:
-        if row.minute == 4:
-            book.order(
-                row.symbol,
-                100,
-                stop_loss=round(row.close * 0.995, 2),
-                take_profit=round(row.close * 1.01, 2),
-                tag="bracket",
-            )
-        if row.minute == 300:
-            book.target(row.symbol, 0)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +267,7 @@ def test_pages_of_sweeps_and_of_quality_open(browser, tmp_path, run):
         bars=ROOT / "data" / "sample", strategy="data/strategies/sma_cross.py:SmaCross", calendar="XNYS", start="2024-12-05", end="2024-12-06", symbols=["JUNO"],
         grid={"fast": [5, 10], "slow": [20, 30]}, save=False,
     )  # fmt: skip
-    (tmp_path / "sweep.html").write_text(sweep_page(sweep_told(sweep)), encoding="utf-8")
+    (tmp_path / "sweep.html").write_text(sweep_page(sweep.told()), encoding="utf-8")
     from test_quality_html import ASKED
 
     from bt.cli import main

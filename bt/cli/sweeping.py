@@ -58,6 +58,8 @@ def sweep_config(
         else:
             made = walk_forward_spec(asked, spec.sweep.walk_forward, **how)
     took = {"seconds": {"total": wall.perf_counter() - began}, "peak_rss_mb": peak_rss_mb()}
+    if isinstance(made, Sweep) and spec.html:
+        made.report()
     failed = _answer_sweep(output, made, took, everything=everything) if isinstance(made, Sweep) else 0.0
     if isinstance(made, WalkForward):
         failed = _answer_forward(output, made, took, everything=everything)

@@ -10,6 +10,7 @@ from bt.run.comparing import Comparison, compare
 from bt.run.dates import check_dates, resolved
 from bt.run.making import Made, made
 from bt.run.opening import open_run
+from bt.run.plotting import plots
 from bt.run.replaying import run_spec
 from bt.run.reporting import REPORT, session_given, write_page
 from bt.run.result import Run, summary_lines
@@ -25,6 +26,7 @@ __all__ = [
     "compare",
     "made",
     "open_run",
+    "plots",
     "resolved",
     "run_spec",
     "session_given",

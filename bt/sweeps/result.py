@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -16,7 +17,8 @@ from bt.errors import ConfigError, UsageError
 from bt.metrics import Metrics
 from bt.model import UNIT, RunSpec
 from bt.ratios import expected_maximum_sharpe, probabilistic_sharpe, session_sharpe
-from bt.run import Run, run_spec
+from bt.report import SweepTold, sweep_page
+from bt.run import REPORT, Run, plots, run_spec, write_page
 from bt.strategy import nearest, told
 from bt.sweeps.recording import TOTALS, SetResult
 from bt.sweeps.sets import ParameterSet
@@ -149,6 +151,54 @@ class Sweep:
             raise UsageError(f"equity: set {number} must have been played, but failed: {result.error}")
         return curve(result)
 
+    def told(self, choose: str | None = None) -> SweepTold:
+        """The sweep as reports tell it: ``run.report(sweep=sweep.told())``; `choose` ranks its sets, by default what it was ranked by.
+
+        Raises
+        ------
+        ConfigError
+            There is no such metric.
+        """
+        by = self.choose if choose is None else checked_metric(choose, "choose")
+        lines = lines_of(self.trials, by, len(self.failed))
+        if (best := self.deflated) is not None:
+            text = f"set {best.number}: {best.sharpe:.2f}; of {best.trials} sets without skill the best would show {best.expected:.2f}"
+            lines.append(("Best Sharpe", f"{text}; probability of a true one above 0: {best.probability:.1%}"))
+        return SweepTold(ranked(self.frame, by), parameters_in(self.frame), by, lines)
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the sweep as one file of HTML, by default ``report.html`` in its folder, and say where it is.
+
+        Raises
+        ------
+        UsageError
+            The sweep is in memory and no path was given.
+        ResultsError
+            It could not be written.
+        """
+        if path is None and self.path is None:
+            raise UsageError("report: path must be given of a sweep in memory, was not; sweep.report('report.html')")
+        target = Path(path) if path is not None else Path(self.path or "") / REPORT
+        write_page(target, sweep_page(self.told()))
+        return target
+
+    def surface(self, metric: str | None = None) -> Any:
+        """The best `metric` (by default what the sweep was ranked by) over its first two parameters, as an Altair chart.
+
+        Raises
+        ------
+        UsageError
+            altair is not installed, or fewer than two parameters have several values.
+        ConfigError
+            There is no such metric.
+        """
+        told_ = self.told(metric)
+        varying = [name for name in told_.parameters if told_.frame[name].n_unique() > 1]
+        if len(varying) < 2:
+            raise UsageError(f"surface: two parameters must have several values, was {len(varying)}; see .frame")
+        best = told_.frame.group_by(varying[:2]).agg(pl.col(told_.choose).max()).sort(varying[:2])
+        return plots().cells(best, varying[1], varying[0], told_.choose, form=".4~g", titles={})
+
     @cached_property
     def deflated(self) -> Deflated | None:
         """The best Sharpe ratio beside its deflated value; None where no set has one."""
@@ -252,6 +302,16 @@ def deflated(
     year = sessions_a_year**0.5
     fold = None if folds is None else folds[best]
     return Deflated(results[best].number, trials, ratios[best] * year, expected * year, probability, fold)
+
+
+def parameters_in(frame: pl.DataFrame) -> tuple[str, ...]:
+    """The columns of a sweep's frame that are its parameters."""
+    return tuple(name for name in frame.columns if name not in {"number", "error", "stop_reason", *FIGURES})
+
+
+def lines_of(trials: int, by: str, failed: int) -> list[tuple[str, str]]:
+    """What a page says of any sweep, as (name, text)."""
+    return [("Sets", f"{trials:,} tried, {failed:,} failed, ranked by {by}; the best of many looks better than it is")]
 
 
 def parameters_text(values: Mapping[str, Any]) -> str:

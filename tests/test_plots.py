@@ -1,0 +1,157 @@
+"""`run.plot`, runs side by side, and the bridges to pandas."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from typing import Any
+
+import empyrical
+import numpy as np
+import polars as pl
+import pytest
+from cli_runs import ROOT
+from report_pages import Brackets
+
+import bt
+from bt.errors import DataError, UsageError
+
+pytest.importorskip("altair", reason='altair is not installed: pip install "minute-bt[report]"')
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
+    return bt.replay(
+        bars=ROOT / "data" / "sample", strategy=Brackets(), calendar="XNYS", start="2024-11-26", end="2024-12-02", symbols=["DUNE", "GAPS", "JUNO"],
+        execution={"slippage_bps": 1}, out=tmp_path_factory.mktemp("plots") / "run",
+    )  # fmt: skip
+
+
+def rows(chart: Any) -> list[dict[str, Any]]:
+    """The data of a chart, of all its layers."""
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+def test_curves_have_the_runs_extremes(run):
+    worth = [row["equity"] for row in rows(run.plot.equity())]
+    assert (min(worth), max(worth)) == (run.equity["equity"].min(), run.equity["equity"].max())
+    assert min(row["drawdown"] for row in rows(run.plot.drawdown())) == pytest.approx(run.metrics.max_drawdown)
+
+
+def test_a_day_of_trades_has_bars_fills_and_levels(run):
+    told = rows(run.plot.trades("GAPS", "2024-12-02"))
+    bars = bt.load_bars(ROOT / "data" / "sample", "XNYS", "2024-12-02", "2024-12-02", symbols=["GAPS"])["1m"]
+    assert [row["close"] for row in told if "close" in row] == bars["close"].to_list()
+    fills = run.fills.filter(symbol="GAPS", session=date(2024, 12, 2))
+    drawn = [row for row in told if "side" in row]
+    assert [row["price"] for row in drawn] == fills["price"].to_list()
+    by_time = {row["time"]: row for row in told if "close" in row}
+    assert [by_time[row["time"]]["open"] for row in drawn if row["type"] == "market"] == fills.filter(
+        pl.col("side") == "buy"
+    )["reference_price"].to_list()
+    assert {row["kind"] for row in told if "kind" in row} == {"stop", "limit"}
+    with pytest.raises(DataError, match="NONE: it must have bars in the session"):
+        run.plot.trades("NONE", date(2024, 12, 2))
+    with pytest.raises(DataError, match="session must be one of the run's"):
+        run.plot.trades("GAPS", "2024-11-28")
+    with pytest.raises(UsageError, match="session: it must be a date"):
+        run.plot.trades("GAPS", "monday")
+
+
+def test_heat_maps(run):
+    quality = {(row["symbol"], row["session"]): row["quality"] for row in rows(run.plot.quality())}
+    table = run.quality.filter(interval="1m")
+    assert quality == {(s, f"{d}"): q for s, d, q in table.select("symbol", "session", "quality").iter_rows()}
+    assert [row["return"] for row in rows(run.plot.heatmap())] == run.returns("month")["return"].to_list()
+    by_weekday = rows(run.plot.heatmap("weekday"))
+    assert {row["weekday"] for row in by_weekday} == {"1 Mon", "2 Tue", "3 Wed", "5 Fri"}
+    with pytest.raises(UsageError, match='by must be "month" or "weekday"'):
+        run.plot.heatmap("year")
+
+
+def test_without_altair_the_message_says_what_to_install(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    monkeypatch.delitem(sys.modules, "bt.plots", raising=False)
+    monkeypatch.delattr(bt, "plots", raising=False)
+    with pytest.raises(UsageError, match=r'pip install "minute-bt\[report\]"'):
+        run.plot.equity()
+
+
+def test_a_sweeps_surface():
+    sweep = bt.sweep(
+        bars=ROOT / "data" / "sample", strategy=f"{ROOT}/data/strategies/sma_cross.py:SmaCross", calendar="XNYS", start="2024-12-05", end="2024-12-06", symbols=["JUNO"],
+        grid={"fast": [5, 10], "slow": [20, 30], "shares": [100]}, save=False,
+    )  # fmt: skip
+    told = {(row["fast"], row["slow"]): row["net_pnl"] for row in rows(sweep.surface("net_pnl"))}
+    assert told == {(row["fast"], row["slow"]): row["net_pnl"] for row in sweep.frame.iter_rows(named=True)}
+    with pytest.raises(UsageError, match="path must be given of a sweep in memory"):
+        sweep.report()
+
+
+# ----------------------------------------------------------------------------------------------------------- comparing
+
+
+def test_runs_side_by_side(run, tmp_path):
+    other = bt.replay(
+        bars=ROOT / "data" / "sample", strategy=Brackets(), calendar="XNYS", start="2024-11-26", end="2024-12-02", symbols=["DUNE", "GAPS", "JUNO"],
+        execution={"slippage_bps": 3}, save=False, name="dear",
+    )  # fmt: skip
+    both = bt.compare([run.path, other])
+    assert both.frame["run"].to_list() == ["run", "dear"]
+    assert both.frame["execution.slippage_bps"].to_list() == [1.0, 3.0]
+    assert "execution.fill" not in both.frame.columns  # the same in both
+    for name in ("sharpe", "max_drawdown", "turnover"):
+        assert both.frame[name].to_list() == [getattr(run.metrics, name), getattr(other.metrics, name)]
+    assert both.frame["net_pnl"].to_list() == [run.summary["net_pnl"], other.summary["net_pnl"]]
+    last = both.equity.group_by("run", maintain_order=True).last()
+    assert last["equity"].to_list() == [run.summary["equity_end"], other.summary["equity_end"]]
+    assert last["growth"].to_list() == pytest.approx([run.metrics.total_return, other.metrics.total_return])
+    assert {row["run"] for row in rows(both.plot())} == {"run", "dear"}
+    assert "<th>dear</th>" in both._repr_html_()
+    named = bt.compare({"<b>": run, "also": run})
+    assert list(named.runs) == ["<b>", "also"]
+    assert "<b>" not in named._repr_html_()
+    assert list(bt.compare([run, run]).runs) == ["run", "run (2)"]
+    with pytest.raises(UsageError, match="there must be a run at least"):
+        bt.compare([])
+
+
+# -------------------------------------------------------------------------------------------------------------- pandas
+
+
+def test_returns_are_what_empyrical_wants(run):
+    returns = run.to_pandas().returns
+    assert returns.index.tz is None
+    assert returns.index.date.tolist() == run.by_session["session"].to_list()
+    assert empyrical.cum_returns_final(returns) == pytest.approx(run.metrics.total_return)
+    assert run.returns()["return"].to_list() == returns.to_list()
+    assert run.returns("month")["return"].to_list() == pytest.approx(
+        empyrical.aggregate_returns(returns, "monthly").to_list()
+    )
+    with pytest.raises(UsageError, match='by must be "session" or "month"'):
+        run.returns("year")
+
+
+def test_positions_and_transactions_explain_the_account(run):
+    _, positions, transactions = run.to_pandas()
+    closes = run.equity.group_by("session", maintain_order=True).last()
+    assert positions.sum(axis=1).to_list() == pytest.approx(closes["equity"].to_list())
+    assert list(positions.columns) == [*run.positions["symbol"].unique().sort(), "cash"]
+    assert transactions["amount"].to_list() == run.fills["shares"].to_list()
+    spent = transactions["txn_dollars"].groupby(transactions.index.normalize()).sum()
+    cash = positions["cash"].diff().fillna(positions["cash"].iloc[0] - run.summary["equity_start"])
+    assert np.allclose(spent.reindex(positions.index, fill_value=0.0), cash)
+
+
+def test_quantstats_and_pyfolio_take_them(run):
+    tables = run.to_pandas()
+    stats = pytest.importorskip("quantstats.stats", reason="quantstats is not installed")
+    days = 252
+    assert stats.sharpe(tables.returns, periods=days) == pytest.approx(
+        empyrical.sharpe_ratio(tables.returns, annualization=days)
+    )
+    assert stats.max_drawdown(tables.returns) == pytest.approx(empyrical.max_drawdown(tables.returns), abs=1e-9)
+    txn = pytest.importorskip("pyfolio.txn", reason="pyfolio is not installed")
+    turnover = txn.get_turnover(tables.positions, tables.transactions)
+    assert turnover.index.tolist() == tables.positions.index.tolist()
+    assert (turnover > 0).all()
