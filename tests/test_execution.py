@@ -20,8 +20,8 @@ from bt.execution import (
     fits,
     matching,
     money,
-    orders,
     portions,
+    targets,
     to_units,
     units,
 )
@@ -157,12 +157,12 @@ def test_sums_and_products_that_do_not_fit_are_errors():
 
 
 def test_compiled_rules_are_kept_by_all_the_sources_they_depend_on():
-    stamps = {f._cache._impl.locator.get_source_stamp() for f in (orders.decide, matching.match)}
+    stamps = {f._cache._impl.locator.get_source_stamp() for f in (targets.decide, matching.match)}
     assert stamps == {compiling.stamp()}
 
 
 def test_what_another_version_has_compiled_is_never_opened_and_goes(tmp_path):
-    names = {f._cache._impl.filename_base for f in (orders.decide, matching.match)}
+    names = {f._cache._impl.filename_base for f in (targets.decide, matching.match)}
     assert all(compiling.stamp()[:12] in name for name in names)
     kept = [tmp_path / f"match-1-{compiling.stamp()[:12]}.py311.{kind}" for kind in ("nbi", "1.nbc")]
     others = [tmp_path / f"match-1{other}.py311.{kind}" for other in ("", "-abcdef012345") for kind in ("nbi", "1.nbc")]

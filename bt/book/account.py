@@ -12,7 +12,7 @@ from bt.book.desk import Desk
 from bt.book.market import Market
 from bt.book.records import Curve, Output, Spoken
 from bt.book.terms import Terms
-from bt.execution import IntArray, closing, orders
+from bt.execution import IntArray, closing, giving, orders, power, targets
 from bt.execution import layout as at
 from bt.model import UNIT, Fill, Order, instant
 
@@ -101,7 +101,7 @@ class Account:
         """(net, gross) of the positions in units at the last closes shown; at cost while a symbol has shown none."""
         if not self.by_symbol:
             self.desk.look()
-            orders.worth(self.desk.fixed)
+            power.worth(self.desk.fixed)
             return int(self.desk.fixed[at.NET]), int(self.desk.fixed[at.GROSS])
         held, last = int(self.shares[code]), int(self.market.last[code])
         net = held * last if last else int(self.positions[code, at.COST])
@@ -140,7 +140,7 @@ class Account:
         self.desk.decide(self.number, codes, np.array([self.desk.code_of(tag)]), levels=levels)
 
     def aim_at(self, codes: IntArray, numbers: npt.NDArray[np.float64], tag: str) -> int:
-        """Targets of some symbols, in order, whose levels are numbers, NaN for none; -1, or why none was decided: as `orders.decide`."""
+        """Targets of some symbols, in order, whose levels are numbers, NaN for none; -1, or why none was decided: as `targets.decide`."""
         self.flush()
         return self.desk.decide(self.number, codes, np.array([self.desk.code_of(tag)]), numbers=numbers)
 
@@ -152,12 +152,12 @@ class Account:
         prices = _as_units(asked.limit), _as_units(asked.stop), _as_units(asked.trail)
         legs = map(_as_units, asked.legs)
         number, partner = self.desk.code_of(tag), _as_units(asked.partner)
-        return int(orders.order_shares(*arrays, self.number, code, kind, shares, tif, number, *prices, partner, *legs))
+        return int(giving.order_shares(*arrays, self.number, code, kind, shares, tif, number, *prices, partner, *legs))
 
     def aim_with_legs(self, code: int, level: int, legs: Legs, tag: str) -> None:
         """One target with legs."""
         self.flush()
-        orders.aim_with_legs(
+        targets.aim_with_legs(
             *self.desk.arrays(4), self.number, code, level, self.desk.code_of(tag), *map(_as_units, legs)
         )
 
@@ -172,12 +172,12 @@ class Account:
 
     def replace(self, row: int, shares: int | None, prices: Sequence[int | None]) -> int:
         """The successor of the live order in a row of the desk's: its id."""
-        return int(orders.replace_order(*self.desk.arrays(1), row, _as_units(shares), *map(_as_units, prices)))
+        return int(giving.replace_order(*self.desk.arrays(1), row, _as_units(shares), *map(_as_units, prices)))
 
     def exit_at_close(self, code: int, before: int) -> None:
         """A standing exit of a symbol, or of every one."""
         self.flush()
-        orders.order_exit(*self.desk.arrays(1), self.number, code, before, at.DAY)
+        giving.order_exit(*self.desk.arrays(1), self.number, code, before, at.DAY)
 
     def cancel(self, code: int | None, number: int | None) -> bool:
         """Orders that concern a symbol (None: any), or the one of an id, end; whether there were any."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bt.book.cash import Carry, CashKind, CashMove, equal_parts
 from bt.book.market import Market
 from bt.book.terms import Terms, settings
-from bt.execution import IntArray, Script, Tape, closing, fits, ledger, matching, orders, signalling
+from bt.execution import IntArray, Script, Tape, closing, fits, ledger, matching, signalling, targets
 from bt.execution import layout as at
 from bt.execution import within as bars
 from bt.execution.shown import OUTSIDE
@@ -322,12 +322,12 @@ class Desk:
         levels: IntArray = NOTHING,
         numbers: FloatArray = NO_NUMBERS,
     ) -> int:
-        """Targets of one account, as `orders.decide`."""
+        """Targets of one account, as `targets.decide`."""
         known, elapsed = self._known(), self._markets[0].elapsed
         moved, self._asked = elapsed != self._asked, elapsed
         self._make_room(len(codes))
         arrays = self.fixed, self._growing, *(self._tape or NO_BARS)
-        return orders.decide(*arrays, known, moved, number, codes, levels, numbers, tags)
+        return targets.decide(*arrays, known, moved, number, codes, levels, numbers, tags)
 
     def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
         """What signals say of a minute, as `signalling.decide_bars`."""

@@ -1,7 +1,7 @@
 """The rules of execution, compiled: what an order needs, what it meets, what a fill does. The rules are docs/decisions/0002 and 0028.
 
 1. `layout` is where everything is kept: columns of int64 arrays, so that every style plays by one set of rules; `tape` the bars of a session;
-2. `orders` is an order's life: made, checked, live, over; `shown` looks up what is known;
+2. `giving` and `targets` are what a strategy may ask for, `checks` whether it may (by its buying `power`), `orders` an order's life; `shown` looks up what is known;
 3. `matching` is where orders meet a price at a bar's open or close, `within` what fills between the two, `closing` what ends without a price;
 4. `reach` says at which prices an order fills, `standing` what a fill sets off among the orders of its symbol, `filling` writes it down;
 5. `signalling` plays a session of signals;

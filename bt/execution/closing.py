@@ -76,7 +76,8 @@ from bt.execution.layout import (
 )  # fmt: skip
 from bt.execution.matching import MINUTE, fill, fill_among_others, put_in_order
 from bt.execution.money import unit
-from bt.execution.orders import admit, cut, end, enter, finish, left_by, new, stand
+from bt.execution.checks import admit, cut, left_by
+from bt.execution.orders import end, enter, finish, new, stand
 from bt.execution.reach import left_of
 from bt.execution.tape import (
     PRINT_AT,

@@ -20,7 +20,8 @@ from bt.execution.layout import (
 )  # fmt: skip
 from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
 from bt.execution.money import INT64_MAX, floor_portion
-from bt.execution.orders import aim, worth
+from bt.execution.power import worth
+from bt.execution.targets import aim
 from bt.execution.reach import AT_MARKET, left_of, works_as
 from bt.execution.shown import show, show_held
 from bt.execution.tape import SLOTS, FloatArray, row_of, time_of

@@ -56,7 +56,8 @@ from bt.execution.layout import (
     position_at,
 )  # fmt: skip
 from bt.execution.money import plus, times
-from bt.execution.orders import finish, reserve
+from bt.execution.orders import finish
+from bt.execution.power import reserve
 from bt.execution.reach import AT_STOP, TRAILS, cut_to, left_of, wanted, works_as
 from bt.execution.tape import FloatArray
 

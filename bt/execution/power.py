@@ -1,0 +1,74 @@
+"""What an account is worth, and what it may still buy for. The rules are docs/decisions/0002 and 0028."""
+
+from __future__ import annotations
+
+from bt.execution.compiling import compiled, inner
+from bt.execution.layout import (
+    ACCOUNTS,
+    BY_SYMBOL,
+    CASH,
+    COST,
+    GROSS,
+    KNOWS,
+    LAST,
+    LEVERAGE_DOWN,
+    LEVERAGE_UP,
+    NET,
+    OWN_CASH,
+    OWN_RESERVED,
+    RESERVED,
+    SHARES_AT,
+    SYMBOLS,
+    VALUED,
+    IntArray,
+    account_at,
+    known_at,
+    position_at,
+)  # fmt: skip
+from bt.execution.money import floor_portion
+
+
+@compiled
+def worth(b: IntArray) -> None:
+    """Net and gross of all positions at the last closes shown, in NET and GROSS; at cost while a symbol has shown none."""
+    symbols = b[SYMBOLS]
+    if b[VALUED] >= 0:
+        return
+    net = gross = 0
+    for a in range(b[ACCOUNTS]):
+        last = known_at(b, b[account_at(a) + KNOWS], LAST)
+        for code in range(symbols):
+            held = b[b[SHARES_AT] + a * symbols + code]
+            if held != 0:
+                value = held * b[last + code] if b[last + code] != 0 else b[position_at(b, a * symbols + code) + COST]
+                net += value
+                gross += abs(value)
+    b[NET] = net
+    b[GROSS] = gross
+    b[VALUED] = 0
+
+
+@inner
+def power(b: IntArray, a: int, code: int) -> int:
+    """Buying power in units, cut to the unit below: leverage x equity - gross - what live orders have reserved."""
+    if b[BY_SYMBOL]:
+        at = a * b[SYMBOLS] + code
+        place = position_at(b, at)
+        held, last = b[b[SHARES_AT] + at], b[known_at(b, b[account_at(a) + KNOWS], LAST) + code]
+        net = held * last if last != 0 else b[place + COST]
+        gross, reserved, cash = abs(net), b[place + OWN_RESERVED], b[place + OWN_CASH]
+    else:
+        worth(b)
+        net, gross, reserved, cash = b[NET], b[GROSS], b[RESERVED], 0
+        for one in range(b[ACCOUNTS]):
+            cash += b[account_at(one) + CASH]
+    return floor_portion(cash + net, b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - gross - reserved
+
+
+@inner
+def reserve(b: IntArray, at: int, amount: int) -> None:
+    """Reserve more, or less."""
+    if b[BY_SYMBOL]:
+        b[position_at(b, at) + OWN_RESERVED] += amount
+    else:
+        b[RESERVED] += amount
