@@ -88,6 +88,10 @@ peers *ARGS:
 peers-orders:
     {{ bin }}/python -m benchmarks.peers.orders
 
+# build the documentation as a site in site/; a link that leads nowhere fails
+docs *ARGS:
+    {{ bin }}/mkdocs build --strict {{ ARGS }}
+
 # draw docs/equity.svg again, after results have changed
 picture:
     {{ bin }}/python docs/picture.py

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -22,7 +23,17 @@ from bt.schema import FAULT_REASONS, OUTSIDE_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
 BT = "import sys; from bt.cli import main; sys.exit(main())"
-PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    *sorted(
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / "docs").rglob("*.md")
+        if p.parent.name not in ("decisions", "peers")  # half a page each, and a table that a script writes
+    ),
+]
+LANGUAGES = {"python", "console", "text", "toml", "sh"}
+THEIRS = re.compile(r'python title="[^"]+, not run here"')
+MARK = "-- end of block --"
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -30,10 +41,21 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
-def commands(page: str) -> list[str]:
-    """The lines after `$ ` in console blocks, continued lines joined."""
+def commands(page: str) -> list[tuple[str, str]]:
+    """The lines after `$ ` in console blocks, continued lines joined, each with the output that is shown below it ("": none is)."""
     text = "\n".join(blocks(page, "console")).replace("\\\n", " ")
-    return [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+    parts = re.split(r"^\$ (.*)\n?", text, flags=re.MULTILINE)
+    return [(command, shown.strip("\n")) for command, shown in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def scripts(page: str) -> list[tuple[str, str]]:
+    """Python blocks in order, each with the text block that follows it at once: what it prints ("": nothing is shown)."""
+    found = re.findall(
+        r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?",
+        (ROOT / page).read_text(),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    return [(code, shown.strip("\n")) for code, shown in found]
 
 
 @pytest.fixture
@@ -46,7 +68,7 @@ def workplace(tmp_path: Path) -> Path:
 
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k == "BT_CACHE" or not k.startswith("BT_")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "dumb"}
     return subprocess.run(
         arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
@@ -54,15 +76,55 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p) or blocks(p, "python")])
 def test_a_page_runs(page: str, workplace: Path):
-    for command in commands(page):
+    for command, shown in commands(page):
         program, *arguments = shlex.split(command)
         assert program == "bt", f"{page}: {command}: only bt is run here"
         done = run([sys.executable, "-c", BT, *arguments], workplace)
         assert done.returncode == 0, f"{page}: {command}\n{done.stdout}\n{done.stderr}"
+        assert not shown or plain(done.stdout) == shown, f"{page}: {command}"
     script = workplace / "page.py"
-    script.write_text("\n".join(blocks(page, "python")))
+    script.write_text("".join(f"{code}\nprint({MARK!r})\n" for code, _ in scripts(page)))
     done = run([sys.executable, str(script)], workplace)
     assert done.returncode == 0, f"{page}: its Python, top to bottom\n{done.stdout}\n{done.stderr}"
+    for (code, shown), printed in zip(scripts(page), done.stdout.split(MARK), strict=False):
+        assert not shown or plain(printed) == shown, f"{page}: what this prints\n{code}"
+
+
+def plain(output: str) -> str:
+    """Output without spaces at the ends of lines, and without empty lines around it."""
+    return "\n".join(line.rstrip() for line in output.splitlines()).strip("\n")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_of_a_kind_that_a_test_runs_or_says_that_none_does(page: str):
+    openings = re.findall(r"^```(.*)\n(?:.*\n)*?^```$", (ROOT / page).read_text(), flags=re.MULTILINE)
+    for opening in openings:
+        assert opening in LANGUAGES or (page.startswith("docs/coming-from/") and THEIRS.fullmatch(opening)), opening
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")])
+def test_tables_of_a_configuration_have_keys_that_there_are(page: str):
+    for block in blocks(page, "toml"):
+        given = leaves(tomllib.loads(block))
+        unknown = [parts for parts in given if not any(matches(parts, known) for known in KEYS)]
+        assert unknown == [], block
+
+
+def leaves(node: object, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The keys of a configuration that have a value; those of `[[strategies]]` once an entry."""
+    if isinstance(node, dict) and node:
+        return [key for name, value in node.items() for key in leaves(value, (*above, name))]
+    if isinstance(node, list) and node and all(isinstance(one, dict) for one in node):
+        return [key for one in node for key in leaves(one, (*above, "*"))]
+    return [above]
+
+
+def matches(parts: tuple[str, ...], known: tuple[str, ...]) -> bool:
+    """Whether a key is `known` or below one whose names are the user's (`strategy.params`, `sweep.grid`)."""
+    if len(parts) < len(known):
+        return False
+    head = all(k in ("*", part) for part, k in zip(parts, known, strict=False))
+    return head and (len(parts) == len(known) or known[-1] in ("params", "grid", "columns"))
 
 
 def test_the_readme_shows_the_strategy_that_its_command_runs():

@@ -22,6 +22,8 @@ def of(symbol: str, feature: Feature | str, *, within: Within = None) -> Feature
         "session": null until the other symbol has a bar in this session. Otherwise its last value of an earlier session
         is known until then.
 
+    Notes
+    -----
     Source: as-of join, https://code.kx.com/q/ref/asof/
     """
     check_within(within, "of")

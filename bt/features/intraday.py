@@ -34,6 +34,8 @@ def so_far(aggregate: str, of: str | pl.Expr, *, interval: str = "1m") -> Featur
     of : str or polars.Expr
         A bar column (sums and means are exact) or an expression of bar columns, "close*volume", computed in floats.
 
+    Notes
+    -----
     Source: running total, https://en.wikipedia.org/wiki/Running_total
     """
     if aggregate not in SO_FAR:

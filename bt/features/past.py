@@ -38,6 +38,8 @@ def trailing(
     min_sessions : int
         Fewer sessions with data give null.
 
+    Notes
+    -----
     Source: moving average and its kin over sessions, https://en.wikipedia.org/wiki/Moving_average
     """
     if aggregate not in AGGREGATES:
@@ -74,6 +76,8 @@ def prior(of: str | pl.Expr, sessions: int = 1) -> Feature:
         it is wrapped: ``prior("max(high) - min(low)")``.
     sessions : int
 
+    Notes
+    -----
     Source: pivot points and gaps use it, https://en.wikipedia.org/wiki/Pivot_point_(technical_analysis)
     """
     back = whole_number(sessions, "prior", "sessions", 1)
@@ -96,6 +100,8 @@ def relative_volume(period: str, cumulative: bool = True, *, min_sessions: int =
     min_sessions : int
         Fewer sessions give null.
 
+    Notes
+    -----
     Null while the mean is 0 or unknown. The mean of whole volumes is exact and rounded once, the ratio once more.
 
     Source: relative volume at time, https://chartschool.stockcharts.com/table-of-contents/technical-indicators-and-overlays/technical-indicators/relative-volume-rvol

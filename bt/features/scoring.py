@@ -22,12 +22,14 @@ def score(predict: Predict, inputs: Sequence[Feature | str]) -> Feature:
         In the order of the array's columns: features, or names of the strategy's. Rows with an unknown input are not passed,
         and their score is null; so is one that is NaN.
 
-    Source: the model's own.
-
     Raises
     ------
     StrategyError
         `predict` cannot be called, or there is no input.
+
+    Notes
+    -----
+    Source: the model's own.
     """
     if not callable(predict):
         raise StrategyError(f"score: predict must be callable, was {predict!r}")

@@ -30,6 +30,8 @@ def sma(column: str, n: int, *, interval: str = "1m", within: Within = None) -> 
     n : int
         Bars of `interval`, at least 1; they run across sessions unless ``within="session"``.
 
+    Notes
+    -----
     Source: arithmetic mean, https://en.wikipedia.org/wiki/Moving_average#Simple_moving_average
     """
     return _window("sma", column, n, 1, interval=interval, within=within)

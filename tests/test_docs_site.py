@@ -1,0 +1,58 @@
+"""The site that is made of docs/: it is built with no warning, has every public name, and needs no network."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bt
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as MkDocs builds it; a link or an anchor that leads nowhere is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_public_name_is_in_the_reference(site: Path):
+    pages = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    assert [name for name in bt.__all__ if f'id="bt.{name}"' not in pages] == []
+
+
+def test_pages_load_nothing_from_a_network(site: Path):
+    loaded = re.compile(
+        r"<(?:script|link|img|iframe|source|video|form)\b[^>]*\b(?:src|href|action)=\"?(?:https?:)?//[^>]*>"
+    )
+    styled = re.compile(r"(?:url\(|@import )['\"]?(?:https?:)?//[^)]*")
+    found = [hit for path in site.rglob("*.html") for hit in loaded.findall(path.read_text())]
+    found += [hit for path in site.rglob("*.css") for hit in styled.findall(path.read_text())]
+    assert found == []
+
+
+def test_every_page_is_reached_from_another(site: Path):
+    pages = {path for path in site.rglob("*.html") if path.name != "404.html"}
+    reached = {
+        (path.parent / target).resolve()
+        for path in pages
+        for target in re.findall(r'href="?([^"#>\s]+\.html)', path.read_text())
+        if "://" not in target
+    }
+    assert pages - reached == set()
