@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from worlds import World, stored
 
 import bt
 from bt.results import ORDER
+from bt.run.attribution import SUMS
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
@@ -45,6 +47,7 @@ COLUMNS = {
 
 def assert_same_result(run: bt.Run, result: o.Result, *more: str, ordered: bool = False) -> None:
     """Every table, and the summary's ambiguity band."""
+    assert_attributed(run)
     for name, columns in COLUMNS.items():
         rows = getattr(result, name)
         if ordered:
@@ -68,6 +71,30 @@ def calls(log: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The margin calls among the rows of a log: when, and what is said of them."""
     rows = [(row[0], json.loads(row[3]) if isinstance(row[3], str) else row[3]) for row in log if row[2] == "margin call"]  # fmt: skip
     return sorted(rows, key=lambda row: (row[0], row[1].get("symbol", ""), row[1]["equity"]))
+
+
+def assert_attributed(run: bt.Run) -> None:
+    """What symbols and tags earned and cost is what their strategies did, to the unit; and strategies what the run did."""
+    units = lambda values: [round(value * o.UNIT) for value in values]  # noqa: E731
+    whole = run.by_strategy
+    assert sum(units(whole["net_pnl"])) == round(run.summary["net_pnl"] * o.UNIT)
+    for name, of in (("commission", "commission"), ("slippage", "slippage")):
+        assert sum(units(whole[name])) == round(run.summary[of] * o.UNIT), name
+    assert sum(whole["trades"]) == run.trades.height
+    for parts in (run.by_symbol, run.by_tag):
+        for strategy in whole.iter_rows(named=True):
+            own = parts.filter(strategy=strategy["strategy"])
+            for name in SUMS:
+                assert sum(units(own[name])) == round(strategy[name] * o.UNIT), name
+            assert own["trades"].sum() == strategy["trades"]
+            for name in ("value_traded", "exposure_net"):
+                assert math.isclose(own[name].sum(), strategy[name], rel_tol=1e-9, abs_tol=1e-9), name
+    tags = (
+        run.trades.group_by("strategy", "entry_tag")
+        .agg(pl.len())
+        .join(run.by_tag, on=["strategy", "entry_tag"], how="left")
+    )
+    assert (tags["len"] == tags["trades"]).all()
 
 
 def assert_same_told(ours: Orderer, theirs: Orderer) -> None:

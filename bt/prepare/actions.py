@@ -118,6 +118,19 @@ class Actions:
         kinds = [a.kind for a in self.every if first <= a.session <= last and a.code < symbols]
         return {kind: kinds.count(kind) for kind in ACTION_KINDS}
 
+    def renamed(self, first: int, last: int, symbols: int) -> dict[int, dict[int, int]]:
+        """By session from `first` to `last`, what codes below `symbols` become."""
+        found: dict[int, dict[int, int]] = {}
+        for action in self.every:
+            if (
+                action.kind == "rename"
+                and first <= action.session <= last
+                and action.code < symbols
+                and 0 <= action.to < symbols
+            ):
+                found.setdefault(action.session, {})[action.code] = action.to
+        return found
+
     def at(self, session: int) -> tuple[Action, ...]:
         """Those that are applied at the open of a session."""
         return self.by_session.get(session, ())

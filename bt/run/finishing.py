@@ -147,10 +147,17 @@ def _actions(played: Played) -> dict[str, Any] | None:
     if parts.actions is None:
         return None
     until = parts.span.first - 1 if last is None else parts.span.schedule.index[last]
+    names, symbols = parts.span.schedule.names, parts.store.symbols
+    within = parts.span.first, until, parts.store.candidates
+    renamed = {
+        names[number].isoformat(): {symbols[old]: symbols[new] for old, new in codes.items()}
+        for number, codes in parts.acts.renamed(*within).items()
+    }
     return {
         "table": Path(parts.actions.source).name,
         "adjust": parts.spec.data.adjust,
-        **parts.acts.counted(parts.span.first, until, parts.store.candidates),
+        **parts.acts.counted(*within),
+        **({"renamed": renamed} if renamed else {}),
     }
 
 

@@ -19,6 +19,7 @@ from bt.metrics import Metrics
 from bt.model import DataSpec
 from bt.outages import active, outages
 from bt.report import SweepTold, Wish, notebook_html
+from bt.run.attribution import attributed
 from bt.run.bridge import PandasTables, to_pandas
 from bt.run.plotting import Plot
 from bt.run.reporting import session_given, write_report
@@ -132,14 +133,24 @@ class Run:
         return self._table("universe")
 
     @cached_property
+    def by_strategy(self) -> pl.DataFrame:
+        """P&L, costs, value traded and exposure by strategy (`docs/results.md`)."""
+        return self._attributed("strategy")
+
+    @cached_property
     def by_symbol(self) -> pl.DataFrame:
-        """Closed trades by strategy and symbol: trades, hit_rate, net_pnl, costs."""
-        return _attributed(self.trades, "symbol")
+        """The same by strategy and symbol; the rows of a strategy add up to its own."""
+        return self._attributed("strategy", "symbol")
 
     @cached_property
     def by_tag(self) -> pl.DataFrame:
-        """Closed trades by strategy and entry tag: trades, hit_rate, net_pnl, costs."""
-        return _attributed(self.trades, "entry_tag")
+        """The same by strategy and the tag of the order that opened the position."""
+        return self._attributed("strategy", "entry_tag")
+
+    def _attributed(self, *keys: str) -> pl.DataFrame:
+        tables = {name: self._table(name) for name in ("fills", "trades", "positions", "cash", "equity", "sessions")}
+        renamed = (self.summary.get("actions") or {}).get("renamed", {})
+        return attributed(tables, keys, {date.fromisoformat(day): names for day, names in renamed.items()})
 
     def returns(self, by: Literal["session", "month"] = "session") -> pl.DataFrame:
         """Returns of the whole account, fractions: session, equity (currency, at the close), return; or year, month, return.
@@ -216,19 +227,6 @@ def outages_in(quality: pl.LazyFrame) -> pl.DataFrame:
     minutes = quality.filter(pl.col("interval") == "1m")
     liquid = active(minutes.select("symbol", "present", "quality").collect(engine="in-memory"))
     return outages(minutes.filter(pl.col("symbol").is_in(liquid.implode())).collect(engine="in-memory"))
-
-
-def _attributed(trades: pl.DataFrame, key: str) -> pl.DataFrame:
-    return (
-        trades.group_by("strategy", key)
-        .agg(
-            pl.len().alias("trades"),
-            (pl.col("net_pnl") > 0).mean().alias("hit_rate"),
-            pl.col("net_pnl").sum(),
-            pl.col("costs").sum(),
-        )
-        .sort("strategy", key)
-    )
 
 
 def _short(of: str, short: Mapping[str, str | None]) -> str:
