@@ -18,6 +18,7 @@ from bt.strategy.declaring import (
     declare,
 )
 from bt.strategy.fields import COARSE_ONLY, CONSTANTS, RowField, RowType, read_row
+from bt.strategy.independence import looks_across
 from bt.strategy.interface import Book, Holding, Past, PastBars, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.labels import ForwardReturn, forward_return
 from bt.strategy.loading import arguments, build, load_class, nearest
@@ -64,6 +65,7 @@ __all__ = [
     "forward_return",
     "hours",
     "load_class",
+    "looks_across",
     "nearest",
     "pack",
     "qualified",

@@ -1,0 +1,63 @@
+"""What is asked for, in words of users, as specifications."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import polars as pl
+import pyarrow as pa
+
+from bt.config import FIRST, LAST, first_day, last_day
+from bt.errors import UsageError
+from bt.model import DataSpec, MemoryBars
+from bt.schema import interval_minutes
+from bt.store import in_memory
+
+Bars: TypeAlias = str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | pa.Table | MemoryBars
+"""Where bars are: a path, or the bars themselves."""
+
+
+def data_asked(bars: Bars, calendar: str, symbols: Sequence[str] | None, more: Mapping[str, Any]) -> DataSpec:
+    """What `bars` and the keys of [data] mean."""
+    if isinstance(bars, str | os.PathLike):
+        given: str | MemoryBars = str(Path.cwd() / bars)
+    else:
+        try:
+            given = bars if isinstance(bars, MemoryBars) else in_memory(bars)
+        except TypeError as error:
+            raise UsageError(f"bars: they must be a path, a Polars or an Arrow table, were not: {error}") from None
+    if "actions" in more:
+        table = more["actions"]
+        is_path = isinstance(table, str | os.PathLike) and table not in ("auto", "none", "")
+        more = {
+            **more,
+            "actions": str(Path.cwd() / table)
+            if is_path
+            else table
+            if isinstance(table, str | MemoryBars)
+            else in_memory(table),
+        }
+    return DataSpec(given, calendar, None if symbols is None else tuple(symbols), **more)
+
+
+def day_asked(name: str, value: date | str) -> date | str:
+    """The day, or the word for one, that `start` or `end` means."""
+    try:
+        return first_day(value) if name == "start" else last_day(value)
+    except ValueError as hint:
+        must = FIRST if name == "start" else LAST
+        raise UsageError(f"{name}: it must be {must}, was {value!r}; {hint}") from None
+
+
+def minutes_asked(interval: str) -> int:
+    """Minutes of an interval."""
+    try:
+        return interval_minutes(interval)
+    except ValueError:
+        raise UsageError(
+            f"intervals: each must be like 1m, 5m, 4h or 1d, was {interval!r}; 1d is the longest"
+        ) from None
