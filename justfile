@@ -48,6 +48,10 @@ types:
 layers:
     {{ bin }}/lint-imports --no-logo
 
+# make the notebooks of their text, notebooks/*.py
+pair:
+    {{ bin }}/jupytext --quiet --update --to ipynb notebooks/*.py
+
 # run the notebooks
 notebooks:
     {{ bin }}/pytest -q -n 0 --nbmake notebooks

@@ -43,7 +43,7 @@ from bt.features import (
 )
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.notebook import notebook_progress
-from bt.research import load_bars
+from bt.research import load_bars, load_quality
 from bt.results import catalog
 from bt.run import Comparison, Run, compare, open_run, run_spec
 from bt.strategy import Book, ForwardReturn, Holding, Past, PastBars, Row, Rows, Strategy, at, every, forward_return
@@ -375,6 +375,7 @@ __all__ = [
     "information_coefficient",
     "lag",
     "load_bars",
+    "load_quality",
     "load_rows",
     "lowest",
     "members",

@@ -13,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
@@ -177,6 +178,20 @@ def test_links_within_the_project_lead_somewhere(page: str):
 def test_notebooks_are_stored_without_outputs(notebook: Path):
     cells = nbformat.read(notebook, as_version=4).cells
     assert [c for c in cells if c.cell_type == "code" and (c.outputs or c.execution_count)] == []
+
+
+@pytest.mark.parametrize("text", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.name)
+def test_notebooks_are_what_their_text_says(text: Path):
+    def cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
+        return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+    paired = nbformat.read(text.with_suffix(".ipynb"), as_version=4)
+    assert cells(jupytext.read(text)) == cells(paired), "just pair"
+
+
+def test_every_notebook_has_its_text():
+    folder = ROOT / "notebooks"
+    assert {p.stem for p in folder.glob("*.ipynb")} == {p.stem for p in folder.glob("*.py")}
 
 
 def test_the_picture_is_what_its_script_draws_now():
