@@ -30,7 +30,11 @@ FLOATS = st.floats(-1e6, 1e6)
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=400), st.integers(6, 60))
+@given(
+    st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=40)
+    | st.lists(st.tuples(FLOATS, FLOATS), min_size=100, max_size=300),
+    st.integers(6, 60),
+)
 def test_a_thinned_series_keeps_ends_and_extremes(pairs, most):
     columns = [np.array(values) for values in zip(*pairs, strict=True)]
     kept = thinned(columns, most)
@@ -112,21 +116,21 @@ def fill(minute: int, kind: str, reference: float = 100.0, decided: int | None =
     ("rule", "given_", "bar"),
     [
         ("next_open", fill(1, "market", decided=0), 1),
-        ("next_open", fill(5, "limit", decided=0), 2),
-        ("next_open", fill(390, "exit_at_close"), 3),
-        ("next_open", fill(390, "market_on_close"), 3),
+        ("next_open", fill(5, "limit", decided=0), 3),
+        ("next_open", fill(390, "exit_at_close"), 4),
+        ("next_open", fill(390, "market_on_close"), 4),
         ("next_open", fill(0, "market_on_open"), 0),
         ("next_close", fill(2, "market", decided=0), 1),
         ("next_close", fill(2, "target", decided=0), 1),
-        ("next_close", fill(5, "limit", decided=0), 2),
+        ("next_close", fill(2, "limit", decided=0), 2),
         ("same_close", fill(1, "market", 100.0, decided=1), 0),
         ("same_close", fill(1, "limit", 99.0, decided=1), 1),
-        ("same_close", fill(5, "stop", 99.0, decided=1), 2),
+        ("same_close", fill(5, "stop", 99.0, decided=1), 3),
         ("next_open", fill(-3, "market"), -1),
     ],
 )
 def test_a_fill_stands_at_the_bar_that_gave_its_price(rule, given_, bar):
-    assert placed(bars(0, 1, 5, 6), given_, rule).tolist() == [bar]
+    assert placed(bars(0, 1, 2, 5, 6), given_, rule).tolist() == [bar]
 
 
 def order(
@@ -193,6 +197,21 @@ def test_legs_wait_from_their_parents_fill_until_the_position_is_gone():
         order(3, "take_profit", 0, limit=103.0, tif="gtc", parent=1),
     ]  # fmt: skip
     assert waited(orders, [filled(1, 2, 10), filled(3, 9, 0)]) == [("limit", 103.0, 2, 9), ("stop", 98.0, 2, 9)]
+
+
+def test_legs_of_a_position_that_comes_and_goes_within_a_bar():
+    legs = [
+        order(2, "stop_loss", 0, stop=98.0, tif="gtc", parent=1),
+        order(3, "take_profit", 0, limit=103.0, status="cancelled", reason="oco", tif="gtc", parent=1),
+    ]
+    later = [filled(4, 5, 10), filled(5, 9, 0)]
+    assert waited([order(1, "market", 0), *legs], [filled(1, 2, 10), filled(2, 2, 0), *later]) == [
+        ("limit", 103.0, 2, 2),
+        ("stop", 98.0, 2, 2),
+    ]
+    # sold and bought again at one time: legs of what was bought live on
+    again = [order(1, "market", 0), order(2, "stop_loss", 0, stop=98.0, status="open", tif="gtc", parent=1)]
+    assert waited(again, [filled(0, 2, 0), filled(1, 2, 10)]) == [("stop", 98.0, 2, 390)]
 
 
 def test_a_leg_of_an_order_that_never_filled_waits_for_nothing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -391,6 +392,31 @@ def test_a_sweep_has_a_page_and_its_surface_in_a_runs(tmp_path, monkeypatch, cap
     best = sweep.run(sweep.chosen(), out=tmp_path / "best")
     assert call(capsys, "report", "best", "--sweep", "grid").code == 0
     assert Page((best.path / "report.html").read_text()).table("sharpe by fast and slow") == surface
+
+
+# -------------------------------------------------------------------------------------------------------------- colours
+
+
+def luminance(color: str) -> float:
+    """Relative luminance. Source: W3C, Web Content Accessibility Guidelines 2.2."""
+    shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1, 2])
+def test_text_stands_out_from_what_is_behind_it(theme):
+    css = (ROOT / "bt" / "report" / "assets" / "page.css").read_text()
+    blocks = re.findall(r"--bg:.*?--warn-line: #[0-9a-f]{6}", css, flags=re.DOTALL)
+    assert len(blocks) == 3
+    assert blocks[1].split() == blocks[2].split()  # chosen, or the system's
+    colors = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[theme]))
+    for text in ("text", "muted", "accent", "up", "down"):
+        for behind in ("bg", "panel"):
+            light, dark = sorted((luminance(colors[text]), luminance(colors[behind])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, behind)
+    light, dark = sorted((luminance(colors["text"]), luminance(colors["warn"])), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 # ------------------------------------------------------------------------------------------------------------ notebook

@@ -243,6 +243,7 @@ def test_it_prints_what_is_folded_in_light_colours(browser, report):
         assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         visit.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
         assert visit.page.evaluate("document.querySelectorAll('details[open]').length") == 0
+        assert visit.page.locator("#candles-paper").get_attribute("src").startswith("data:image/png")
         assert visit.page.pdf()[:5] == b"%PDF-"
         assert visit.said == []
 

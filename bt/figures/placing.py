@@ -15,7 +15,6 @@ Frame = pl.DataFrame | pl.LazyFrame
 Int64Array = npt.NDArray[np.int64]
 
 LEGS = ("stop_loss", "take_profit", "trailing_loss")
-AT_THE_CLOSE = ("exit_at_close", "market_on_close")
 FLATTENED = ("oco", "flat", "retargeted", "exit_at_close")
 """Reasons of a cancelled order that end it with the position."""
 
@@ -30,20 +29,21 @@ def placed(bars: pl.DataFrame, fills: pl.DataFrame, rule: str) -> Int64Array:
     fills : DataFrame
         Its fills: time (Datetime us UTC), type (of the order), reference_price, decided_at.
     rule : str
-        ``execution.fill``. What is stamped with a bar's end belongs to the bar before that time.
+        ``execution.fill``. What is stamped with a bar's end belongs to the bar before that time, and
+        so does what is stamped with the close: no bar opens there.
     """
     opens = bars["open_time"].to_numpy()
     times = fills["time"].dt.epoch("us").to_numpy()
     within = np.searchsorted(opens, times, side="right") - 1
     before = np.searchsorted(opens, times, side="left") - 1
-    ended = fills["type"].is_in(AT_THE_CLOSE).to_numpy()
+    ended = np.zeros(fills.height, dtype=bool)
     if rule == "next_close":
-        ended = ended | fills["type"].is_in(["market", "target"]).to_numpy()
+        ended = fills["type"].is_in(["market", "target"]).to_numpy()
     if rule == "same_close" and len(opens):
         # at the deciding bar's close, or in the next bar, which opens at that time: the price tells
         close = bars["close"].to_numpy()[np.maximum(before, 0)]
         at_once = (fills["decided_at"] == fills["time"]).fill_null(value=False).to_numpy()
-        ended = ended | (at_once & (close == fills["reference_price"].to_numpy()))
+        ended = at_once & (close == fills["reference_price"].to_numpy())
     return np.where(ended, before, within).astype(np.int64)
 
 
@@ -98,7 +98,11 @@ def levels(orders: Frame, fills: Frame, sessions: Frame) -> Levels:
     done = fills.lazy().select("order_id", "strategy", "symbol", "time", "position_after").collect(engine="in-memory")
     key = ("strategy", "symbol")
     first = done.group_by(*key, "order_id").agg(pl.col("time").min().alias("first"), pl.col("time").max().alias("last"))
-    flat = done.filter(pl.col("position_after") == 0).select(*key, pl.col("time").alias("flat")).sort("flat")
+    # of fills at one time the last one says what is held: a position may come and go within a bar
+    held = (
+        done.sort("time", "order_id").group_by(*key, "time", maintain_order=True).agg(pl.col("position_after").last())
+    )
+    flat = held.filter(pl.col("position_after") == 0).select(*key, pl.col("time").alias("flat"))
     closes = sessions.lazy().select("session", pl.col("close").alias("closes")).collect(engine="in-memory")
     lived = (
         priced.join(first.drop("last"), left_on=(*key, "parent"), right_on=(*key, "order_id"), how="left")
@@ -107,7 +111,7 @@ def levels(orders: Frame, fills: Frame, sessions: Frame) -> Levels:
         .filter(pl.col("parent").is_null() | pl.col("first").is_not_null())
         .with_columns(pl.coalesce("first", "decided_at").alias("start"))
         .sort("start")
-        .join_asof(flat, left_on="start", right_on="flat", by=key, strategy="forward", allow_exact_matches=False, check_sortedness=False)
+        .join_asof(flat, left_on="start", right_on="flat", by=key, strategy="forward", check_sortedness=False)
     )  # fmt: skip
     leg = pl.col("type").is_in(LEGS)
     ends = pl.min_horizontal(

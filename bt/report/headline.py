@@ -149,7 +149,7 @@ def assumptions(run: RunTold) -> list[tuple[str, str]]:
     if share := execution.get("participation"):
         lines.append(("Participation", f"A fill takes at most {share:.1%} of its bar's volume."))
     lines.append(("At the end", "Open positions are closed." if execution.get("at_end") == "close" else "Open positions are marked at their last close; they are no trades."))  # fmt: skip
-    rates = [f"{name} = {account[name]}" for name in ("leverage", "borrow_bps", "interest_bps", "debit_bps", "margin") if account.get(name)]  # fmt: skip
+    rates = [f"{name} = {account[name]}" for name in ("leverage", "borrow_bps", "interest_bps", "debit_bps", "margin") if account.get(name) not in (None, 0, "none")]  # fmt: skip
     lines.append(("Account", ", ".join([f"cash = {money(account['cash'])}", *rates])))
     lines.append(("Within bars", _ambiguity(run)))
     return lines

@@ -177,9 +177,10 @@
 
   /* ------------------------------------------------------------------ choosing */
   const list = get("pairs"), symbols = get("pick-symbol"), sessions = get("pick-session");
+  const cents = Math.max(...told.charts.map((one) => Math.abs(one.pnl))) < 100 ? 2 : 0;
   const fillList = () => list.replaceChildren(...listed.map((one, i) => {
     const option = node("div", undefined, { role: "option", id: `pair-${i}`, "aria-selected": "false" });
-    option.append(node("span", one.symbol), node("span", one.session), node("span", signed(one.pnl, 0), { class: one.pnl < 0 ? "down" : "up" }));
+    option.append(node("span", one.symbol), node("span", one.session), node("span", signed(one.pnl, cents), { class: one.pnl < 0 ? "down" : "up" }));
     option.addEventListener("click", () => choose(i));
     return option;
   }));
@@ -232,6 +233,12 @@
       chart.markers.setMarkers(shown.markers);
     }
     chart.made.timeScale().fitContent();
+  });
+  addEventListener("beforeprint", () => { // a canvas is drawn in the next frame, which paper does not wait for
+    if (!chart) return;
+    const paper = get("candles-paper");
+    paper.src = chart.made.takeScreenshot().toDataURL();
+    paper.hidden = false;
   });
   choose(told.first ? Math.max(find(...told.first), 0) : 0);
 })();
