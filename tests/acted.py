@@ -64,6 +64,20 @@ class Acts:
             for (code, number), shares in books.filled.items()
         }
 
+    def join(self, same: dict[int, int]) -> None:
+        """Codes that are renamed to one another are of one security, at one time or another."""
+        for old, new in self.renames.items():
+            group = {same.get(old, old), same.get(new, new)}
+            members = {code for code, one in same.items() if one in group} | {old, new} | group
+            same.update(dict.fromkeys(members, min(group)))
+
+    def rename_fees(self, fees: Any) -> None:
+        """What was charged for, where it is counted by symbol, goes on under other names."""
+        fees.shares = {self.renames.get(code, code): size for code, size in fees.shares.items()}
+        fees.orders = {
+            (a, self.renames.get(code, code), number): paid for (a, code, number), paid in fees.orders.items()
+        }
+
     def pay(self, books: Any) -> list[tuple[int, str, int]]:
         """Split the lots, and what is paid for splits and dividends: (code, kind, units). A position of less than a new share is left: a fill
         closes it."""

@@ -231,7 +231,8 @@ class Account:
     books: list[Books]
     fees: dict[int, Fees] = field(default_factory=dict)
     charged: dict[int, list[int]] = field(default_factory=dict)
-    renamed: bool = False
+    same: dict[int, int] = field(default_factory=dict)
+    """Of codes that were renamed to one another, one."""
 
 
 class Tape:
@@ -358,8 +359,11 @@ class Audit:
         tape = Tape(prepared)
         self.sessions += 1
         acts = acted.Acts.of(account.marks, prepared.actions)
+        for fees in account.fees.values():
+            acts.rename_fees(fees)
         nothing = acted.Acts.of(account.marks, ())
-        account.marks, account.renamed = acts.marks.copy(), account.renamed or bool(acts.renames)
+        account.marks = acts.marks.copy()
+        acts.join(account.same)
         for player, books, own in zip(account.engine.players, account.books, outcome.players, strict=True):
             rule = player.account.execution if account.spec is None else account.spec.execution
             minutes = outcome.minutes if player.over is None else min(player.over, outcome.minutes)
@@ -628,10 +632,17 @@ class Audit:
         assert moved == sum(b.moved for b in account.books), f"moves of cash add up to {moved}"
         told = sum(run.summary["cash_moved"].values())
         assert math.isclose(told * UNIT, moved, rel_tol=1e-9, abs_tol=10), f"the summary's moves add up to {told}"
-        keys = ["strategy", "id"] if account.renamed else ["strategy", "symbol", "id"]
-        filled = run.orders.filter(pl.col("filled") != 0).select(*keys, "filled")
-        summed = fills.rename({"order_id": "id"}).group_by(keys).agg(pl.col("shares").sum().alias("filled"))
-        summed = summed.filter(pl.col("filled") != 0)  # the fills of a target may add up to nothing
+        names = account.engine.market.symbols
+        same = pl.col("symbol").replace({names[code]: names[one] for code, one in account.same.items()})
+        keys = ["strategy", "symbol", "id"]
+        filled = run.orders.filter(pl.col("filled") != 0).with_columns(same).select(*keys, "filled")
+        summed = (
+            fills.with_columns(same)
+            .rename({"order_id": "id"})
+            .group_by(keys)
+            .agg(pl.col("shares").sum().alias("filled"))
+            .filter(pl.col("filled") != 0)  # the fills of a target may add up to nothing
+        )
         assert filled.sort(pl.all()).equals(summed.sort(pl.all())), "what orders filled is not the fills"
         for player in account.engine.players:
             mine = run.orders.filter(strategy=player.declaration.name)

@@ -79,7 +79,7 @@ def assert_divided_alike(
     """The run by one process and by several."""
     with tempfile.TemporaryDirectory() as beside:
         out = [Path(beside) / str(n) for n in (1, workers)]
-        given = {"bars": folder, "calendar": world.calendar, **world.span, **tables}
+        given = {"bars": folder, "calendar": world.calendar, **world.span, **tables.pop("data", {}), **tables}
         with refusals():
             bt.replay(**given, strategies=strategies(), out=out[0])
         whole = mock.Mock(side_effect=replaying._replay)

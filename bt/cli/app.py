@@ -340,6 +340,30 @@ def runs(
     return Job(run, as_json)
 
 
+actions = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Make tables of corporate actions: splits, dividends, renames, delistings.",
+)  # fmt: skip
+app.add_typer(actions, name="actions", short_help="Make tables of corporate actions.")
+
+
+@actions.command(short_help="From LEAN's factor and map files.")
+def lean(
+    *,
+    factors: Annotated[Path, typer.Argument(metavar="FACTORS", help="A folder of factor files, or one.")],
+    maps: Annotated[list[Path] | None, typer.Argument(metavar="[MAPS]", help="A folder of map files, or one.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The table to write.")] = Path("actions.parquet"),
+    as_json: AsJson = False,
+) -> Job:
+    """Make a table of corporate actions of LEAN's factor_files and map_files, for data.actions or as actions.parquet in a store."""
+
+    def run(output: Output) -> int:
+        from bt.cli.companies import import_lean
+
+        return import_lean(output, factors, maps or (), out)
+
+    return Job(run, as_json)
+
+
 # ---------------------------------------------------------------------------------------------------------- running
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from bt.coordinator import FinishReason, Marking, Timings, mark_streams
 from bt.engine import Pace
 from bt.errors import BtError, UsageError, WorkerError
-from bt.model import Progress
+from bt.model import Progress, RunSpec
 from bt.results import Results
 from bt.run.driving import labels_of
 from bt.run.finishing import Elsewhere
@@ -62,6 +62,7 @@ def parts_of(made: Made) -> list[Part]:
             f"{spec.source}: engine.workers must leave a symbol to each, was {spec.workers}: {made.store.candidates} symbols cannot "
             f"be divided among {most}"
         )
+    symbols = kept_together(spec, [symbols_of(made.store, shard) for shard in found], linked(made))
     whole = [n for n, shard in enumerate(found) if shard.parts == 1]
     packed = tuple(pack(given) for given in spec.strategies)
     each = replace(spec, strategies=(), threads=threads_each(spec.threads, spec.workers), workers=1)
@@ -70,7 +71,7 @@ def parts_of(made: Made) -> list[Part]:
         without = {"sessions"} | (set() if number == 0 else {"universe"})
         if whole and number != whole[0]:
             without |= set(FACTS)
-        parts.append(Part(each, packed, Share(shard.strategies, symbols_of(made.store, shard)), frozenset(without)))
+        parts.append(Part(each, packed, Share(shard.strategies, symbols[number]), frozenset(without)))
     return parts
 
 
@@ -88,6 +89,48 @@ def symbols_of(store: Store, shard: Shard) -> tuple[str, ...] | None:
     for k in range(1, shard.parts):
         cuts[k] = min(max(cuts[k], cuts[k - 1] + 1), store.candidates - (shard.parts - k))
     return store.symbols[cuts[shard.part] : cuts[shard.part + 1]]
+
+
+def linked(made: Made) -> list[set[str]]:
+    """Symbols of the run that are renamed to one another in it: what one holds the other holds later."""
+    groups: list[set[str]] = []
+    names, span = made.store.symbols, made.span
+    for action in made.acts.every:
+        if (
+            action.kind == "rename"
+            and span.first <= action.session <= span.last
+            and max(action.code, action.to) < len(names)
+        ):
+            group = {names[action.code], names[action.to]}
+            apart = [g for g in groups if not g & group]
+            groups = [*apart, group.union(*(g for g in groups if g & group))]
+    return groups
+
+
+def kept_together(
+    spec: RunSpec, shares: Sequence[tuple[str, ...] | None], groups: Sequence[set[str]]
+) -> list[tuple[str, ...] | None]:
+    """The symbols of shards with those of a group in the one that has the first of them.
+
+    Raises
+    ------
+    UsageError
+        A shard is left without a symbol.
+    """
+    made = [None if share is None else set(share) for share in shares]
+    for group in groups:
+        home = next((share for share in made if share is not None and min(group) in share), None)
+        for share in made:
+            if share is not None and home is not None:
+                share.difference_update(group)
+        if home is not None:
+            home.update(group)
+    if any(share is not None and not share for share in made):
+        raise UsageError(
+            f"{spec.source}: engine.workers must leave a symbol to each, was {spec.workers}: symbols that are renamed to one another are played "
+            "together; take fewer"
+        )
+    return [None if share is None else tuple(sorted(share)) for share in made]
 
 
 def play_divided(made: Made, results: Results, progress: Progress | None) -> tuple[Gathered, Driven, Elsewhere]:

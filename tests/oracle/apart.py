@@ -13,18 +13,26 @@ from oracle.settings import Account, Result, Strategy
 
 
 def play_apart(
-    symbols: Sequence[str], make: Callable[[str], Strategy], account: Account, per_symbol: float, **backtest: Any
+    symbols: Sequence[str],
+    make: Callable[[str], Strategy],
+    account: Account,
+    per_symbol: float,
+    *,
+    follows: Sequence[str] = (),
+    **backtest: Any,
 ) -> Result:
     """The runs of every symbol put together: tables joined and sorted, equity added up minute by minute.
 
-    `per_symbol` is each symbol's cash; 0 is the account's over the number of symbols, what is left over is left out.
+    `per_symbol` is each symbol's cash; 0 is the account's over the number of symbols, what is left over is left out. `follows` are symbols of one
+    security, one after another: they have one run, with the money of the first; that of the others is there and does nothing.
     """
     start = units(per_symbol) or units(account.cash) // len(symbols)
     every: list[Result] = []
-    for symbol in symbols:
+    groups = [[symbol] for symbol in symbols if symbol not in follows] + ([list(follows)] if follows else [])
+    for group in groups:
         own = replace(account, start_units=start)
-        played = Backtest(strategies=[make(symbol)], account=own, symbols=[symbol], candidates=symbols, **backtest)
-        played.books[0].only = symbol
+        played = Backtest(strategies=[make(group[0])], account=own, symbols=group, candidates=symbols, **backtest)
+        played.books[0].only = group[0]
         every.append(played.run())
     whole = Result(finish_reason=every[0].finish_reason, bars=sum(r.bars for r in every), universe=every[0].universe)
     for one in every:
@@ -41,7 +49,11 @@ def play_apart(
     for row in (row for r in every for row in r.equity):
         for name in ("equity", "cash", "gross", "net"):
             minutes[row["time"], row["session"]][name] += row[f"{name}_units"]
+    idle = start * (len(symbols) - len(groups))
+    for values in minutes.values():
+        values["equity"] += idle
+        values["cash"] += idle
     whole.equity = [{"time": t, "session": day} | priced(dict(m)) for (t, day), m in sorted(minutes.items())]
-    whole.cash_units = {name: sum(r.cash_units[name] for r in every) for name in every[0].cash_units}
+    whole.cash_units = {name: sum(r.cash_units[name] for r in every) + idle for name in every[0].cash_units}
     assert sum(whole.cash_units.values()) == start * len(symbols), UNIT
     return whole
