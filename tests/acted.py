@@ -63,6 +63,10 @@ class Acts:
             (code if (code, number) in books.over else self.renames.get(code, code), number): shares
             for (code, number), shares in books.filled.items()
         }
+        books.touched = {
+            (code if (code, number) in books.over else self.renames.get(code, code), number)
+            for code, number in books.touched
+        }
 
     def join(self, same: dict[int, int]) -> None:
         """Codes that are renamed to one another are of one security, at one time or another."""
