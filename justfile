@@ -96,6 +96,10 @@ peers-orders:
 docs *ARGS:
     {{ bin }}/mkdocs build --strict {{ ARGS }}
 
+# take docs/report.png and docs/report-trades.png again (needs Chromium)
+report-pictures:
+    {{ bin }}/python docs/report_pictures.py
+
 # draw docs/equity.svg again, after results have changed
 picture:
     {{ bin }}/python docs/picture.py
