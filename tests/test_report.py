@@ -338,6 +338,21 @@ def test_a_run_without_a_session_of_trades_has_a_report(tmp_path):
     assert "No candle charts: nothing was traded." in page.said
 
 
+def test_a_run_that_was_stopped_before_its_first_minute_has_a_report(tmp_path):
+    class Stops(Tags):
+        def on_session_start(self, session, book):
+            book.stop("at once")
+
+    run = bt.replay(
+        bars=evil_bars(), strategy=Stops(), calendar="XNYS", start="2024-03-04", end="2024-03-04", save=False
+    )
+    assert run.equity.is_empty()
+    assert (
+        "The run was stopped before its end: at once." in Page(run.report(tmp_path / "stopped.html").read_text()).said
+    )
+    assert "at once" in run._repr_html_()
+
+
 # -------------------------------------------------------------------------------------------------------- command line
 
 
