@@ -43,8 +43,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         path = posixpath.normpath(posixpath.join("docs", folder, match[1]))
         return f"]({posixpath.relpath(f'files/{path}.md', folder or '.')}{match[2] or ''})"
 
-    if page.file.src_uri.startswith("files/"):
+    if folder.startswith("files"):
+        page.meta["search"] = {"exclude": True}
         return markdown
+    if folder == "decisions":
+        page.meta["search"] = {"boost": 0.2}  # below the pages that say how it is
     markdown = OUTSIDE.sub(inside, markdown)
     return DECISIONS.sub(f"]({posixpath.relpath('decisions/index.md', folder or '.')})", markdown)
 
@@ -84,5 +87,5 @@ def _decisions(folder: Path) -> str:
     ]
     for path in sorted(folder.glob("[0-9]*.md")):
         number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(" ")
-        lines.append(f"| {number.rstrip(':')} | [{title}]({path.name}) |")
+        lines.append(f"| {number.rstrip(':')} | [{title[:1].upper()}{title[1:]}]({path.name}) |")
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,37 @@ def test_every_page_is_reached_from_another(site: Path):
         if "://" not in target
     }
     assert pages - reached == set()
+
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
+def test_pages_opened_from_a_folder_ask_for_nothing_else_fit_their_window_and_can_be_searched(site: Path):
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    asked: list[str] = []
+    failed: list[str] = []
+    with playwright.sync_playwright() as started:
+        # as root, which a container's user often is, Chromium refuses its sandbox
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if root else [])
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        for width in (1440, 400):
+            page.set_viewport_size({"width": width, "height": 1000})
+            for name in ("index", "config", "reference/running", "coming-from/index", "how-to/load-csv"):
+                page.goto((site / f"{name}.html").as_uri())
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.set_viewport_size({"width": 1440, "height": 1000})
+        page.goto((site / "index.html").as_uri())
+        page.click("input.md-search__input")
+        page.keyboard.type("completeness")
+        page.wait_for_selector(".md-search-result__item a[href*='data.html']")
+        browser.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert failed == []

@@ -4,6 +4,7 @@ if (location.protocol === "file:") {
     constructor(url) {
       super();
       this.waiting = [];
+      const base = new URL(url, document.baseURI);
       this.frame = document.createElement("iframe");
       this.frame.hidden = true;
       document.body.appendChild(this.frame);
@@ -14,7 +15,7 @@ if (location.protocol === "file:") {
       const load = (address) =>
         new Promise((done, failed) => {
           const script = inner.document.createElement("script");
-          script.src = new URL(address, url);
+          script.src = new URL(address, base);
           script.onload = done;
           script.onerror = failed;
           inner.document.body.appendChild(script);
@@ -25,7 +26,7 @@ if (location.protocol === "file:") {
         if (this.onmessage) this.onmessage(event);
         this.dispatchEvent(event);
       };
-      load(url).then(() => {
+      load(base).then(() => {
         this.ready = true;
         this.waiting.splice(0).forEach((data) => this.postMessage(data));
       });
