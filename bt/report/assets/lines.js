@@ -76,6 +76,7 @@
       let low = Infinity, high = -Infinity;
       for (const series of panel.series) for (const y of series.y) if (y !== null) { low = Math.min(low, y); high = Math.max(high, y); }
       if (panel.zero || low === Infinity) { low = Math.min(low, 0); high = Math.max(high, 0); }
+      if (low === high && panel.below) low -= 1; // a curve that is never above 0
       if (low === high) { const pad = Math.abs(low) * 0.01 || 1; low -= panel.zero && low === 0 ? 0 : pad; high += pad; }
       const sy = (y) => top + (high - y) / (high - low) * panel.height;
       const { found, step } = rounds(low, high, panel.height > 120 ? 5 : 3);
@@ -143,7 +144,7 @@
     label: (i) => clock.format(e.t[i] * 60000),
     panels: [
       { title: "Equity", height: 220, digits: 2, unit: "", series: [{ name: "equity", x: e.x, y: e.equity, kind: "line", color: "accent" }] },
-      { title: "Drawdown", height: 90, digits: 2, unit: " %", zero: true, series: [{ name: "drawdown", x: e.x, y: e.drawdown, kind: "area", color: "down" }] },
+      { title: "Drawdown", height: 90, digits: 2, unit: " %", zero: true, below: true, series: [{ name: "drawdown", x: e.x, y: e.drawdown, kind: "area", color: "down" }] },
       { title: "Exposure: gross, and net (dashed)", height: 90, digits: 1, unit: " %", zero: true, series: [
         { name: "gross", x: x.x, y: x.gross, kind: "line", color: "accent" },
         { name: "net", x: x.x, y: x.net, kind: "line", color: "up", dash: "4 3" }] },
