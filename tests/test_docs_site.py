@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bt
+from bt.cli.app import actions, app
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +37,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_public_name_is_in_the_reference(site: Path):
     pages = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
     assert [name for name in bt.__all__ if f'id="bt.{name}"' not in pages] == []
+
+
+def test_every_command_is_in_the_reference():
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    names = [command.name or command.callback.__name__ for command in app.registered_commands]
+    names += [f"actions {command.name or command.callback.__name__}" for command in actions.registered_commands]
+    assert [name for name in names if f"$ bt {name} --help\n" not in page] == []
 
 
 def test_pages_load_nothing_from_a_network(site: Path):
