@@ -30,6 +30,8 @@ def attributed(tables: Mapping[str, pl.DataFrame], keys: Sequence[str], renames:
 
     `tables` are those of a run: fills, trades, positions, cash, equity, sessions. A symbol is called what it is called at the end; what belongs to none is in rows where it is null.
     """
+    if renames:
+        tables = {**tables, "trades": _dated(tables["trades"], tables["fills"])}
     named = {name: _renamed(tables[name], renames) for name in ("fills", "trades", "positions", "cash")}
     fills = _lots(named["fills"]) if "entry_tag" in keys else named["fills"].with_columns(entry_tag=pl.lit(""))
     last = tables["sessions"]["session"].max()
@@ -53,9 +55,20 @@ def _units(name: str) -> pl.Expr:
     return (pl.col(name) * UNIT).round().cast(pl.Int64)
 
 
+def _dated(trades: pl.DataFrame, fills: pl.DataFrame) -> pl.DataFrame:
+    """Trades with the session that ended them: where sessions meet, their times do not tell."""
+    before = pl.col("position_after") - pl.col("shares")
+    ends = fills.filter(before * pl.col("position_after") <= 0, before != 0)
+    ends = ends.select(*WHOSE, pl.col("time").alias("exit_time"), "session").unique(
+        [*WHOSE, "exit_time"], keep="first", maintain_order=True
+    )
+    found = trades.join(ends, on=[*WHOSE, "exit_time"], how="left", maintain_order="left")
+    return found.with_columns(pl.col("session").fill_null(pl.col("exit_time").dt.date()))
+
+
 def _renamed(table: pl.DataFrame, renames: Renames) -> pl.DataFrame:
     """Rows under the names that their symbols have at the end."""
-    when = pl.col("session") if "session" in table.columns else pl.col("exit_time").dt.date()
+    when = pl.col("session")
     for session, names in sorted(renames.items()):
         table = table.with_columns(symbol=pl.when(when < session).then(pl.col("symbol").replace(dict(names))).otherwise("symbol"))  # fmt: skip
     return table
