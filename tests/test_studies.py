@@ -76,6 +76,18 @@ def test_forward_returns_keep_the_rows(tmp_path: Path) -> None:
     assert bt.forward_returns(frame.clear(), ("1m", "close")).columns == [*frame.columns, "ret_1m", "ret_close"]
 
 
+def test_coarser_bars(tmp_path: Path) -> None:
+    where = store(tmp_path, bars("AAA", [float(10 + m) for m in range(20)]))
+    frame = bt.load_bars(where, "XNYS", TUESDAY, TUESDAY, intervals=["5m"])["5m"]
+    closes = returns(frame, horizons=("5m", "7m", "close"))
+    assert closes["AAA", at(5)] == (19.0 / 14.0 - 1, 19.0 / 14.0 - 1, 29.0 / 14.0 - 1)
+    opens = returns(frame, horizons=("3m", "5m"), price="next_open")
+    assert opens["AAA", at(5)] == (None, 19.0 / 15.0 - 1)  # no bar closes within three minutes
+    paths = bt.event_paths(frame, events(("AAA", at(3))), before="1m", after="6m")
+    assert paths["minute_0"].unique().to_list() == [at(5)]
+    assert paths.select("minute", "ret").rows() == [(-1, 14.0 / 15.0 - 1), (4, 19.0 / 15.0 - 1), (5, 19.0 / 15.0 - 1)]
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [
@@ -354,6 +366,24 @@ def test_event_paths_are_the_oracles(
     assert list(made) == sorted(expected)
     for key, value in expected.items():
         assert made[key] == (value if against is None else pytest.approx(value, abs=1e-12))
+
+
+@law(15)
+@given(worlds(history=False), st.permutations(("AAA", "BBB", "CCC", "DDD")), st.sampled_from((None, "AAA")))
+def test_names_of_symbols_change_nothing(world: World, names: list[str], against: Any) -> None:
+    frame, _, _ = market_of(world)
+    named = dict(zip(("AAA", "BBB", "CCC", "DDD"), names, strict=True))
+    renamed = frame.with_columns(pl.col("symbol").replace_strict(named, return_dtype=pl.String))
+    how = {"before": "9m", "after": "9m", "calendar": world.calendar}
+    against = against if against in frame["symbol"] else None
+    one = bt.event_study(frame, frame.select("symbol", time="open_time"), against=against, **how)
+    two = bt.event_study(renamed, renamed.select("symbol", time="open_time"), against=named.get(against), **how)
+    assert one.equals(two)
+    made = [bt.forward_returns(f, ("7m",), calendar=world.calendar) for f in (frame, renamed)]
+    assert made[0]["ret_7m"].equals(made[1]["ret_7m"])
+    assert bt.by_minute(made[0], "ret_7m", calendar=world.calendar).equals(
+        bt.by_minute(made[1], "ret_7m", calendar=world.calendar)
+    )
 
 
 def slow_minutes(length: str) -> int:

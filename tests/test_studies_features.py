@@ -242,3 +242,38 @@ def test_what_is_refused(ask: Any, told: str) -> None:
     )  # fmt: skip
     with pytest.raises(UsageError, match=told):
         ask(frame)
+
+
+@law(30)
+@given(sectioned(), st.integers(2, 4))
+def test_a_study_is_what_the_questions_answer(frame: pl.DataFrame, n: int) -> None:
+    study = bt.study(frame, "x", ["close"], quantiles=n, within=None)
+    assert study.decay.equals(bt.decay(frame, "x", ["close"]))
+    assert study.quantile_returns.equals(bt.quantile_returns(frame, "x", ["close"], quantiles=n))
+    assert study.spread.equals(bt.quantile_spread(frame, "x", ["close"], quantiles=n))
+    assert study.information_coefficient.equals(bt.information_coefficient(frame, "x", ["close"]))
+    assert study.turnover.equals(bt.turnover(frame, "x", quantiles=n, within=None))
+    assert study.rank_autocorrelation.equals(bt.rank_autocorrelation(frame, "x", within=None))
+
+
+@law(60)
+@given(sectioned())
+def test_sessions_are_one_observation_each(frame: pl.DataFrame) -> None:
+    found = bt.information_coefficient(frame, "x", ["1m"]).drop_nulls("ic_1m")
+    days = found.with_columns(day=pl.col("close_time").dt.date()).partition_by("day")
+    means = [f["ic_1m"].mean() for f in days]
+    n, _, t = slow.summary(means)
+    (row,) = bt.decay(frame, "x", ["1m"]).rows(named=True)
+    assert row["sessions"] == n
+    if len({round(m, 9) for m in means}) == n:
+        assert row["t_stat_sessions"] == (None if t is None else pytest.approx(t, rel=1e-6))
+
+
+def test_rows_of_a_strategy_are_studied_too() -> None:
+    frame = pl.read_csv(ANSWERS / "rows.csv", try_parse_dates=True)
+    shown = frame.with_columns(known_at=pl.col("session").cast(pl.Datetime("us", "UTC"))).drop("session")
+    found = bt.study(shown, "feature", within=None)
+    assert found.information_coefficient.columns[0] == "known_at"
+    by_session = bt.study(frame, "feature", by="session")
+    assert found.quantile_returns.equals(by_session.quantile_returns)
+    assert found.turnover.drop("known_at").equals(by_session.turnover.drop("session"))

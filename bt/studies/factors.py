@@ -19,7 +19,7 @@ from bt.studies.sections import (
     sections,
     turnover_of,
 )
-from bt.studies.statistics import Floats, Moments, finite, known, moments, ratio
+from bt.studies.statistics import Floats, Moments, known, moments, ratio
 
 Frame = pl.DataFrame | pl.LazyFrame
 
@@ -61,6 +61,11 @@ def information_coefficient(
     rows = eager(frame)
     columns = returns_of(rows, horizons, source)
     found = sections(rows, feature, by, source)
+    return coefficients(found, columns, min_names, source)
+
+
+def coefficients(found: Sections, columns: Sequence[str], min_names: int, source: str) -> pl.DataFrame:
+    """The frame of `information_coefficient`."""
     told: dict[str, Floats | Int64Array] = {}
     for column in columns:
         horizon = column.removeprefix(RETURN)
@@ -71,7 +76,7 @@ def information_coefficient(
 def _coefficients(found: Sections, column: str, least: int, source: str) -> tuple[Int64Array, Floats]:
     """By moment, how many names have both, and the coefficient."""
     check_whole(least, 2, source, "min_names")
-    names, value = information(found, finite(found.frame, column))
+    names, value = information(found, column)
     return names, np.where(names >= least, value, np.nan)
 
 
@@ -104,7 +109,11 @@ def decay(
     source = "decay"
     rows = eager(frame)
     columns = returns_of(rows, horizons, source)
-    found = sections(rows, feature, by, source)
+    return decayed(sections(rows, feature, by, source), columns, min_names, source)
+
+
+def decayed(found: Sections, columns: Sequence[str], min_names: int, source: str) -> pl.DataFrame:
+    """The frame of `decay`."""
     lines = []
     for column in columns:
         _, value = _coefficients(found, column, min_names, source)
@@ -179,10 +188,19 @@ def quantile_returns(
     Statistician 50 (1996), definition 7, which pandas.qcut and alphalens use too.
     """
     source = "quantile_returns"
-    rows, columns, found, group = _quantiles(frame, (feature, quantiles, by), horizons, source)
+    rows = eager(frame)
+    columns = returns_of(rows, horizons, source)
+    return quantiled(sections(rows, feature, by, source), columns, quantiles, source, demean=demean)
+
+
+def quantiled(
+    found: Sections, columns: Sequence[str], quantiles: int, source: str, *, demean: bool = False
+) -> pl.DataFrame:
+    """The frame of `quantile_returns`."""
+    group = quantile(found, quantiles, source)
     parts = []
     for column in columns:
-        means, count = _means(found, group, finite(rows, column), quantiles, demean=demean)
+        means, count = _means(found, group, column, quantiles, demean=demean)
         over = moments(np.tile(np.arange(quantiles), len(means)), means.ravel(), quantiles)
         parts.append(
             pl.DataFrame(
@@ -217,10 +235,17 @@ def quantile_spread(
         As `quantile_returns`.
     """
     source = "quantile_spread"
-    rows, columns, found, group = _quantiles(frame, (feature, quantiles, by), horizons, source)
+    rows = eager(frame)
+    columns = returns_of(rows, horizons, source)
+    return spreads(sections(rows, feature, by, source), columns, quantiles, source)
+
+
+def spreads(found: Sections, columns: Sequence[str], quantiles: int, source: str) -> pl.DataFrame:
+    """The frame of `quantile_spread`."""
+    group = quantile(found, quantiles, source)
     parts = []
     for column in columns:
-        means, _ = _means(found, group, finite(rows, column), quantiles, demean=False)
+        means, _ = _means(found, group, column, quantiles, demean=False)
         spread = means[:, -1] - means[:, 0]
         over, whole = _one(spread), _by_session(found, spread)
         parts.append(
@@ -235,27 +260,15 @@ def quantile_spread(
     return pl.concat(parts)
 
 
-def _quantiles(
-    frame: Frame, cut: tuple[str, int, str], horizons: Sequence[str] | None, source: str
-) -> tuple[pl.DataFrame, list[str], Sections, Int64Array]:
-    """The rows, their columns of returns, cross-sections, and each row's quantile; `cut` is feature, quantiles and by."""
-    feature, quantiles, by = cut
-    rows = eager(frame)
-    columns = returns_of(rows, horizons, source)
-    found = sections(rows, feature, by, source)
-    return rows, columns, found, quantile(found, quantiles, source)
-
-
 def _means(
-    found: Sections, group: Int64Array, after: Floats, quantiles: int, *, demean: bool
+    found: Sections, group: Int64Array, column: str, quantiles: int, *, demean: bool
 ) -> tuple[Floats, Int64Array]:
     """By cross-section and quantile, the mean of what came after and how many rows it is of."""
-    values = np.where(group > 0, after, np.nan)
-    n = len(found.moments)
+    after, n = found.after(column), len(found.moments)
+    order, values = after.order[group[after.order] > 0], after.values
     if demean:
-        values = values - moments(found.at, values, n).mean[found.at]
-    cell = np.where(group > 0, found.at * quantiles + group - 1, 0)
-    each = moments(cell, values, n * quantiles)
+        values = values - moments(found.at, values, n, order).mean[found.at]
+    each = moments(found.at * quantiles + group - 1, values, n * quantiles, order)
     return each.mean.reshape(n, quantiles), each.count.reshape(n, quantiles)
 
 
@@ -294,7 +307,11 @@ def turnover(
         As `quantile_returns`; `lag` is less than 1; a symbol is twice in a cross-section; there is no column session where it is needed.
     """
     source = "turnover"
-    found = sections(eager(frame), feature, by, source)
+    return turned(sections(eager(frame), feature, by, source), quantiles, lag, within, source)
+
+
+def turned(found: Sections, quantiles: int, lag: int, within: Within, source: str) -> pl.DataFrame:
+    """The frame of `turnover`."""
     _check_single(found, source)
     group = quantile(found, quantiles, source)
     names, share = turnover_of(found, group, quantiles, found.earlier(lag, within, source))
@@ -330,12 +347,16 @@ def rank_autocorrelation(
         As `turnover`.
     """
     source = "rank_autocorrelation"
-    found = sections(eager(frame), feature, by, source)
+    return ranked(sections(eager(frame), feature, by, source), lag, within, source)
+
+
+def ranked(found: Sections, lag: int, within: Within, source: str) -> pl.DataFrame:
+    """The frame of `rank_autocorrelation`."""
     _check_single(found, source)
     names, value = rank_correlation(found, found.earlier(lag, within, source))
     return found.keys(autocorrelation=value, names=names)
 
 
 def _check_single(found: Sections, source: str) -> None:
-    if found.frame.select("symbol", found.by).is_duplicated().any():
+    if not found.single:
         raise UsageError(f"{source}: a symbol must have one row in a cross-section; take one row of each by {found.by}")

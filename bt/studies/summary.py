@@ -9,17 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from bt.studies.asked import eager
-from bt.studies.factors import (
-    Frame,
-    decay,
-    information_coefficient,
-    quantile_returns,
-    quantile_spread,
-    rank_autocorrelation,
-    turnover,
-)
-from bt.studies.sections import Within
+from bt.studies.asked import eager, returns_of
+from bt.studies.factors import Frame, coefficients, decayed, quantiled, ranked, spreads, turned
+from bt.studies.sections import Within, sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +96,16 @@ def study(
         As `bt.quantile_returns` and `bt.turnover`.
     """
     rows = eager(frame)
+    columns = returns_of(rows, horizons, "study")
+    found = sections(rows, feature, by, "study")
     return Study(
         feature,
-        decay(rows, feature, horizons, by=by),
-        quantile_returns(rows, feature, horizons, quantiles=quantiles, by=by),
-        quantile_spread(rows, feature, horizons, quantiles=quantiles, by=by),
-        information_coefficient(rows, feature, horizons, by=by),
-        turnover(rows, feature, quantiles=quantiles, by=by, lag=lag, within=within),
-        rank_autocorrelation(rows, feature, by=by, lag=lag, within=within),
+        decayed(found, columns, 2, "study"),
+        quantiled(found, columns, quantiles, "study"),
+        spreads(found, columns, quantiles, "study"),
+        coefficients(found, columns, 2, "study"),
+        turned(found, quantiles, lag, within, "study"),
+        ranked(found, lag, within, "study"),
     )
 
 
