@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import studies as slow
-from small import HALF_DAY, TUESDAY, WEDNESDAY, at, bars, store
+from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, at, bars, store
 from test_laws import law
 from watchers import refusals
 from worlds import World, stored, worlds
@@ -306,6 +306,18 @@ def test_an_event_of_other_days_finds_no_bar(tmp_path: Path) -> None:
     assert bt.event_paths(frame, events(("AAA", at(0, "2023-12-20")), ("AAA", at(5, WEDNESDAY)))).height == 0
     assert bt.event_study(frame.clear(), events(("AAA", at(1)))).select("count").sum().item() == 0
     assert bt.event_study(frame, events()).select("count").sum().item() == 0
+
+
+def test_an_event_does_not_wait_for_weeks(tmp_path: Path) -> None:
+    aaa = (bars("AAA", [10.0, 11.0], day=day) for day in (TUESDAY, WEDNESDAY, THURSDAY))
+    where = store(tmp_path, *aaa, bars("BBB", [20.0], day=TUESDAY), bars("BBB", [21.0, 22.0], day=THURSDAY))
+    frame = loaded(where, TUESDAY, THURSDAY)
+    found = bt.event_paths(frame, events(("BBB", at(5)), ("BBB", at(395)), ("BBB", at(5, WEDNESDAY))), after="2m")
+    assert found["event"].unique().sort().to_list() == [
+        1,
+        2,
+    ]  # on Tuesday Wednesday is waited for, from its close on Thursday
+    assert found["minute_0"].unique().to_list() == [at(0, THURSDAY)]
 
 
 def first_bar(days: list[o.Day], mine: list[o.Bar], moment: int) -> o.Bar | None:
