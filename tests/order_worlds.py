@@ -72,10 +72,11 @@ accounts = st.fixed_dictionaries(
 # -------------------------------------------------------------------------------------------------------------- market
 
 
-def walk(rows: list[o.Bar], rng: np.random.Generator) -> list[o.Bar]:
-    """The rows of one symbol, in time order, with other prices: steps of a few ticks, now and then a gap, a wide or a flat bar."""
+def walk(rows: list[o.Bar], rng: np.random.Generator, most: int = 400) -> list[o.Bar]:
+    """The rows of one symbol, in time order, with other prices, at first of some ticks up to `most`: steps of a few ticks, now and then a gap, a wide or a
+    flat bar."""
     made = []
-    price = int(rng.integers(40, 400))
+    price = int(rng.integers(most // 10, most))
     for row in rows:
         if rng.random() < 0.3:
             price += int(rng.integers(-8, 9))
@@ -92,12 +93,12 @@ def walk(rows: list[o.Bar], rng: np.random.Generator) -> list[o.Bar]:
 
 
 @st.composite
-def order_worlds(draw: st.DrawFn, *, sessions: int = 3) -> World:
+def order_worlds(draw: st.DrawFn, *, sessions: int = 3, least: int = 1, most: int = 400) -> World:
     """Any calendar (half days and breaks among them), 1 to `sessions` sessions, 1 to 4 symbols with holes in their days."""
-    world = draw(worlds(faults=False, sessions=sessions, history=False))
+    world = draw(worlds(faults=False, sessions=sessions, least=least, history=False))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rows = sorted(world.rows, key=lambda r: (r.symbol, r.time_us))
-    walked = [bar for symbol in world.symbols for bar in walk([r for r in rows if r.symbol == symbol], rng)]
+    walked = [bar for symbol in world.symbols for bar in walk([r for r in rows if r.symbol == symbol], rng, most)]
     quotes = {(bar.symbol, bar.time_us): quoted(bar, rng) for bar in walked}
     return replace(world, rows=tuple(walked), decimals=2, whole_volume=True, quotes=quotes)
 
@@ -120,7 +121,7 @@ class Close(bt.Row):
 
 
 KINDS = (
-    "market", "limit", "stop", "stop_limit", "trailing", "open", "close", "target", "risk", "exit", "cancel", "replace",
+    "market", "limit", "stop", "stop_limit", "trailing", "open", "close", "target", "percent", "risk", "exit", "cancel", "replace",
 )  # fmt: skip
 
 
@@ -197,6 +198,8 @@ class Orderer:
         elif kind == "target":
             level = dice.choice((0, dice.randint(-self.habits.most, self.habits.most)))
             book.target(symbol, level, tag="t", **self._legs(dice, self._price(book, symbol), level))
+        elif kind == "percent":
+            book.target_percent(symbol, dice.choice((-1.9, -0.6, 0.4, 1.9)), tag="p")
         elif kind == "risk":
             ticks = self._price(book, symbol)
             away = dice.choice((-5, -2, -1, 1, 4)) if ticks > 5 else dice.randint(1, 4)

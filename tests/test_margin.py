@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import oracle as o
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from order_worlds import Orderer, OrderHabits, executions, order_worlds
 from small import Script, bars, play, store
+from test_laws import law
+from test_order_laws import assert_same_result, assert_same_told
+from watchers import judged, replayed
+from worlds import World, stored
 
 import bt
 from bt.errors import ConfigError
@@ -132,3 +141,40 @@ def test_a_session_of_signals_meets_calls_too(tmp_path: Path) -> None:
 def test_a_leverage_of_its_own_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"account.leverage must be left at 1 with account.margin = \"reg_t\", was 3"):
         play(market(tmp_path, A=(10.0,) * 3), Script(), account={**REG_T, "leverage": 3.0})
+
+
+# --------------------------------------------------------------------------------------------------------------- the law
+
+holders = st.builds(
+    OrderHabits, seed=st.integers(0, 2**32 - 1), busy=st.sampled_from((0.01, 0.1)),
+    kinds=st.sampled_from((("percent",), ("percent", "target"), ("percent", "limit", "risk"))), brackets=st.sampled_from((0.0, 0.4)),
+)  # fmt: skip
+margined = st.fixed_dictionaries(
+    {
+        "cash": st.sampled_from((1e6, 500.0)), "margin": st.just("reg_t"), "margin_call": st.sampled_from(("liquidate", "liquidate", "report")),
+        "borrow_bps": st.sampled_from((0.0, 1e5)), "shared": st.booleans(),
+    }
+)  # fmt: skip
+
+
+@law(40)
+@given(order_worlds(least=2, most=40), st.lists(holders, min_size=1, max_size=2), executions, margined)
+def test_calls_and_what_meets_them_are_those_of_the_oracle(
+    world: World, hows: list[OrderHabits], execution: dict[str, Any], account: dict[str, Any]
+) -> None:
+    """Cheap shares that move far, held with all the buying power there is: a third of such runs has a call."""
+    hows = [replace(how, symbols=tuple(world.symbols)) for how in hows]
+    ours, theirs = ([Orderer(how) for how in hows] for _ in range(2))
+    names = "ba"
+    with stored(world) as folder:
+        run = replayed(
+            world, folder, None, strategies=[{"name": n, "use": one} for n, one in zip(names, ours, strict=False)],
+            execution=execution, account=account,
+        )  # fmt: skip
+    result = judged(
+        world, *[o.Strategy(n, one, [o.RowType.of(r) for r in one.row]) for n, one in zip(names, theirs, strict=False)],
+        execution=o.Execution(**execution), account=o.Account(**account),
+    )  # fmt: skip
+    for own, other in zip(ours, theirs, strict=True):
+        assert_same_told(own, other)
+    assert_same_result(run, result, "strategy", ordered=True)
