@@ -76,7 +76,7 @@ def calls(log: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 def assert_attributed(run: bt.Run) -> None:
     """What symbols and tags earned and cost is what their strategies did, to the unit; and strategies what the run did."""
     units = lambda values: [round(value * o.UNIT) for value in values]  # noqa: E731
-    whole, most = run.by_strategy, 9e7
+    whole, most = run.by_strategy, 2.0**26
     if any(abs(value) > most for name in SUMS for value in run.by_symbol[name]):
         return  # beyond it a double does not tell units apart
     assert sum(units(whole["net_pnl"])) == round(run.summary["net_pnl"] * o.UNIT)

@@ -51,7 +51,7 @@ def attributed(tables: Mapping[str, pl.DataFrame], keys: Sequence[str], renames:
 
 
 def _units(name: str) -> pl.Expr:
-    """A column of currency in units: exact up to some 90 million."""
+    """A column of currency in units: exact up to 2^26, some 67 million."""
     return (pl.col(name) * UNIT).round().cast(pl.Int64)
 
 
