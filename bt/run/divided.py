@@ -110,7 +110,7 @@ def linked(made: Made) -> list[set[str]]:
 def kept_together(
     spec: RunSpec, shares: Sequence[tuple[str, ...] | None], groups: Sequence[set[str]]
 ) -> list[tuple[str, ...] | None]:
-    """The symbols of shards with those of a group in the one that has the first of them.
+    """The symbols of shards with those of a group in the one that has the first of them; one that is left without any gets one of another.
 
     Raises
     ------
@@ -125,6 +125,12 @@ def kept_together(
                 share.difference_update(group)
         if home is not None:
             home.update(group)
+    bound = set().union(*groups)
+    for share in (share for share in made if share is not None and not share):
+        donor = max((other for other in made if other), key=lambda other: len(other - bound) if len(other) > 1 else 0)
+        moved = sorted(donor - bound)[-1:] if len(donor) > 1 else []
+        donor.difference_update(moved)
+        share.update(moved)
     if any(share is not None and not share for share in made):
         raise UsageError(
             f"{spec.source}: engine.workers must leave a symbol to each, was {spec.workers}: symbols that are renamed to one another are played "
