@@ -324,6 +324,10 @@ class LiquidMomentum(Judge):
             self.found[day.name] = self.ranked(self.past.before(day.name))
         return self.found[day.name]
 
+    def decided(self, _days: Sequence[o.Day], day: o.Day) -> o.Day:
+        """Members are those of the day: the oracle asks whose terms they are decided in."""
+        return day
+
     def ranked(self, days: Sequence[o.Day]) -> list[str]:
         if not days:
             return []
