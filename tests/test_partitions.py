@@ -46,7 +46,7 @@ def settings(market: Market, **session: Any) -> dict[str, Any]:
 def files(folder: Path) -> dict[str, bytes]:
     """The bytes of what must not differ."""
     made = {p.name: p.read_bytes() for p in sorted(folder.glob("*.parquet"))}
-    assert len(made) == 11
+    assert len(made) == 12
     return {**made, "metrics.json": (folder / "metrics.json").read_bytes()}
 
 

@@ -123,9 +123,7 @@ def test_a_window_is_freed_without_the_garbage_collector(store: Path):
     gc.disable()
     try:
         bt.replay(bars=store, calendar="XNYS", strategy=Watches(), start="2024-01-08", end="2024-03-28", save=False)
-        left = [
-            type(o).__name__ for o in gc.get_objects() if isinstance(o, Ordered | Kernels | Minutes | PreparedSession)
-        ]
+        left = [type(o).__name__ for o in gc.get_objects() if type(o) in {Ordered, Kernels, Minutes, PreparedSession}]
     finally:
         gc.enable()
     assert left == []

@@ -112,7 +112,7 @@ def test_every_table_of_a_run_is_in_order(tmp_path: Path, workers: int):
     run = bt.replay(
         bars=store(tmp_path, *rows), strategies=[{"name": n, "use": Backwards} for n in ("z", "a")],
         start=WEDNESDAY, end=THURSDAY, calendar="XNYS", streams={"intervals": ["5m", "15m"]}, engine={"workers": workers},
-        universe={"top": 2, "by": "prior(volume)"}, out=tmp_path / "run",
+        universe={"top": 2, "by": "prior(volume)"}, account={"interest_bps": 100.0}, out=tmp_path / "run",
     )  # fmt: skip
     assert run.path is not None
     for table, lazy in open_tables(run.path).items():

@@ -78,7 +78,7 @@ def merge(rows: pl.DataFrame, origins: Origins, day: str) -> Day:
     distinct = (
         many.sort(key, maintain_order=True)
         .group_by(key, maintain_order=True)
-        .agg(pl.col("source").sort(), *(pl.col(c).max() for c in OPTIONAL_COLUMNS))
+        .agg(pl.col("source").sort(), *(pl.col(c).max() for c in OPTIONAL_COLUMNS if c in many.columns))
     )
     numbers = [origins.number(sources) for sources in distinct["source"].to_list()]
     merged = distinct.drop("source").with_columns(pl.Series("origin", numbers, pl.Int32))
