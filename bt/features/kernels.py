@@ -139,17 +139,20 @@ class Kernels:
         return made, None
 
     def _spread(self, name: str, n: int, rows: IntArray, null: Mask) -> Floats:
-        """n sum(x^2) - sum(x)^2 of whole numbers, over n (n - 1): their sample variance, rounded once."""
+        """n sum(x^2) - sum(x)^2 of whole numbers, over n (n - 1) and the square of what they were multiplied by: the sample variance of the values, rounded once."""
         squares, most = self._powers(name)
+        unit = self.divisor(name, rows)
         first = self._window_sum(name, n, rows)
         spread = n * _between(squares, n, rows) - first * first  # exact where it fits, whatever wrapped around
-        made = quotient(np.where(null, 0, spread), n * (n - 1))
+        made = _over(np.where(null, 0, spread), n * (n - 1), unit)
         if n * n * most * most >= _FITS:
             at = np.flatnonzero(~null & (n * self._bound(name, n, rows) >= _FITS))
             values = self.whole(name)
             for i in at.tolist():  # few: Python's whole numbers have no end
                 window = values[rows[i] - n + 1 : rows[i] + 1].tolist()
-                made[i] = (n * sum(v * v for v in window) - sum(window) ** 2) / (n * (n - 1))
+                made[i] = (n * sum(v * v for v in window) - sum(window) ** 2) / (
+                    n * (n - 1) * int(np.broadcast_to(unit, rows.shape)[i]) ** 2
+                )
         return made
 
     def _bound(self, name: str, n: int, rows: IntArray) -> Floats:
@@ -171,7 +174,7 @@ class Kernels:
     def _std(self, name: str, n: int, rows: IntArray, null: Mask) -> tuple[Floats, None]:
         made = np.zeros(len(rows))
         if self.is_whole(name):
-            made = np.sqrt(self._spread(name, n, rows, null)) / self.divisor(name, rows)
+            made = np.sqrt(self._spread(name, n, rows, null))
         at = self.inexact(name, rows, null)
         if len(at):
             made[at] = _float_spread(self.column(name), n, rows[at])[1]
@@ -180,7 +183,7 @@ class Kernels:
     def _zscore(self, name: str, n: int, rows: IntArray, null: Mask) -> tuple[Floats, Mask]:
         away, spread = np.zeros(len(rows)), np.zeros(len(rows))
         if self.is_whole(name):
-            away = quotient(n * self.whole(name)[rows] - self._window_sum(name, n, rows), n)
+            away = quotient(n * self.whole(name)[rows] - self._window_sum(name, n, rows), n * self.divisor(name, rows))
             spread = np.sqrt(self._spread(name, n, rows, null))
         at = self.inexact(name, rows, null)
         if len(at):
@@ -229,6 +232,17 @@ def masked(values: Floats, null: Mask) -> Column:
         return Column(values)
     values[null] = np.nan
     return Column(values, null)
+
+
+def _over(total: IntArray, count: int, unit: IntArray | int) -> Floats:
+    """total / (count x unit^2), elementwise, rounded once."""
+    most = count * int(np.max(unit, initial=1)) ** 2
+    if most < _FITS:
+        return quotient(total, count * unit * unit)
+    units = np.broadcast_to(
+        unit, total.shape
+    ).tolist()  # few stores have such scales: Python's whole numbers have no end
+    return np.array([t / (count * u * u) for t, u in zip(total.tolist(), units, strict=True)], dtype=np.float64)
 
 
 def running(values: IntArray) -> IntArray:
