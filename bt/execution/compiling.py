@@ -20,7 +20,7 @@ from numba.core.types import unliteral
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FOLDER = Path(__file__).resolve().parent
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; ten to twenty seconds)"
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; some half a minute)"
 """What a first start says."""
 
 
