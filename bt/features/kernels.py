@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import isqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,8 @@ IntArray = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+_DOUBLE = 1 << 53
+"""Up to here every whole number is a double."""
 _FITS = 1 << 62
 """Whole numbers below it are surely the same after wrapping around int64."""
 
@@ -139,7 +142,7 @@ class Kernels:
         return made, None
 
     def _spread(self, name: str, n: int, rows: IntArray, null: Mask) -> Floats:
-        """n sum(x^2) - sum(x)^2 of whole numbers, over n (n - 1) and the square of what they were multiplied by: the sample variance of the values, rounded once."""
+        """The sample variance of the values: n sum(x^2) - sum(x)^2 of whole numbers, over n (n - 1) and the square of what they were multiplied by."""
         squares, most = self._powers(name)
         unit = self.divisor(name, rows)
         first = self._window_sum(name, n, rows)
@@ -150,9 +153,8 @@ class Kernels:
             values = self.whole(name)
             for i in at.tolist():  # few: Python's whole numbers have no end
                 window = values[rows[i] - n + 1 : rows[i] + 1].tolist()
-                made[i] = (n * sum(v * v for v in window) - sum(window) ** 2) / (
-                    n * (n - 1) * int(np.broadcast_to(unit, rows.shape)[i]) ** 2
-                )
+                below = n * (n - 1) * int(np.broadcast_to(unit, rows.shape)[i]) ** 2
+                made[i] = (n * sum(v * v for v in window) - sum(window) ** 2) / below
         return made
 
     def _bound(self, name: str, n: int, rows: IntArray) -> Floats:
@@ -235,14 +237,14 @@ def masked(values: Floats, null: Mask) -> Column:
 
 
 def _over(total: IntArray, count: int, unit: IntArray | int) -> Floats:
-    """total / (count x unit^2), elementwise, rounded once."""
-    most = count * int(np.max(unit, initial=1)) ** 2
-    if most < _FITS:
-        return quotient(total, count * unit * unit)
-    units = np.broadcast_to(
-        unit, total.shape
-    ).tolist()  # few stores have such scales: Python's whole numbers have no end
-    return np.array([t / (count * u * u) for t, u in zip(total.tolist(), units, strict=True)], dtype=np.float64)
+    """total / (count x unit^2), elementwise; rounded once where a double tells the divisor, as it does for all but prices of many decimals."""
+    widest = isqrt(_DOUBLE // count)
+    if isinstance(unit, int):
+        return quotient(total, count * unit * unit) if unit <= widest else quotient(total, count) / float(unit) ** 2
+    made = quotient(total, count * np.minimum(unit, widest) ** 2)
+    wide = np.flatnonzero(unit > widest)
+    made[wide] = quotient(total[wide], count) / unit[wide].astype(np.float64) ** 2
+    return made
 
 
 def running(values: IntArray) -> IntArray:
