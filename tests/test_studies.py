@@ -73,7 +73,9 @@ def test_forward_returns_keep_the_rows(tmp_path: Path) -> None:
     assert made.columns == [*frame.columns, "ret_1m"]
     assert made.drop("ret_1m").equals(frame)
     assert bt.forward_returns(frame.lazy(), ("1m",)).equals(made)
-    assert bt.forward_returns(frame.clear(), ("1m", "close")).columns == [*frame.columns, "ret_1m", "ret_close"]
+    for calendar in ("XNYS", "CME_EQUITY", "24/7"):  # that of the futures begins in 2000
+        empty = bt.forward_returns(frame.clear(), ("1m", "close"), calendar=calendar)
+        assert empty.columns == [*frame.columns, "ret_1m", "ret_close"]
 
 
 def test_coarser_bars(tmp_path: Path) -> None:

@@ -152,10 +152,10 @@ def trading_minutes(begin: Int64Array, end: Int64Array, calendar: str) -> Tradin
     """The clock of the sessions around some bars, which open at `begin` and close at `end` (UTC microseconds)."""
     time = TimeManager(calendar)
     day = timedelta(days=7)  # a session is sure to be among them
-    first, last = (instant(int(t)).date() for t in ((begin.min(), end.max()) if len(begin) else (0, 0)))
-    schedule = time.schedule(max(first - day, time.earliest), last + day)
     if not len(begin):
-        return TradingMinutes(schedule)
+        return TradingMinutes(time.schedule(time.earliest, time.earliest + day))
+    first, last = instant(int(begin.min())).date(), instant(int(end.max())).date()
+    schedule = time.schedule(max(first - day, time.earliest), last + day)
     held = [i for i in range(len(schedule)) if schedule.close[i] > begin.min() and schedule.open[i] < end.max()]
     if not held:
         return TradingMinutes(schedule)
