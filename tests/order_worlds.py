@@ -121,7 +121,7 @@ class Close(bt.Row):
 
 
 KINDS = (
-    "market", "limit", "stop", "stop_limit", "trailing", "open", "close", "target", "risk", "exit", "cancel", "replace",
+    "market", "limit", "stop", "stop_limit", "trailing", "open", "close", "target", "percent", "risk", "exit", "cancel", "replace",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,8 @@ from action_worlds import actions_of, table_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from judge import same
+from small import THURSDAY, WEDNESDAY, Script, bars, play, store
+from test_actions import table
 from test_laws import law
 from test_laws_features import universes, watching
 from watchers import Watcher, assert_same_rows, judge_types, judged, replayed
@@ -182,10 +185,6 @@ def told(bars: Any) -> list[tuple[float, ...]]:
     ]
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: the judge keeps bars of a name from before another company took it, where that was before the run's first session",
-)
 @law(20)
 @given(acted(sessions=4), adjusts)
 def test_books_and_at_open_remember_in_the_sessions_terms(case: tuple[World, list[o.Action]], adjust: str) -> None:
@@ -201,3 +200,29 @@ def test_books_and_at_open_remember_in_the_sessions_terms(case: tuple[World, lis
     for mine, other in zip(seen[0], theirs.seen, strict=True):
         assert same(mine, other, 0.0 if world.whole_volume else 1e-12), (mine, other)
     assert seen[0] == seen[1]
+
+
+def test_a_name_remembers_its_own_bars_where_the_old_name_begins_later(tmp_path: Path) -> None:
+    """OLD becomes NEW before the data begins, and another company takes OLD on Thursday: what NEW has since is its past all the same."""
+    where = store(
+        tmp_path, bars("NEW", [12.0, 12.5]), bars("NEW", [13.0], day=WEDNESDAY), bars("NEW", [14.0], day=THURSDAY),
+        bars("OLD", [3.0, 3.0], day=THURSDAY),
+    )  # fmt: skip
+    rows = table({"symbol": "OLD", "session": "2023-12-29", "kind": "rename", "to": "NEW"})
+
+    class Asks(Script):
+        history: ClassVar[dict[str, int]] = {"1m": 10}
+
+        def features(self) -> dict[str, Any]:
+            return {"mean": bt.sma("close", 3)}
+
+        def on_bar(self, row: Any, book: Any) -> None:
+            self.happened.append((row.symbol, row.mean, np.asarray(book.bars(row.symbol, 10).close).tolist()))
+
+    Asks.row = type("Averaged", (bt.Row,), {"__annotations__": {"symbol": str, "mean": float | None}})
+    script = Asks()
+    play(where, script, THURSDAY, actions=rows)
+    seen = [one for one in script.happened if one[0] in ("NEW", "OLD")]
+    assert seen == [
+        ("NEW", pytest.approx(39.5 / 3, rel=1e-15), [12.0, 12.5, 13.0, 14.0]), ("OLD", None, [3.0]), ("OLD", None, [3.0, 3.0]),
+    ]  # fmt: skip

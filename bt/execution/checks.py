@@ -67,10 +67,10 @@ from bt.execution.reach import AT_MARKET, left_of, works_as
 
 @inner
 def _takes(g: IntArray, one: int, side: int, k: int) -> int:
-    """The shares that a live order may still take of a position on `side`, as they count for order `k`; what waits for a price counts for one that
-    does."""
+    """The shares that a live order for a number of them may still take of a position on `side`, as they count for order `k`; what waits for a price
+    counts for one that does. A target takes the position to its level, whatever its group."""
     order, mine = order_at(g, one), order_at(g, k)
-    if works_as(g, order) != AT_MARKET and g[mine + O_TYPE] < LIMIT_ORDER:
+    if g[order + O_TYPE] == TARGET or (works_as(g, order) != AT_MARKET and g[mine + O_TYPE] < LIMIT_ORDER):
         return 0
     return max(-side * left_of(g, order), 0)
 

@@ -32,6 +32,8 @@ IntArray = npt.NDArray[np.int64]
 
 EVER = -(1 << 40)
 """Before every session."""
+NEVER = 1 << 62
+"""After every time, UTC microseconds."""
 
 DIVIDENDS_ROUND = 10**8
 """The part of a price that dividends have left is a whole number of such parts."""
@@ -154,11 +156,16 @@ class Terms:
             return self._begins[1]
         made = first.copy()
         for code in self._special(at):
-            oldest = self.chain(code, at)[-1]
-            opens = 0 if oldest.begin == EVER else int(self._schedule.open[oldest.begin])
-            made[code] = max(int(first[oldest.source]), opens)
+            made[code] = min(map(self._first_of, self.chain(code, at)))
         self._begins = epoch, made
         return made
+
+    def _first_of(self, segment: Segment) -> int:
+        """When the bars of a segment begin at the earliest; NEVER where its source has none before it ends."""
+        opens, first = self._schedule.open, int(self._first[segment.source])
+        if segment.end < len(opens) and first >= int(opens[segment.end]):
+            return NEVER
+        return first if segment.begin == EVER else max(first, int(opens[segment.begin]))
 
     def names_at(self, session: int, at: int) -> IntArray:
         """The symbol that each was in a session, of those at session number `at`; -1 of those that were none then."""
