@@ -21,7 +21,7 @@ Chart: TypeAlias = Any
 POINTS = 2_000
 WIDTH = 720
 
-UP, DOWN, LINE, MISSING = "#0a7066", "#b0360c", "#1f5fbf", "#8a95a3"
+UP, DOWN, LINE, MISSING, TRAIL = "#0a7066", "#b0360c", "#1f5fbf", "#8a95a3", "#8a4b08"
 
 
 def equity(table: pl.DataFrame | pl.LazyFrame, start: float) -> Chart:
@@ -60,7 +60,7 @@ def _account(table: pl.DataFrame | pl.LazyFrame, start: float) -> tuple[pl.DataF
 def candles(bars: pl.DataFrame, fills: pl.DataFrame, levels: pl.DataFrame, *, zone: str, title: str) -> Chart:
     """Minute bars of one symbol and session with its fills, and the stops and limits that orders waited at.
 
-    `bars` has open_time (Int64 UTC microseconds) and prices; `fills` bar (the number of its bar), side, shares, price, type, tag; `levels` kind, price, start, end
+    `bars` has open_time (Int64 UTC microseconds) and prices; `fills` bar (the number of its bar), side, shares, price, type, tag; `levels` kind (stop, limit or trail), price, start, end
     (Int64 UTC microseconds). Times are drawn as the exchange's clock shows them.
     """
     local = bars.with_columns(_local("open_time", zone).alias("time"))
@@ -74,7 +74,9 @@ def candles(bars: pl.DataFrame, fills: pl.DataFrame, levels: pl.DataFrame, *, zo
     ]
     if levels.height:
         drawn = levels.with_columns(_local("start", zone).alias("time"), _local("end", zone).alias("until"))
-        kinds = alt.Color("kind:N", scale=alt.Scale(domain=["stop", "limit"], range=[DOWN, LINE]), title="Waited at")
+        kinds = alt.Color(
+            "kind:N", scale=alt.Scale(domain=["stop", "trail", "limit"], range=[DOWN, TRAIL, LINE]), title="Waited at"
+        )
         layers.append(alt.Chart(drawn).mark_rule(strokeDash=[5, 3]).encode(x=x, x2="until:T", y="price:Q", color=kinds))
     if fills.height:
         at = local["time"].gather(fills["bar"].clip(0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bt.figures import evenly, grid, levels, missing, placed, thinned, traded
+from bt.figures import evenly, grid, levels, met, missing, placed, thinned, traded
 from bt.figures.summing import summed
 from bt.model import Session
 
@@ -133,46 +135,31 @@ def test_a_fill_stands_at_the_bar_that_gave_its_price(rule, given_, bar):
     assert placed(bars(0, 1, 2, 5, 6), given_, rule).tolist() == [bar]
 
 
-def order(
-    number: int,
-    kind: str,
-    decided: int,
-    *,
-    stop=None,
-    limit=None,
-    status="filled",
-    reason="",
-    tif="day",
-    parent=None,
-    day=DAY,
-) -> dict:
-    return {
-        "id": number, "strategy": "s", "symbol": "A", "session": day, "decided_at": OPEN + timedelta(minutes=decided), "type": kind, "stop": stop, "limit": limit,
-        "tif": tif, "status": status, "reason": reason, "parent": parent,
-    }  # fmt: skip
+def order(number: int, decided: int, ended: int | None, **more: Any) -> dict[str, Any]:
+    given = {"stop": None, "limit": None, "trail": None, "side": "sell", "status": "filled", "parent": None} | more
+    times = {"decided_at": OPEN + timedelta(minutes=decided), "ended_at": None if ended is None else OPEN + timedelta(minutes=ended)}
+    return {"id": number, "strategy": "s", "symbol": "A", **times, **given}  # fmt: skip
 
 
-def filled(number: int, minute: int, position: int) -> dict:
-    return {
-        "order_id": number,
-        "strategy": "s",
-        "symbol": "A",
-        "time": OPEN + timedelta(minutes=minute),
-        "position_after": position,
-    }
+def filled(number: int, minute: int, price: float = 100.0, reference: float | None = None) -> dict[str, Any]:
+    time = OPEN + timedelta(minutes=minute)
+    return {"order_id": number, "strategy": "s", "symbol": "A", "time": time, "price": price, "reference_price": price if reference is None else reference}  # fmt: skip
 
 
-def waited(orders: list[dict], fills: list[dict]) -> list[tuple]:
-    times = {"decided_at": pl.Datetime("us", "UTC"), "time": pl.Datetime("us", "UTC")}
-    close = OPEN + timedelta(minutes=390)
-    sessions = pl.DataFrame({"session": [DAY], "close": [close]}, schema_overrides={"close": pl.Datetime("us", "UTC")})
-    schema = {"stop": pl.Float64, "limit": pl.Float64, "parent": pl.Int64}
-    made = levels(
-        pl.DataFrame(orders, schema_overrides={**schema, "decided_at": times["decided_at"]}),
-        pl.DataFrame(fills, schema_overrides={"time": times["time"]}),
-        sessions,
-    )
-    found = made.at("A", SESSION)
+def candle(minute: int, opens: float, high: float, low: float, close: float) -> dict[str, Any]:
+    return {"open_time": START + minute * MINUTE, "open": opens, "high": high, "low": low, "close": close, "volume": 10}
+
+
+def _frames(orders: list[dict], fills: Sequence[dict] = (filled(9, 1),)) -> tuple[pl.DataFrame, pl.DataFrame]:
+    time = pl.Datetime("us", "UTC")
+    schema = {"decided_at": time, "ended_at": time, "stop": pl.Float64, "limit": pl.Float64, "trail": pl.Float64, "parent": pl.Int64}
+    return pl.DataFrame(orders, schema_overrides=schema), pl.DataFrame(list(fills), schema_overrides={"time": time})
+
+
+def waited(orders: list[dict], fills: list[dict], bars: Sequence[dict] = ()) -> list[tuple]:
+    made = levels(*_frames(orders, fills))
+    shape = {"open_time": pl.Int64, **dict.fromkeys(("open", "high", "low", "close"), pl.Float64), "volume": pl.Int64}
+    found = made.at("A", SESSION, pl.DataFrame(bars, schema=shape))
     minutes = [
         (kind, price, (a - START) // MINUTE, (b - START) // MINUTE)
         for kind, price, a, b in found.select("kind", "price", "start", "end").iter_rows()
@@ -180,43 +167,70 @@ def waited(orders: list[dict], fills: list[dict]) -> list[tuple]:
     return sorted(minutes)
 
 
-def test_a_stop_waits_until_it_fills_or_the_session_closes():
-    assert waited([order(1, "stop", 3, stop=99.0)], [filled(1, 8, 10)]) == [("stop", 99.0, 3, 8)]
-    assert waited([order(1, "stop", 3, stop=99.0, status="expired", reason="unfilled")], [filled(7, 1, 5)]) == [
-        ("stop", 99.0, 3, 390)
+def test_an_order_waits_from_when_it_was_given_until_it_ended():
+    none = [filled(9, 1)]
+    assert waited([order(1, 3, 8, stop=99.0)], none) == [("stop", 99.0, 3, 8)]
+    assert waited([order(1, 3, 20, limit=99.0, status="cancelled")], none) == [("limit", 99.0, 3, 20)]
+    assert waited([order(1, 3, None, limit=99.0, status="open")], none) == [("limit", 99.0, 3, 390)]
+    assert waited([order(1, 3, 3, limit=99.0, status="rejected")], none) == []
+    assert waited([order(1, -900, -600, limit=99.0)], none) == []  # the session before
+    assert waited([order(1, -900, 5, limit=99.0)], none) == [("limit", 99.0, 0, 5)]
+    assert waited([order(1, 3, 8, stop=99.0, limit=98.0)], none) == [("limit", 98.0, 3, 8), ("stop", 99.0, 3, 8)]
+
+
+def test_legs_wait_from_their_parents_first_fill():
+    orders = [order(1, 0, 4, limit=100.0), order(2, 0, 9, stop=98.0, status="cancelled", parent=1), order(3, 0, 9, limit=103.0, parent=1)]  # fmt: skip
+    assert waited(orders, [filled(1, 4), filled(1, 2), filled(3, 9)]) == [
+        ("limit", 100.0, 0, 4),
+        ("limit", 103.0, 2, 9),
+        ("stop", 98.0, 2, 9),
     ]
-    assert waited([order(1, "stop_limit", 3, stop=99.0, limit=98.0)], [filled(1, 8, 10)]) == [
-        ("limit", 98.0, 3, 8),
-        ("stop", 99.0, 3, 8),
+    never = [
+        order(1, 0, 390, limit=90.0, status="expired"),
+        order(2, 0, 390, stop=80.0, status="cancelled", parent=1),
+    ]
+    assert waited(never, [filled(9, 1)]) == [("limit", 90.0, 0, 390)]
+
+
+RISING = [candle(0, 100, 101, 99.5, 100.5), candle(1, 100.5, 103, 100, 102), candle(2, 102, 102.5, 101.5, 102), candle(5, 104, 104, 101, 101)]  # fmt: skip
+
+
+def test_a_trailing_stop_follows_the_bars():
+    # as each bar opened: the highest price before it, its own open included
+    assert waited([order(1, 0, 5, trail=2.0)], [filled(9, 1)], RISING) == [
+        ("trail", 98.0, 0, 1),
+        ("trail", 99.0, 1, 2),
+        ("trail", 101.0, 2, 5),
+    ]
+    assert waited([order(1, 0, None, trail=2.0, status="open")], [filled(9, 1)], RISING)[-1] == ("trail", 102.0, 5, 390)
+    # a buy follows down
+    falling = [candle(0, 100, 101, 99, 99.5), candle(1, 99.5, 100, 97, 97.5), candle(2, 97, 98, 97, 98)]
+    assert waited([order(1, 0, 3, trail=2.0, side="buy")], [filled(9, 1)], falling) == [
+        ("trail", 99.0, 2, 3),
+        ("trail", 101.0, 1, 2),
+        ("trail", 102.0, 0, 1),
     ]
 
 
-def test_legs_wait_from_their_parents_fill_until_the_position_is_gone():
-    orders = [
-        order(1, "market", 0), order(2, "stop_loss", 0, stop=98.0, status="cancelled", reason="oco", tif="gtc", parent=1),
-        order(3, "take_profit", 0, limit=103.0, tif="gtc", parent=1),
-    ]  # fmt: skip
-    assert waited(orders, [filled(1, 2, 10), filled(3, 9, 0)]) == [("limit", 103.0, 2, 9), ("stop", 98.0, 2, 9)]
+def test_a_trailing_leg_follows_from_its_parents_price():
+    leg = [order(1, 0, 1), order(2, 0, 5, trail=2.0, parent=1)]
+    assert waited(leg, [filled(1, 1, 100.6, 100.5)], RISING) == [("trail", 98.6, 1, 2), ("trail", 101.0, 2, 5)]
+    # filled within its bar: of that one only the close came surely after it
+    assert waited(leg, [filled(1, 1, 101.0, 101.0)], RISING) == [("trail", 99.0, 1, 2), ("trail", 100.0, 2, 5)]
 
 
-def test_legs_of_a_position_that_comes_and_goes_within_a_bar():
-    legs = [
-        order(2, "stop_loss", 0, stop=98.0, tif="gtc", parent=1),
-        order(3, "take_profit", 0, limit=103.0, status="cancelled", reason="oco", tif="gtc", parent=1),
-    ]
-    later = [filled(4, 5, 10), filled(5, 9, 0)]
-    assert waited([order(1, "market", 0), *legs], [filled(1, 2, 10), filled(2, 2, 0), *later]) == [
-        ("limit", 103.0, 2, 2),
-        ("stop", 98.0, 2, 2),
-    ]
-    # sold and bought again at one time: legs of what was bought live on
-    again = [order(1, "market", 0), order(2, "stop_loss", 0, stop=98.0, status="open", tif="gtc", parent=1)]
-    assert waited(again, [filled(0, 2, 0), filled(1, 2, 10)]) == [("stop", 98.0, 2, 390)]
+def test_a_trailing_stop_of_the_day_before_needs_its_bars():
+    day = 1440
+    before = [candle(-day, 100, 110, 100, 108), *RISING]
+    assert waited([order(1, -day, 2, trail=2.0)], [filled(9, 1)], before) == [("trail", 108.0, 0, 2)]
+    made = levels(*_frames([order(1, -day, 2, trail=2.0), order(2, -day, -10, trail=2.0), order(3, 5, 9, stop=1.0)]))
+    assert made.since("A", SESSION) == START - day * MINUTE
+    assert levels(*_frames([order(2, -day, -10, trail=2.0)])).since("A", SESSION) == START
 
 
-def test_a_leg_of_an_order_that_never_filled_waits_for_nothing():
-    assert waited([order(1, "limit", 0, limit=90.0, status="expired"), order(2, "stop_loss", 0, stop=80.0, status="cancelled", reason="parent", parent=1)],
-                  [filled(9, 1, 5)]) == [("limit", 90.0, 0, 390)]  # fmt: skip
+def test_bars_without_volume_move_no_stop_where_they_fill_nothing():
+    bars_ = pl.DataFrame([candle(0, 1, 1, 1, 1), {**candle(1, 1, 1, 1, 1), "volume": 0}])
+    assert (met(bars_, "skip").height, met(bars_, "fill").height) == (1, 2)
 
 
 def test_gaps_do_not_reach_over_a_break():

@@ -232,9 +232,10 @@ class Account:
         self._events.append(row)
 
     def decide_at(self, us: int) -> None:
-        """Orders given from now on count as decided at `us`."""
+        """Orders given from now on count as decided at `us`, and what is cancelled as ended then."""
         self.flush()
         self._own[at.DECIDED] = us
+        self.desk.fixed[at.NOW] = us
 
     def events(self, of: Callable[[int], bool] | None = None) -> list[Order]:
         """What on_order has not been told yet; with `of`, of those symbols only."""
@@ -341,6 +342,7 @@ class Account:
         for row, k in zip(made, found, strict=True):
             self._write(place, k)
             row[:] = self.desk.tables.event[place]
+            row[at.R_ENDED] = at.NULL
         return made
 
     def _write(self, place: int, k: int) -> None:

@@ -175,7 +175,7 @@ class Desk:
         """A session opens, and nothing has happened in it yet."""
         self.hand_out_events()
         terms, first = self.fixed, self._markets[0]
-        terms[at.SESSION], terms[at.OPENS], terms[at.CLOSES] = number, session.open, session.close
+        terms[[at.SESSION, at.NOW, at.OPENS, at.CLOSES]] = number, session.open, session.open, session.close
         terms[at.MINUTES] = session.minutes
         terms[[at.RECORDS, at.EVENTS, at.FILLS, at.TRADES]] = 0
         if (session.name.year, session.name.month) != self._month:

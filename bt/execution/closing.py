@@ -40,6 +40,7 @@ from bt.execution.layout import (
     NO_BAR,
     NONE,
     NOT_IN_UNIVERSE,
+    NOW,
     NULL,
     O_ACCOUNT,
     O_BEFORE,
@@ -227,6 +228,7 @@ def _has_met(b: IntArray, t: IntArray, p: FloatArray, code: int, decided: int) -
 @compiled
 def end_minuted(b: IntArray, g: IntArray, now: int, limits_only: bool) -> None:
     """Orders for one minute that was over `now` are over, or with `limits_only` those of them that have a limit."""
+    b[NOW] = now
     for a in range(b[ACCOUNTS]):
         for k in live(b, g, a):
             order = order_at(g, k)

@@ -54,15 +54,15 @@ REASONS = (
 (
     SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, QUOTED_UP, QUOTED_DOWN, QUOTES, IMPACT, FEE_UP, FEE_DOWN, SCHEDULED, LEAST_FEE, ORDER_FEE, RATE_UP, RATE_DOWN, TIERS, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
     TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS,
-    RESERVED, MONTH, NET, GROSS, VALUED, ELAPSED, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
+    RESERVED, MONTH, NET, GROSS, VALUED, ELAPSED, NOW, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
     HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES, RESTING, MINUTED, GROUPED,
     POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, IMPACTS_AT, TERMS,
-) = range(57)  # fmt: skip
+) = range(58)  # fmt: skip
 """Settings to `SKIPS` (a price slips by `SLIP_UP` of `SLIP_DOWN`, a quote by `QUOTED_UP` of `QUOTED_DOWN`; `QUOTES` says that bars have some, `IMPACT` that volume moves prices;
 `SCHEDULED` says that commission is more than `FEE_UP` of `FEE_DOWN` units a share: at least `LEAST_FEE` and `ORDER_FEE` more an order, `RATE_UP` of
 `RATE_DOWN` of the value, and where there are `TIERS` they are what a share costs; `LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
 may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing); money reserved by live orders, shares filled in the calendar `MONTH`, the positions'
-worth (`VALUED` is -1 where they have to be worked out again); the clock and the session; how many rows of the second array are in use: orders up to `HIGH`,
+worth (`VALUED` is -1 where they have to be worked out again); the clock (`NOW` is the time of the decision or of the bar that orders are ended by) and the session; how many rows of the second array are in use: orders up to `HIGH`,
 of which `FREE` is the first free one; how many live orders are `RESTING` (from ON_OPEN on) or `MINUTED` (ioc), and whether any have ever been `GROUPED`. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
 is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now, tiers of
 commission (from how many shares of the month on, units a share), and of each symbol the bits of a double: by what part of itself one share moves its price, NaN where that is not known."""
@@ -104,8 +104,8 @@ With a schedule of commission it has filled `O_TIMES` times and its commission c
 # record: the end of an order's life, and what of it is told
 (
     R_ID, R_ACCOUNT, R_CODE, R_SESSION, R_DECIDED, R_TYPE, R_SHARES, R_LEVEL, R_TIF, R_STATUS, R_REASON, R_TAG, R_FILLED, R_SIDE, R_LIMIT, R_STOP,
-    R_TRAIL, R_PARENT, RECORD_COLUMNS,
-) = range(19)  # fmt: skip
+    R_TRAIL, R_PARENT, R_ENDED, RECORD_COLUMNS,
+) = range(20)  # fmt: skip
 
 # fill
 (

@@ -6,7 +6,7 @@ import numpy as np
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, IntArray, KNOWS, LEVELS_AT, NONE, NULL, ON_CLOSE,
+    AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, IntArray, KNOWS, LEVELS_AT, NONE, NOW, NULL, ON_CLOSE,
     ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
     ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TARGET, account_at, known_at, order_at, position_at,
 )  # fmt: skip
@@ -197,6 +197,7 @@ def match(
             count += 1
     if count == 0:
         return
+    b[NOW] = time
     met = met[:count]
     _turns(b, g, t, p, met, rule, moment, due, slot, at_close, only)
     for k in met:

@@ -7,9 +7,9 @@ from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     BY_SYMBOL, CANCELLED, EVENTS, EVERY, EXIT, EXIT_ALL, EXIT_ORDER,
     FILLED, FLAT, FREE, GIVEN, HEAD, HEARS, HIGH, IOC, IntArray, LEVELS_AT,
-    LIVE, MINUTED, NEXT_ID, NONE, NULL, ON_OPEN, ORDER_COLUMNS, OWN_ID, O_ACCOUNT, O_BEFORE, O_BEST, O_CODE, O_DECIDED, O_FILLED,
+    LIVE, MINUTED, NEXT_ID, NONE, NOW, NULL, ON_OPEN, ORDER_COLUMNS, OWN_ID, O_ACCOUNT, O_BEFORE, O_BEST, O_CODE, O_DECIDED, O_FILLED,
     O_GROUP, O_HAS_LEGS, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEED, O_NEXT, O_PARENT, O_REASON, O_SESSION,
-    O_SHARES, O_SIDE, O_STOP, O_TAG, O_TIF, O_TRAIL, O_TYPE, O_USED, O_WAITS, PARENT, RECORDS, RESTING, R_ACCOUNT, R_CODE, R_DECIDED, R_FILLED, R_ID, R_LEVEL, R_LIMIT, R_PARENT, R_REASON, R_SESSION, R_SHARES,
+    O_SHARES, O_SIDE, O_STOP, O_TAG, O_TIF, O_TRAIL, O_TYPE, O_USED, O_WAITS, PARENT, RECORDS, RESTING, R_ACCOUNT, R_CODE, R_DECIDED, R_ENDED, R_FILLED, R_ID, R_LEVEL, R_LIMIT, R_PARENT, R_REASON, R_SESSION, R_SHARES,
     R_SIDE, R_STATUS, R_STOP, R_TAG, R_TIF, R_TRAIL, R_TYPE, SESSION, STANDING, SYMBOLS, TAIL,
     TARGET, account_at, event_at, order_at,
     position_at, record_at,
@@ -183,6 +183,7 @@ def finish(b: IntArray, g: IntArray, k: int, status: int, reason: int) -> None:
         reserve(b, at, -need)
         b[b[LEVELS_AT] + at] = NULL
     write(g, record_at(g, b[RECORDS]), k, status, reason if reason != NONE else g[order + O_REASON])
+    g[record_at(g, b[RECORDS]) + R_ENDED] = b[NOW]
     b[RECORDS] += 1
     if status != FILLED:
         tell(b, g, k, status, reason)

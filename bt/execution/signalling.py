@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN,
-    LEVERAGE_UP, LIVE, NET, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESERVED, RESTING, ROOM,
+    LEVERAGE_UP, LIVE, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESERVED, RESTING, ROOM,
     R_CODE, SHARES_AT, STOP_LOSS, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
 from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
@@ -283,7 +283,7 @@ def _decide_minute(
     """Decide a minute's news, and the bars of the `idle` symbols that wait, by symbol from bar `begun` on; the bar at which Python has to look (-1: none)
     and how many symbols wait now."""
     b[VALUED] = -1
-    b[account_at(0) + DECIDED] = time_of(t, slot) + MINUTE
+    b[NOW] = b[account_at(0) + DECIDED] = time_of(t, slot) + MINUTE
     spare = float(_spare(b, style))
     if spare < 0.0:
         show_held(b, t, p, slot)

@@ -14,6 +14,7 @@ from bt.execution.layout import (
     IOC,
     KNOWS,
     LIMIT_ORDER,
+    NOW,
     NULL,
     O_ACCOUNT,
     O_BEST,
@@ -286,6 +287,7 @@ def within(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, time: int, slot
             count += 1
     if count == 0:
         return
+    b[NOW] = time
     places = np.sort(found[:count])
     for n in range(count):
         if n and places[n] == places[n - 1]:

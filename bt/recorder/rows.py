@@ -128,6 +128,7 @@ class RowMaker:
                 "symbol": self.named_or_every(code),
                 "session": self._sessions[columns[at.R_SESSION]],
                 "decided_at": columns[at.R_DECIDED],
+                "ended_at": _nullable(columns[at.R_ENDED]),
                 "type": coded(columns[at.R_TYPE], _TYPES),
                 "side": coded(np.where(side == 0, -1, side < 0), _SIDES, null=True),
                 "shares": _nullable(shares),

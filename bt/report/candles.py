@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.figures import Levels, levels, placed, traded
+from bt.figures import Levels, levels, met, placed, traded
 from bt.model import Session
 from bt.report.subject import BarSource, RunTold, Wish
 from bt.schema import MINUTE
@@ -26,8 +26,11 @@ from bt.schema import MINUTE
 MOST = 400
 """Charts in a page at most."""
 
-LEVELS = 200
-"""Stops and limits drawn in one chart at most."""
+LEVELS = 400
+"""Stretches of stops and limits drawn in one chart at most."""
+
+BACK = 10
+"""Trailing stops are followed through so many earlier sessions at most."""
 
 SECOND = 1_000_000
 PRICES = ("open", "high", "low", "close")
@@ -80,18 +83,20 @@ def charts(run: RunTold, earned: pl.DataFrame, source: BarSource, *, wish: Wish,
     """The charts that fit into `budget` bytes, the most wanted first; in the page sorted by symbol and session."""
     pairs = chosen(earned, wish)
     told = _Told.of(run, pairs)
-    bars = _bars(source, pairs)
+    bars = _bars(source, pairs, told)
     kept: list[dict[str, Any]] = []
     strategies = [one["name"] for one in run.manifest["spec"]["strategies"]]
     days: dict[date, dict[str, Any]] = {}
     for day, symbol, fills, _, pnl in pairs.iter_rows():
         session, minutes = bars[day]
-        if symbol not in minutes:
+        if symbol not in minutes or not minutes[symbol].height:
             continue
+        earlier = [bars[before][1].get(symbol) for before in told.days(symbol, session)]
+        known = pl.concat([part for part in earlier if part is not None])
         packed = _packed(
             minutes[symbol],
             told.fills_of(day, symbol),
-            told.levels.at(symbol, session),
+            told.levels.at(symbol, session, met(known, told.zero_volume)),
             session,
             rule=told.rule,
             strategies=strategies,
@@ -116,10 +121,15 @@ def charts(run: RunTold, earned: pl.DataFrame, source: BarSource, *, wish: Wish,
     return Charts(data, earned.filter(pl.col("fills") > 0).height, len(kept))
 
 
-def _bars(source: BarSource, pairs: pl.DataFrame) -> dict[date, tuple[Session, Mapping[str, pl.DataFrame]]]:
-    """Each session's bars are read once."""
-    wanted = pairs.group_by("session").agg(pl.col("symbol").unique().sort()).sort("session")
-    return {day: (source.session(day), source.bars(day, symbols)) for day, symbols in wanted.iter_rows()}
+def _bars(
+    source: BarSource, pairs: pl.DataFrame, told: _Told
+) -> dict[date, tuple[Session, Mapping[str, pl.DataFrame]]]:
+    """The bars of each session that is shown, and of those before that its trailing stops are from; each session's are read once."""
+    wanted: dict[date, set[str]] = {}
+    for day, symbol in pairs.select("session", "symbol").iter_rows():
+        for needed in told.days(symbol, source.session(day)):
+            wanted.setdefault(needed, set()).add(symbol)
+    return {day: (source.session(day), source.bars(day, sorted(symbols))) for day, symbols in sorted(wanted.items())}
 
 
 def _day(session: Session, zone: str) -> dict[str, Any]:
@@ -134,7 +144,9 @@ class _Told(NamedTuple):
 
     fills: Mapping[tuple[date, str], pl.DataFrame]
     levels: Levels
+    closes: pl.DataFrame
     rule: str
+    zero_volume: str
 
     @classmethod
     def of(cls, run: RunTold, pairs: pl.DataFrame) -> _Told:
@@ -148,8 +160,24 @@ class _Told(NamedTuple):
         order = ["session", "symbol", "time", "strategy", "order_id"]
         parts = joined.with_columns(pl.col("type").fill_null("")).sort(order, maintain_order=True)
         split = {(key[0], key[1]): part for key, part in parts.partition_by("session", "symbol", as_dict=True).items()}
-        waited = levels(orders, run.tables["fills"].lazy().join(names, on="symbol", how="semi"), run.tables["sessions"])
-        return cls(split, waited, run.manifest["spec"]["execution"]["fill"])
+        waited = levels(orders, run.tables["fills"].lazy().join(names, on="symbol", how="semi"))
+        closes = (
+            run.tables["sessions"]
+            .lazy()
+            .select("session", pl.col("close").dt.epoch("us"))
+            .collect(engine="in-memory")
+            .sort("session")
+        )
+        execution = run.manifest["spec"]["execution"]
+        return cls(split, waited, closes, execution["fill"], execution.get("zero_volume", "fill"))
+
+    def days(self, symbol: str, session: Session) -> list[date]:
+        """The sessions whose bars a chart needs: its own, the last, and up to `BACK` before that a trailing stop of it has lived through."""
+        since = self.levels.since(symbol, session)
+        found: list[date] = self.closes.filter(pl.col("close") > since, pl.col("session") < session.name)[
+            "session"
+        ].to_list()
+        return [*found[-BACK:], session.name]
 
     def fills_of(self, day: date, symbol: str) -> pl.DataFrame | None:
         """None where there are none."""

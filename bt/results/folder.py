@@ -22,7 +22,7 @@ import polars as pl
 
 from bt.errors import DataError, ResultsError, UsageError
 from bt.results.rows import Rows, frame_of, in_order, joined, settled
-from bt.results.tables import SCHEMAS, empty
+from bt.results.tables import ABSENT_AS_NULL, SCHEMAS, empty
 from bt.results.writers import TableSet
 
 DOCUMENTS = ("manifest", "metrics", "timings")
@@ -345,7 +345,17 @@ def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
 
 def _tables_in(folder: Path) -> dict[str, pl.LazyFrame]:
     files = {table: folder / f"{table}.parquet" for table in SCHEMAS}
-    return {table: pl.scan_parquet(file, glob=False) for table, file in files.items() if file.is_file()}
+    return {
+        table: _with_all(table, pl.scan_parquet(file, glob=False)) for table, file in files.items() if file.is_file()
+    }
+
+
+def _with_all(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """A table of a run that an earlier version wrote has the columns that came later, empty."""
+    later = ABSENT_AS_NULL.get(table, ())
+    known = rows.collect_schema() if later else SCHEMAS[table]
+    lacking = [pl.lit(None, SCHEMAS[table][name]).alias(name) for name in later if name not in known]
+    return rows.with_columns(lacking).select(SCHEMAS[table].names()) if lacking else rows
 
 
 def open_documents(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

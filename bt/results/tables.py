@@ -28,7 +28,7 @@ SCHEMAS: dict[str, pl.Schema] = {
             "position_after": _WHOLE, "bar_share": _NUMBER, "stale_minutes": _WHOLE, "tag": _TEXT, "ambiguous": _FLAG,
         },
         "orders": {
-            "id": _WHOLE, "strategy": _TEXT, "symbol": _TEXT, "session": pl.Date(), "decided_at": TIME, "type": _TEXT,
+            "id": _WHOLE, "strategy": _TEXT, "symbol": _TEXT, "session": pl.Date(), "decided_at": TIME, "ended_at": TIME, "type": _TEXT,
             "side": _TEXT, "shares": _WHOLE, "level": _WHOLE, "limit": _NUMBER, "stop": _NUMBER, "trail": _NUMBER, "tif": _TEXT,
             "status": _TEXT, "reason": _TEXT, "tag": _TEXT, "filled": _WHOLE, "parent": _WHOLE,
         },
@@ -68,12 +68,12 @@ SCHEMAS: dict[str, pl.Schema] = {
 }  # fmt: skip
 """Columns of every table, in order. `log.fields` is a JSON object; `orders.level` is a target's."""
 
-ABSENT_AS_NULL = {"orders": ("level", "limit", "stop", "trail", "parent")}
+ABSENT_AS_NULL = {"orders": ("ended_at", "level", "limit", "stop", "trail", "parent")}
 """Columns that a frame may lack: null then."""
 
 NULLABLE = {
     "fills": ("bar_share",),
-    "orders": ("side", "shares", "level", "limit", "stop", "trail", "parent"),
+    "orders": ("ended_at", "side", "shares", "level", "limit", "stop", "trail", "parent"),
     "trades": (),
     "equity": (),
     "cash": ("symbol",),

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from bt.errors import DataError, UsageError
-from bt.figures import account, by_month, levels, placed, session_returns
+from bt.figures import account, by_month, levels, met, placed, session_returns
 from bt.run.bars import opened_bars
 from bt.run.reporting import session_given
 
@@ -77,8 +77,15 @@ class Plot:
                     f"{symbol}: it must have bars in the session {day}, had none; look at run.by_symbol and run.by_session"
                 )
             bars, calendar, zone = found[symbol], source.session(day), source.zone
-        orders = run.tables["orders"].lazy().filter(pl.col("symbol") == symbol)
-        mine = run.tables["fills"].lazy().filter(pl.col("symbol") == symbol)
+            orders = run.tables["orders"].lazy().filter(pl.col("symbol") == symbol)
+            mine = run.tables["fills"].lazy().filter(pl.col("symbol") == symbol)
+            waits = levels(orders, mine)
+            earlier = (
+                run.by_session.filter(
+                    pl.col("close").dt.epoch("us") > waits.since(symbol, calendar), pl.col("session") < day
+                )["session"]
+            ).to_list()
+            known = pl.concat([b for d in earlier for b in source.bars(d, [symbol]).values()] + [bars])
         kinds = orders.select("strategy", pl.col("id").alias("order_id"), "type", "decided_at")
         today = (
             mine.filter(pl.col("session") == day)
@@ -86,8 +93,9 @@ class Plot:
             .collect(engine="in-memory")
         )
         fills = today.with_columns(pl.col("type").fill_null("")).sort("time", "strategy", "order_id")
-        where = placed(bars, fills, run.manifest["spec"]["execution"]["fill"])
-        waited = levels(orders, mine, run.tables["sessions"]).at(symbol, calendar)
+        execution = run.manifest["spec"]["execution"]
+        where = placed(bars, fills, execution["fill"])
+        waited = waits.at(symbol, calendar, met(known, execution.get("zero_volume", "fill")))
         return self._made.candles(
             bars, fills.with_columns(pl.Series("bar", where)), waited, zone=zone, title=f"{symbol}, {day} ({zone})"
         )

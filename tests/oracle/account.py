@@ -118,6 +118,7 @@ class Order:
     tag: str
     session: Any
     decided_us: int
+    ended_us: int | None = None
     minutes_before: int = 0
     status: str = "open"
     reason: str = ""

@@ -363,7 +363,7 @@ class Backtest:
                 book.end(order, "cancelled", "split")
         standing = book.standing(symbol, self.terms, capped=False)
         standing._flat()
-        self._take(book, standing, 0, None)
+        self._take(book, standing, self.present.decided_us, None)
 
     def _delist(self, book: Book, symbol: str, price: int | None) -> None:
         for order in book.own_orders(symbol):
@@ -379,7 +379,7 @@ class Backtest:
         order.side, order.filled = (1 if shares > 0 else -1), shares
         self._fill(book, Filled(order, shares, price, price, 0), day.open, None, stale=0, ambiguous=False)
         order.end("filled")
-        book.gone(order)
+        book.gone(order, day.open)
 
     def _universe(self, day: Day) -> None:
         """The day's members; bars of others are there only while somebody holds them as it begins."""
@@ -537,7 +537,7 @@ class Backtest:
                     standing.fill(order, units(price), legs_us=t, quotes=quotes)
                     self._take(book, standing, t, bar, stale=stale)
                 elif order.type == "target" and quantity(order, standing.held) == 0:
-                    book.end(order, "cancelled", "at_target")
+                    book.end(order, "cancelled", "at_target", t)
 
     def _ready(self, book: Book, moment: str, due: int, offers: dict[str, Offer]) -> list[Order]:
         """A book's live orders that may fill at a moment."""
@@ -599,7 +599,7 @@ class Backtest:
                 book.purse[0].month += abs(event.shares)
                 self._fill(book, event, time_us, bar, stale=stale, ambiguous=ambiguous)
             else:
-                book.gone(event.order)
+                book.gone(event.order, time_us)
         if bar is not None and standing.room is not None:
             book.room[bar.symbol] = standing.room
 
@@ -637,7 +637,7 @@ class Backtest:
         for book in self.books:
             for order in list(book.live.values()):
                 if order.tif == "ioc" and order.decided_us + MINUTE <= now_us and (order.limit or not limits_only):
-                    book.end(order, "cancelled", "ioc")
+                    book.end(order, "cancelled", "ioc", now_us)
 
     def _move(self, m: int, t: int, bars: dict[str, Bar], filling: dict[str, Bar]) -> None:
         """Time reaches the bars' close_time: their closes are the marks."""
@@ -950,6 +950,7 @@ def order_row(book: Book, order: Order) -> dict[str, Any]:
         "symbol": order.symbol,
         "session": order.session,
         "decided_at": instant(order.decided_us),
+        "ended_at": None if order.ended_us is None else instant(order.ended_us),
         "type": order.type,
         "side": "buy" if side > 0 else "sell" if side else None,
         "shares": shares,

@@ -474,17 +474,19 @@ class Book:
             self._present.a_share.get(symbol),
         )
 
-    def end(self, order: Order, status: str, reason: str) -> None:
-        """An order is over, and with it the legs that wait for it; one that was over already is left alone."""
+    def end(self, order: Order, status: str, reason: str, us: int | None = None) -> None:
+        """An order is over at `us` (None: when decisions count as made), and with it the legs that wait for it; one that was over already is left alone."""
         if not order.live:
             return
+        us = self._present.decided_us if us is None else us
         order.end(status, reason)
-        self.gone(order)
+        self.gone(order, us)
         for leg, why in orphans(order, list(self.live.values())):
-            self.end(leg, "cancelled", why)
+            self.end(leg, "cancelled", why, us)
 
-    def gone(self, order: Order) -> None:
-        """An order that is over leaves the book, and is told unless it filled."""
+    def gone(self, order: Order, us: int) -> None:
+        """An order that is over at `us` leaves the book, and is told unless it filled."""
+        order.ended_us = us
         del self.live[order.id]
         if order is self.close_all:
             self.close_all = None
