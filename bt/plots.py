@@ -83,7 +83,7 @@ def candles(bars: pl.DataFrame, fills: pl.DataFrame, levels: pl.DataFrame, *, zo
         marks = fills.with_columns(at.alias("time"))
         side = alt.Color("side:N", scale=alt.Scale(domain=["buy", "sell"], range=[UP, DOWN]), title="Fill")
         shape = alt.Shape(
-            "side:N", scale=alt.Scale(domain=["buy", "sell"], range=["triangle-up", "triangle-down"]), title="Fill"
+            "side:N", scale=alt.Scale(domain=["buy", "sell"], range=["triangle-up", "triangle-down"]), legend=None
         )
         points = alt.Chart(marks).mark_point(filled=True, size=90, opacity=1)
         layers.append(

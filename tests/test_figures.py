@@ -137,7 +137,10 @@ def test_a_fill_stands_at_the_bar_that_gave_its_price(rule, given_, bar):
 
 def order(number: int, decided: int, ended: int | None, **more: Any) -> dict[str, Any]:
     given = {"stop": None, "limit": None, "trail": None, "side": "sell", "status": "filled", "parent": None} | more
-    times = {"decided_at": OPEN + timedelta(minutes=decided), "ended_at": None if ended is None else OPEN + timedelta(minutes=ended)}
+    times = {
+        "decided_at": OPEN + timedelta(minutes=decided),
+        "ended_at": None if ended is None else OPEN + timedelta(minutes=ended),
+    }
     return {"id": number, "strategy": "s", "symbol": "A", **times, **given}  # fmt: skip
 
 
@@ -152,7 +155,14 @@ def candle(minute: int, opens: float, high: float, low: float, close: float) -> 
 
 def _frames(orders: list[dict], fills: Sequence[dict] = (filled(9, 1),)) -> tuple[pl.DataFrame, pl.DataFrame]:
     time = pl.Datetime("us", "UTC")
-    schema = {"decided_at": time, "ended_at": time, "stop": pl.Float64, "limit": pl.Float64, "trail": pl.Float64, "parent": pl.Int64}
+    schema = {
+        "decided_at": time,
+        "ended_at": time,
+        "stop": pl.Float64,
+        "limit": pl.Float64,
+        "trail": pl.Float64,
+        "parent": pl.Int64,
+    }
     return pl.DataFrame(orders, schema_overrides=schema), pl.DataFrame(list(fills), schema_overrides={"time": time})
 
 
