@@ -19,6 +19,15 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_keys() -> Iterator[None]:
+    """What tells the tests how thorough to be is no key of a configuration; it has been read by now."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BT_PROPS", "BT_PROPS_SHRINK"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has its own cache folder, shared within a worker so that schedules are built once."""

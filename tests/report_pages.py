@@ -194,7 +194,7 @@ def made_run(sessions: int, symbols: int, *, fills_a_session: int = 2) -> RunTol
         pl.lit("").alias("tag"), pl.lit(value=False).alias("ambiguous"),
     ).sort("session", "time", "symbol", "order_id")  # fmt: skip
     orders = fills.select(
-        pl.col("order_id").alias("id"), "strategy", "symbol", "session", pl.col("time").alias("decided_at"), pl.lit("market").alias("type"), "side", "shares",
+        pl.col("order_id").alias("id"), "strategy", "symbol", "session", pl.col("time").alias("decided_at"), pl.col("time").alias("ended_at"), pl.lit("market").alias("type"), "side", "shares",
         pl.lit(None, dtype=pl.Int64).alias("level"), pl.lit(None, dtype=pl.Float64).alias("limit"), pl.lit(None, dtype=pl.Float64).alias("stop"),
         pl.lit(None, dtype=pl.Float64).alias("trail"), pl.lit("day").alias("tif"), pl.lit("filled").alias("status"), pl.lit("").alias("reason"),
         "tag", pl.col("shares").alias("filled"), pl.lit(None, dtype=pl.Int64).alias("parent"),

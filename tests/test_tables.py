@@ -220,9 +220,7 @@ def test_the_content_is_part_of_the_run(tmp_path: Path) -> None:
     assert without["data_fingerprint"] != told[0]["data_fingerprint"]
 
 
-def test_paths_are_relative_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BT_PROPS", "BT_PROPS_SHRINK"):  # of the tests themselves
-        monkeypatch.delenv(name, raising=False)
+def test_paths_are_relative_to_the_configuration(tmp_path: Path) -> None:
     market(tmp_path)
     EARNINGS.write_parquet(tmp_path / "earnings.parquet")
     (tmp_path / "run.toml").write_text(
