@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import oracle as o
 from hypothesis import strategies as st
-from worlds import World, worlds
+from worlds import World, oracle_days, worlds
 
 import bt
 
@@ -40,8 +40,8 @@ executions = st.fixed_dictionaries(
         "participation": st.sampled_from((0.0, 0.0, 0.025, 0.3)),
         "zero_volume": st.sampled_from(("fill", "skip")),
         "spread_bps": st.sampled_from((0.0, 0.0, 3.0, 25.7)),
-        "spread": st.sampled_from(("assumed", "assumed", "quotes")),
-        "impact": st.sampled_from((0.0, 0.0, 0.9, 17.3)),
+        "spread": st.sampled_from(("assumed", "quotes")),
+        "impact": st.sampled_from((0.0, 0.9, 17.3)),
         "commission_minimum": st.sampled_from((0.0, 0.0, 0.35, 1.0)),
         "commission_per_trade": st.sampled_from((0.0, 0.0, 0.5)),
         "commission_bps": st.sampled_from((0.0, 0.0, 0.7, 13.37)),
@@ -93,14 +93,31 @@ def walk(rows: list[o.Bar], rng: np.random.Generator, most: int = 400) -> list[o
 
 
 @st.composite
-def order_worlds(draw: st.DrawFn, *, sessions: int = 3, least: int = 1, most: int = 400) -> World:
-    """Any calendar (half days and breaks among them), 1 to `sessions` sessions, 1 to 4 symbols with holes in their days."""
+def order_worlds(draw: st.DrawFn, *, sessions: int = 3, least: int = 1, most: int = 0) -> World:
+    """Any calendar (half days and breaks among them), `least` to `sessions` sessions and perhaps some before the run, 1 to 4 symbols with holes in their
+    days; prices at first of up to `most` ticks, 0 for many or few of them: a few ticks are a large part of a cheap share."""
+    most = most or draw(st.sampled_from((400, 400, 40)))
     world = draw(worlds(faults=False, sessions=sessions, least=least, history=False))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rows = sorted(world.rows, key=lambda r: (r.symbol, r.time_us))
     walked = [bar for symbol in world.symbols for bar in walk([r for r in rows if r.symbol == symbol], rng, most)]
+    before = draw(st.integers(0, 3))
+    walked = [*earlier(world, before, rng, most), *walked]
     quotes = {(bar.symbol, bar.time_us): quoted(bar, rng) for bar in walked}
-    return replace(world, rows=tuple(walked), decimals=2, whole_volume=True, quotes=quotes)
+    return replace(
+        world, first=world.first - before, rows=tuple(walked), decimals=2, whole_volume=True, quotes=quotes
+    )  # fmt: skip
+
+
+def earlier(world: World, sessions: int, rng: np.random.Generator, most: int) -> list[o.Bar]:
+    """A bar of each symbol in most of so many sessions before a world's own: what impact is reckoned by is known at the first open."""
+    made = []
+    for day in oracle_days(world.schedule, world.first - sessions, world.first - 1):
+        for symbol in world.symbols:
+            price = round(int(rng.integers(most // 10, most)) * TICK, 2)
+            if rng.random() < 0.8:
+                made.append(o.Bar(symbol, day.minutes[0], *[price] * 4, int(rng.choice((0, 40, 5000)))))
+    return made
 
 
 def quoted(bar: o.Bar, rng: np.random.Generator) -> tuple[float | None, float | None]:

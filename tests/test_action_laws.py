@@ -98,7 +98,7 @@ def renamed(draw: st.DrawFn) -> tuple[World, list[o.Action], tuple[str, ...]]:
     if len(world.symbols) < 2 or draw(st.booleans()):
         return world, actions, ()
     old, new = draw(st.permutations(world.symbols))[:2]
-    number = draw(st.integers(world.first, world.last))
+    number = draw(st.integers(world.start, world.last))
     day, opens = world.schedule.names[number], int(world.schedule.open[number])
     rows = [
         r

@@ -151,14 +151,14 @@ holders = st.builds(
 )  # fmt: skip
 margined = st.fixed_dictionaries(
     {
-        "cash": st.sampled_from((1e6, 500.0)), "margin": st.just("reg_t"), "margin_call": st.sampled_from(("liquidate", "liquidate", "report")),
+        "cash": st.sampled_from((1e6, 500.0)), "margin": st.just("reg_t"), "margin_call": st.sampled_from(("liquidate",) * 4 + ("report",)),
         "borrow_bps": st.sampled_from((0.0, 1e5)), "shared": st.booleans(),
     }
 )  # fmt: skip
 
 
 @law(40)
-@given(order_worlds(least=2, most=40), st.lists(holders, min_size=1, max_size=2), executions, margined)
+@given(order_worlds(least=3, sessions=4, most=40), st.lists(holders, min_size=1, max_size=2), executions, margined)
 def test_calls_and_what_meets_them_are_those_of_the_oracle(
     world: World, hows: list[OrderHabits], execution: dict[str, Any], account: dict[str, Any]
 ) -> None:

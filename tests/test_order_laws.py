@@ -313,7 +313,7 @@ class HeardLegsByColumns(LegsByColumns):
 
 
 @law(15)
-@given(order_worlds(), entries, executions, accounts)
+@given(order_worlds(most=400), entries, executions, accounts)
 def test_entries_with_legs_are_the_rows_of_the_oracle(
     world: World, how: Entries, execution: dict[str, Any], account: dict[str, Any]
 ) -> None:

@@ -418,11 +418,11 @@ class Trader(Watcher):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What looks like end-stamped data is not a case: bt refuses it, rightly."""
+    """What looks like end-stamped data is not a case, nor are dividends that are all of the price: bt refuses them, rightly."""
     try:
         yield
     except DataError as error:
-        if "timestamps must be the start" not in str(error):
+        if not any(what in str(error) for what in ("timestamps must be the start", "a dividend must be less than")):
             raise
         reject()
 
