@@ -30,6 +30,7 @@ from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table
 from worlds import World, stored
 
 import bt
+from bt.figures import by_symbol_and_session
 from bt.results import ORDER
 from bt.run.attribution import SUMS
 
@@ -91,12 +92,25 @@ def assert_attributed(run: bt.Run) -> None:
             assert own["trades"].sum() == strategy["trades"]
             for name in ("value_traded", "exposure_net"):
                 assert math.isclose(own[name].sum(), strategy[name], rel_tol=1e-9, abs_tol=1e-9), name
+    assert_by_session(run)
     tags = (
         run.trades.group_by("strategy", "entry_tag")
         .agg(pl.len())
         .join(run.by_tag, on=["strategy", "entry_tag"], how="left")
     )
     assert (tags["len"] == tags["trades"]).all()
+
+
+def assert_by_session(run: bt.Run) -> None:
+    """What the report says of symbols session by session adds up to what they earned; under the names of their day, so with renames to the whole alone."""
+    earned = by_symbol_and_session(run.positions, run.fills, run.cash, run.by_session)
+    by_day = dict(earned.group_by("symbol").agg(pl.col("pnl").sum()).iter_rows())
+    own = run.by_symbol.drop_nulls("symbol")
+    whole = dict(own.group_by("symbol").agg(pl.col("net_pnl").sum()).iter_rows())
+    assert math.isclose(sum(by_day.values()), sum(whole.values()), abs_tol=1e-6)
+    if not (run.summary.get("actions") or {}).get("rename"):
+        for symbol in by_day.keys() | whole.keys():
+            assert math.isclose(by_day.get(symbol, 0.0), whole.get(symbol, 0.0), abs_tol=1e-6), symbol
 
 
 def assert_same_told(ours: Orderer, theirs: Orderer) -> None:
