@@ -6,6 +6,8 @@ function's file alone; the rules use constants and functions of each other's fil
 
 from __future__ import annotations
 
+import atexit
+import gc
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -56,6 +58,9 @@ _OURS: list[Any] = [
     type(f"Of{base.__name__}", (_OfPackage, base), {})
     for base in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
 ]
+atexit.register(gc.freeze)
+"""Python's last search for garbage goes through all that the compiler and the calendars have made, a tenth of a run of ten million bars, only to free
+what ends with the process."""
 CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF001 - numba's only seam for it
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.errors import BtError, DataError, FeatureError
-from bt.features import Feature, Ordered, Runs, ranges
+from bt.features import Feature, Ordered, Runs, borders, ranges
 from bt.model import Column, instant
 from bt.prepare.columns import Bars, evaluate
 from bt.prepare.plan import Wanted
@@ -206,9 +206,10 @@ def _cut(bars: Ordered, today: npt.NDArray[np.bool_], part: float) -> npt.NDArra
 
 def _leading(code: npt.NDArray[np.int64], part: float) -> npt.NDArray[np.bool_]:
     """Of rows sorted by code, up to `part` of each one's; at least its first."""
-    first = np.searchsorted(code, code)
-    count = np.searchsorted(code, code, side="right") - first
-    return np.asarray(np.arange(len(code)) - first < np.maximum(np.ceil(count * part), 1))
+    start = borders(code)
+    count = np.diff(np.append(start, len(code)))
+    kept = np.maximum(np.ceil(count * part), 1).astype(np.int64)
+    return np.asarray(np.arange(len(code)) < np.repeat(start + kept, count))
 
 
 def _first_difference(one: Column, other: Column, tolerance: float) -> tuple[object, object] | None:

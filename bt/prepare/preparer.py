@@ -38,7 +38,7 @@ from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
 from bt.universe import rules
 
-WINDOW_ROWS = 2_000_000
+WINDOW_ROWS = 500_000
 """A window of many more rows is slower, not faster: its columns leave the processor's cache and its blocks the allocator's
 (docs/decisions/0006)."""
 
@@ -241,7 +241,7 @@ class Preparer:
         return {*self._held(), *renamed}
 
     def _days(self) -> int:
-        """Sessions of a window: what the run asks for, or as many as hold some two million rows."""
+        """Sessions of a window: what the run asks for, or as many as hold some half a million rows."""
         rows = self._store.rows / max(len(self._schedule), 1)
         if self._membership is not None:  # the others are not read
             rows *= self._membership.most / len(self._store.symbols)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -160,28 +161,65 @@ class TableWriter:
 _CODED = [f.name for f in COLUMNS["orders"] if f.type == TEXT]
 
 
-def _days(orders: Rows) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+Days: TypeAlias = np.ndarray[Any, np.dtype[np.datetime64]]
+
+
+def _days(orders: Rows) -> Days:
     """The session of each decision."""
     return plain(orders["session"])
+
+
+class _Spool:
+    """Rows laid by in an unnamed file until they are asked for by session, as they came. Memory is a few numbers for each `append`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `close` does
+        self._places: list[tuple[date, date, int, int]] = []
+
+    def append(self, rows: Rows, days: Days) -> None:
+        """Rows of orders that were decided on `days`."""
+        with pa.BufferOutputStream() as sink:
+            with pa.ipc.new_stream(sink, rows.schema) as stream:
+                stream.write_table(rows)
+            bytes_ = sink.getvalue()
+        place = self._file.seek(0, io.SEEK_END)
+        self._file.write(bytes_)
+        self._places.append((days.min().item(), days.max().item(), place, bytes_.size))
+
+    def read(self, first: date, last: date) -> Iterator[Rows]:
+        """The rows of orders decided from session `first` to `last`, both included."""
+        for earliest, latest, place, size in self._places:
+            if earliest <= last and latest >= first:
+                self._file.seek(place)
+                rows = pa.ipc.open_stream(self._file.read(size)).read_all()
+                if first <= earliest and latest <= last:
+                    yield rows
+                else:
+                    days = _days(rows)
+                    yield rows.filter(arrow((days >= np.datetime64(first)) & (days <= np.datetime64(last))))
+
+    def close(self) -> None:
+        """The file is gone."""
+        self._file.close()
 
 
 class OrdersWriter:
     """The orders table, sorted by the session of the decision although an order may end sessions later.
 
-    Orders that end in the session of their decision go to one file in order; those that end later to a second. At
-    `close` the two are merged a few sessions at a time. Memory is one row group, and one number per session.
+    Orders are written as they end, until one ends that was decided in an earlier session; it and all after it are laid by. At `close` both are merged
+    a few sessions at a time. Memory is one row group, and a few numbers per session.
 
     Parameters
     ----------
     path : Path
-        The file in the end; its two parts lie beside it, hidden, until then.
+        The file in the end; what is written before the first late order lies beside it, hidden, until then.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._parts = (path.with_name(".orders-on-time.parquet"), path.with_name(".orders-late.parquet"))
-        self._on_time = TableWriter(self._parts[0], "orders")
-        self._late: TableWriter | None = None
+        self._early = path.with_name(".orders-early.parquet")
+        self._writer = TableWriter(self._early, "orders")
+        self._spool: _Spool | None = None
         self._merged: TableWriter | None = None
         self._buffer: list[Rows] = []
         self._ordered = False
@@ -199,49 +237,41 @@ class OrdersWriter:
             return
         ended = joined(self._buffer)
         self._buffer.clear()
-        here = _days(ended) == np.datetime64(session)
-        if here.all():
+        days = _days(ended)
+        if self._spool is None and (days == np.datetime64(session)).all():
             self._counts[session] += len(ended)
-            self._write(self._on_time, ended, ordered=self._ordered)
+            self._writer.append(ended, ordered=self._ordered)
+            self._writer.end_session()
         else:
-            self._add(self._on_time, ended.filter(arrow(here)))
-            self._add_late(ended.filter(arrow(~here)))
+            self._lay_by(ended, days)
 
-    def _add_late(self, late: Rows) -> None:
-        if self._late is None:
-            self._late = TableWriter(self._parts[1], "orders")
-        self._add(self._late, late)
-
-    def _add(self, writer: TableWriter, rows: Rows) -> None:
-        days, counts = np.unique(_days(rows), return_counts=True)
-        self._counts.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
-        self._write(writer, rows, ordered=False)
-
-    @staticmethod
-    def _write(writer: TableWriter, rows: Rows, *, ordered: bool) -> None:
-        writer.append(rows, ordered=ordered)
-        writer.end_session()
+    def _lay_by(self, rows: Rows, days: Days) -> None:
+        self._spool = self._spool or _Spool(self._path.parent)
+        self._spool.append(rows, days)
+        names, counts = np.unique(days, return_counts=True)
+        self._counts.update(dict(zip(names.tolist(), counts.tolist(), strict=True)))
 
     def close(self) -> None:
         """Orders appended after the last session are still open; merge, and write everything through to the disk."""
         if self._buffer:
-            self._add_late(joined(self._buffer))
+            still_open = joined(self._buffer)
             self._buffer.clear()
-        self._on_time.close()
-        if self._late is None:
-            self._parts[0].rename(self._path)
+            self._lay_by(still_open, _days(still_open))
+        self._writer.close()
+        if self._spool is None:
+            self._early.rename(self._path)
             return
-        self._late.close()
         self._merged = TableWriter(self._path, "orders")
         for first, last in self._spans():
-            for part in self._parts:
-                within = [("session", ">=", first), ("session", "<=", last)]
-                found = pq.read_table(part, filters=within, read_dictionary=_CODED)
-                self._merged.append(settled("orders", found))
+            within = [("session", ">=", first), ("session", "<=", last)]
+            early = pq.read_table(self._early, filters=within, read_dictionary=_CODED)
+            for rows in self._spool.read(first, last):
+                self._merged.append(settled("orders", rows) if early.num_rows else rows)  # else all of them at once
+            self._merged.append(settled("orders", early))
             self._merged.end_session()
         self._merged.close()
-        for part in self._parts:
-            part.unlink()
+        self._spool.close()
+        self._early.unlink()
 
     def _spans(self) -> Iterator[tuple[date, date]]:
         """First and last decision session of each piece of about one row group."""
@@ -258,9 +288,11 @@ class OrdersWriter:
 
     def abort(self) -> None:
         """Let go of the files."""
-        for writer in (self._on_time, self._late, self._merged):
+        for writer in (self._writer, self._merged):
             if writer is not None:
                 writer.abort()
+        if self._spool is not None:
+            self._spool.close()
 
 
 class TableSet:
