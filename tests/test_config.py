@@ -352,6 +352,9 @@ def test_strategies_need_distinct_names_and_there_must_be_one(folder: Path) -> N
 def test_files_that_cannot_be_read(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml: it must be a readable TOML file, was not: No such file"):
         load(folder / "absent.toml", environ={})
+    (folder / "momentum.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"No such file or directory; did you mean .*momentum\.toml\?"):
+        load(folder / "momentun.toml", environ={})
     with pytest.raises(ConfigError, match="it must be a readable TOML file"):
         load(folder, environ={})
     (folder / "latin.toml").write_bytes(b'[run]\nname = "\xe9"\n')

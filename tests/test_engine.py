@@ -451,6 +451,25 @@ class Breaks(Script):
         book.order(row.symbol, 1)
 
 
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        (lambda row, book: book.targt(row.symbol, 1), r"no attribute 'targt'; did you mean 'target'\? \(session"),
+        (lambda row, book: row.minuet, r"no attribute 'minuet'; did you mean 'minute'\?"),
+        (lambda row, book, minute=1: minuet, r"'minuet' is not defined; did you mean 'minute'\?"),  # noqa: F821 - that is the slip
+        (lambda row, book: row.zzz, r"no attribute 'zzz' \(session"),
+        (lambda row, book: {}["minute"], r"KeyError: 'minute' \(session"),
+    ],
+)
+def test_a_misspelt_word_is_told_with_the_nearest(tmp_path: Path, slip: Any, told: str):
+    class Slips(Script):
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            slip(row, book)
+
+    with pytest.raises(StrategyRaised, match=told):
+        play(store(tmp_path, bars("A", [1.0])), Slips())
+
+
 def test_a_strategy_that_raises_ends_the_run_saying_where(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0] * 3), bars("B", [1.0] * 3))
     with pytest.raises(StrategyRaised, match="strategy Breaks: ZeroDivisionError: oh") as caught:

@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 from cli_runs import ROOT
-from report_pages import Brackets
+from report_pages import Brackets, Page
 
 import bt
 from bt.errors import DataError, UsageError
+from bt.report.compared import curves
 
 pytest.importorskip("altair", reason='altair is not installed: pip install "minute-bt[report]"')
 
@@ -56,6 +57,20 @@ def test_a_day_of_trades_has_bars_fills_and_levels(run):
         run.plot.trades("GAPS", "2024-11-28")
     with pytest.raises(UsageError, match="session: it must be a date"):
         run.plot.trades("GAPS", "monday")
+
+
+def test_runs_of_other_sessions_are_told_apart(run):
+    later = bt.replay(
+        bars=ROOT / "data" / "sample", strategy=Brackets(), calendar="XNYS", start="2024-11-29", end="2024-12-03", symbols=["DUNE"], save=False, name="later",
+    )  # fmt: skip
+    both = bt.compare([run, later])
+    assert "do not have the same sessions" in both._repr_html_()
+    told = curves(both._told)
+    assert told["sessions"] == ["2024-11-26", "2024-11-27", "2024-11-29", "2024-12-02", "2024-12-03"]
+    assert [one["x"] for one in told["runs"]] == [[0, 1, 2, 3], [2, 3, 4]]
+    many = bt.compare({f"run {i}": run for i in range(10)})
+    looks = [(one["color"], one["dash"]) for one in curves(many._told)["runs"]]
+    assert len(set(looks)) == 10
 
 
 def test_heat_maps(run):
@@ -107,7 +122,24 @@ def test_runs_side_by_side(run, tmp_path):
     assert last["equity"].to_list() == [run.summary["equity_end"], other.summary["equity_end"]]
     assert last["growth"].to_list() == pytest.approx([run.metrics.total_return, other.metrics.total_return])
     assert {row["run"] for row in rows(both.plot())} == {"run", "dear"}
-    assert "<th>dear</th>" in both._repr_html_()
+    assert "dear</th>" in both._repr_html_()
+    assert both._repr_html_().count("<title>") == 2  # a curve each
+    with_page = Page(both.report(tmp_path / "both.html").read_text())
+    told = with_page.table("Side by side")
+    figures = {row[0]: row[1:] for row in told}
+    assert figures["execution.slippage_bps"] == ["1", "3"]
+    assert figures["Net P&L"] == [f"{one.summary['net_pnl']:+,.2f}" for one in (run, other)]
+    assert figures["Sharpe"] == [f"{one.metrics.sharpe:,.2f}" for one in (run, other)]
+    assert figures["Max drawdown (by minute)"] == [f"{one.metrics.max_drawdown:.2%}" for one in (run, other)]
+    assert "Alpha a year" not in figures  # neither has a benchmark
+    months = with_page.table("Growth since the start")
+    assert [row[0] for row in months] == ["2024-11", "2024-12"]
+    assert months[-1][1:] == [f"{one.metrics.total_return:+.2%}" for one in (run, other)]
+    for drawn, one in zip(with_page.data["compared"]["runs"], (run, other), strict=True):
+        worth = one.equity.group_by("session", maintain_order=True).last()["equity"].to_numpy()
+        assert drawn["growth"] == pytest.approx((worth / one.summary["equity_start"] - 1) * 100, abs=1e-4)
+        peak = np.maximum.accumulate(np.maximum(worth, one.summary["equity_start"]))
+        assert drawn["drawdown"] == pytest.approx((worth / peak - 1) * 100, abs=1e-4)
     named = bt.compare({"<b>": run, "also": run})
     assert list(named.runs) == ["<b>", "also"]
     assert "<b>" not in named._repr_html_()

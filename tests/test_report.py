@@ -377,6 +377,11 @@ def test_the_command_line_writes_reports(tmp_path, monkeypatch, capsys):
     wrong = call(capsys, "report", "run", "--session", "tomorrow")
     assert (wrong.code, "session: it must be a date" in wrong.err) == (2, True)
     assert call(capsys, "report", "configs").code == 2
+    side = call(capsys, "report", "run", "run", "--json")
+    assert side.json["report"] == str(tmp_path / "compared.html")
+    assert Page((tmp_path / "compared.html").read_text()).table("Side by side")
+    several = call(capsys, "report", "run", "run", "--symbol", "JUNO")
+    assert (several.code, "must be of one run" in several.err) == (2, True)
 
 
 def test_html_changes_no_result(tmp_path, monkeypatch, capsys):

@@ -101,6 +101,21 @@ def test_a_report_opens_without_an_error_or_a_request(browser, report, width, sc
             assert box["x"] + box["width"] <= width
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_runs_side_by_side_are_drawn_over_one_another(browser, run, tmp_path, width):
+    page = bt.compare({"<b>one</b>": run, "other": run}).report(tmp_path / "both.html")
+    with Visit(browser, page, width=width) as visit:
+        assert visit.page.locator("#compared-chart svg path").count() == 4  # growth and drawdown of each
+        visit.page.locator("#compared-chart").focus()
+        visit.page.keyboard.press("End")
+        said = visit.page.locator("#compared-readout").text_content()
+        assert said.startswith("2024-12-02: <b>one</b> ")
+        assert f"{run.metrics.total_return * 100:.2f} %" in said
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+        assert visit.said == []
+        assert [url for url in visit.asked if not url.startswith(("data:", page.as_uri()))] == []
+
+
 def first(visit: Visit) -> list[str]:
     return visit.page.evaluate("window.btReport.data.candles.first")
 

@@ -92,6 +92,12 @@ def test_tables_are_read_when_asked_for(folder: Path, tmp_path: Path):
 def test_a_folder_that_is_no_run_is_refused(folder: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="it must be the folder of a finished run, was not"):
         bt.open_run(tmp_path)
+    shutil.copytree(folder / "both", tmp_path / "20250101T000000Z-a")
+    with pytest.raises(UsageError, match=r"was not; it holds a run: .*20250101T000000Z-a"):
+        bt.open_run(tmp_path)
+    shutil.copytree(folder / "both", tmp_path / "20260101T000000Z-a")
+    with pytest.raises(UsageError, match=r"was not; it holds 2 runs, name one, such as .*20260101T000000Z-a"):
+        bt.open_run(tmp_path)
     copy = shutil.copytree(folder / "both", tmp_path / "copy")
     (copy / "metrics.json").write_text('{"summary": ')
     with pytest.raises(DataError, match=r"metrics.json: it must be the JSON that a run leaves, was not"):

@@ -291,10 +291,12 @@ def sweep(  # noqa: PLR0913 - a parameter an option
     return Job(run, as_json, quiet)
 
 
-@app.command(short_help="Write a run's report.html.")
+@app.command(short_help="Write a run's report.html, or runs side by side.")
 def report(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a sweep's.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="A run's folder, or a sweep's; several runs: side by side.")
+    ],
     symbol: Annotated[str, typer.Option(metavar="NAME", help="Whose candle charts come first.")] = "",
     session: Annotated[str, typer.Option(metavar="DATE", help="Of which session.")] = "",
     sweep_folder: Annotated[
@@ -305,7 +307,11 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write.  [default: report.html in the folder]", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Where to write.  [default: report.html in the folder; of several compared.html here]",
+            show_default=False,
+        ),
     ] = None,
     look: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: AsJson = False,
@@ -313,12 +319,13 @@ def report(
     """Write a run (or a sweep) as one file of HTML that needs no network, again if it is there.
 
     A page of 2 MB cannot hold the candle charts of every symbol and session of a large run: --symbol and --session say which come first.
+    Of several runs it has their growth over one another and their figures side by side.
     """
 
     def run(output: Output) -> int:
         from bt.cli.reporting import write_the_report
 
-        return write_the_report(output, folder, symbol=symbol, session=session, sweep=sweep_folder, out=out, look=look)
+        return write_the_report(output, folders, symbol=symbol, session=session, sweep=sweep_folder, out=out, look=look)
 
     return Job(run, as_json)
 

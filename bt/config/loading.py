@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
@@ -166,7 +167,10 @@ def load(
         text = file.read_bytes().decode("utf-8")
         tables = tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"{file}: it must be a readable TOML file, was not: {error.strerror}") from error
+        beside = [other.name for other in file.parent.glob("*.toml")] if not file.exists() else []
+        near = difflib.get_close_matches(file.name, beside, 1)
+        hint = f"; did you mean {file.parent / near[0]}?" if near else ""
+        raise ConfigError(f"{file}: it must be a readable TOML file, was not: {error.strerror}{hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: it must be TOML in UTF-8, was not: {error}") from error
     variables = os.environ if environ is None else environ

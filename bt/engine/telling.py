@@ -17,7 +17,7 @@ from bt.errors import BtError, StrategyError, StrategyRaised
 from bt.model import instant
 from bt.playback import Feed
 from bt.section import Ends, MinuteRows
-from bt.strategy import check_state
+from bt.strategy import check_state, meant
 
 
 class Teller:
@@ -132,7 +132,9 @@ class Teller:
             where += f", symbol {market.symbols[code]}"
         if book.shown is not None:
             book.shown = book.about = None
-        text = f"strategy {player.declaration.name}: {type(error).__name__}: {error} ({where})"
+        hint = meant(error)
+        told = f"{type(error).__name__}: {error}{'; ' if hint else ''}{hint}"
+        text = f"strategy {player.declaration.name}: {told} ({where})"
         if not isinstance(error, BtError):
             error.add_note(where)
         if self._isolate:

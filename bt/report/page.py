@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from bt.report import headline, heat, series, trading
+from bt.report import compared, headline, heat, series, trading
 from bt.report.candles import Charts, charts
+from bt.report.compared import ComparedTold
 from bt.report.subject import QualityTold, RunTold, SweepTold, Wish
 from bt.report.surface import surface
 
@@ -106,6 +107,17 @@ def sweep_page(sweep: SweepTold) -> str:
         "document": _pretty(sweep.document),
     }
     return _rendered("sweep.html", content, {}, library=False)
+
+
+def compared_page(runs: ComparedTold) -> str:
+    """The page of runs side by side."""
+    curves = compared.curves(runs)
+    content = {
+        "title": ", ".join(one["name"] for one in curves["runs"]),
+        "runs": curves["runs"],
+        "tables": [compared.side_by_side(runs), compared.by_month(runs)],
+    }
+    return _rendered("compared.html", content, {"compared": curves}, library=False)
 
 
 # ------------------------------------------------------------------------------------------------------------- content

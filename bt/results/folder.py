@@ -388,8 +388,17 @@ def is_run(path: Path) -> bool:
     return not path.name.startswith(".") and (path / "manifest.json").is_file()
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """The finished runs right below a folder, by name."""
+    return sorted(child for child in folder.iterdir() if is_run(child)) if folder.is_dir() else []
+
+
 def _checked(path: str | os.PathLike[str]) -> Path:
     folder = Path(path)
     if not is_run(folder):
-        raise UsageError(f"{folder}: it must be the folder of a finished run, was not; runs are in output.dir")
+        hint = "runs are in output.dir"
+        if inside := runs_in(folder):
+            several = f"it holds {len(inside):,} runs, name one, such as" if len(inside) > 1 else "it holds a run:"
+            hint = f"{several} {inside[-1]}"
+        raise UsageError(f"{folder}: it must be the folder of a finished run, was not; {hint}")
     return folder

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ import polars as pl
 
 from bt.errors import UsageError
 from bt.figures import account, session_returns
+from bt.report import ComparedTold, compared_html, compared_page
 from bt.run.opening import open_run
 from bt.run.plotting import plots
+from bt.run.reporting import write_page
 from bt.run.result import Run
 
 Given = Run | str | os.PathLike[str]
@@ -37,19 +39,21 @@ class Comparison:
     runs: Mapping[str, Run]
 
     @cached_property
+    def parameters(self) -> list[str]:
+        """The parameters in which the runs differ: those of strategies (with the strategy's name where there are several), of execution and of the account."""
+        told = [_parameters(run) for run in self.runs.values()]
+        known = dict.fromkeys(key for one in told for key in one)
+        return [key for key in known if len({json.dumps(one.get(key), sort_keys=True) for one in told}) > 1]
+
+    @cached_property
     def frame(self) -> pl.DataFrame:
         """One row a run: run (its name), start, end, the parameters that differ, the metrics (`bt.Metrics`), then net_pnl, commission, slippage (currency),
         orders, fills, trades, quality (percent).
         """
         rows = []
-        parameters = {name: _parameters(run) for name, run in self.runs.items()}
-        differing = [
-            key
-            for key in dict.fromkeys(key for told in parameters.values() for key in told)
-            if len({json.dumps(told.get(key), sort_keys=True) for told in parameters.values()}) > 1
-        ]
+        told = {name: _parameters(run) for name, run in self.runs.items()}
         for name, run in self.runs.items():
-            own = {key: _plain(parameters[name].get(key)) for key in differing}
+            own = {key: _plain(told[name].get(key)) for key in self.parameters}
             totals = {key: run.summary[key] for key in _TOTALS}
             days = {"start": run.summary["start"], "end": run.summary["end"]}
             rows.append({"run": name, **days, **own, **run.metrics.to_dict(), **totals})
@@ -80,13 +84,24 @@ class Comparison:
     def __repr__(self) -> str:
         return repr(self.frame)
 
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the runs side by side as one file of HTML that needs no network, and say where it is: growth and drawdown over one another, figures a run a column.
+
+        Raises
+        ------
+        ResultsError
+            It could not be written.
+        """
+        target = Path(path)
+        write_page(target, compared_page(self._told))
+        return target
+
+    @property
+    def _told(self) -> ComparedTold:
+        return ComparedTold(self.frame, self.parameters, self.equity)
+
     def _repr_html_(self) -> str:
-        heads = "".join(f"<th>{escape(name)}</th>" for name in self.frame["run"])
-        lines = []
-        for column in self.frame.columns[1:]:
-            cells = "".join(f"<td>{escape(_text(value))}</td>" for value in self.frame[column].to_list())
-            lines.append(f"<tr><th style='text-align:left'>{escape(column)}</th>{cells}</tr>")
-        return f"<table><tr><th></th>{heads}</tr>{''.join(lines)}</table>"
+        return compared_html(self._told)
 
 
 def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
@@ -138,15 +153,3 @@ def _parameters(run: Run) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value, sort_keys=True)
-
-
-def _text(value: Any) -> str:
-    return (
-        ""
-        if value is None
-        else f"{value:,.4f}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )

@@ -21,7 +21,7 @@ from bt.strategy.fields import COARSE_ONLY, CONSTANTS, RowField, RowType, read_r
 from bt.strategy.independence import looks_across
 from bt.strategy.interface import Book, Holding, Past, PastBars, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.labels import ForwardReturn, forward_return
-from bt.strategy.loading import arguments, build, load_class, nearest
+from bt.strategy.loading import arguments, build, load_class, meant, nearest
 from bt.strategy.outside import TableColumns
 from bt.strategy.reach import Reach
 from bt.strategy.signals import BOOLEANS, LEGS, Signals
@@ -66,6 +66,7 @@ __all__ = [
     "hours",
     "load_class",
     "looks_across",
+    "meant",
     "nearest",
     "pack",
     "qualified",

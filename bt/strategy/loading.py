@@ -26,6 +26,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
+def meant(error: BaseException) -> str:
+    """A hint at what a strategy that raised may have meant: the attribute or name nearest to one that is not there; "" if none is."""
+    if isinstance(error, AttributeError) and error.name and error.obj is not None:
+        return nearest(error.name, [name for name in dir(error.obj) if not name.startswith("_")])
+    if isinstance(error, NameError) and error.name and error.__traceback__ is not None:
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        return nearest(error.name, {**last.tb_frame.f_globals, **last.tb_frame.f_locals})
+    return ""
+
+
 def load_class(use: str) -> type:
     """The class of ``path/file.py:Class`` or ``package.module:Class``."""
     place, _, name = use.rpartition(":")

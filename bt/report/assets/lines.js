@@ -33,7 +33,7 @@
 
   /* spec: from, to (of x); panels with title, height, digits, unit, series (name, x, y, kind line | area | bar, color); ticks [x, label]; label(x). */
   const stack = (element, readout, spec) => {
-    const guide = spec.panels[0].series[0].x;
+    const guide = spec.guide || spec.panels[0].series[0].x;
     let at = -1;
     const place = () => { };
     const view = { place };
@@ -114,7 +114,7 @@
       at = Math.max(0, Math.min(guide.length - 1, index));
       const x = guide[at];
       const parts = spec.panels.flatMap((panel) => panel.series.map((series) => {
-        const y = series.y[nearest(series.x, x)];
+        const y = series.x.length ? series.y[nearest(series.x, x)] : null;
         return `${series.name} ${(panel.signed ? signed : number)(y, panel.digits)}${panel.unit}`;
       }));
       readout.textContent = `${spec.label(at)}: ${parts.join(", ")}`;
@@ -132,6 +132,16 @@
       tell(at < 0 ? (step > 0 && step < guide.length ? 0 : step > 0 ? guide.length - 1 : 0) : at + step);
     });
   };
+
+  const compared = data.compared;
+  if (compared) {
+    const panel = (title, key, more) => ({ title, digits: 2, unit: " %", zero: true, ...more, series: compared.runs.map((run) => ({ name: run.name, x: run.x, y: run[key], kind: "line", color: run.color, dash: run.dash })) });
+    stack(document.getElementById("compared-chart"), document.getElementById("compared-readout"), {
+      from: 0, to: Math.max(compared.sessions.length - 1, 1), ticks: compared.ticks, guide: compared.sessions.map((_, i) => i),
+      label: (i) => compared.sessions[i],
+      panels: [panel("Growth", "growth", { height: 240, signed: true }), panel("Drawdown", "drawdown", { height: 110, below: true })],
+    });
+  }
 
   const curves = data.curves;
   if (!curves) return;
