@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("bt", "tests", "benchmarks", "pyproject.toml")
+COPIED = ("bt", "tests", "benchmarks", "data", "pyproject.toml")
 SECONDS = 600
 """A mutant whose tests take longer than this is caught too: it hangs."""
 
@@ -82,7 +82,7 @@ def main(words: list[str]) -> int:
         folder = Path(name)
         for part in COPIED:
             source = ROOT / part
-            ignored = shutil.ignore_patterns("__pycache__")
+            ignored = shutil.ignore_patterns("__pycache__", "runs")
             shutil.copytree(source, folder / part, ignore=ignored) if source.is_dir() else shutil.copy(source, folder)
         every = tuple(dict.fromkeys(test for m in chosen for test in m.tests))
         sound, told = verdict(folder, every, seconds=None, workers=2)

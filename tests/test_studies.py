@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from watchers import refusals
 from worlds import World, stored, worlds
 
 import bt
-from bt.errors import UsageError
+from bt.errors import DataError, UsageError
 
 PRICES = st.sampled_from(("close", "next_open"))
 WITHIN = st.sampled_from(("session", None))
@@ -147,6 +148,50 @@ def test_forward_returns_are_the_oracles(
         for s, mine in series.items()
         for b in mine
     }
+
+
+@law(40)
+@given(worlds(), st.sampled_from(("7m", "2h", "close", "1d", "2d")), PRICES, st.data())
+def test_forward_returns_across_splits_are_the_oracles(world: World, horizon: str, price: Any, data: Any) -> None:
+    """What a share became is taken into account; nobody else's share, and none of what split at the entry's own session or before."""
+    frame, days, series = market_of(world)
+    names = st.tuples(st.sampled_from(world.symbols), st.sampled_from([d.name for d in world.days]))
+    ratios = st.sampled_from((Fraction(7), Fraction(3, 2), Fraction(1, 8), Fraction(1, 3)))
+    drawn = data.draw(st.lists(st.tuples(names, ratios), unique_by=lambda one: one[0], max_size=6))
+    actions = pl.DataFrame(
+        [{"symbol": s, "session": day, "kind": "split", "ratio": f"{r.numerator}:{r.denominator}"} for (s, day), r in drawn],
+        schema={"symbol": pl.String, "session": pl.Date, "kind": pl.String, "ratio": pl.String},
+    )  # fmt: skip
+    made = bt.forward_returns(
+        frame, (horizon,), price=price, within=None, calendar=world.calendar, actions=actions.sample(fraction=1.0, shuffle=True, seed=0)
+    )  # fmt: skip
+    found = {(s, o.micros(t)): v for s, t, v in made.select("symbol", "open_time", f"ret_{horizon}").rows()}
+    assert found == {
+        (s, b.time_us): slow.forward(
+            days, mine, b, horizon, price=price, within=None, splits={day: r for (own, day), r in drawn if own == s}
+        )
+        for s, mine in series.items()
+        for b in mine
+    }
+
+
+def test_a_split_is_no_return(tmp_path: Path) -> None:
+    where = store(
+        tmp_path, bars("A", [700.0] * 3), bars("A", [100.0] * 3, day=WEDNESDAY), bars("A", [50.0] * 3, day=THURSDAY)
+    )
+    frame = loaded(where, TUESDAY, THURSDAY)
+    given_ = {"horizons": ("1d", "2d"), "within": None}
+    splits = pl.DataFrame({"symbol": "A", "session": [WEDNESDAY, THURSDAY], "kind": "split", "ratio": [7.0, 2.0]})
+    raw, adjusted = (returns(frame, **given_, actions=table) for table in (None, splits))
+    assert raw["A", at(1)] == (100.0 / 700.0 - 1, 50.0 / 700.0 - 1)
+    assert adjusted["A", at(1)] == (0.0, 0.0)
+    path = tmp_path / "actions.csv"
+    splits.write_csv(path)
+    assert returns(frame, **given_, actions=path) == adjusted
+    same = returns(frame, horizons=("2m",), actions=splits)
+    assert same == returns(frame, horizons=("2m",))  # within a session nothing changes
+    with pytest.raises(DataError, match="forward_returns: actions: column 'ratio' must be more than 0"):
+        returns(frame, **given_, actions=splits.with_columns(pl.lit(-1.0).alias("ratio")))
 
 
 class Shown(bt.Row):

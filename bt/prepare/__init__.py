@@ -15,7 +15,7 @@ Where to look:
 7. `preparer` does 3 to 6 window by window, the next one on another thread while this one replays.
 """
 
-from bt.prepare.actions import Actions, OpenedActions, former_names, open_actions, read_actions
+from bt.prepare.actions import Actions, OpenedActions, former_names, given_actions, open_actions, read_actions
 from bt.prepare.along import reading_along
 from bt.prepare.liquidity import Liquidity
 from bt.prepare.listed import content as members_content
@@ -38,6 +38,7 @@ __all__ = [
     "Preparer",
     "Reading",
     "former_names",
+    "given_actions",
     "indicator_features",
     "members_content",
     "open_actions",

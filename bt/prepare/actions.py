@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -174,6 +175,19 @@ def read_actions(path: str) -> OpenedActions:
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise DataError(f"{path}: data.actions must be a readable Parquet or CSV file, was not: {why}") from error
     return OpenedActions(path, content, _checked(frame, path))
+
+
+def given_actions(table: pl.DataFrame | str | os.PathLike[str], source: str) -> OpenedActions:
+    """A table that is handed over, or in a file; `source` is what messages call one that is handed over.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or a row of it cannot be.
+    """
+    if isinstance(table, pl.DataFrame):
+        return OpenedActions(source, "", _checked(table, source))
+    return read_actions(os.fspath(table))
 
 
 def former_names(opened: OpenedActions | None, store: Store, adjust: str) -> set[str]:

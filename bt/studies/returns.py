@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -10,6 +14,7 @@ import polars as pl
 
 from bt.errors import UsageError
 from bt.model import Int64Array
+from bt.prepare import OpenedActions, given_actions
 from bt.schema import MINUTE
 from bt.studies.asked import RETURN, check_within, eager, minutes, require
 from bt.studies.minutes import MOMENT, Floats, Series, series, trading_minutes
@@ -27,13 +32,14 @@ def forward_returns(
     price: Price = "close",
     within: Within = "session",
     max_stale: str | None = None,
+    actions: pl.DataFrame | str | os.PathLike[str] | None = None,
     calendar: str = "XNYS",
 ) -> pl.DataFrame:
     """`bars` with a column ``ret_<horizon>`` for each horizon: the return after the bar, a fraction.
 
     exit / entry - 1. The exit is the symbol's last close known when the horizon has passed since the bar's close_time. Horizons are minutes in which the
-    exchange trades: breaks take none, nor do nights where `within` is None. Bars are compared as they are, in the terms of their own session: over
-    nights give prices that are adjusted for splits.
+    exchange trades: breaks take none, nor do nights where `within` is None. Bars are compared in the terms of their own session: over nights give
+    `actions`, or bars that are adjusted for splits, else a split shows as a return.
 
     Parameters
     ----------
@@ -48,6 +54,9 @@ def forward_returns(
         "session" gives null where the horizon passes the session's close. None goes on in the next session, up to the last that has bars.
     max_stale : str, optional
         Such as "10m": null where the exit's close is older than that when the horizon has passed. Without it the last close counts however old it is.
+    actions : DataFrame or path, optional
+        Corporate actions as ``data.actions``: a share at the entry is as many at the exit as the splits between make of it. Returns are of prices: dividends
+        are not in them, and what is renamed ends as what has no bars any more.
     calendar : str
         Whose sessions the bars are of, as `load_bars`.
 
@@ -62,6 +71,8 @@ def forward_returns(
     ------
     UsageError, CalendarError
         Something else is asked for; columns are missing or of another type; bars overlap, or lie outside the sessions of `calendar`.
+    DataError
+        A row of `actions` cannot be.
     """
     source = "forward_returns"
     check_within(within, source)
@@ -70,11 +81,13 @@ def forward_returns(
     stale = None if max_stale is None else minutes(max_stale, source, "max_stale")
     for horizon in horizons:
         _check_horizon(horizon, within, source)
+    table = None if actions is None else given_actions(actions, f"{source}: actions")
     frame, found = series(bars, calendar, source, apart=within == "session")
+    splits = {} if table is None or not frame.height else _splits(found, table)
     columns = []
     for horizon in dict.fromkeys(horizons):
         values = np.full(frame.height, np.nan)
-        values[found.order] = _returns(found, _ends(found, horizon, within), price, stale)
+        values[found.order] = _returns(found, _ends(found, horizon, within), price, stale, splits)
         columns.append(known(values).alias(RETURN + horizon))
     return frame.with_columns(columns)
 
@@ -105,7 +118,35 @@ def _ends(found: Series, horizon: str, within: Within) -> Int64Array:
     return np.where(end <= until, end, -1)
 
 
-def _returns(found: Series, end: Int64Array, price: Price, stale: int | None) -> Floats:
+def _splits(found: Series, table: OpenedActions) -> dict[int, tuple[Int64Array, Floats]]:
+    """By code the sessions of its splits, and what a share had before the first i of them is after the first j of them, as [i, j]."""
+    ratios: dict[int, dict[int, Fraction]] = {}
+    for action in table.of(found.symbols, found.clock.schedule).every:
+        if action.kind == "split":
+            own = ratios.setdefault(action.code, {})
+            own[action.session] = own.get(action.session, Fraction(1)) * action.ratio
+    made = {}
+    for code, own in ratios.items():
+        grown = [Fraction(1), *accumulate(own.values(), operator.mul)]
+        made[code] = np.array(list(own)), np.array([[float(after / before) for after in grown] for before in grown])
+    return made
+
+
+def _shares(
+    found: Series, first: Int64Array, last: Int64Array, splits: Mapping[int, tuple[Int64Array, Floats]]
+) -> Floats:
+    """How many shares one at the bar `first` is at the bar `last`."""
+    shares = np.ones(len(first))
+    for code, (sessions, grown) in splits.items():
+        own = np.flatnonzero(found.code[first] == code)
+        before, after = (np.searchsorted(sessions, found.session[at[own]], side="right") for at in (first, last))
+        shares[own] = grown[before, after]
+    return shares
+
+
+def _returns(
+    found: Series, end: Int64Array, price: Price, stale: int | None, splits: Mapping[int, tuple[Int64Array, Floats]]
+) -> Floats:
     values = np.full(len(end), np.nan)
     if not len(end):
         return values
@@ -117,7 +158,8 @@ def _returns(found: Series, end: Int64Array, price: Price, stale: int | None) ->
     there = (end > found.closed) & (first >= 0) & (last >= first)
     if stale is not None:
         there &= end - found.closed[last] <= stale
-    values[there] = found.close[last[there]] / paid[first[there]] - 1.0
+    first, last = first[there], last[there]
+    values[there] = found.close[last] * _shares(found, first, last, splits) / paid[first] - 1.0
     return values
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import date
 from fractions import Fraction
 from statistics import StatisticsError, correlation, fmean, stdev
+from types import MappingProxyType
 from typing import Any
 
 from oracle.market import MINUTE, Bar, Day
@@ -28,9 +30,11 @@ def day_of(days: Sequence[Day], bar: Bar) -> Day:
 
 
 def forward(
-    days: Sequence[Day], bars: Sequence[Bar], bar: Bar, horizon: str, *, price: str, within: str | None, stale: int | None = None
+    days: Sequence[Day], bars: Sequence[Bar], bar: Bar, horizon: str, *, price: str, within: str | None, stale: int | None = None,
+    splits: Mapping[date, Fraction] = MappingProxyType({}),
 ) -> float | None:  # fmt: skip
-    """The return of `bars`, all of one symbol, from `bar` on; `days` are those from the first to the last that has bars."""
+    """The return of `bars`, all of one symbol, from `bar` on; `days` are those from the first to the last that has bars. A share is so many as its `splits`
+    (by session) after the entry, the exit's among them, make of it."""
     today = day_of(days, bar)
     clock = ends([today] if within else days)
     seen = [b for b in bars if not within or day_of(days, b) is today]
@@ -51,12 +55,16 @@ def forward(
         exits = [b for b in exits if b.time_us >= bar.end_us]
         if not exits:
             return None
-        paid = exits[0].open
+        entry, paid = exits[0], exits[0].open
     else:
-        paid = bar.close
+        entry, paid = bar, bar.close
     if stale is not None and then - clock.index(exits[-1].end_us) > stale:
         return None
-    return exits[-1].close / paid - 1.0
+    shares = Fraction(1)
+    for session, ratio in splits.items():
+        if day_of(days, entry).name < session <= day_of(days, exits[-1]).name:
+            shares *= ratio
+    return exits[-1].close * float(shares) / paid - 1.0
 
 
 def path(
