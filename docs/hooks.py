@@ -46,6 +46,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if folder.startswith("files"):
         page.meta["search"] = {"exclude": True}
         return markdown
+    if folder == "coming-from":
+        page.meta["hide"] = ["toc"]  # two strategies beside each other need its room
     if folder == "decisions":
         page.meta["search"] = {"boost": 0.2}  # below the pages that say how it is
     markdown = OUTSIDE.sub(inside, markdown)

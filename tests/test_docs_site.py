@@ -7,6 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,10 +20,35 @@ from bt.cli.app import actions, app
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site as MkDocs builds it; a link or an anchor that leads nowhere is an error."""
-    folder = tmp_path_factory.mktemp("site")
+    """The site as MkDocs builds it, once for all workers; a link or an anchor that leads nowhere is an error."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
+    with alone(folder.with_name("site.lock")):
+        if not (folder / "index.html").is_file():
+            build(folder)
+    return folder
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Waits until no other worker is in here."""
+    until = time.monotonic() + 400
+    while True:
+        try:
+            lock.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            assert time.monotonic() < until, f"{lock}: another worker must have built the site by now"
+            time.sleep(0.2)
+    try:
+        yield
+    finally:
+        lock.unlink()
+
+
+def build(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
         cwd=ROOT,
@@ -31,7 +59,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 def test_every_public_name_is_in_the_reference(site: Path):
@@ -91,6 +118,13 @@ def test_pages_opened_from_a_folder_ask_for_nothing_else_fit_their_window_and_ca
             for name in ("index", "config", "reference/running", "coming-from/index", "how-to/load-csv"):
                 page.goto((site / f"{name}.html").as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            for theirs in ("backtrader", "nautilus", "vectorbt", "zipline"):
+                page.goto((site / "coming-from" / f"{theirs}.html").as_uri())
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, theirs
+                boxes = [side.bounding_box() for side in page.locator(".sides > *").all()]
+                assert len(boxes) == 2, theirs
+                beside = boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+                assert beside == (width == 1440), theirs
         page.set_viewport_size({"width": 1440, "height": 1000})
         page.goto((site / "index.html").as_uri())
         page.click("input.md-search__input")
