@@ -16,6 +16,7 @@ from report_pages import Brackets, Page
 import bt
 from bt.errors import DataError, UsageError
 from bt.report.compared import curves
+from bt.sessions import TimeManager
 
 pytest.importorskip("altair", reason='altair is not installed: pip install "minute-bt[report]"')
 
@@ -178,11 +179,25 @@ def test_positions_and_transactions_explain_the_account(run):
 def test_quantstats_and_pyfolio_take_them(run):
     tables = run.to_pandas()
     stats = pytest.importorskip("quantstats.stats", reason="quantstats is not installed")
-    days = 252
-    assert stats.sharpe(tables.returns, periods=days) == pytest.approx(
-        empyrical.sharpe_ratio(tables.returns, annualization=days)
-    )
-    assert stats.max_drawdown(tables.returns) == pytest.approx(empyrical.max_drawdown(tables.returns), abs=1e-9)
+    returns, metrics = tables.returns, run.metrics
+    periods = TimeManager("XNYS").sessions_a_year()
+    theirs = {
+        "total_return": (stats.comp(returns), empyrical.cum_returns_final(returns)),
+        "cagr": (stats.cagr(returns, periods=periods), empyrical.cagr(returns, annualization=periods)),
+        "volatility": (stats.volatility(returns, periods=periods), empyrical.annual_volatility(returns, annualization=periods)),
+        "sharpe": (stats.sharpe(returns, periods=periods), empyrical.sharpe_ratio(returns, annualization=periods)),
+        "sortino": (stats.sortino(returns, periods=periods), empyrical.sortino_ratio(returns, annualization=periods)),
+    }  # fmt: skip
+    for name, (quantstats, reloaded) in theirs.items():
+        assert getattr(metrics, name) == pytest.approx(quantstats, rel=1e-9), name
+        assert getattr(metrics, name) == pytest.approx(reloaded, rel=1e-9), name
+    # docs/report.md says where definitions differ: by the minute a drawdown is at least as deep as by closes
+    closes = [one["equity"] for one in run.equity.group_by("session", maintain_order=True).last().to_dicts()]
+    worth = np.array([run.summary["equity_start"], *closes])
+    deepest = float((worth / np.maximum.accumulate(worth) - 1).min())
+    assert stats.max_drawdown(returns) == pytest.approx(deepest, abs=1e-9)
+    assert empyrical.max_drawdown(returns) == pytest.approx(deepest, abs=1e-9)
+    assert metrics.max_drawdown <= deepest
     txn = pytest.importorskip("pyfolio.txn", reason="pyfolio is not installed")
     turnover = txn.get_turnover(tables.positions, tables.transactions)
     assert turnover.index.tolist() == tables.positions.index.tolist()
