@@ -161,8 +161,9 @@ def _ambiguity(run: RunTold) -> str:
         return "No fill depends on the order of prices within a bar."
     path = run.manifest["spec"]["execution"].get("intrabar", "pessimistic")
     low, high = sorted((s["net_pnl"], s["net_pnl_other"]))
+    bars = "1 bar is" if s["ambiguous_bars"] == 1 else f"{s['ambiguous_bars']:,} bars are"
     return (
-        f"{s['ambiguous_bars']:,} bars are ambiguous, {percent(s['ambiguous_trades'], 1)} of trades have a fill in one; the {path} path was taken. "
+        f"{bars} ambiguous, {percent(s['ambiguous_trades'], 1)} of trades have a fill in one; the {path} path was taken. "
         f"Had the other one happened in each, net P&L would be {money(s['net_pnl_other'], sign=True)}: the band is {money(low, sign=True)} to {money(high, sign=True)}."
     )
 
