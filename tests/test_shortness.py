@@ -19,6 +19,7 @@ from watchers import replayed
 from worlds import World, stored, worlds
 
 import bt
+from bt.run import summary_lines
 
 
 class Shown(bt.Row):
@@ -139,6 +140,15 @@ def test_it_is_read_in_the_summary(tmp_path: Path) -> None:
     assert "short history  of mean at the start for 2 symbols: AAA (first known on 2024-01-03), BBB (never)" in repr(
         run
     )
+    many = {
+        **run.summary,
+        "features_short": {"mean": dict.fromkeys("ABCDEF", WEDNESDAY), "far": dict.fromkeys("ABCDEF")},
+    }
+    lines = [text for name, text in summary_lines(many) if name == "short history"]
+    assert lines == [
+        "of mean at the start for 6 symbols, first known on 2024-01-03",
+        "of far at the start for 6 symbols, never known",
+    ]
     whole = play(three_days(tmp_path), Quiet(bt.sma("close", 5)), FRIDAY, symbols=["AAA"])
     assert whole.summary["features_short"] == {}
     assert "short history" not in repr(whole)
