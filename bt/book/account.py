@@ -81,8 +81,26 @@ class Account:
         found: list[int] = np.flatnonzero(self.shares).tolist()
         return found
 
+    def priced(self, code: int, worth: int) -> float:
+        """What a share of a symbol is worth, in units, as a price; a distance likewise."""
+        listed = self.desk.instruments
+        return worth / UNIT if listed is None else listed.price(worth, code)
+
+    def worth(self, code: int, price: int | None) -> int | None:
+        """A price or distance in units as money of a share of a symbol, at least a unit; None where there is none."""
+        listed = self.desk.instruments
+        return price if listed is None or price is None else max(listed.worth(price, code), 1)
+
+    def in_lots(self, code: int, shares: int) -> int:
+        """Signed shares cut toward zero to whole lots of a symbol."""
+        listed = self.desk.instruments
+        if listed is None:
+            return shares
+        lot = int(listed.lot[code])
+        return shares // lot * lot if shares >= 0 else -(-shares // lot * lot)
+
     def held(self) -> list[tuple[int, int, int, int]]:
-        """(code, shares, last close and value in units) of every position."""
+        """(code, shares, what one is worth at the last close and all of them, in units) of every position."""
         last, shares = self.market.last, self.shares
         return [(c, int(shares[c]), int(last[c]), int(shares[c]) * int(last[c])) for c in self.held_codes()]
 
@@ -116,13 +134,18 @@ class Account:
         return int(self._opened_with[code if self.by_symbol else 0])
 
     def buying_power(self, code: int) -> float:
-        """Leverage x equity - gross - what live orders have reserved, in currency."""
+        """Leverage x equity - what positions take - what live orders have reserved, in currency."""
         self.flush()
         terms = self.desk.fixed
         up, down = int(terms[at.LEVERAGE_UP]), int(terms[at.LEVERAGE_DOWN])
         reserved = int(self.positions[code, at.OWN_RESERVED] if self.by_symbol else terms[at.RESERVED])
-        net, gross = self.value(code)
-        return ((self.cash(code) + net) * up - (gross + reserved) * down) / (down * UNIT)
+        net, tied = self.value(code)
+        if self.by_symbol:
+            margin = int(self.desk.ties[code])
+            tied = abs(int(self.shares[code])) * margin if margin else tied
+        else:
+            tied = int(terms[at.TIED])
+        return ((self.cash(code) + net) * up - (tied + reserved) * down) / (down * UNIT)
 
     # -------------------------------------------------------------------------------------------------------------- orders
 
@@ -260,12 +283,16 @@ class Account:
             reason=at.REASONS[int(row[at.R_REASON])],
             tag=self.desk.tags[int(row[at.R_TAG])],
             decided_at=instant(int(row[at.R_DECIDED])),
-            limit=_price(row[at.R_LIMIT]),
-            stop=_price(row[at.R_STOP]),
-            trail=_price(row[at.R_TRAIL]),
+            limit=self._price(code, row[at.R_LIMIT]),
+            stop=self._price(code, row[at.R_STOP]),
+            trail=self._price(code, row[at.R_TRAIL]),
             parent=int(row[at.R_PARENT]) or None,
             filled=int(row[at.R_FILLED]),
         )
+
+    def _price(self, code: int, units: int) -> float | None:
+        """A price or distance; None where there is none."""
+        return None if units == at.NULL else self.priced(code, int(units))
 
     def fills_since(self, before: int) -> list[tuple[int, Fill]]:
         """Its fills from number `before` of the desk's on, each with its code, as on_fill is told of them."""
@@ -281,8 +308,8 @@ class Account:
             symbol=self.market.symbols[row[at.F_CODE]],
             time=instant(row[at.F_TIME]),
             shares=shares,
-            price=price / UNIT,
-            reference_price=reference / UNIT,
+            price=self.priced(row[at.F_CODE], price),
+            reference_price=self.priced(row[at.F_CODE], reference),
             slippage=(price - reference) * shares / UNIT,
             commission=row[at.F_COMMISSION] / UNIT,
             position_after=row[at.F_AFTER],
@@ -350,11 +377,6 @@ class Account:
         _, growing = self.desk.arrays(1)
         reason = self.desk.tables.order[k, at.O_REASON]
         orders.write(growing, int(growing[at.EVENTS_AT]) + place * at.RECORD_COLUMNS, k, at.OPEN, reason)
-
-
-def _price(units: int) -> float | None:
-    """A price or distance in currency; None where there is none."""
-    return None if units == at.NULL else int(units) / UNIT
 
 
 def _as_units(price: int | None) -> int:

@@ -129,7 +129,8 @@ class _One:
         filled = abs(int(order[at.O_FILLED]))
         asked = trunc(max(int(order[at.O_ASKED]) - filled, 0) * ratio)
         order[at.O_ASKED], order[at.O_OPENING] = filled + asked, trunc(int(order[at.O_OPENING]) * ratio)
-        order[at.O_EACH] = rescaled(int(order[at.O_EACH]), ratio)
+        if not self._desk.ties[int(order[at.O_CODE])]:  # a margin of its own stays
+            order[at.O_EACH] = rescaled(int(order[at.O_EACH]), ratio)
         if order[at.O_NEED]:
             need = fits(int(order[at.O_EACH]) * min(int(order[at.O_OPENING]), asked))
             more, order[at.O_NEED] = need - int(order[at.O_NEED]), need
@@ -155,7 +156,7 @@ class _One:
 
     def pay(self, code: int, amount: Fraction) -> None:
         """A dividend on what is held: to who is long, from who is short."""
-        if paid := round(self._account.position(code) * amount * UNIT):
+        if paid := round(self._account.position(code) * amount * self._multiplier(code) * UNIT):
             self._desk.move_cash(self._number, code, "dividend", fits(paid))
 
     def delist(self, code: int, price: int | None, *, last: int | None = None) -> None:
@@ -163,7 +164,11 @@ class _One:
         closing.cancel(*self._desk.arrays(0), self._number, code, at.NULL, at.DELISTED)
         if self._account.position(code):
             known = int(self._account.market.last[code]) if last is None else last
-            self._close(code, at.DELISTED_AT, known if price is None else price)
+            self._close(code, at.DELISTED_AT, known if price is None else round(price * self._multiplier(code)))
+
+    def _multiplier(self, code: int) -> Fraction:
+        listed = self._desk.instruments
+        return Fraction(1) if listed is None else listed.multiplier[code]
 
     # ---------------------------------------------------------------------------------------------------------- foundations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -100,14 +101,22 @@ class StrategyBook:
         return Holding(
             symbol=self._market.symbols[code],
             shares=shares,
-            avg_price=cost / (shares * UNIT),
-            price=price / UNIT if price else math.nan,
+            avg_price=self._average(code, cost, shares),
+            price=self._account.priced(code, price) if price else math.nan,
             value=value / UNIT,
             unrealized_pnl=(value - cost) / UNIT,
             realized_pnl=held[at.REALIZED] / UNIT,
             opened=instant(held[at.OPENED]),
             bars_held=int(self._market.seen[code]) - held[at.BARS_BEFORE],
         )
+
+    def _average(self, code: int, cost: int, shares: int) -> float:
+        """The average price of what is held at a cost."""
+        listed = self._account.desk.instruments
+        if listed is None:
+            return cost / (shares * UNIT)
+        number = listed.multiplier[code]
+        return cost * number.denominator / (shares * number.numerator * UNIT)
 
     def _code(self, symbol: str) -> int:
         code = self._index.get(symbol)
@@ -141,7 +150,7 @@ class StrategyBook:
 
     def price(self, symbol: str) -> float | None:
         last = int(self._market.last[self._code(symbol)])
-        return last / UNIT if last else None
+        return self._account.priced(self._index[symbol], last) if last else None
 
     def bars(self, symbol: str, n: int, interval: str = "1m") -> PastBars:
         assert self.recall is not None
@@ -196,13 +205,13 @@ class StrategyBook:
         kind = type_of(owner, limit=limit, stop=stop, trail=trail, at=at, tif=tif)
         legs = NO_LEGS
         if stop_loss is not None or take_profit is not None or trailing_loss is not None:
-            legs = legs_of(owner, shares, stop_loss, take_profit, trailing_loss)
+            legs = self._legs(code, shares, stop_loss, take_profit, trailing_loss)
         tif = "day" if at is not None else self._account.execution.time_in_force if tif is None else tif
         partner = None if oco is None else self._number(oco, "oco")
         if kind == "market":
             asked = Asked(kind, tif, legs=legs, partner=partner)
         else:
-            asked = Asked(kind, tif, *self._prices(limit, stop, trail), legs, partner)
+            asked = Asked(kind, tif, *self._worths(code, self._prices(limit, stop, trail)), legs, partner)
         return self._account.order(code, shares, asked, tag)
 
     def replace(
@@ -219,13 +228,22 @@ class StrategyBook:
         row = self._account.live_row(self._one_or_all(None), self._number(id, "id"))
         if row is None:
             return 0
-        check_change(self._owner, self._account.desk.tables.order[row].tolist(), count, prices)
-        return self._account.replace(row, count, prices)
+        order = self._account.desk.tables.order[row].tolist()
+        check_change(self._owner, order, count, prices)
+        return self._account.replace(row, count, self._worths(order[at.O_CODE], prices))
 
     def _prices(self, limit: Any, stop: Any, trail: Any) -> tuple[int | None, int | None, int | None]:
         """Prices of an order and the distance that it trails, units."""
         owner = self._owner
         return in_units(owner, "limit", limit), in_units(owner, "stop", stop), in_units(owner, "trail", trail)
+
+    def _worths(self, code: int, prices: Iterable[int | None]) -> list[int | None]:
+        """Prices as money of a share."""
+        return [self._account.worth(code, price) for price in prices]
+
+    def _legs(self, code: int, shares: int, stop_loss: Any, take_profit: Any, trailing_loss: Any) -> Legs:
+        """The legs of what is held long or short by `shares`, in money of a share."""
+        return Legs(*self._worths(code, legs_of(self._owner, shares, stop_loss, take_profit, trailing_loss)))
 
     @property
     def _owner(self) -> str:
@@ -254,8 +272,9 @@ class StrategyBook:
             code = self._code(symbol)  # says which are near
         if not (stop_loss is take_profit is trailing_loss is None):
             level, tag = self._whole(shares), self._tagged(tag)
-            legs = legs_of(self._owner, level, stop_loss, take_profit, trailing_loss)
-            self._account.aim_with_legs(self._code(symbol), level, legs, tag)
+            code = self._code(symbol)
+            legs = self._legs(code, level, stop_loss, take_profit, trailing_loss)
+            self._account.aim_with_legs(code, level, legs, tag)
             return
         if self._account.kept[code] == shares and (not self._independent or code == self.about):
             return
@@ -290,10 +309,11 @@ class StrategyBook:
         elif price == 0:
             self._aim(code, at.NULL, tag)
         else:
-            self._aim(code, self._whole(shares_worth(base, number, price)), tag)
+            self._aim(code, self._account.in_lots(code, self._whole(shares_worth(base, number, price))), tag)
 
     def target_risk(self, symbol: str, fraction: float, stop: float, tag: str = "") -> None:
-        code, level = self._code(symbol), in_units(self._owner, "stop", stop)
+        code = self._code(symbol)
+        level = self._account.worth(code, in_units(self._owner, "stop", stop))
         given: object = fraction
         if not isinstance(given, int | float | np.number) or not math.isfinite(fraction) or fraction < 0:
             raise StrategyError(f"{self._owner}: a fraction at risk must be a finite number >= 0, was {fraction!r}")
@@ -303,12 +323,13 @@ class StrategyBook:
         if price == level:
             raise StrategyError(f"{self._owner}: stop must not be the last close shown, was {stop!r}")
         shares = 0 if price == 0 else shares_worth(base, fraction, abs(price - level)) * (1 if level < price else -1)
+        shares = self._account.in_lots(code, self._whole(shares))
         if price == 0 and base and fraction:
             self._aim(code, at.NULL, tag)
         elif shares == 0:
             self._aim(code, 0, tag)
         else:
-            self._account.aim_with_legs(code, self._whole(shares), Legs(stop_loss=level), self._tagged(tag))
+            self._account.aim_with_legs(code, shares, Legs(stop_loss=level), self._tagged(tag))
 
     def targets(
         self,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from bt.execution import IntArray, divide_half_even
-from bt.model import AccountSpec
+from bt.model import AccountSpec, Instruments
 
 CashKind = Literal["dividend", "in_lieu", "delisting", "borrow", "interest"]
 YEAR = 360
@@ -26,22 +29,42 @@ class CashMove(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """What a night costs, as fractions a calendar day: of the value of each short, of cash above 0 and of cash below 0."""
+    """What a night costs, as fractions a calendar day: of the value of each short, of cash above 0 and of cash below 0. By code, where there is a table
+    of instruments: the `own` rates of shorts, and which are `futures`, whose value counts as cash."""
 
     borrow: Fraction
     credit: Fraction
     debit: Fraction
+    own: tuple[Fraction, ...] = ()
+    futures: tuple[bool, ...] = ()
 
     @staticmethod
-    def of(spec: AccountSpec) -> Carry | None:
+    def of(spec: AccountSpec, instruments: Instruments | None = None) -> Carry | None:
         """As configured; None where nights cost nothing and bring nothing."""
         rates = [_a_day(bps) for bps in (spec.borrow_bps, spec.interest_bps, spec.debit_bps)]
-        return Carry(*rates) if any(rates) else None
+        if instruments is None:
+            return Carry(*rates) if any(rates) else None
+        futures = tuple(instruments.futures.tolist())
+        own = [
+            bps / (10_000 * YEAR) if bps is not None else Fraction(0) if is_future else rates[0]
+            for bps, is_future in zip(instruments.borrow_bps, futures, strict=True)
+        ]
+        return Carry(*rates, tuple(own), futures) if any(rates) or any(own) else None
 
     def borrowed(self, shares: IntArray, value: IntArray, days: int) -> list[tuple[int, int]]:
         """(place, amount in units) of every short that pays; `value` is that of each position, by place."""
-        pays = [(int(k), -_portion(abs(int(value[k])), self.borrow * days)) for k in (shares < 0).nonzero()[0]]
+        pays = [(int(k), -_portion(abs(int(value[k])), self._rate(int(k)) * days)) for k in (shares < 0).nonzero()[0]]
         return [(place, amount) for place, amount in pays if amount]
+
+    def _rate(self, place: int) -> Fraction:
+        """Of a short, by account and code."""
+        return self.own[place % len(self.own)] if self.own else self.borrow
+
+    def settled(self, value: IntArray) -> IntArray:
+        """Of the value of each position, by place, what counts as cash: that of futures, of which nothing is paid but gains and losses."""
+        if not any(self.futures):
+            return np.zeros_like(value)
+        return np.where(np.resize(self.futures, len(value)), value, 0)
 
     def interest(self, cash: int, days: int) -> int:
         """What `cash` brings, or costs below 0, units."""

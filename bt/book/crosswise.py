@@ -99,4 +99,7 @@ def _levels(account: Account, code: IntArray, number: npt.NDArray[np.float64], b
         level = all_shares_worth(base, number, np.where(unpriced, 1, last))
     except OverflowError as error:
         raise StrategyError(f"strategy {account.name}: targets must fit 2^62 shares, was {error}") from None
+    if account.desk.instruments is not None:
+        lot = account.desk.instruments.lot[code]
+        level = np.sign(level) * (np.abs(level) // lot * lot)
     return np.where(unpriced & (number != 0), NULL, level) if base else level

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from bt.book.cash import Carry, CashKind, CashMove, equal_parts
 from bt.book.market import Market
-from bt.book.terms import Terms, settings
+from bt.book.terms import Terms, instrument_rows, settings
 from bt.execution import IntArray, Script, Tape, closing, fits, ledger, matching, signalling, targets
 from bt.execution import layout as at
 from bt.execution import within as bars
 from bt.execution.shown import OUTSIDE
 from bt.execution.tape import FloatArray
-from bt.model import Session
+from bt.model import Instruments, Session
 
 ROOM = 64
 """Rows of every table to begin with."""
@@ -61,11 +61,14 @@ class Desk:
         By which price market orders fill, as `matching` numbers them.
     moves : list
         (number of the account, CashMove) of the session.
+    instruments : Instruments or None
+        What is traded.
     liquidity, others : callable or None, array
         With impact, what `bt.prepare.Liquidity` says by session; with `by_symbol`, the codes of symbols that are another worker's.
     """
 
     def __init__(self, *, by_symbol: bool = False) -> None:
+        self.instruments: Instruments | None = None
         self.by_symbol = by_symbol
         self.tags: list[str] = [""]
         self._tag_codes = {"": 0}
@@ -107,6 +110,7 @@ class Desk:
         self._measures = terms.execution.participation > 0 or terms.execution.zero_volume == "skip"
         self._measures |= terms.execution.spread == "quotes"
         self._impact = terms.execution.impact
+        self.instruments = terms.instruments
         self._lay_out(terms, len(market.symbols))
         return len(self._knows) - 1
 
@@ -117,6 +121,7 @@ class Desk:
         sizes = (
             at.TERMS + accounts * at.ACCOUNT_COLUMNS, entries * at.POSITION_COLUMNS, entries, entries,
             markets * at.KNOWN_ROWS * symbols, symbols, symbols, 2 * len(terms.execution.commission_tiers), symbols,
+            0 if terms.instruments is None else at.INSTRUMENT_COLUMNS * symbols,
         )  # fmt: skip
         begins = np.cumsum(sizes).tolist()
         self.fixed = np.zeros(begins[-1], dtype=np.int64)
@@ -126,7 +131,9 @@ class Desk:
         self.position = parts[1].reshape(entries, at.POSITION_COLUMNS)
         self.shares, self.level = parts[2:4]
         self.known = parts[4].reshape(markets, at.KNOWN_ROWS, symbols)
-        self.member, self.usual, self._tiers, self.impacts = parts[5:]
+        self.member, self.usual, self._tiers, self.impacts, listed = parts[5:]
+        self._listed = listed.reshape(-1, at.INSTRUMENT_COLUMNS)
+        self._listed[:] = instrument_rows(terms)
         self._write_terms(terms, symbols)
         self.account[:, at.CASH], self.account[:, at.KNOWS] = self._cash, self._knows
         self.account[:, [at.NEXT_ID, at.TRADING, at.EXIT_ALL]] = 1, 1, -1
@@ -183,7 +190,11 @@ class Desk:
             terms[at.MONTH] = self.position[:, at.OWN_MONTH] = 0
         ledger.begin_session(terms)
         if self.liquidity is not None:
-            self.impacts[:] = (self._impact * self.liquidity(number)).view(np.int64)
+            moves = self._impact * self.liquidity(number)
+            for code, multiplier in () if self.instruments is None else self.instruments.of_base.items():
+                moves[code] *= np.sqrt(float(multiplier))  # of a share, where volumes are of what it is a part of
+            self.impacts[:] = moves.view(np.int64)
+        self._list(number)
         terms[at.HAS_MEMBERS] = first.member is not None
         if first.member is not None:
             self.member[:] = first.member
@@ -195,6 +206,14 @@ class Desk:
         self.moves = []
         self._asked = -1
         self.look()
+
+    def _list(self, number: int) -> None:
+        """Which symbols may be ordered in a session, and which end with it."""
+        if self.instruments is not None:
+            is_index = np.array([kind == "index" for kind in self.instruments.kinds])
+            closed = np.where(self.instruments.closed(number), at.NOT_LISTED, at.NONE)
+            self._listed[:, at.I_CLOSED] = np.where(is_index, at.NOT_TRADABLE, closed)
+            self._listed[:, at.I_ENDS] = self.instruments.ends == number
 
     def move_cash(self, number: int, code: int, kind: CashKind, amount: int) -> None:
         """The cash of account `number` changes by `amount` units as the session opens, because of a symbol (`layout.EVERY`: of none; where each
@@ -212,10 +231,15 @@ class Desk:
         if self._carry is None or since is None:
             return
         days, symbols = (session.name - since).days, int(self.fixed[at.SYMBOLS])
-        owned = self.position[:, at.OWN_CASH].copy() if self.by_symbol else self.account[:, at.CASH].sum(keepdims=True)
-        owned[self.others] = 0
         last = np.concatenate([self._markets[market].last for market in self._knows])
-        for place, amount in self._carry.borrowed(self.shares, self.shares * last, days):
+        value = self.shares * last
+        settled = self._carry.settled(value)
+        if self.by_symbol:
+            owned = self.position[:, at.OWN_CASH] + settled
+        else:
+            owned = self.account[:, at.CASH].sum(keepdims=True) + settled.sum()
+        owned[self.others] = 0
+        for place, amount in self._carry.borrowed(self.shares, value, days):
             self.move_cash(*divmod(place, symbols), "borrow", amount)
         for code, cash in enumerate(owned.tolist()):
             for number, part in enumerate(equal_parts(self._carry.interest(cash, days), len(self._knows))):
@@ -389,6 +413,24 @@ class Desk:
         before = int(self.fixed[at.FILLS])
         if self.rows[number][at.STANDING] or self.has_resting:
             closing.close_exits(*self.arrays(self._held()), *self.tape, number)
+        return before
+
+    @property
+    def ties(self) -> IntArray:
+        """By code what a share takes of buying power, units; 0 for its value. With a table of instruments."""
+        return self._listed[:, at.I_MARGIN] if len(self._listed) else np.zeros(int(self.fixed[at.SYMBOLS]), dtype=np.int64)
+
+    @property
+    def ends_any(self) -> bool:
+        """Whether this is the last session of any symbol."""
+        return bool(self._listed[:, at.I_ENDS].any())
+
+    def retire(self, number: int) -> int:
+        """At the close, the symbols of which this was the last session: an account's orders expire, what it holds is closed, and nothing more may be ordered. From
+        which fill on they are new."""
+        before = int(self.fixed[at.FILLS])
+        closing.retire(*self.arrays(self._held()), *self.tape, number)
+        self._listed[self._listed[:, at.I_ENDS] != 0, at.I_CLOSED] = at.NOT_LISTED
         return before
 
     def close_all(self, number: int, tag: str) -> int:

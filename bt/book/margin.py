@@ -25,17 +25,18 @@ CALL = "margin_call"
 
 
 class Held(NamedTuple):
-    """A position: whose, how many shares, and the last close in units."""
+    """A position: whose, how many shares, the last close in units of money a share, and its own margin (units, 0 for none)."""
 
     account: Account
     code: int
     shares: int
     price: int
+    margin: int = 0
 
     @property
     def required(self) -> int:
         """Hundredths of a unit that are required for one share."""
-        return (LONG if self.shares > 0 else SHORT) * self.price
+        return 100 * self.margin or (LONG if self.shares > 0 else SHORT) * self.price
 
 
 class Purse(NamedTuple):
@@ -73,7 +74,9 @@ def meet_calls(accounts: Sequence[Account]) -> None:
         for held in sorted(purse.held, key=lambda h: -abs(h.shares * h.price)):
             if lacks <= 0:
                 break
-            count = min(-(-lacks // held.required), abs(held.shares))
+            count = -(-lacks // held.required)
+            count += -count % lot_of(held.account, held.code)
+            count = min(count, abs(held.shares))
             lacks -= count * held.required
             held.account.order(held.code, -count if held.shares > 0 else count, Asked("market", "day"), CALL)
 
@@ -84,7 +87,7 @@ def _purses(accounts: Sequence[Account]) -> Iterator[Purse]:
     for key in desks:
         sharing = [account for account in accounts if id(account.desk) == key]
         first = sharing[0]
-        held = [Held(a, code, shares, price) for a in sharing for code, shares, price, _ in a.held()]
+        held = [Held(a, code, shares, price, margin_of(a, code)) for a in sharing for code, shares, price, _ in a.held()]
         if not first.by_symbol:
             yield _purse(first, at.EVERY, held)
         else:
@@ -96,3 +99,15 @@ def _purses(accounts: Sequence[Account]) -> Iterator[Purse]:
 def _purse(account: Account, code: int, held: Sequence[Held]) -> Purse:
     equity = account.cash(code) + sum(h.shares * h.price for h in held)
     return Purse(account, code, held, 100 * equity, sum(abs(h.shares) * h.required for h in held))
+
+
+def margin_of(account: Account, code: int) -> int:
+    """What a share of a symbol ties up by the table of instruments, units; 0 where it says nothing."""
+    listed = account.desk.instruments
+    return 0 if listed is None else int(listed.margin[code])
+
+
+def lot_of(account: Account, code: int) -> int:
+    """The shares of a lot."""
+    listed = account.desk.instruments
+    return 1 if listed is None else int(listed.lot[code])

@@ -11,15 +11,15 @@ from typing import Literal
 import numpy as np
 
 from bt.book.cash import Carry
-from bt.execution import Costs
+from bt.execution import Costs, IntArray, fits
 from bt.execution import layout as at
-from bt.model import ExecutionSpec, QualitySpec
+from bt.model import ExecutionSpec, Instruments, QualitySpec
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an account may do: the rules of its orders, its cash in units (with `by_symbol`, that of each symbol), what nights cost, and under
-    which rules of margin it is, whose calls orders are to meet if it `liquidates`."""
+    """What an account may do: the rules of its orders, its cash in units (with `by_symbol`, that of each symbol), what nights cost, under
+    which rules of margin it is, whose calls orders are to meet if it `liquidates`, and what is traded."""
 
     execution: ExecutionSpec
     quality: QualitySpec
@@ -28,6 +28,7 @@ class Terms:
     carry: Carry | None = None
     margin: Literal["none", "reg_t"] = "none"
     liquidates: bool = False
+    instruments: Instruments | None = None
 
     @property
     def costs(self) -> Costs:
@@ -39,6 +40,7 @@ def settings(terms: Terms) -> Iterator[tuple[int, int]]:
     """The places of `bt.execution.layout` that say what is configured, and what they hold."""
     costs, execution, quality = terms.costs, terms.execution, terms.quality
     leverage = Fraction(Decimal(repr(float(terms.leverage))))
+    listed = terms.instruments
     cap = Fraction(Decimal(repr(float(execution.participation))))
     yield from (
         (at.SLIP_UP, costs.slip_up), (at.SLIP_DOWN, costs.slip_down), (at.QUOTED_UP, costs.quoted_up),
@@ -50,5 +52,20 @@ def settings(terms: Terms) -> Iterator[tuple[int, int]]:
         (at.GATE, at.REASONS.index(quality.gate) if quality.minimum > 0 else at.NONE), (at.AFTER, quality.after_minutes),
         (at.LIMIT, int(np.float64(quality.minimum).view(np.int64))), (at.TOUCH, execution.limit_fill == "touch"),
         (at.OPTIMIST, execution.intrabar == "optimistic"), (at.CAP_UP, cap.numerator), (at.CAP_DOWN, cap.denominator),
-        (at.SKIPS, execution.zero_volume == "skip"),
+        (at.SKIPS, execution.zero_volume == "skip"), (at.TABLED, listed is not None),
+        (at.OWN_FEES, listed is not None and any(fee is not None for fee in listed.commission)),
+        (at.MARGINED, listed is not None and bool(listed.margin.any())),
     )  # fmt: skip
+
+
+def instrument_rows(terms: Terms) -> IntArray:
+    """(symbols, columns) the rows of `bt.execution.layout` that say what is traded: none without a table. What ends or is closed is a session's."""
+    listed = terms.instruments
+    if listed is None:
+        return np.zeros((0, at.INSTRUMENT_COLUMNS), dtype=np.int64)
+    rows = np.zeros((len(listed.symbols), at.INSTRUMENT_COLUMNS), dtype=np.int64)
+    leverage = Fraction(Decimal(repr(float(terms.leverage))))
+    rows[:, at.I_LOT], rows[:, at.I_TICK] = listed.lot, listed.tick
+    rows[:, at.I_FEE] = [at.NULL if fee is None else fee for fee in listed.commission]
+    rows[:, at.I_MARGIN] = [fits(round(margin * leverage)) for margin in listed.margin.tolist()]
+    return rows

@@ -18,11 +18,11 @@ from __future__ import annotations
 from bt.config.changing import changed, is_single
 from bt.config.days import FIRST, LAST, first_day, last_day, sessions_back
 from bt.config.grids import forward_days, grid
-from bt.config.identity import ACTIONS_TABLE, UNIVERSE_TABLE, WITHOUT_EFFECT, Identity, spec_hash, to_dict
+from bt.config.identity import ACTIONS_TABLE, INSTRUMENTS_TABLE, UNIVERSE_TABLE, WITHOUT_EFFECT, Identity, spec_hash, to_dict
 from bt.config.keywords import asked
 from bt.config.loading import from_mapping, load, parse_set, parse_value
 
 __all__ = [
-    "ACTIONS_TABLE", "FIRST", "LAST", "UNIVERSE_TABLE", "WITHOUT_EFFECT", "Identity", "asked", "changed", "first_day", "forward_days", "from_mapping", "grid", "is_single", "last_day", "load", "parse_set", "parse_value",
+    "ACTIONS_TABLE", "FIRST", "INSTRUMENTS_TABLE", "LAST", "UNIVERSE_TABLE", "WITHOUT_EFFECT", "Identity", "asked", "changed", "first_day", "forward_days", "from_mapping", "grid", "is_single", "last_day", "load", "parse_set", "parse_value",
     "sessions_back", "spec_hash", "to_dict",
 ]  # fmt: skip

@@ -29,6 +29,12 @@ ACTIONS_TABLE = "data.actions"
 """The name of the table of corporate actions among them; where there is none, it is absent."""
 
 
+INSTRUMENTS_TABLE = "data.instruments"
+"""The name of the table of instruments, likewise."""
+
+NO_INSTRUMENTS = ("auto", "none", "")
+
+
 def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
     use, params = spec.use, told(spec.params)
     if not isinstance(use, str):
@@ -44,7 +50,7 @@ def _path(given: str | MemoryBars) -> str:
 
 def to_dict(spec: RunSpec) -> dict[str, Any]:
     """The run as JSON-able tables named as in a configuration, for manifest.json."""
-    data = told(replace(spec.data, bars=_path(spec.data.bars), actions=_path(spec.data.actions)))
+    data = told(replace(spec.data, bars=_path(spec.data.bars), actions=_path(spec.data.actions), instruments=_path(spec.data.instruments)))
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
         "session": told(spec.session),
@@ -103,6 +109,8 @@ def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None, tables: Mapp
         for strategy in whole["strategies"]:
             del strategy["files"]
             strategy |= {"use": strategy["use"].rpartition(":")[2], "code": code[strategy["name"]]}
+    if whole["data"]["instruments"] in NO_INSTRUMENTS or (tables is not None and INSTRUMENTS_TABLE not in tables):
+        del whole["data"]["instruments"]  # a run without is known by what it was before there were any
     if tables is not None and ACTIONS_TABLE not in tables:
         whole["data"]["actions"] = "none"
     for name, content in (tables or {}).items():
@@ -110,6 +118,8 @@ def spec_hash(spec: RunSpec, code: Mapping[str, str] | None = None, tables: Mapp
             whole["universe"]["table"] = content
         elif name == ACTIONS_TABLE:
             whole["data"]["actions"] = content
+        elif name == INSTRUMENTS_TABLE:
+            whole["data"]["instruments"] = content
         else:
             whole["tables"][name]["path"] = content
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -43,7 +43,7 @@ def _absolute(parts: Parts, value: str, base: Path) -> str:
     """One path made absolute; words that are no path stay."""
     if not value or "://" in value or (parts == ("data", "symbols") and value == "all"):
         return value
-    if parts == ("data", "actions") and value in ("auto", "none"):
+    if parts in (("data", "actions"), ("data", "instruments")) and value in ("auto", "none"):
         return value
     if parts == ("data", "calendar") and not value.endswith(".parquet"):
         return value

@@ -212,6 +212,7 @@ class _Data(Table):
     columns: Annotated[dict[str, str], BeforeValidator(_columns), Field(description="a table of our column names and the files'")] = {}  # fmt: skip
     actions: Annotated[Any, BeforeValidator(_actions), Field(description='"auto", "none", a Parquet or CSV file of corporate actions, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
     adjust: Literal["splits", "all", "none"] = "splits"
+    instruments: Annotated[Any, BeforeValidator(_actions), Field(description='"auto", "none", a Parquet or CSV file of instruments, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
 
 
 class _Session(Table):
@@ -385,6 +386,6 @@ def known_keys(model: type[BaseModel], prefix: Parts = ()) -> Iterator[tuple[Par
 
 
 KEYS: dict[Parts, str] = dict(known_keys(Root))
-PATHS = {("data", "bars"), ("data", "symbols"), ("data", "actions"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
+PATHS = {("data", "bars"), ("data", "symbols"), ("data", "actions"), ("data", "instruments"), ("data", "calendar"), ("strategy", "use"), ("strategies", "*", "use"),
           ("strategy", "files"), ("strategies", "*", "files"),
           ("tables", "*", "path"), ("output", "dir"), ("universe", "table")}  # fmt: skip

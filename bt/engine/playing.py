@@ -132,8 +132,9 @@ class Engine:
         self._played = self._iterations = 0
         given = self._open(prepared, number)
         stage = Stage.of(
-            prepared, self.players, self._names, self._zone, opened=given, prior=prior, several=self._several
-        )
+            prepared, self.players, self._names, self._zone, opened=given, prior=prior, several=self._several,
+            instruments=self._desks[0].instruments if self._desks else None,
+        )  # fmt: skip
         for desk in self._desks:
             desk.play(stage.market.tape, lambda: stage.market.wide)
         for known in self._markets:
@@ -342,6 +343,7 @@ class Engine:
             player.account.expire()
             self.teller.orders(player)
         ends = last and at_end == "close"
+        self._retire(players)
         for number, player in zip(numbers, players, strict=True):
             empty = stage.is_empty(number)
             if not empty:
@@ -361,6 +363,16 @@ class Engine:
         for player in players:
             player.account.expire()  # day orders given on being told of it come after the close too; they are told next
         tell_calls([p.account for p in players], stage.session.close)
+
+    def _retire(self, players: Sequence[Player]) -> None:
+        """What had its last session ends."""
+        if not any(desk.ends_any for desk in self._desks):
+            return
+        retired = [p.account.desk.retire(p.account.number) for p in players]
+        for player, fills in zip(players, retired, strict=True):
+            self.teller.fills(player, fills)
+        for player in players:
+            self.teller.orders(player)
 
 
 def _sees_any(player: Player, prepared: PreparedSession) -> bool:

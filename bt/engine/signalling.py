@@ -18,7 +18,7 @@ from bt.book import MOST, shares_worth
 from bt.engine.players import Player
 from bt.errors import StrategyError
 from bt.execution import INT64_MAX, IntArray, Script, layout, signalling
-from bt.model import UNIT, Column, PreparedSession
+from bt.model import UNIT, Column, Instruments, PreparedSession
 from bt.strategy import BOOLEANS, LEGS
 
 NULL, UNSURE = layout.NULL, signalling.UNSURE
@@ -44,7 +44,8 @@ class Turns(NamedTuple):
 class Bars:
     """A session's bars, as what signals say of them is played; what is equal for several strategies is made once."""
 
-    def __init__(self, prepared: PreparedSession, symbols: int) -> None:
+    def __init__(self, prepared: PreparedSession, symbols: int, instruments: Instruments | None = None) -> None:
+        self.instruments = instruments
         self._prepared, self._symbols = prepared, symbols
         self.code = np.require(prepared.minutes.code, np.int64, ["C", "W"])
         self.end = prepared.minutes.end
@@ -95,7 +96,7 @@ class Signalled:
         if signals is None or player.asleep:
             return None
         columns = prepared.decided[player.number]
-        said = _said(columns, signals.style, len(bars.code))
+        said = _said(columns, signals.style, bars)
         seen = bars.seen(player.visible(prepared.members))
         return Signalled(signalling.STYLES.index(signals.style), columns, said, seen, bars)
 
@@ -180,7 +181,7 @@ class Signalled:
             (book.target if self.style == signalling.LEVELS else book.target_percent)(
                 player.account.market.symbols[code], value
             )
-        level = shares_worth(base, value, price)
+        level = player.account.in_lots(code, shares_worth(base, value, price))
         if abs(level) > MOST:
             book.target(player.account.market.symbols[code], level)
         self.said[0][row] = level  # of every script
@@ -198,9 +199,10 @@ class Signalled:
 
 
 def _said(
-    columns: Mapping[str, Column], style: str, rows: int
+    columns: Mapping[str, Column], style: str, bars: Bars
 ) -> tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.uint8], IntArray]:
     """The columns of a `Script`: level, number, said and legs."""
+    rows = len(bars.code)
     none = np.zeros(0), np.zeros(0, dtype=np.uint8), np.zeros((0, len(LEGS)), dtype=np.int64)
     if style == "target":
         return _whole(columns["target"], -MOST), *none
@@ -216,17 +218,22 @@ def _said(
             said |= columns[name].values.astype(np.uint8) * np.uint8(bit)
     legs = none[2]
     if any(key in columns for key in LEGS):
-        legs = np.stack([_prices(columns[k]) if k in columns else np.full(rows, NULL) for k in LEGS], axis=1)
+        legs = np.stack([_prices(columns[k], bars) if k in columns else np.full(rows, NULL) for k in LEGS], axis=1)
     return _whole(columns["shares"], 0), none[0], said, legs
 
 
-def _prices(column: Column) -> IntArray:
-    """Prices and distances in units; NULL where null, UNSURE where one is none."""
+def _prices(column: Column, bars: Bars) -> IntArray:
+    """Prices and distances in units of money a share; NULL where null, UNSURE where one is none."""
     values, null = column
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = np.rint(values.astype(np.float64) * UNIT)
         price = scaled.astype(np.int64)
-    price[~((scaled > 0) & (scaled < float(INT64_MAX)))] = UNSURE
+    wrong = ~((scaled > 0) & (scaled < float(INT64_MAX)))
+    if bars.instruments is not None:
+        for code in bars.instruments.scaled:
+            for row in np.flatnonzero((bars.code == code) & ~wrong).tolist():
+                price[row] = max(bars.instruments.worth(int(price[row]), code), 1)
+    price[wrong] = UNSURE
     if null is not None:
         price[null] = NULL
     return price

@@ -20,7 +20,7 @@ from bt.engine.signalling import Signalled
 from bt.execution import Tape as Bars
 from bt.execution import to_units, units
 from bt.execution.layout import NULL
-from bt.model import PreparedBars, PreparedSession, Session, slot_times
+from bt.model import Instruments, PreparedBars, PreparedSession, Session, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE, QUOTES
 from bt.section import CrossFeed
@@ -99,19 +99,22 @@ class Market:
     first: npt.NDArray[np.int64]
     count: list[int]
     tape: Bars
+    instruments: Instruments | None = None
 
     @staticmethod
-    def of(prepared: PreparedSession, prior: npt.NDArray[np.int64]) -> Market:
-        """The bars of a prepared session; `prior` are the closes before it by code, units."""
+    def of(prepared: PreparedSession, prior: npt.NDArray[np.int64], instruments: Instruments | None = None) -> Market:
+        """The bars of a prepared session; `prior` are the closes before it by code, units. By `instruments` prices become what a share is worth."""
         session, bars = prepared.session, prepared.minutes
         count = np.bincount(bars.begin, minlength=session.minutes).tolist()
         times = slot_times(session)
         prints = np.full(len(prior), NULL, dtype=np.int64)
         for code, price in prepared.closing.items():
-            prints[code] = to_units(price)
+            prints[code] = to_units(price) if instruments is None else instruments.worth(to_units(price), code)
         opens, closes = (bars.columns[k].values for k in ("open", "close"))
+        if instruments is not None:
+            opens, closes = instruments.worths(bars.code, opens, closes)
         tape = Bars.of(bars.code, bars.begin, opens, closes, time=times, prior=prior, prints=prints)
-        return Market(session, bars, times, tape.last, tape.first, count, tape)
+        return Market(session, bars, times, tape.last, tape.first, count, tape, instruments)
 
     def bar(self, slot: int) -> npt.NDArray[np.int64]:
         """Each symbol's bar in a minute, -1 where there is none."""
@@ -127,7 +130,7 @@ class Market:
         code = np.flatnonzero((now > before) if visible is None else (now > before) & visible)
         rows, old = now[code], before[code]
         count = rows - np.where(old < 0, self.first[code] - 1, old)
-        return Latest(code, units(self.bars.columns["close"].values[rows]), self.ends(rows), count)
+        return Latest(code, units(self.tape.close[rows]), self.ends(rows), count)
 
     def _minute(self, slot: int, visible: npt.NDArray[np.bool_] | None) -> Latest:
         """As `between`, of one minute: that is asked most, at every minute in which orders wait, and much of it is the same for all."""
@@ -146,7 +149,11 @@ class Market:
         columns = self.bars.columns
         high, low = (columns.get(name, columns["close"]).values for name in ("high", "low"))
         quotes = [columns[name].values for name in QUOTES if name in columns]
-        return self.tape.widened(high, low, columns["volume"].values, *quotes)
+        volume = columns["volume"].values
+        if self.instruments is not None:
+            high, low, *quotes = self.instruments.worths(self.bars.code, high, low, *quotes)
+            volume = self.instruments.volumes(self.bars.code, volume)
+        return self.tape.widened(high, low, volume, *quotes)
 
     @cached_property
     def _playback(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], list[int]]:
@@ -168,7 +175,9 @@ class Market:
         """The volume of the bar in minute `bar` of each `code`; 0 for a minute of -1."""
         made = np.zeros(len(code))
         has = bar >= 0
-        made[has] = self.bars.columns["volume"].values[self.last[code[has], bar[has]]]
+        rows = self.last[code[has], bar[has]]
+        volume = self.bars.columns["volume"].values[rows]
+        made[has] = volume if self.instruments is None else self.instruments.in_shares(code[has], volume)
         return made
 
 
@@ -237,13 +246,13 @@ class Stage:
     @staticmethod
     def of(
         prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo,
-        *, opened: Mapping[int, Opened], prior: npt.NDArray[np.int64], several: bool,
+        *, opened: Mapping[int, Opened], prior: npt.NDArray[np.int64], several: bool, instruments: Instruments | None = None,
     ) -> Stage:  # fmt: skip
         """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player, `prior` as in
         `Market.of`; `several` says that each has moments of its own."""
-        market = Market.of(prepared, prior)
+        market = Market.of(prepared, prior, instruments)
         showing = _Showing(prepared, names, zone, market)
-        bars = Signalling(prepared, len(names))
+        bars = Signalling(prepared, len(names), instruments)
         shows = [
             replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player, bars))
             for i, player in enumerate(players)

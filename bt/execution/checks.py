@@ -11,6 +11,9 @@ from bt.execution.layout import (
     ELAPSED,
     EXIT,
     GATE,
+    I_CLOSED,
+    I_LOT,
+    I_TICK,
     GROUPED,
     HAS_MEMBERS,
     HEAD,
@@ -20,6 +23,7 @@ from bt.execution.layout import (
     LEVERAGE_UP,
     LIMIT,
     LIMIT_ORDER,
+    LOT,
     MEMBERS_AT,
     NONE,
     NOT_IN_UNIVERSE,
@@ -50,18 +54,20 @@ from bt.execution.layout import (
     STOP_LOSS,
     SYMBOLS,
     TARGET,
+    TICK,
     TRADING,
     USUAL_AT,
     WARM_UP,
     IntArray,
     account_at,
+    instrument_at,
     known_at,
     order_at,
     position_at,
 )  # fmt: skip
 from bt.execution.money import SURELY
 from bt.execution.orders import end, enter, tell
-from bt.execution.power import power, reserve
+from bt.execution.power import each_of, power, reserve
 from bt.execution.reach import AT_MARKET, left_of, works_as
 
 
@@ -148,6 +154,21 @@ def forbidden(b: IntArray, a: int, code: int) -> int:
 
 
 @inner
+def unfit(b: IntArray, code: int, shares: int, held: int, one: int, other: int, third: int) -> int:
+    """Why the table of instruments refuses an order of some shares at up to three prices (NULL: none), or NONE; what closes a position whole may be no whole lot."""
+    at = instrument_at(b, code)
+    if b[at + I_CLOSED] != NONE:
+        return b[at + I_CLOSED]
+    if shares % b[at + I_LOT] and shares != -held:
+        return LOT
+    tick = b[at + I_TICK]
+    for price in (one, other, third):
+        if tick and price != NULL and price % tick:
+            return TICK
+    return NONE
+
+
+@inner
 def cut(b: IntArray, g: IntArray, k: int, left: int, reason: int) -> None:
     """Of an order that would turn what others leave of a position, keep the part that closes it."""
     order = order_at(g, k)
@@ -197,7 +218,7 @@ def admit(b: IntArray, g: IntArray, k: int, change: int) -> bool:
     if opening:
         refused = forbidden(b, a, code)
         if refused == NONE and b[LEVERAGE_UP]:
-            price = _price_of(b, g, k)
+            price = each_of(b, code, _price_of(b, g, k))
             g[order + O_EACH] = price
             need = opening * price
             if float(opening) * float(price) > SURELY or need > power(b, a, code):  # no account has what does not fit

@@ -24,11 +24,13 @@ from bt.execution.layout import (
     EXIT_ALL,
     EXIT_ORDER,
     EXPIRED,
+    EXPIRY_AT,
     FILLED,
     FLAT,
     HAD_ITS_MINUTE,
     HEAD,
     HIGH,
+    I_ENDS,
     IOC,
     KNOWS,
     LAST,
@@ -40,6 +42,7 @@ from bt.execution.layout import (
     NO_BAR,
     NONE,
     NOT_IN_UNIVERSE,
+    NOT_LISTED,
     NOW,
     NULL,
     O_ACCOUNT,
@@ -71,6 +74,7 @@ from bt.execution.layout import (
     UNFILLED,
     IntArray,
     account_at,
+    instrument_at,
     known_at,
     order_at,
     position_at,
@@ -367,3 +371,25 @@ def close_out(
     g[order_at(g, k) + O_FILLED] = shares
     note(b, g, t, p, k, shares, price, price, time, 0, False, -1, 0, 0, False)
     finish(b, g, k, FILLED, NONE)
+
+
+@compiled
+def retire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) -> None:
+    """At the close of a symbol's last session its orders expire, and what is held is closed as by an exit, but without slippage and commission."""
+    close, market = b[CLOSES], b[account_at(a) + KNOWS]
+    for code in range(b[SYMBOLS]):
+        at = a * b[SYMBOLS] + code
+        if not b[instrument_at(b, code) + I_ENDS]:
+            continue
+        while b[position_at(b, at) + HEAD] >= 0:
+            end(b, g, b[position_at(b, at) + HEAD], EXPIRED, NOT_LISTED)
+        shares = -b[b[SHARES_AT] + at]
+        if shares == 0:
+            continue
+        price, stale = _closing(b, t, p, code, close)
+        if price == NULL:
+            price, stale = b[known_at(b, market, LAST) + code], (close - b[known_at(b, market, ENDED) + code]) // MINUTE
+        k = new(b, g, a, code, EXPIRY_AT, shares, 0, DAY, 0, 0, close)
+        g[order_at(g, k) + O_FILLED] = shares
+        note(b, g, t, p, k, shares, price, price, close, b[MINUTES] - 1, True, -1, stale, 0, False)
+        finish(b, g, k, FILLED, NONE)

@@ -26,6 +26,7 @@ from bt.execution.layout import (
     FEE_DOWN,
     FEE_UP,
     FILLS,
+    I_FEE,
     IMPACT,
     IMPACTS_AT,
     LEAST_FEE,
@@ -39,6 +40,7 @@ from bt.execution.layout import (
     O_TIMES,
     O_TYPE,
     ORDER_FEE,
+    OWN_FEES,
     OWN_MONTH,
     QUOTED_DOWN,
     QUOTED_UP,
@@ -53,6 +55,7 @@ from bt.execution.layout import (
     TIERS_AT,
     IntArray,
     fill_at,
+    instrument_at,
     order_at,
     position_at,
 )  # fmt: skip
@@ -89,9 +92,18 @@ def _paid_beside(b: IntArray, code: int, reference: int, quoted: int, shares: in
     return price
 
 
+@inner
+def own_fee(b: IntArray, code: int) -> int:
+    """The commission of a share that the table of instruments says, units; NULL where it says none."""
+    return b[instrument_at(b, code) + I_FEE] if b[OWN_FEES] else NULL
+
+
 @compiled
-def charged(b: IntArray, shares: int) -> int:
+def charged(b: IntArray, code: int, shares: int) -> int:
     """The commission of a fill in units, where it is so much a share."""
+    fee = own_fee(b, code)
+    if fee != NULL:
+        return times(abs(shares), fee)
     return portion(abs(shares), b[FEE_UP], b[FEE_DOWN])
 
 
@@ -109,8 +121,8 @@ def _tiered(b: IntArray, month: int, size: int) -> int:
 @compiled
 def scheduled(b: IntArray, rows: IntArray, o: int, month: int, shares: int, price: int) -> int:
     """The commission of one more fill of the order at place `o`, units; its fills together pay the least one at least."""
-    size, least = abs(shares), b[LEAST_FEE]
-    fee = _tiered(b, month, size) if b[TIERS] else charged(b, shares)
+    size, least, code = abs(shares), b[LEAST_FEE], rows[o + O_CODE]
+    fee = _tiered(b, month, size) if b[TIERS] and own_fee(b, code) == NULL else charged(b, code, shares)
     if b[RATE_UP]:
         fee = plus(fee, portion(times(size, price), b[RATE_UP], b[RATE_DOWN]))
     before = 0
@@ -129,12 +141,18 @@ def month_place(b: IntArray, at: int) -> int:
     return position_at(b, at) + OWN_MONTH if b[BY_SYMBOL] else MONTH
 
 
+@inner
+def counted(b: IntArray, code: int, shares: int) -> int:
+    """The shares of a fill that count for the month's tiers: not those with a commission of their own."""
+    return abs(shares) if own_fee(b, code) == NULL else 0
+
+
 @compiled
 def _counted(b: IntArray, g: IntArray, order: int, shares: int, price: int) -> int:
     """The commission of a fill that is booked, which counts for the month."""
     place = month_place(b, g[order + O_ACCOUNT] * b[SYMBOLS] + g[order + O_CODE])
     fee = scheduled(b, g, order, b[place], shares, price)
-    b[place] += abs(shares)
+    b[place] += counted(b, g[order + O_CODE], shares)
     return fee
 
 
@@ -148,7 +166,7 @@ def note(
     a, code, kind, tag = g[order + O_ACCOUNT], g[order + O_CODE], g[order + O_TYPE], g[order + O_TAG]
     commission = 0
     if kind < DELISTED_AT:
-        commission = _counted(b, g, order, shares, price) if b[SCHEDULED] else charged(b, shares)
+        commission = _counted(b, g, order, shares, price) if b[SCHEDULED] else charged(b, code, shares)
     after = book_fill(b, g, t, p, a, code, shares, price, commission, time, slot, seen, at_close, kind, tag, doubted)
     row = b[FILLS]
     g[fill_at(g, row) + F_ORDER] = g[order + O_ID]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bt.execution.checks import admit
+from bt.execution.checks import admit, unfit
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     BUT,
@@ -43,8 +43,10 @@ from bt.execution.layout import (
     OCO,
     REJECTED,
     REPLACED,
+    SHARES_AT,
     STOP_LOSS,
     SYMBOLS,
+    TABLED,
     TAIL,
     TRADING,
     WARM_UP,
@@ -78,7 +80,12 @@ def order_shares(
     if b[account + TRADING]:
         if shares == 0:
             refused = ZERO_SHARES
-        elif partner != NULL:
+        elif b[TABLED]:
+            held = b[b[SHARES_AT] + a * b[SYMBOLS] + code]
+            refused = unfit(b, code, shares, held, limit, stop, trail)
+            if refused == NONE:
+                refused = unfit(b, code, 0, 0, stop_loss, take_profit, trailing_loss)
+        if refused == NONE and partner != NULL:
             group = _group_of(b, g, a * b[SYMBOLS] + code, partner)
             if group == NULL:
                 refused = OCO
@@ -148,8 +155,13 @@ def replace_order(
     g[order + O_REACHED] = g[was + O_REACHED] and stop == NULL and trail == NULL
     g[order + O_REDUCES] = kind >= STOP_LOSS
     is_live = waits or left != 0
+    refused = ZERO_SHARES
+    if is_live and b[TABLED]:
+        asked = 0 if shares == NULL else shares
+        refused = unfit(b, code, asked, b[b[SHARES_AT] + at], limit, stop, trail)
+        is_live = refused == NONE
     if not is_live:
-        finish(b, g, k, REJECTED, ZERO_SHARES)
+        finish(b, g, k, REJECTED, refused)
     elif kind >= STOP_LOSS:
         enter(b, g, k)
         b[b[LEVELS_AT] + at] = NULL

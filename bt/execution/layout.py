@@ -23,18 +23,18 @@ EVERY = -1
 # words: a code is an index
 OrderType = Literal[
     "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
-    "stop_loss", "take_profit", "trailing_loss", "delisting", "split",
+    "stop_loss", "take_profit", "trailing_loss", "delisting", "split", "expiry",
 ]  # fmt: skip
 TYPES: tuple[OrderType, ...] = (
     "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
-    "stop_loss", "take_profit", "trailing_loss", "delisting", "split",
+    "stop_loss", "take_profit", "trailing_loss", "delisting", "split", "expiry",
 )  # fmt: skip
 (
     MARKET, TARGET, EXIT, ON_OPEN, ON_CLOSE, LIMIT_ORDER, STOP_ORDER, STOP_LIMIT, TRAILING_STOP, STOP_LOSS, TAKE_PROFIT, TRAILING_LOSS,
-    DELISTED_AT, SPLIT_AT,
-) = range(14)  # fmt: skip
+    DELISTED_AT, SPLIT_AT, EXPIRY_AT,
+) = range(15)  # fmt: skip
 """From `ON_OPEN` on an order may have to do with a bar that no market order meets, from `LIMIT_ORDER` on it waits for a price, from `STOP_LOSS` on it is
-the leg of another; from `DELISTED_AT` on it is no order of the strategy's and never live: what a company did has closed the position."""
+the leg of another; from `DELISTED_AT` on it is no order of the strategy's and never live: what a company did, or its last day, has closed the position."""
 TIFS = ("day", "gtc", "ioc")
 DAY, GTC, IOC = range(3)
 STATUSES = ("open", "filled", "cancelled", "rejected", "expired")
@@ -42,32 +42,39 @@ OPEN, FILLED, CANCELLED, REJECTED, EXPIRED = range(5)
 REASONS = (
     "", "retargeted", "at_target", "no_bar", "zero_shares", "buying_power", "quality", "completeness", "not_in_universe", "warm_up",
     "left_universe", "exit_at_close", "flat", "split", "strategy_raised", "no_price", "cancelled", "parent", "oco", "unfilled", "ioc",
-    "replaced", "delisted",
+    "replaced", "delisted", "not_listed", "not_tradable", "lot", "tick",
 )  # fmt: skip
 (
     NONE, RETARGETED, AT_TARGET, NO_BAR, ZERO_SHARES, BUYING_POWER, QUALITY, COMPLETENESS, NOT_IN_UNIVERSE, WARM_UP,
     LEFT_UNIVERSE, AT_CLOSE, FLAT, SPLIT, STRATEGY_RAISED, NO_PRICE, WITHDRAWN, PARENT, OCO, UNFILLED, HAD_ITS_MINUTE, REPLACED, DELISTED,
-) = range(23)  # fmt: skip
+    NOT_LISTED, NOT_TRADABLE, LOT, TICK,
+) = range(27)  # fmt: skip
 
 # What is kept lies in two arrays, because a call of compiled code costs by the array. The first has places for good: the terms, then a
 # row an account, then regions whose beginnings are among the terms.
 (
     SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, QUOTED_UP, QUOTED_DOWN, QUOTES, IMPACT, FEE_UP, FEE_DOWN, SCHEDULED, LEAST_FEE, ORDER_FEE, RATE_UP, RATE_DOWN, TIERS, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
-    TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS,
-    RESERVED, MONTH, NET, GROSS, VALUED, ELAPSED, NOW, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
+    TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS, TABLED, OWN_FEES, MARGINED,
+    RESERVED, MONTH, NET, GROSS, TIED, VALUED, ELAPSED, NOW, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
     HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES, RESTING, MINUTED, GROUPED,
-    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, IMPACTS_AT, TERMS,
-) = range(58)  # fmt: skip
-"""Settings to `SKIPS` (a price slips by `SLIP_UP` of `SLIP_DOWN`, a quote by `QUOTED_UP` of `QUOTED_DOWN`; `QUOTES` says that bars have some, `IMPACT` that volume moves prices;
+    POSITIONS_AT, SHARES_AT, LEVELS_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, IMPACTS_AT, INSTRUMENTS_AT, TERMS,
+) = range(63)  # fmt: skip
+"""Settings to `MARGINED` (a price slips by `SLIP_UP` of `SLIP_DOWN`, a quote by `QUOTED_UP` of `QUOTED_DOWN`; `QUOTES` says that bars have some, `IMPACT` that volume moves prices;
 `SCHEDULED` says that commission is more than `FEE_UP` of `FEE_DOWN` units a share: at least `LEAST_FEE` and `ORDER_FEE` more an order, `RATE_UP` of
 `RATE_DOWN` of the value, and where there are `TIERS` they are what a share costs; `LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
-may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing); money reserved by live orders, shares filled in the calendar `MONTH`, the positions'
-worth (`VALUED` is -1 where they have to be worked out again); the clock (`NOW` is the time of the decision or of the bar that orders are ended by) and the session; how many rows of the second array are in use: orders up to `HIGH`,
+may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing; `TABLED` that symbols have rows of a table of instruments, `OWN_FEES` and `MARGINED` that any of them has a commission or a
+margin of its own); money reserved by live orders, shares filled in the calendar `MONTH`, the positions'
+worth, and what they take of buying power (`VALUED` is -1 where they have to be worked out again); the clock (`NOW` is the time of the decision or of the bar that orders are ended by) and the session; how many rows of the second array are in use: orders up to `HIGH`,
 of which `FREE` is the first free one; how many live orders are `RESTING` (from ON_OPEN on) or `MINUTED` (ioc), and whether any have ever been `GROUPED`. Then regions: positions (a row an account and symbol), shares and kept levels (an entry each), what
 is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now, tiers of
-commission (from how many shares of the month on, units a share), and of each symbol the bits of a double: by what part of itself one share moves its price, NaN where that is not known."""
+commission (from how many shares of the month on, units a share), and of each symbol the bits of a double: by what part of itself one share moves its price, NaN where that is not known; and where there is a table of instruments a row a symbol."""
 
 LAST, ENDED, SEEN, SEEN_BEFORE, KNOWN_ROWS = range(5)
+
+# instrument: a row a symbol
+I_LOT, I_TICK, I_CLOSED, I_ENDS, I_FEE, I_MARGIN, INSTRUMENT_COLUMNS = range(7)
+"""Orders are of whole `I_LOT`s and prices of whole `I_TICK`s (0: any); `I_CLOSED` is why nothing may be ordered, NONE where it may; `I_ENDS` that it has its last session; `I_FEE` is the commission
+of a share in units, NULL where that is as of others; `I_MARGIN` what a share takes of buying power, 0 for its value."""
 
 # the second array grows: where its tables begin, and for how many rows there is room
 ORDERS_AT, RECORDS_AT, EVENTS_AT, FILLS_AT, TRADES_AT, ORDER_ROOM, ROOM, GROWS = range(8)
@@ -137,6 +144,12 @@ def position_at(b: IntArray, at: int) -> int:
 def known_at(b: IntArray, market: int, what: int) -> int:
     """Where what a market knows begins."""
     return b[KNOWN_AT] + (market * KNOWN_ROWS + what) * b[SYMBOLS]
+
+
+@inner
+def instrument_at(b: IntArray, code: int) -> int:
+    """Where the row of an instrument begins."""
+    return b[INSTRUMENTS_AT] + code * INSTRUMENT_COLUMNS
 
 
 @inner

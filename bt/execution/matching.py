@@ -6,9 +6,9 @@ import numpy as np
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, IntArray, KNOWS, LEVELS_AT, NONE, NOW, NULL, ON_CLOSE,
+    AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, IntArray, KNOWS, LEVELS_AT, NONE, NOW, NULL, ON_CLOSE,
     ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
-    ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TARGET, account_at, known_at, order_at, position_at,
+    ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TABLED, TARGET, account_at, instrument_at, known_at, order_at, position_at,
 )  # fmt: skip
 from bt.execution.filling import note, paid
 from bt.execution.money import floor_portion, unit
@@ -56,6 +56,13 @@ def fill(
 
 
 @inner
+def in_lots(b: IntArray, code: int, shares: int) -> int:
+    """Signed shares cut toward zero to whole lots of a symbol, where there is a table of instruments."""
+    lot = b[instrument_at(b, code) + I_LOT]
+    return shares // lot * lot if shares >= 0 else -(-shares // lot * lot)
+
+
+@inner
 def room_of(b: IntArray, t: IntArray, p: FloatArray, at: int, row: int) -> int:
     """The shares that an account may still fill of a bar, NULL for no cap."""
     if not b[CAP_UP]:
@@ -64,6 +71,8 @@ def room_of(b: IntArray, t: IntArray, p: FloatArray, at: int, row: int) -> int:
     if b[place + ROOM_ROW] != row:
         b[place + ROOM_ROW] = row
         b[place + ROOM_LEFT] = floor_portion(int(volume_of(t, p, row)), b[CAP_UP], b[CAP_DOWN])
+        if b[TABLED]:
+            b[place + ROOM_LEFT] = in_lots(b, at % b[SYMBOLS], b[place + ROOM_LEFT])
     return b[place + ROOM_LEFT]
 
 

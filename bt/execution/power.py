@@ -9,32 +9,44 @@ from bt.execution.layout import (
     CASH,
     COST,
     GROSS,
+    I_MARGIN,
     KNOWS,
     LAST,
     LEVERAGE_DOWN,
     LEVERAGE_UP,
+    MARGINED,
     NET,
     OWN_CASH,
     OWN_RESERVED,
     RESERVED,
     SHARES_AT,
     SYMBOLS,
+    TIED,
     VALUED,
     IntArray,
     account_at,
+    instrument_at,
     known_at,
     position_at,
 )  # fmt: skip
 from bt.execution.money import floor_portion
 
 
+@inner
+def each_of(b: IntArray, code: int, price: int) -> int:
+    """What one share takes of buying power at a price: that, or its margin."""
+    if b[MARGINED] and b[instrument_at(b, code) + I_MARGIN]:
+        return b[instrument_at(b, code) + I_MARGIN]
+    return price
+
+
 @compiled
 def worth(b: IntArray) -> None:
-    """Net and gross of all positions at the last closes shown, in NET and GROSS; at cost while a symbol has shown none."""
+    """Net and gross of all positions at the last closes shown, in NET and GROSS, and in TIED what they take of buying power; at cost while a symbol has shown none."""
     symbols = b[SYMBOLS]
     if b[VALUED] >= 0:
         return
-    net = gross = 0
+    net = gross = tied = 0
     for a in range(b[ACCOUNTS]):
         last = known_at(b, b[account_at(a) + KNOWS], LAST)
         for code in range(symbols):
@@ -43,26 +55,35 @@ def worth(b: IntArray) -> None:
                 value = held * b[last + code] if b[last + code] != 0 else b[position_at(b, a * symbols + code) + COST]
                 net += value
                 gross += abs(value)
+                tied += _tied(b, code, held, value)
     b[NET] = net
     b[GROSS] = gross
+    b[TIED] = tied
     b[VALUED] = 0
 
 
 @inner
+def _tied(b: IntArray, code: int, held: int, value: int) -> int:
+    """What a position takes of buying power: its value, or the margins of its shares."""
+    each = each_of(b, code, 0)
+    return abs(held) * each if each else abs(value)
+
+
+@inner
 def power(b: IntArray, a: int, code: int) -> int:
-    """Buying power in units, cut to the unit below: leverage x equity - gross - what live orders have reserved."""
+    """Buying power in units, cut to the unit below: leverage x equity - what positions take - what live orders have reserved."""
     if b[BY_SYMBOL]:
         at = a * b[SYMBOLS] + code
         place = position_at(b, at)
         held, last = b[b[SHARES_AT] + at], b[known_at(b, b[account_at(a) + KNOWS], LAST) + code]
         net = held * last if last != 0 else b[place + COST]
-        gross, reserved, cash = abs(net), b[place + OWN_RESERVED], b[place + OWN_CASH]
+        tied, reserved, cash = _tied(b, code, held, net), b[place + OWN_RESERVED], b[place + OWN_CASH]
     else:
         worth(b)
-        net, gross, reserved, cash = b[NET], b[GROSS], b[RESERVED], 0
+        net, tied, reserved, cash = b[NET], b[TIED], b[RESERVED], 0
         for one in range(b[ACCOUNTS]):
             cash += b[account_at(one) + CASH]
-    return floor_portion(cash + net, b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - gross - reserved
+    return floor_portion(cash + net, b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - tied - reserved
 
 
 @inner

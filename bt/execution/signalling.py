@@ -15,10 +15,10 @@ import numpy.typing as npt
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN,
-    LEVERAGE_UP, LIVE, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESERVED, RESTING, ROOM,
-    R_CODE, SHARES_AT, STOP_LOSS, SYMBOLS, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
+    LEVERAGE_UP, LIVE, MARGINED, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESERVED, RESTING, ROOM,
+    R_CODE, SHARES_AT, STOP_LOSS, SYMBOLS, TABLED, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
-from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, match
+from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, in_lots, match
 from bt.execution.money import INT64_MAX, floor_portion
 from bt.execution.power import worth
 from bt.execution.targets import aim
@@ -180,6 +180,8 @@ def _decide(
         level = entered(coming(b, g, at), said, level)
     elif style == FRACTIONS and level == NULL:
         level = _fraction(number, _equity(b, a, code), b[known_at(b, b[account_at(a) + KNOWS], LAST) + code])
+        if b[TABLED] and level > UNSURE:
+            level = in_lots(b, code, level)
     if level == UNSURE or (level not in (NULL, 0) and len(legs) and not _are_sound(legs, row, level)):
         return LOOK
     if level == NULL or b[b[LEVELS_AT] + at] == level:
@@ -266,7 +268,7 @@ def _spare(b: IntArray, style: int) -> int:
     """
     if b[BY_SYMBOL] or (b[LEVERAGE_UP] == 0 and style != FRACTIONS):
         return INT64_MAX
-    if style == FRACTIONS or b[LEVERAGE_UP] < b[LEVERAGE_DOWN]:
+    if style == FRACTIONS or b[MARGINED] or b[LEVERAGE_UP] < b[LEVERAGE_DOWN]:
         return -1
     for at in range(b[SHARES_AT], b[SHARES_AT] + b[SYMBOLS]):
         if b[at] < 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bt.execution.compiling import allocating, inner
-from bt.execution.filling import charged, month_place, note, paid, scheduled
+from bt.execution.filling import charged, counted, month_place, note, paid, scheduled
 from bt.execution.layout import (
     CANCELLED,
     EXIT,
@@ -227,18 +227,18 @@ def _flatten(s: IntArray) -> None:
 @inner
 def worth_of(b: IntArray, s: IntArray, close: int) -> int:
     """What the account has of it at a close: cash moved by the fills, and the position, units."""
-    total, month = times(s[HELD], close), 0
+    total, month, code = times(s[HELD], close), 0, s[BEGINS + O_CODE]
     if b[SCHEDULED]:
-        month = b[month_place(b, s[BEGINS + O_ACCOUNT] * b[SYMBOLS] + s[BEGINS + O_CODE])]
+        month = b[month_place(b, s[BEGINS + O_ACCOUNT] * b[SYMBOLS] + code)]
     for n in range(s[HAPPENED]):
         e = s[HAPPENED_AT] + n * EVENT_WIDTH
         if s[e + E_STATUS] == FILLS_NOW:
             shares, price = s[e + E_SHARES], s[e + E_PRICE]
             if b[SCHEDULED]:
                 fee = scheduled(b, s, s[e + E_ORDER], month, shares, price)
-                month += abs(shares)
+                month += counted(b, code, shares)
             else:
-                fee = charged(b, shares)
+                fee = charged(b, code, shares)
             total = plus(total, -times(shares, price) - fee)
     return total
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.checks import admit
+from bt.execution.checks import admit, unfit
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     CANCELLED,
@@ -38,6 +38,7 @@ from bt.execution.layout import (
     SHARES_AT,
     STOP_LOSS,
     SYMBOLS,
+    TABLED,
     TAKE_PROFIT,
     TARGET,
     TIF,
@@ -67,55 +68,6 @@ def _settles(b: IntArray, g: IntArray, at: int) -> bool:
             return False
         k = g[order_at(g, k) + O_NEXT]
     return True
-
-
-@inner
-def aim(
-    b: IntArray, g: IntArray, a: int, code: int, level: int, tag: int, stop_loss: int, take_profit: int, trailing_loss: int
-) -> None:  # fmt: skip
-    """A target: make the orders such that the position becomes `level`, unless they are such; with the legs whose prices are not NULL."""
-    at = a * b[SYMBOLS] + code
-    place = position_at(b, at)
-    k = b[place + HEAD]
-    while k >= 0:
-        if g[order_at(g, k) + O_TYPE] == TARGET and g[order_at(g, k) + O_LEVEL] == level:
-            b[b[LEVELS_AT] + at] = level
-            return
-        k = g[order_at(g, k) + O_NEXT]
-    held = b[b[SHARES_AT] + at]
-    k = b[place + HEAD]
-    while k >= 0:
-        kind = g[order_at(g, k) + O_TYPE]
-        if kind != EXIT and (held != level or kind < STOP_LOSS):
-            end(b, g, k, CANCELLED, RETARGETED)
-            k = b[place + HEAD]  # legs may have ended with it
-        else:
-            k = g[order_at(g, k) + O_NEXT]
-    if held == level:
-        if _settles(b, g, at):
-            b[b[LEVELS_AT] + at] = level
-        return
-    k = new(
-        b,
-        g,
-        a,
-        code,
-        TARGET,
-        0,
-        level=level,
-        tif=b[TIF],
-        tag=tag,
-        before=0,
-        decided=b[account_at(a) + DECIDED],
-    )
-    if level == 0:
-        stop_loss = take_profit = trailing_loss = NULL
-    side = 1 if level < 0 else -1
-    if (
-        launch(b, g, k, level - held, NONE, side, stop_loss, take_profit, trailing_loss)
-        and g[order_at(g, k) + O_LEVEL] == level
-    ):
-        b[b[LEVELS_AT] + at] = level
 
 
 @inner
@@ -160,16 +112,72 @@ def launch(
 
 
 @inner
-def refuse_target(b: IntArray, g: IntArray, a: int, code: int, tag: int) -> None:
-    """A target whose level cannot be known: a rejected order without one; the symbol's other orders stay."""
+def refuse_target(
+    b: IntArray, g: IntArray, a: int, code: int, level: int, tag: int, reason: int, side: int, stop_loss: int, take_profit: int, trailing_loss: int
+) -> None:  # fmt: skip
+    """A target that cannot be: its level is not known (NULL), or the table of instruments does not allow it. A rejected order; the symbol's other orders stay."""
     account = account_at(a)
-    at, reason = a * b[SYMBOLS] + code, NO_PRICE
+    at = a * b[SYMBOLS] + code
     if not b[account + TRADING]:
         reason = WARM_UP
     kept, decided = b[b[LEVELS_AT] + at], b[account + DECIDED]
-    k = new(b, g, a, code, TARGET, 0, level=NULL, tif=b[TIF], tag=tag, before=0, decided=decided)
-    end(b, g, k, REJECTED, reason)
+    k = new(b, g, a, code, TARGET, 0, level=level, tif=b[TIF], tag=tag, before=0, decided=decided)
+    launch(b, g, k, 0, reason, side, stop_loss, take_profit, trailing_loss)
     b[b[LEVELS_AT] + at] = kept
+
+
+@inner
+def aim(
+    b: IntArray, g: IntArray, a: int, code: int, level: int, tag: int, stop_loss: int, take_profit: int, trailing_loss: int
+) -> None:  # fmt: skip
+    """A target: make the orders such that the position becomes `level`, unless they are such; with the legs whose prices are not NULL."""
+    at = a * b[SYMBOLS] + code
+    place = position_at(b, at)
+    k = b[place + HEAD]
+    while k >= 0:
+        if g[order_at(g, k) + O_TYPE] == TARGET and g[order_at(g, k) + O_LEVEL] == level:
+            b[b[LEVELS_AT] + at] = level
+            return
+        k = g[order_at(g, k) + O_NEXT]
+    held = b[b[SHARES_AT] + at]
+    if level == 0:
+        stop_loss = take_profit = trailing_loss = NULL
+    side = 1 if level < 0 else -1
+    if b[TABLED] and held != level:
+        refused = unfit(b, code, level, 0, stop_loss, take_profit, trailing_loss)
+        if refused != NONE:
+            refuse_target(b, g, a, code, level, tag, refused, side, stop_loss, take_profit, trailing_loss)
+            return
+    k = b[place + HEAD]
+    while k >= 0:
+        kind = g[order_at(g, k) + O_TYPE]
+        if kind != EXIT and (held != level or kind < STOP_LOSS):
+            end(b, g, k, CANCELLED, RETARGETED)
+            k = b[place + HEAD]  # legs may have ended with it
+        else:
+            k = g[order_at(g, k) + O_NEXT]
+    if held == level:
+        if _settles(b, g, at):
+            b[b[LEVELS_AT] + at] = level
+        return
+    k = new(
+        b,
+        g,
+        a,
+        code,
+        TARGET,
+        0,
+        level=level,
+        tif=b[TIF],
+        tag=tag,
+        before=0,
+        decided=b[account_at(a) + DECIDED],
+    )
+    if (
+        launch(b, g, k, level - held, NONE, side, stop_loss, take_profit, trailing_loss)
+        and g[order_at(g, k) + O_LEVEL] == level
+    ):
+        b[b[LEVELS_AT] + at] = level
 
 
 @compiled
@@ -203,7 +211,7 @@ def decide(
             show(b, t, p, code, known)
         tag = tags[k if len(tags) > 1 else 0]
         if level == NULL:
-            refuse_target(b, g, a, code, tag)
+            refuse_target(b, g, a, code, NULL, tag, NO_PRICE, 0, NULL, NULL, NULL)
         else:
             aim(b, g, a, code, level, tag, NULL, NULL, NULL)
     return -1

@@ -4,12 +4,13 @@ All are frozen but ``Clock``, the only thing here with state. Times are int64 UT
 1e-8 of the currency, sessions are tz-naive dates. Every value that two rooms share has its one home here; none of them does anything.
 
 `times` are sessions, schedules and the clock; `prepared` bars ready to be replayed; `specification` what decides a run;
-`orders` what a strategy is told of orders and fills.
+`orders` what a strategy is told of orders and fills; `actions` what a company does to its shares; `instruments` what is traded.
 """
 
 from collections.abc import Callable
 
 from bt.model.actions import ACTION_KINDS, Action, ActionKind
+from bt.model.instruments import INSTRUMENT_KINDS, Instruments
 from bt.model.orders import UNIT, Fill, Order
 from bt.model.prepared import BarHistory, Column, PreparedBars, PreparedSession, Traded
 from bt.model.specification import (
@@ -37,6 +38,7 @@ Progress = Callable[[int, int, int], None]
 __all__ = [
     "ACTION_KINDS",
     "EPOCH",
+    "INSTRUMENT_KINDS",
     "IN_MEMORY",
     "UNIT",
     "AccountSpec",
@@ -50,6 +52,7 @@ __all__ = [
     "Fill",
     "ForwardSpec",
     "IndicatorSpec",
+    "Instruments",
     "Int64Array",
     "MemoryBars",
     "Order",

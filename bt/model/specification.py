@@ -32,6 +32,7 @@ class DataSpec:
     `bars` is an absolute folder, file or glob, or the bars themselves. `columns` maps our names to the files' names where they differ.
     `symbols` None means all. `timezone` is the zone of naive timestamps, "" refuses them. `actions` is a table of corporate actions (an absolute path, or
     the rows themselves), "auto" the store's own, "none" none; `adjust` says of which of them what looks back is in the terms of the session shown.
+    `instruments` is likewise a table of what is traded.
     """
 
     bars: str | MemoryBars
@@ -43,6 +44,7 @@ class DataSpec:
     columns: Mapping[str, str] = field(default_factory=dict)
     actions: str | MemoryBars = "auto"
     adjust: Literal["splits", "all", "none"] = "splits"
+    instruments: str | MemoryBars = "auto"
 
 
 @dataclass(frozen=True, slots=True)

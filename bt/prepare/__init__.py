@@ -10,13 +10,14 @@ Where to look:
    the cache beside the store; `past` and `days` are what at_open may ask for, `liquidity` what the impact of fills is reckoned from;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
    features of a window, after `checks`;
-6. `actions` are corporate actions from a table; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
+6. `actions` are corporate actions from a table, `instruments` what is traded, `given` reads either; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
    evaluates the signals of strategies in columns style over each;
 7. `preparer` does 3 to 6 window by window, the next one on another thread while this one replays.
 """
 
 from bt.prepare.actions import Actions, OpenedActions, former_names, given_actions, open_actions, read_actions
 from bt.prepare.along import reading_along
+from bt.prepare.instruments import OpenedInstruments, open_instruments
 from bt.prepare.liquidity import Liquidity
 from bt.prepare.listed import content as members_content
 from bt.prepare.past import Past, PastBars
@@ -30,6 +31,7 @@ __all__ = [
     "Liquidity",
     "Loader",
     "OpenedActions",
+    "OpenedInstruments",
     "OpenedTable",
     "Past",
     "PastBars",
@@ -42,6 +44,7 @@ __all__ = [
     "indicator_features",
     "members_content",
     "open_actions",
+    "open_instruments",
     "open_outside",
     "plan",
     "read_actions",

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +19,8 @@ import polars as pl
 
 from bt.errors import DataError
 from bt.model import ACTION_KINDS, UNIT, Action, DataSpec, MemoryBars, Schedule
+from bt.prepare.given import AUTO, NO_TABLE, Refusal, days_of, number_of, read_table, text_of
 from bt.store import ACTIONS, Store
-
-AUTO, NO_TABLE = "auto", "none"
-"""What stands for the table of the store's own folder, and for no table."""
 
 VALUE_OF: Mapping[str, tuple[str, str]] = {
     "split": ("ratio", 'more than 0, as 7 or 0.125 or "3:2"'),
@@ -166,14 +162,7 @@ def read_actions(path: str) -> OpenedActions:
     DataError
         It cannot be read, or a row of it cannot be.
     """
-    try:
-        with Path(path).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        is_csv = path.endswith(".csv")
-        frame = pl.read_csv(path, infer_schema=False) if is_csv else pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise DataError(f"{path}: data.actions must be a readable Parquet or CSV file, was not: {why}") from error
+    content, frame = read_table(path, "data.actions")
     return OpenedActions(path, content, _checked(frame, path))
 
 
@@ -204,11 +193,11 @@ def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:
                 f"actions has {', '.join((*COLUMNS, *OPTIONAL))}"
             )
     made = frame.select(
-        *(_text(frame, c) for c in ("symbol", "kind")),
-        _days(frame["session"], source),
-        *(_text(frame, c) if c in frame.columns else pl.lit(None, pl.String).alias(c) for c in OPTIONAL),
+        *(text_of(frame, c) for c in ("symbol", "kind")),
+        days_of(frame["session"], source),
+        *(text_of(frame, c) if c in frame.columns else pl.lit(None, pl.String).alias(c) for c in OPTIONAL),
     ).with_row_index("row", offset=1)
-    bad = _Refusal(source, made)
+    bad = Refusal(source, made)
     for column in ("symbol", "session", "kind"):
         bad.where(pl.col(column).is_null(), column, "there")
     bad.where(~pl.col("kind").is_in(ACTION_KINDS), "kind", f"one of {', '.join(ACTION_KINDS)}")
@@ -238,49 +227,6 @@ def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     return made.drop("row").sort("session", maintain_order=True)
 
 
-class _Refusal:
-    """Refuses a row of a table, by its number (the first is 1)."""
-
-    def __init__(self, source: str, rows: pl.DataFrame) -> None:
-        self._source, self._rows = source, rows
-
-    def where(self, bad: pl.Expr, column: str, must: str) -> None:
-        """Refuse the first row of which `bad` is true."""
-        for row, value in self._rows.filter(bad).select("row", column).head(1).iter_rows():
-            self.refuse(row, column, must, value)
-
-    def refuse(self, row: int, column: str, must: str, value: object) -> None:
-        """Refuse a row."""
-        shown = "empty" if value is None else repr(str(value))
-        raise DataError(
-            f"{self._source}: column {column!r} must be {must}, was {shown} in row {row}; mend the row or leave it out"
-        )
-
-
-def _text(frame: pl.DataFrame, column: str) -> pl.Series:
-    """A column as text; a float as the shortest decimal that is it, and what is not finite or empty as it is written."""
-    values = frame[column]
-    if values.dtype.is_float():
-        return pl.Series(column, [None if v is None else repr(float(v)) for v in values.to_list()], dtype=pl.String)
-    return values.cast(pl.String).str.strip_chars().replace("", None).alias(column)
-
-
-def _days(values: pl.Series, source: str) -> pl.Series:
-    """The dates of sessions."""
-    if values.dtype == pl.Date:
-        return values
-    if values.dtype == pl.String:
-        made = values.str.to_date("%Y-%m-%d", strict=False)
-        wrong = made.is_null() & values.is_not_null()
-        if wrong.any():
-            row = int(wrong.arg_max() or 0)
-            raise DataError(
-                f"{source}: column 'session' must be dates as 2014-06-09, was {values[row]!r} in row {row + 1}; write them so"
-            )
-        return made
-    raise DataError(f"{source}: column 'session' must be dates, was {values.dtype}; cast it to Date")
-
-
 def ratio_of(text: str) -> Fraction | None:
     """A ratio as written, ``7``, ``0.125`` or ``3:2``; None where it is none. A double is the simplest fraction that it may stand for: 0.3333333333333333 is 1/3."""
     parts = text.replace("/", ":").split(":")
@@ -295,33 +241,24 @@ def ratio_of(text: str) -> Fraction | None:
     return simple if simple > 0 and float(simple) == float(exact) else exact
 
 
-def _number(text: str) -> Fraction | None:
-    """A finite number exactly as written."""
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return Fraction(value) if value.is_finite() else None
-
-
 def _positive(text: str) -> Fraction | None:
-    value = _number(text)
+    value = number_of(text)
     return value if value is not None and value > 0 else None
 
 
 def _price(text: str) -> Fraction | None:
-    value = _number(text)
+    value = number_of(text)
     return value if value is not None and value >= 0 else None
 
 
 def _action(row: Mapping[str, Any], number: int, code: Mapping[str, int]) -> Action:
     """A row that has been checked, for a session."""
     kind = row["kind"]
-    price = None if kind != "delisting" or row["price"] is None else round(_number(row["price"]) * UNIT)  # type: ignore[operator]
+    price = None if kind != "delisting" or row["price"] is None else round(number_of(row["price"]) * UNIT)  # type: ignore[operator]
     return Action(
         number, code[row["symbol"]], kind,
         ratio=ratio_of(row["ratio"]) or Fraction(1) if kind == "split" else Fraction(1),
-        amount=_number(row["amount"]) or Fraction(0) if kind == "dividend" else Fraction(0),
+        amount=number_of(row["amount"]) or Fraction(0) if kind == "dividend" else Fraction(0),
         to=code.get(row["to"], -1) if kind == "rename" else -1,
         price=price,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self
 import polars as pl
 
 from bt.errors import DataError, ResultsError, UsageError
-from bt.results.rows import Rows, frame_of, in_order, joined, settled
+from bt.results.rows import NO_MULTIPLIERS, Multipliers, Rows, frame_of, in_order, joined, settled
 from bt.results.tables import ABSENT_AS_NULL, SCHEMAS, empty
 from bt.results.writers import TableSet
 
@@ -64,7 +64,8 @@ class MemoryResults:
         manifest, metrics and timings, after `finish`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
+        self._multipliers = multipliers
         self._rows: dict[str, list[Rows]] = {table: [] for table in SCHEMAS}
         self.tables: dict[str, pl.DataFrame] = {}
         self.documents: dict[str, dict[str, Any]] = {}
@@ -80,7 +81,7 @@ class MemoryResults:
     def complete(self) -> Mapping[str, pl.LazyFrame]:
         """As `Results.complete`."""
         for table, parts in self._rows.items():
-            rows = settled(table, in_order(table, joined(parts))) if parts else None
+            rows = settled(table, in_order(table, joined(parts)), self._multipliers) if parts else None
             self.tables[table] = empty(table) if rows is None else frame_of(rows)
         self._rows = {}
         return {table: frame.lazy() for table, frame in self.tables.items()}
@@ -110,16 +111,18 @@ class RunFolder:
         Where the run will be.
     """
 
-    def __init__(self, path: Path, partial: Path, *, chosen: bool) -> None:
+    def __init__(self, path: Path, partial: Path, *, chosen: bool, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
         self.path = path
         self._partial = partial
         self._chosen = chosen  # by the user: then the name cannot give way
         self._over = self._closed = False
         with self._whole():
-            self._tables = TableSet(partial)
+            self._tables = TableSet(partial, multipliers)
 
     @classmethod
-    def create(cls, parent: Path, *, spec_hash: str, out: Path | None = None, now: datetime | None = None) -> RunFolder:
+    def create(
+        cls, parent: Path, *, spec_hash: str, out: Path | None = None, now: datetime | None = None, multipliers: Multipliers = NO_MULTIPLIERS
+    ) -> RunFolder:  # fmt: skip
         """A new run folder: ``parent/<UTC time>-<hash>``, with ``-2`` and so on if that is taken, or `out` itself.
 
         Parameters
@@ -132,6 +135,8 @@ class RunFolder:
             The run folder itself; it must not exist or be empty.
         now : datetime, optional
             Aware time of the start, the present by default.
+        multipliers : mapping, optional
+            By symbol what a share is worth at a price of 1, where that is not 1.
 
         Raises
         ------
@@ -144,13 +149,13 @@ class RunFolder:
             out = Path(os.path.normpath(Path.cwd() / out))
             if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
                 raise UsageError(f"--out: {out} must be a new or empty folder, was in use; name another one")
-            return cls(out, _make_partial(out), chosen=True)
+            return cls(out, _make_partial(out), chosen=True, multipliers=multipliers)
         stamp = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         for name in _names(f"{stamp}-{spec_hash[:8]}"):
             path = parent / name
             # A run that is still being written holds its name through its partial folder.
             if not path.exists() and not _partial_of(path).exists():
-                return cls(path, _make_partial(path), chosen=False)
+                return cls(path, _make_partial(path), chosen=False, multipliers=multipliers)
         raise AssertionError("names never end")
 
     def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:

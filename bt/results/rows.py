@@ -7,7 +7,8 @@ the words that occur, in text order, so that what is written tells the rows' val
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,14 +17,20 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bt.model import UNIT
 from bt.results.arrays import arrow, plain, text
-from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, SCHEMAS, conform, currency_of
+from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, PRICES, SCHEMAS, conform, currency_of
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
 Rows: TypeAlias = pa.Table
 """Rows of one table in the engine's terms: money as int64 units of 1e-8, times as int64 UTC microseconds, text as codes."""
+
+Multipliers: TypeAlias = Mapping[str, Fraction]
+"""By symbol what a share is worth at a price of 1, where that is not 1."""
+
+NO_MULTIPLIERS: Multipliers = {}
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -145,8 +152,8 @@ def _key(column: pa.Array) -> Integers:
 # ------------------------------------------------------------------------------------------------------------ settling
 
 
-def settled(table: str, rows: Rows) -> Rows:
-    """Rows as the table has them: money in currency, times as such, of the words those that occur in text order.
+def settled(table: str, rows: Rows, multipliers: Multipliers = NO_MULTIPLIERS) -> Rows:
+    """Rows as the table has them: money in currency, prices as such, times as such, of the words those that occur in text order.
 
     Raises
     ------
@@ -162,7 +169,10 @@ def settled(table: str, rows: Rows) -> Rows:
                 raise TypeError(
                     f"{table}: {field.name} must not be null, was in {column.null_count} of {len(rows)} rows"
                 )
-            columns.append(_currency(column) if money else _settled(column, field.type))
+            if money and multipliers and field.name in PRICES.get(table, ()):
+                columns.append(_prices(column, rows["symbol"].combine_chunks(), multipliers))
+            else:
+                columns.append(_currency(column) if money else _settled(column, field.type))
         elif field.name in ABSENT_AS_NULL.get(table, ()):
             columns.append(pa.nulls(rows.num_rows, field.type))
         else:
@@ -181,6 +191,19 @@ def _currency(units: pa.Array) -> pa.Array:
         return arrow(currency_of(plain(units)))
     absent = plain(units.is_null())
     return arrow(currency_of(np.where(absent, 0, plain(units))), absent=absent)
+
+
+def _prices(units: pa.Array, symbols: pa.DictionaryArray, multipliers: Multipliers) -> pa.Array:
+    """What a share is worth as prices: divided by the multipliers of their symbols, rounded once."""
+    absent = plain(units.is_null()) if units.null_count else np.zeros(len(units), dtype=bool)
+    worth, codes = np.where(absent, 0, plain(units)), plain(symbols.indices)
+    made = currency_of(worth)
+    for code, symbol in enumerate(symbols.dictionary.to_pylist()):
+        if symbol in multipliers:
+            up, down = multipliers[symbol].as_integer_ratio()
+            mine = codes == code
+            made[mine] = [value * down / (up * UNIT) for value in worth[mine].tolist()]
+    return arrow(made, absent=absent)
 
 
 def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -93,6 +93,14 @@ MONEY: dict[str, tuple[str, ...]] = {
 }
 """Columns that are money: Int64 units from the engine, currency in the table."""
 
+PRICES: dict[str, tuple[str, ...]] = {
+    "fills": ("price", "reference_price"),
+    "orders": ("limit", "stop", "trail"),
+    "trades": ("entry_price", "exit_price"),
+    "positions": ("price",),
+}
+"""Of these, columns that the engine has as money of a share: prices in the table, where a share is worth more or less than its price."""
+
 ORDER: dict[str, tuple[str, ...]] = {
     "fills": ("session", "time", "strategy", "symbol", "order_id"),
     "orders": ("session", "decided_at", "strategy", "symbol", "id"),

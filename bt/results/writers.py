@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bt.results.arrays import arrow, plain
-from bt.results.rows import COLUMNS, FREE_TEXT, TEXT, Rows, in_order, joined, settled
+from bt.results.rows import COLUMNS, FREE_TEXT, NO_MULTIPLIERS, TEXT, Multipliers, Rows, in_order, joined, settled
 from bt.results.tables import SCHEMAS
 
 ROWS = 50_000
@@ -98,10 +98,12 @@ class TableWriter:
         The file; it is created.
     table : str
         Its name in `SCHEMAS`.
+    multipliers : mapping
+        As of `bt.results.rows.settled`.
     """
 
-    def __init__(self, path: Path, table: str) -> None:
-        self._table = table
+    def __init__(self, path: Path, table: str, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
+        self._table, self._multipliers = table, multipliers
         self._wide = _wide(table)
         self._session: list[Rows] = []
         self._ready: list[Rows] = []
@@ -139,7 +141,7 @@ class TableWriter:
     def _flush(self) -> None:
         if self._ready:
             # One contiguous chunk: page boundaries must not show how the rows arrived.
-            rows = settled(self._table, joined(self._ready))
+            rows = settled(self._table, joined(self._ready), self._multipliers)
             self._writer.write_table(rows, row_group_size=rows.num_rows)
         self._ready.clear()
         self._rows = self._bytes = 0
@@ -213,12 +215,15 @@ class OrdersWriter:
     ----------
     path : Path
         The file in the end; what is written before the first late order lies beside it, hidden, until then.
+    multipliers : mapping
+        As of `bt.results.rows.settled`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
+        self._multipliers = multipliers
         self._path = path
         self._early = path.with_name(".orders-early.parquet")
-        self._writer = TableWriter(self._early, "orders")
+        self._writer = TableWriter(self._early, "orders", multipliers)
         self._spool: _Spool | None = None
         self._merged: TableWriter | None = None
         self._buffer: list[Rows] = []
@@ -261,12 +266,12 @@ class OrdersWriter:
         if self._spool is None:
             self._early.rename(self._path)
             return
-        self._merged = TableWriter(self._path, "orders")
+        self._merged = TableWriter(self._path, "orders", self._multipliers)
         for first, last in self._spans():
             within = [("session", ">=", first), ("session", "<=", last)]
             early = pq.read_table(self._early, filters=within, read_dictionary=_CODED)
             for rows in self._spool.read(first, last):
-                self._merged.append(settled("orders", rows) if early.num_rows else rows)  # else all of them at once
+                self._merged.append(settled("orders", rows, self._multipliers) if early.num_rows else rows)  # else all of them at once
             self._merged.append(settled("orders", early))
             self._merged.end_session()
         self._merged.close()
@@ -302,15 +307,17 @@ class TableSet:
     ----------
     folder : Path
         Where ``<table>.parquet`` are made.
+    multipliers : mapping
+        As of `bt.results.rows.settled`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
         self._writers: dict[str, TableWriter] = {}
         try:
             for table in SCHEMAS:
                 if table != "orders":
-                    self._writers[table] = TableWriter(folder / f"{table}.parquet", table)
-            self._orders = OrdersWriter(folder / "orders.parquet")
+                    self._writers[table] = TableWriter(folder / f"{table}.parquet", table, multipliers)
+            self._orders = OrdersWriter(folder / "orders.parquet", multipliers)
         except OSError:
             for writer in self._writers.values():
                 writer.abort()

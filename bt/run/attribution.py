@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from types import MappingProxyType
 
 import polars as pl
 
@@ -17,6 +18,8 @@ from bt.results import currency
 Renames = Mapping[date, Mapping[str, str]]
 """By session, what symbols are called from then on."""
 
+PRICES = ("price", "reference_price")
+
 WHOSE = ["strategy", "symbol"]
 MOVED = {"borrow": "borrow", "interest": "interest", "dividend": "dividends", "in_lieu": "dividends"}
 """In which column cash that moved without a trade is, by its kind."""
@@ -24,12 +27,17 @@ MOVED = {"borrow": "borrow", "interest": "interest", "dividend": "dividends", "i
 SUMS = ("gross_pnl", "slippage", "commission", "borrow", "interest", "dividends", "net_pnl")
 
 
-def attributed(tables: Mapping[str, pl.DataFrame], keys: Sequence[str], renames: Renames) -> pl.DataFrame:
+def attributed(
+    tables: Mapping[str, pl.DataFrame], keys: Sequence[str], renames: Renames, multipliers: Mapping[str, Fraction] = MappingProxyType({})
+) -> pl.DataFrame:  # fmt: skip
     """By some of strategy, symbol and entry_tag: closed trades and the share of them that won, P&L before and after costs, what it cost and brought,
     the value traded, and exposure at closes.
 
-    `tables` are those of a run: fills, trades, positions, cash, equity, sessions. A symbol is called what it is called at the end; what belongs to none is in rows where it is null.
+    `tables` are those of a run: fills, trades, positions, cash, equity, sessions. A symbol is called what it is called at the end; what belongs to none is in rows where it is null. `multipliers` say by symbol
+    what a share is worth at a price of 1, where that is not 1.
     """
+    if multipliers:
+        tables = {**tables, "fills": _in_money(tables["fills"], multipliers), "positions": _in_money(tables["positions"], multipliers)}
     if renames:
         tables = {**tables, "trades": _dated(tables["trades"], tables["fills"])}
     named = {name: _renamed(tables[name], renames) for name in ("fills", "trades", "positions", "cash")}
@@ -48,6 +56,12 @@ def attributed(tables: Mapping[str, pl.DataFrame], keys: Sequence[str], renames:
     numbers = pl.col("trades").fill_null(0), pl.col("exposure_gross", "exposure_net").fill_null(0.0)
     columns = ("trades", "hit_rate", *SUMS, "value_traded", "exposure_gross", "exposure_net")
     return made.with_columns(*numbers).select(*keys, *columns).sort(keys)
+
+
+def _in_money(table: pl.DataFrame, multipliers: Mapping[str, Fraction]) -> pl.DataFrame:
+    """Rows with prices as what a share is worth."""
+    each = pl.col("symbol").replace_strict({s: float(m) for s, m in multipliers.items()}, default=1.0, return_dtype=pl.Float64)
+    return table.with_columns(pl.col(name) * each for name in PRICES if name in table.columns)
 
 
 def _units(name: str) -> pl.Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from bt.sessions import TimeManager
@@ -70,5 +71,6 @@ def _transactions(run: Run) -> Any:
     index = pd.DatetimeIndex(fills["time"].cast(pl.Datetime("ns")).to_numpy(), name="date")
     columns = {name: fills[name].to_numpy() for name in ("amount", "price", "commission")}
     names = {"symbol": fills["symbol"].to_list()}
-    dollars = {"txn_dollars": -columns["amount"] * columns["price"]}
+    each = np.array([float(run.multipliers.get(symbol, 1)) for symbol in fills["symbol"]])
+    dollars = {"txn_dollars": -columns["amount"] * columns["price"] * each}
     return pd.DataFrame({**names, **columns, **dollars}, index=index)

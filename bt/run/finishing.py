@@ -138,6 +138,22 @@ def _extent(played: Played) -> dict[str, Any]:
         "history_short": history_short,
         "features_short": features_short,
         "actions": _actions(played),
+        **_instruments(played),
+    }
+
+
+def _instruments(played: Played) -> dict[str, Any]:
+    """The table of instruments, how many of the run's symbols it has, and the multipliers that are not 1 as text; nothing without a table."""
+    parts = played.parts
+    if parts.instruments is None or parts.terms is None:
+        return {}
+    listed = set(parts.instruments.rows["symbol"])
+    return {
+        "instruments": {
+            "table": Path(parts.instruments.source).name,
+            "symbols": sum(symbol in listed for symbol in parts.store.symbols),
+            "multipliers": {symbol: str(number) for symbol, number in parts.terms.multipliers.items()},
+        }
     }
 
 

@@ -15,11 +15,12 @@ from bt.book import Market
 from bt.engine import Player
 from bt.errors import BtError, ConfigError, StrategyError
 from bt.features import Feature
-from bt.model import Progress, RunSpec, StrategySpec
+from bt.model import Instruments, Progress, RunSpec, StrategySpec
 from bt.prepare import (
     Actions,
     Liquidity,
     OpenedActions,
+    OpenedInstruments,
     OpenedTable,
     Plan,
     Preparer,
@@ -27,6 +28,7 @@ from bt.prepare import (
     former_names,
     indicator_features,
     open_actions,
+    open_instruments,
     open_outside,
     plan,
     reading_along,
@@ -70,6 +72,8 @@ class Made:
     players: Sequence[Player]
     actions: OpenedActions | None = None
     acts: Actions = Actions()  # noqa: RUF009 - it is frozen
+    instruments: OpenedInstruments | None = None
+    terms: Instruments | None = None
 
 
 @contextmanager
@@ -96,6 +100,7 @@ def made(
         A file fault.
     """
     tables, actions = open_outside(spec.tables), open_actions(spec.data)
+    instruments = open_instruments(spec.data)
     columns = {name: table.columns for name, table in tables.items()}
     indicators = indicator_features(spec.indicators)
     sources: dict[type, Source] = {}
@@ -113,7 +118,7 @@ def made(
         )
         before = former_names(actions, store, spec.data.adjust)
         with reading_along(store, sorted({*planned[0].also_read, *before}), threads=spec.threads) as wider:
-            data = _Data(store, wider, *planned, runs or (spec,), share, actions)
+            data = _Data(store, wider, *planned, runs or (spec,), share, actions, instruments)
             yield _made(spec, declarations, tables, time, data)
     finally:
         store.close()
@@ -121,7 +126,7 @@ def made(
 
 class _Data(NamedTuple):
     """A run's store, the same with the symbols that are read along, what is planned, the column behind each field, whose
-    accounts they are, what part of it is played (None: all), and its table of corporate actions."""
+    accounts they are, what part of it is played (None: all), and its tables of corporate actions and instruments."""
 
     store: Store
     wider: Store
@@ -130,6 +135,7 @@ class _Data(NamedTuple):
     runs: Sequence[RunSpec]
     share: Share | None
     actions: OpenedActions | None
+    instruments: OpenedInstruments | None
 
 
 def _made(
@@ -139,7 +145,7 @@ def _made(
     time: TimeManager,
     data: _Data,
 ) -> Made:
-    store, wider, made_plan, ids, runs, share, opened = data
+    store, wider, made_plan, ids, runs, share, opened, listed = data
     rebalance = "1d" if spec.universe is None else spec.universe.rebalance
     span = session_range(time, store, *spec.session.dates, rebalance, wider=wider)
     for declared in declarations:
@@ -153,6 +159,7 @@ def _made(
             store.symbols, store.every, (span.schedule.names[span.first], span.schedule.names[span.last])
         )
         actions = opened.of(wider.symbols, span.schedule)
+    terms = None if listed is None else listed.of(store.symbols, span.schedule, store.decimals, actions.every)
     source = Preparer(
         spec, made_plan, Reading(wider, time, span.schedule, span.first - warm, span.last, _part(share, store), actions),
         tables=tables, held=lambda: {code for p in players for code in p.account.held_codes()},
@@ -163,7 +170,7 @@ def _made(
     begin = 0
     for run in runs:
         lot = slice(begin, begin := begin + len(run.strategies))
-        players += make_players(run, declarations[lot], ids[lot], own[lot])
+        players += make_players(run, declarations[lot], ids[lot], own[lot], terms)
     for number, player in enumerate(players):
         player.number = number
     if share is not None:
@@ -190,6 +197,8 @@ def _made(
         players,
         opened,
         actions,
+        listed,
+        terms,
     )
 
 

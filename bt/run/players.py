@@ -8,7 +8,7 @@ from bt.book import Account, Carry, Desk, Market, StrategyBook, Terms
 from bt.engine import Player
 from bt.errors import ConfigError
 from bt.execution import to_units
-from bt.model import RunSpec
+from bt.model import Instruments, RunSpec
 from bt.strategy import Declaration
 
 
@@ -17,9 +17,10 @@ def make_players(
     declarations: Sequence[Declaration],
     ids: Sequence[Sequence[dict[str, str]]],
     markets: Sequence[Market],
+    instruments: Instruments | None = None,
 ) -> list[Player]:
     """A player for each declaration; `ids` are the columns behind the fields of their row types, `markets` what each knows:
-    who begins later knows less.
+    who begins later knows less; `instruments` are the terms of the symbols.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def make_players(
             cash = cash_per_symbol(spec, cash, len(market.symbols))
         rules = spec.account
         liquidates = rules.margin_call == "liquidate"
-        terms = Terms(spec.execution, spec.quality, rules.buying_power, cash, Carry.of(rules), rules.margin, liquidates)
+        carry = Carry.of(rules, instruments)
+        terms = Terms(spec.execution, spec.quality, rules.buying_power, cash, carry, rules.margin, liquidates, instruments)
         desk = Desk(by_symbol=declared.independent) if shared is None else shared
         account = Account(declared.name, market, terms, desk=desk, hears="on_order" in declared.callbacks)
         seed = (spec.run.seed, *declared.name.encode())

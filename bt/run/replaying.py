@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from bt.config import ACTIONS_TABLE, UNIVERSE_TABLE, Identity
+from bt.config import ACTIONS_TABLE, INSTRUMENTS_TABLE, UNIVERSE_TABLE, Identity
 from bt.coordinator import FinishReason
 from bt.engine import Engine, Pace, hearing
 from bt.errors import BtError
@@ -109,11 +109,13 @@ class _Where(NamedTuple):
     out: Path | None
     began: float
 
-    def results(self, spec: RunSpec, identity: Identity) -> RunFolder | MemoryResults:
+    def results(self, parts: Made, identity: Identity) -> RunFolder | MemoryResults:
         """A new place for them."""
+        multipliers = {} if parts.terms is None else parts.terms.multipliers
         if not self.save:
-            return MemoryResults()
-        return RunFolder.create(Path(spec.output_dir), spec_hash=identity.hash, out=self.out)
+            return MemoryResults(multipliers)
+        folder = Path(parts.spec.output_dir)
+        return RunFolder.create(folder, spec_hash=identity.hash, out=self.out, multipliers=multipliers)
 
 
 def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
@@ -126,7 +128,7 @@ def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
     """
     benchmark = benchmark_returns(parts.spec, parts.time, parts.span, parts.actions)
     identity = identity_of(parts.spec, parts)
-    results = where.results(parts.spec, identity)
+    results = where.results(parts, identity)
     try:
         gathered, driven, elsewhere = play_divided(parts, results, progress)
         played = Played(parts, identity, results, gathered, driven, benchmark, where.began, elsewhere)
@@ -150,7 +152,7 @@ def _replay(spec: RunSpec, parts: Made, where: _Where, progress: Progress | None
         leave=spec.universe is not None and spec.universe.leavers == "exit",
     )
     identity = identity_of(spec, parts)
-    results = where.results(spec, identity)
+    results = where.results(parts, identity)
     try:
         recorder = Recorder(
             results, parts.players, parts.store.symbols,
@@ -181,4 +183,6 @@ def identity_of(spec: RunSpec, parts: Made) -> Identity:
         contents[UNIVERSE_TABLE] = members_content(spec.universe.table)
     if parts.actions is not None:
         contents[ACTIONS_TABLE] = parts.actions.hash
+    if parts.instruments is not None:
+        contents[INSTRUMENTS_TABLE] = parts.instruments.hash
     return Identity.of(spec, [declared.source for declared in parts.declarations], contents)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -150,7 +151,14 @@ class Run:
     def _attributed(self, *keys: str) -> pl.DataFrame:
         tables = {name: self._table(name) for name in ("fills", "trades", "positions", "cash", "equity", "sessions")}
         renamed = (self.summary.get("actions") or {}).get("renamed", {})
-        return attributed(tables, keys, {date.fromisoformat(day): names for day, names in renamed.items()})
+        names = {date.fromisoformat(day): names for day, names in renamed.items()}
+        return attributed(tables, keys, names, self.multipliers)
+
+    @property
+    def multipliers(self) -> dict[str, Fraction]:
+        """By symbol what a share is worth at a price of 1, where that is not 1: shares x price x multiplier is money."""
+        told = (self.summary.get("instruments") or {}).get("multipliers", {})
+        return {symbol: Fraction(number) for symbol, number in told.items()}
 
     def returns(self, by: Literal["session", "month"] = "session") -> pl.DataFrame:
         """Returns of the whole account, fractions: session, equity (currency, at the close), return; or year, month, return.
@@ -268,6 +276,17 @@ def _actions(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("actions", f"{given['table']}: {counts}; what looks back is adjusted for {given['adjust']}")]
 
 
+def _instruments(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the terms of what is traded are from; nothing without a table, or of a run of an earlier version."""
+    given = summary.get("instruments")
+    if not given:
+        return []
+    few = ", ".join(f"{symbol} x {float(Fraction(m)):g}" for symbol, m in list(given["multipliers"].items())[:5])
+    more = f" and {len(given['multipliers']) - 5:,} more" if len(given["multipliers"]) > 5 else ""
+    worth = f"; a share is worth its price times: {few}{more}" if few else ""
+    return [("instruments", f"{given['table']}: {given['symbols']:,} of {summary['symbols']:,} symbols{worth}")]
+
+
 def _ambiguity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How much depends on what happened within bars; nothing where nothing does, or of a run of an earlier version."""
     if not summary.get("ambiguous_bars"):
@@ -309,7 +328,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, warm in (summary.get("warm_up") or {}).items():
         if warm["shown"] < warm["asked"]:
             lines.append(("warm-up", f"{name}: {warm['shown']} of {warm['asked']} sessions; the data begins later"))
-    lines += [*_priced(summary), *_actions(summary), *_moved(summary), *_ambiguity(summary)]
+    lines += [*_priced(summary), *_actions(summary), *_instruments(summary), *_moved(summary), *_ambiguity(summary)]
     if summary["stale_exits"]:
         lines.append(("stale exits", f"{summary['stale_exits']:,}, filled at the close of an older bar"))
     if stale := summary.get("stale"):

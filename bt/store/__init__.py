@@ -14,7 +14,7 @@
 
 from bt.store.aggregates import DailyCache
 from bt.store.bars import Store
-from bt.store.files import ACTIONS
+from bt.store.files import ACTIONS, INSTRUMENTS
 from bt.store.memory import in_memory
 
-__all__ = ["ACTIONS", "DailyCache", "Store", "in_memory"]
+__all__ = ["ACTIONS", "INSTRUMENTS", "DailyCache", "Store", "in_memory"]

@@ -25,6 +25,9 @@ CACHE_FOLDER = ".bt"
 ACTIONS = "actions.parquet"
 """A table of corporate actions beside the bars: no bars."""
 
+INSTRUMENTS = "instruments.parquet"
+"""A table of instruments, likewise."""
+
 MANIFEST = "_store.json"
 """What `bt ingest` leaves in a store: which files are its, by day."""
 
@@ -78,7 +81,7 @@ def find(bars: str) -> tuple[Path, list[str]]:
     """The folder the store's cache lives beside, and the sorted absolute paths of its Parquet files.
 
     `bars` is a folder (searched recursively for ``*.parquet``), a file or a glob. Names starting with ``.`` or ``_``
-    below the folder, or below the part of the glob without wildcards, are left out, and a table of corporate actions (`ACTIONS`) right there.
+    below the folder, or below the part of the glob without wildcards, are left out, and tables of corporate actions (`ACTIONS`) and instruments (`INSTRUMENTS`) right there.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def find(bars: str) -> tuple[Path, list[str]]:
         root = Path(*where.parts[: pattern[0]]) if pattern else where.parent
         # Path.glob knows no file that `**` alone matches
         found = [path for path in map(Path, glob(str(where), recursive=True)) if path.is_file()]  # noqa: PTH207
-    paths = sorted(str(path) for path in found if path != root / ACTIONS and not _hidden(path.relative_to(root)))
+    paths = sorted(str(path) for path in found if path not in (root / ACTIONS, root / INSTRUMENTS) and not _hidden(path.relative_to(root)))
     if not paths:
         if where.is_dir():
             what = "a folder with *.parquet files, was empty"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from bt.config import ACTIONS_TABLE, UNIVERSE_TABLE, Identity
+from bt.config import ACTIONS_TABLE, INSTRUMENTS_TABLE, UNIVERSE_TABLE, Identity
 from bt.model import Progress, RunSpec
-from bt.prepare import members_content, open_actions, open_outside
+from bt.prepare import members_content, open_actions, open_instruments, open_outside
 from bt.results import versions
 from bt.run import check_dates, resolved, session_range
 from bt.sessions import TimeManager
@@ -67,6 +67,8 @@ def document(
         tables[UNIVERSE_TABLE] = members_content(spec.universe.table)
     if (actions := open_actions(spec.data)) is not None:
         tables[ACTIONS_TABLE] = actions.hash
+    if (instruments := open_instruments(spec.data)) is not None:
+        tables[INSTRUMENTS_TABLE] = instruments.hash
     identity = Identity.of(spec, [source_of(_class(s.use)) for s in spec.strategies], tables)
     fingerprints = [identity.fingerprint(ground.fingerprint), *_others(ground, sets)]
     fingerprint = fingerprints[0] if len(fingerprints) == 1 else _hash(fingerprints)
@@ -106,7 +108,7 @@ def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
     known: set[str] = set()
     for one in sets:
         run = one.applied(ground.spec)
-        plain = replace(run.data, bars=str(told(run.data.bars)), actions=str(told(run.data.actions)))
+        plain = replace(run.data, bars=str(told(run.data.bars)), actions=str(told(run.data.actions)), instruments=str(told(run.data.instruments)))
         data = json.dumps([told(plain), told(run.tables)], sort_keys=True)
         if data not in known:
             known.add(data)
@@ -114,6 +116,8 @@ def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
             yield from (table.hash for table in open_outside(run.tables).values())
             if (actions := open_actions(run.data)) is not None:
                 yield actions.hash
+            if (instruments := open_instruments(run.data)) is not None:
+                yield instruments.hash
 
 
 def _hash(thing: Any) -> str:
