@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from bt.execution import layout as at
-from bt.model import UNIT, Action
+from bt.model import UNIT, Action, Instruments
 
 CLOSES_OUT = ("delisting", "split")
 """The types of orders that a company's doings make."""
@@ -20,8 +20,17 @@ CLOSES_OUT = ("delisting", "split")
 def closing(desk: Any) -> set[tuple[int, int, int]]:
     """(account, code, id) of the session's orders that a company's doings made."""
     rows = desk.tables.record[: int(desk.fixed[at.RECORDS])]
-    mine = rows[np.isin(rows[:, at.R_TYPE], [at.DELISTED_AT, at.SPLIT_AT])]
+    mine = rows[np.isin(rows[:, at.R_TYPE], [at.DELISTED_AT, at.SPLIT_AT, at.EXPIRY_AT])]
     return set(map(tuple, mine[:, [at.R_ACCOUNT, at.R_CODE, at.R_ID]].tolist()))
+
+
+def in_money(actions: Sequence[Action], listed: Instruments | None) -> list[Action]:
+    """Actions with what they pay in money of a share."""
+    if listed is None:
+        return list(actions)
+    each = listed.multiplier
+    paying = [replace(a, amount=a.amount * each[a.code]) for a in actions]
+    return [a if a.price is None else replace(a, price=round(a.price * each[a.code])) for a in paying]
 
 
 @dataclass(frozen=True)

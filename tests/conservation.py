@@ -27,7 +27,7 @@ import bt.run.replaying
 from bt.engine import Engine, PlayerOutcome, SessionOutcome
 from bt.errors import StrategyRaised
 from bt.execution import layout as at
-from bt.model import UNIT, ExecutionSpec, PreparedSession, RunSpec, Session
+from bt.model import UNIT, ExecutionSpec, Instruments, PreparedSession, RunSpec, Session
 from bt.run.making import Made
 from bt.run.pool import Tell
 from bt.run.slices import Part, SliceRecorder
@@ -189,6 +189,7 @@ class Fees:
 
 def charges(execution: ExecutionSpec, desk: Any, session: date, fees: Fees) -> list[int]:
     """The commissions of a session's fills, units, in their order."""
+    listed = desk.instruments
     made, tiers, rows = [], execution.commission_tiers, desk.tables.fill[: int(desk.fixed[at.FILLS])]
     if fees.month != (session.year, session.month):
         fees.month, fees.shares = (session.year, session.month), {}
@@ -209,12 +210,16 @@ def charges(execution: ExecutionSpec, desk: Any, session: date, fees: Fees) -> l
         own, paid = fees.orders.get((a, whose, number), (0, 0))
         if (a, whose, number) not in fees.orders:
             own += in_units(execution.commission_per_trade)
-        own += round(size * exact(execution.commission_per_share) * UNIT)
+        fee = None if listed is None else listed.commission[code]
+        if fee is None:
+            own += round(size * exact(execution.commission_per_share) * UNIT)
+        else:
+            own += size * fee
         own += round(size * price * exact(execution.commission_bps) / 10_000)
         ends = [start for start, _ in tiers[1:]] + [math.inf]
-        for (start, rate), end in zip(tiers, ends, strict=bool(tiers)):
+        for (start, rate), end in zip(tiers, ends, strict=bool(tiers)) if fee is None else ():
             own += int(max(min(before + size, end) - max(before, start), 0)) * in_units(rate)
-        fees.shares[whose] = before + size
+        fees.shares[whose] = before + (size if fee is None else 0)
         due = max(own, in_units(execution.commission_minimum))
         fees.orders[a, whose, number] = own, due
         made.append(due - paid)
@@ -236,9 +241,9 @@ class Account:
 
 
 class Tape:
-    """A session's minute bars by symbol, as they were prepared."""
+    """A session's minute bars by symbol, as they were prepared; with instruments prices are what a share is worth, and volumes shares."""
 
-    def __init__(self, prepared: PreparedSession) -> None:
+    def __init__(self, prepared: PreparedSession, instruments: Instruments | None = None) -> None:
         bars = prepared.minutes
         self.session: Session = prepared.session
         self.slot = bars.begin.astype(np.int64)
@@ -250,6 +255,28 @@ class Tape:
         )
         self.closing = prepared.closing
         self.times = [t for a, b in self.session.segments for t in range(a, b, MINUTE)]
+        if instruments is not None:
+            self._scale(instruments)
+
+    def _scale(self, instruments: Instruments) -> None:
+        """Every price times its symbol's multiplier, in fractions."""
+        each = instruments.multiplier
+
+        def worth(price: float, code: int) -> float:
+            return round(exact(price) * UNIT * each[code]) / UNIT if math.isfinite(price) else price
+
+        for name in ("open", "close", "high", "low", "bid", "ask"):
+            values = getattr(self, name)
+            if values is not None:
+                pairs = zip(values.tolist(), self.code.tolist(), strict=True)
+                setattr(self, name, np.array([worth(price, code) for price, code in pairs], dtype=np.float64))
+        self.closing = {code: worth(price, code) for code, price in self.closing.items()}
+        base = [k in ("crypto", "fx") for k in instruments.kinds]
+        shares = [
+            volume * float(each[code].denominator) / float(each[code].numerator) if base[code] else volume
+            for volume, code in zip(self.volume.tolist(), self.code.tolist(), strict=True)
+        ]
+        self.volume = np.array(shares, dtype=np.float64)
 
     def of(self, code: int) -> slice:
         """Rows of a symbol, by time."""
@@ -356,9 +383,10 @@ class Audit:
     # ------------------------------------------------------------------------------------------------- one session
 
     def _session(self, account: Account, prepared: PreparedSession, outcome: SessionOutcome) -> None:
-        tape = Tape(prepared)
+        listed = account.engine.players[0].account.desk.instruments
+        tape = Tape(prepared, listed)
         self.sessions += 1
-        acts = acted.Acts.of(account.marks, prepared.actions)
+        acts = acted.Acts.of(account.marks, acted.in_money(prepared.actions, listed))
         for fees in account.fees.values():
             acts.rename_fees(fees)
         nothing = acted.Acts.of(account.marks, ())
@@ -375,7 +403,9 @@ class Audit:
             impacts = player.account.desk.impacts.view(np.float64)
             for fill in fills:
                 kind = orders[fill.code, fill.order_id].type
-                if kind in acted.CLOSES_OUT:
+                if kind == "expiry":
+                    self._expiry(account, fill, tape.filling(rule), tape, listed)
+                elif kind in acted.CLOSES_OUT:
                     acts.check(fill, kind, tape.session.open)
                 else:
                     order = orders[fill.code, fill.order_id]
@@ -533,6 +563,19 @@ class Audit:
         else:
             assert fill.price == fill.reference, f"{fill}: a limit does not slip"
             assert fill.shares * (order.limit - fill.price) >= 0, f"{fill}: worse than its limit"
+
+    @staticmethod
+    def _expiry(account: Account, fill: FillRecord, tape: Tape, whole: Tape, listed: Instruments | None) -> None:
+        """A position that ends with its symbol's last session: at the close, at the last close or the print, at no cost."""
+        session, before = tape.session, int(account.marks[fill.code])
+        closes = [int(bars.marks(fill.code, before, session.minutes)[-1]) for bars in (tape, whole)]
+        if fill.code in tape.closing:
+            closes.append(in_units(tape.closing[fill.code]))
+        assert fill.price == fill.reference, f"{fill}: what ends costs nothing"
+        assert fill.price in closes, f"{fill}: at one of {closes}"
+        assert (fill.time, fill.commission, fill.position_after) == (session.close, 0, 0), f"{fill}: at the close"
+        assert listed is not None
+        assert listed.ends[fill.code] < 1 << 60, f"{fill}: it has no last day"
 
     @staticmethod
     def _prices(execution: ExecutionSpec, tape: Tape, fill: FillRecord, a_share: float) -> list[int]:

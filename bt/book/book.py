@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,9 @@ from bt.strategy import Holding, PastBars, Rows, nearest
 
 MOST = 1 << 60
 """More shares than this are refused."""
+
+
+Prices = tuple[int | None, int | None, int | None]
 
 
 class StrategyBook:
@@ -211,7 +213,8 @@ class StrategyBook:
         if kind == "market":
             asked = Asked(kind, tif, legs=legs, partner=partner)
         else:
-            asked = Asked(kind, tif, *self._worths(code, self._prices(limit, stop, trail)), legs, partner)
+            prices = self._worths(code, self._prices(limit, stop, trail))
+            asked = Asked(kind, tif, *prices, legs, partner)
         return self._account.order(code, shares, asked, tag)
 
     def replace(
@@ -232,14 +235,15 @@ class StrategyBook:
         check_change(self._owner, order, count, prices)
         return self._account.replace(row, count, self._worths(order[at.O_CODE], prices))
 
-    def _prices(self, limit: Any, stop: Any, trail: Any) -> tuple[int | None, int | None, int | None]:
+    def _prices(self, limit: Any, stop: Any, trail: Any) -> Prices:
         """Prices of an order and the distance that it trails, units."""
         owner = self._owner
         return in_units(owner, "limit", limit), in_units(owner, "stop", stop), in_units(owner, "trail", trail)
 
-    def _worths(self, code: int, prices: Iterable[int | None]) -> list[int | None]:
+    def _worths(self, code: int, prices: Prices) -> Prices:
         """Prices as money of a share."""
-        return [self._account.worth(code, price) for price in prices]
+        worth = self._account.worth
+        return worth(code, prices[0]), worth(code, prices[1]), worth(code, prices[2])
 
     def _legs(self, code: int, shares: int, stop_loss: Any, take_profit: Any, trailing_loss: Any) -> Legs:
         """The legs of what is held long or short by `shares`, in money of a share."""

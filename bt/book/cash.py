@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -41,15 +40,15 @@ class Carry:
     @staticmethod
     def of(spec: AccountSpec, instruments: Instruments | None = None) -> Carry | None:
         """As configured; None where nights cost nothing and bring nothing."""
-        rates = [_a_day(bps) for bps in (spec.borrow_bps, spec.interest_bps, spec.debit_bps)]
+        borrow, credit, debit = (_a_day(bps) for bps in (spec.borrow_bps, spec.interest_bps, spec.debit_bps))
         if instruments is None:
-            return Carry(*rates) if any(rates) else None
+            return Carry(borrow, credit, debit) if any((borrow, credit, debit)) else None
         futures = tuple(instruments.futures.tolist())
         own = [
-            bps / (10_000 * YEAR) if bps is not None else Fraction(0) if is_future else rates[0]
+            bps / (10_000 * YEAR) if bps is not None else Fraction(0) if is_future else borrow
             for bps, is_future in zip(instruments.borrow_bps, futures, strict=True)
         ]
-        return Carry(*rates, tuple(own), futures) if any(rates) or any(own) else None
+        return Carry(borrow, credit, debit, tuple(own), futures) if any((borrow, credit, debit, *own)) else None
 
     def borrowed(self, shares: IntArray, value: IntArray, days: int) -> list[tuple[int, int]]:
         """(place, amount in units) of every short that pays; `value` is that of each position, by place."""

@@ -418,7 +418,9 @@ class Desk:
     @property
     def ties(self) -> IntArray:
         """By code what a share takes of buying power, units; 0 for its value. With a table of instruments."""
-        return self._listed[:, at.I_MARGIN] if len(self._listed) else np.zeros(int(self.fixed[at.SYMBOLS]), dtype=np.int64)
+        return (
+            self._listed[:, at.I_MARGIN] if len(self._listed) else np.zeros(int(self.fixed[at.SYMBOLS]), dtype=np.int64)
+        )
 
     @property
     def ends_any(self) -> bool:
@@ -430,7 +432,8 @@ class Desk:
         which fill on they are new."""
         before = int(self.fixed[at.FILLS])
         closing.retire(*self.arrays(self._held()), *self.tape, number)
-        self._listed[self._listed[:, at.I_ENDS] != 0, at.I_CLOSED] = at.NOT_LISTED
+        over = (self._listed[:, at.I_ENDS] != 0) & (self._listed[:, at.I_CLOSED] == at.NONE)
+        self._listed[over, at.I_CLOSED] = at.NOT_LISTED
         return before
 
     def close_all(self, number: int, tag: str) -> int:

@@ -18,7 +18,15 @@ from __future__ import annotations
 from bt.config.changing import changed, is_single
 from bt.config.days import FIRST, LAST, first_day, last_day, sessions_back
 from bt.config.grids import forward_days, grid
-from bt.config.identity import ACTIONS_TABLE, INSTRUMENTS_TABLE, UNIVERSE_TABLE, WITHOUT_EFFECT, Identity, spec_hash, to_dict
+from bt.config.identity import (
+    ACTIONS_TABLE,
+    INSTRUMENTS_TABLE,
+    UNIVERSE_TABLE,
+    WITHOUT_EFFECT,
+    Identity,
+    spec_hash,
+    to_dict,
+)
 from bt.config.keywords import asked
 from bt.config.loading import from_mapping, load, parse_set, parse_value
 

@@ -50,7 +50,14 @@ def _path(given: str | MemoryBars) -> str:
 
 def to_dict(spec: RunSpec) -> dict[str, Any]:
     """The run as JSON-able tables named as in a configuration, for manifest.json."""
-    data = told(replace(spec.data, bars=_path(spec.data.bars), actions=_path(spec.data.actions), instruments=_path(spec.data.instruments)))
+    data = told(
+        replace(
+            spec.data,
+            bars=_path(spec.data.bars),
+            actions=_path(spec.data.actions),
+            instruments=_path(spec.data.instruments),
+        )
+    )
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
         "session": told(spec.session),

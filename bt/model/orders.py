@@ -20,7 +20,7 @@ class Order:
     symbol: str
     type: Literal[
         "market", "target", "exit_at_close", "market_on_open", "market_on_close", "limit", "stop", "stop_limit", "trailing_stop",
-        "stop_loss", "take_profit", "trailing_loss", "delisting", "split",
+        "stop_loss", "take_profit", "trailing_loss", "delisting", "split", "expiry",
     ]  # fmt: skip
     shares: int | None
     level: int | None

@@ -49,7 +49,12 @@ FITS: Mapping[str, tuple[Callable[[Fraction], bool], str]] = {
 }  # fmt: skip
 """By column what a number must be."""
 
-PLAIN: Mapping[str, Any] = {"kind": "stock", "multiplier": "1", "lot": "1", **dict.fromkeys(("tick", "commission", "margin", "borrow_bps", *DATES))}
+PLAIN: Mapping[str, Any] = {
+    "kind": "stock",
+    "multiplier": "1",
+    "lot": "1",
+    **dict.fromkeys(("tick", "commission", "margin", "borrow_bps", *DATES)),
+}
 """The terms of a symbol of which the table says nothing."""
 
 
@@ -77,21 +82,26 @@ class OpenedInstruments:
         for symbol, number in zip(symbols, multiplier, strict=True):
             self._check_decimals(symbol, number, decimals.get(symbol))
         for action in actions:
-            if action.kind == "rename" and max(action.code, action.to) < len(symbols) and action.to >= 0 and multiplier[action.code] != multiplier[action.to]:
+            if (
+                action.kind == "rename"
+                and max(action.code, action.to) < len(symbols)
+                and action.to >= 0
+                and multiplier[action.code] != multiplier[action.to]
+            ):
                 raise DataError(
                     f"{self.source}: column 'multiplier' must be the same of {symbols[action.code]} and {symbols[action.to]}, which it is renamed to, was "
                     f"{float(multiplier[action.code]):g} and {float(multiplier[action.to]):g}; mend one of the rows"
                 )  # fmt: skip
         begins = [_begins(row["first_trade"], schedule) for row in rows]
         ends = [_ends(row["last_trade"], schedule) for row in rows]
-        in_units = lambda row, name, empty: empty if row[name] is None else int(_number(row[name]) * UNIT)  # noqa: E731
-        tick = [in_units(row, "tick", 0) * number for row, number in zip(rows, multiplier, strict=True)]
+        each = zip(rows, multiplier, strict=True)
+        tick = [0 if row["tick"] is None else int(_units(row["tick"]) * number) for row, number in each]
         return Instruments(
             tuple(symbols), [row["kind"] or "stock" for row in rows], multiplier,
             lot=np.array([int(_number(row["lot"] or "1")) for row in rows], dtype=np.int64),
-            tick=np.array([int(step) for step in tick], dtype=np.int64),
-            commission=[in_units(row, "commission", None) for row in rows],
-            margin=np.array([in_units(row, "margin", 0) for row in rows], dtype=np.int64),
+            tick=np.array(tick, dtype=np.int64),
+            commission=[None if row["commission"] is None else _units(row["commission"]) for row in rows],
+            margin=np.array([_units(row["margin"] or "0") for row in rows], dtype=np.int64),
             borrow_bps=[None if row["borrow_bps"] is None else _number(row["borrow_bps"]) for row in rows],
             begins=np.array(begins, dtype=np.int64), ends=np.array(ends, dtype=np.int64), source=self.source,
         )  # fmt: skip
@@ -156,9 +166,13 @@ def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:
             number = number_of(text)
             if number is None or not fits(number):
                 bad.refuse(row, column, must, text)
-    for row, tick, multiplier in made.filter(pl.col("tick").is_not_null()).select("row", "tick", "multiplier").iter_rows():
+    for row, tick, multiplier in (
+        made.filter(pl.col("tick").is_not_null()).select("row", "tick", "multiplier").iter_rows()
+    ):
         if not _is_money(_number(tick) * _number(multiplier or "1")):
-            bad.refuse(row, "tick", f"a step that moves a share of multiplier {multiplier} by at least 0.00000001", tick)
+            bad.refuse(
+                row, "tick", f"a step that moves a share of multiplier {multiplier} by at least 0.00000001", tick
+            )
     bad.where(pl.col("last_trade") < pl.col("first_trade"), "last_trade", "first_trade or later")
     return made.drop("row")
 
@@ -176,6 +190,11 @@ def _number(text: str) -> Fraction:
     made = number_of(text)
     assert made is not None
     return made
+
+
+def _units(text: str) -> int:
+    """Money in units."""
+    return int(_number(text) * UNIT)
 
 
 def _begins(day: date | None, schedule: Schedule) -> int:

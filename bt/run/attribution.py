@@ -37,7 +37,11 @@ def attributed(
     what a share is worth at a price of 1, where that is not 1.
     """
     if multipliers:
-        tables = {**tables, "fills": _in_money(tables["fills"], multipliers), "positions": _in_money(tables["positions"], multipliers)}
+        tables = {
+            **tables,
+            "fills": _in_money(tables["fills"], multipliers),
+            "positions": _in_money(tables["positions"], multipliers),
+        }
     if renames:
         tables = {**tables, "trades": _dated(tables["trades"], tables["fills"])}
     named = {name: _renamed(tables[name], renames) for name in ("fills", "trades", "positions", "cash")}
@@ -60,7 +64,9 @@ def attributed(
 
 def _in_money(table: pl.DataFrame, multipliers: Mapping[str, Fraction]) -> pl.DataFrame:
     """Rows with prices as what a share is worth."""
-    each = pl.col("symbol").replace_strict({s: float(m) for s, m in multipliers.items()}, default=1.0, return_dtype=pl.Float64)
+    each = pl.col("symbol").replace_strict(
+        {s: float(m) for s, m in multipliers.items()}, default=1.0, return_dtype=pl.Float64
+    )
     return table.with_columns(pl.col(name) * each for name in PRICES if name in table.columns)
 
 

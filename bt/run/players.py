@@ -48,7 +48,9 @@ def make_players(
         rules = spec.account
         liquidates = rules.margin_call == "liquidate"
         carry = Carry.of(rules, instruments)
-        terms = Terms(spec.execution, spec.quality, rules.buying_power, cash, carry, rules.margin, liquidates, instruments)
+        terms = Terms(
+            spec.execution, spec.quality, rules.buying_power, cash, carry, rules.margin, liquidates, instruments
+        )
         desk = Desk(by_symbol=declared.independent) if shared is None else shared
         account = Account(declared.name, market, terms, desk=desk, hears="on_order" in declared.callbacks)
         seed = (spec.run.seed, *declared.name.encode())

@@ -102,7 +102,11 @@ def find(bars: str) -> tuple[Path, list[str]]:
         root = Path(*where.parts[: pattern[0]]) if pattern else where.parent
         # Path.glob knows no file that `**` alone matches
         found = [path for path in map(Path, glob(str(where), recursive=True)) if path.is_file()]  # noqa: PTH207
-    paths = sorted(str(path) for path in found if path not in (root / ACTIONS, root / INSTRUMENTS) and not _hidden(path.relative_to(root)))
+    paths = sorted(
+        str(path)
+        for path in found
+        if path not in (root / ACTIONS, root / INSTRUMENTS) and not _hidden(path.relative_to(root))
+    )
     if not paths:
         if where.is_dir():
             what = "a folder with *.parquet files, was empty"

@@ -108,7 +108,12 @@ def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
     known: set[str] = set()
     for one in sets:
         run = one.applied(ground.spec)
-        plain = replace(run.data, bars=str(told(run.data.bars)), actions=str(told(run.data.actions)), instruments=str(told(run.data.instruments)))
+        plain = replace(
+            run.data,
+            bars=str(told(run.data.bars)),
+            actions=str(told(run.data.actions)),
+            instruments=str(told(run.data.instruments)),
+        )
         data = json.dumps([told(plain), told(run.tables)], sort_keys=True)
         if data not in known:
             known.add(data)

@@ -12,7 +12,7 @@ Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in re
 * `liquidity` by what part of itself one share moves a price
 * `account`   orders, fills, positions, trades and cash in units of 1e-8
 * `asking`    what the keywords of an order make; `bar` what one bar does to the orders of one symbol, along two paths
-* `actions`   what corporate actions do to positions and orders
+* `actions`   what corporate actions do to positions and orders; `instruments` what a share is worth, and how it may be traded
 * `book`      what a strategy may ask for and when it is refused
 * `settings`  what a backtest is given and what it returns; `rows` what a strategy is shown, `timers` when it is called
 * `backtest`  the minute: match, move time, show, collect; the session's end
@@ -31,6 +31,7 @@ from oracle.bins import Bin, completeness, interval_minutes, outages, quality, q
 from oracle.book import Book
 from oracle.derived import cross, of, relative_volume, score
 from oracle.features import Trailing, sma, trailing, trailing_value, window_feature
+from oracle.instruments import Instrument
 from oracle.market import (
     MINUTE,
     Bar,
@@ -67,6 +68,7 @@ __all__ = [
     "Execution",
     "Gate",
     "History",
+    "Instrument",
     "Metrics",
     "Outside",
     "Result",

@@ -71,10 +71,12 @@ class Commission:
         return sum(max(shares - start, 0) * units(rate) - max(shares - start, 0) * units(before)
                    for (start, rate), before in zip(self.tiers, (0.0, *(rate for _, rate in self.tiers)), strict=False))  # fmt: skip
 
-    def charge(self, order: Order, shares: int, price: int, month: int) -> int:
-        """One more fill of an order, after `month` shares in the calendar month: its commission in units."""
+    def charge(self, order: Order, shares: int, price: int, month: int, a_share: Fraction | None = None) -> int:
+        """One more fill of an order, after `month` shares in the calendar month: its commission in units; `a_share` is that of an instrument with its own."""
         size = abs(shares)
-        if self.tiers:
+        if a_share is not None:
+            own = round(size * a_share * UNIT)
+        elif self.tiers:
             own = self._tiered(month + size) - self._tiered(month)
         else:
             own = round(size * Fraction(as_decimal(self.per_share)) * UNIT)

@@ -39,8 +39,8 @@ def split_price(price: int, ratio: Fraction) -> int:
     return round(price / ratio)
 
 
-def split_order(order: Order, ratio: Fraction) -> bool:
-    """An order in the terms after a split; whether nothing is left of it."""
+def split_order(order: Order, ratio: Fraction, each: int | None = None) -> bool:
+    """An order in the terms after a split; whether nothing is left of it. `each` is a share's margin that stays."""
     over = False
     if order.type == "target":
         assert order.level is not None
@@ -58,7 +58,7 @@ def split_order(order: Order, ratio: Fraction) -> bool:
     order.asked, order.opening, order.each = (
         filled + asked,
         math.trunc(order.opening * ratio),
-        split_price(order.each, ratio),
+        split_price(order.each, ratio) if each is None else each,
     )
     if order.reserved:
         order.reserved = order.each * min(order.opening, asked)

@@ -24,6 +24,7 @@ from oracle.bar import Filled, Prices, Standing, Terms, both_paths, chosen, fill
 from oracle.bins import Bin, interval_minutes, resample
 from oracle.book import Book, Present
 from oracle.features import as_decimal
+from oracle.instruments import Instrument
 from oracle.liquidity import impact_by_share
 from oracle.market import MINUTE, Bar, Classified, Day, History, classify, instant
 from oracle.past import past
@@ -32,6 +33,13 @@ from oracle.settings import Account, Execution, Gate, Result, RowType, Strategy
 from oracle.terms import Terms as PastTerms
 from oracle.terms import Told, floats
 from oracle.universe import Universe
+
+PRICES = {
+    "orders": ("limit", "stop", "trail"),
+    "trades": ("entry_price", "exit_price"),
+    "positions": ("price",),
+}
+"""What is told as prices; ``<column>_units`` are what a share is worth."""
 
 
 class Offer(NamedTuple):
@@ -80,6 +88,7 @@ class Backtest:
         actions: Sequence[Action] = (),
         quotes: Mapping[tuple[str, int], tuple[float | None, float | None]] | None = None,
         adjust: str = "splits",
+        instruments: Mapping[str, Instrument] | None = None,
     ) -> None:
         self.actions = list(actions)
         self.execution = execution or Execution()
@@ -102,7 +111,9 @@ class Backtest:
         self.zone = ZoneInfo(zone)
         self.strategies = list(strategies)
         names = {s for by_symbol in found.accepted.values() for s in by_symbol} | {r[1] for r in found.rows}
-        self.present = Present(sorted(symbols if symbols is not None else names), history=self.history)
+        self.present = Present(
+            sorted(symbols if symbols is not None else names), history=self.history, instruments=dict(instruments or {})
+        )
         self.past_terms = PastTerms(self.history, self.actions, adjust, self.present.pool)
         self.present.as_of = self.past_terms.as_of
         if self.actions and adjust != "none":
@@ -249,7 +260,9 @@ class Backtest:
         """What happens to accounts as a session opens, before anybody is told of it."""
         if self.execution.impact:
             found = impact_by_share(self.past_terms.as_of(day), day, self.execution.impact)
-            self.present.a_share = {s: part for s, part in found.items() if s in self.present.pool}
+            self.present.a_share = {
+                s: self._listed(s).moves(part) for s, part in found.items() if s in self.present.pool
+            }
         new_month = self.month != (day.name.year, day.name.month)
         self.month = (day.name.year, day.name.month)
         for book in self.books:
@@ -273,11 +286,14 @@ class Backtest:
             return
         part = Fraction((day.name - since.name).days, 360 * 10_000)
         owned = [book.ledger.cash for book in self.books]
-        for book in self.books:
+        for n, book in enumerate(self.books):
             for symbol, held in sorted(book.ledger.positions.items()):
-                value = held.shares * self.present.marks[symbol]
+                value, listed = held.shares * self.present.marks[symbol], self._listed(symbol)
+                if listed.kind == "future":  # settled every day: what it is worth is not paid, but gained or lost
+                    owned[n] += value
                 if value < 0:
-                    self._move_cash(day, book, symbol, "borrow", round(value * part * self._bps("borrow_bps")))
+                    rate = listed.shorts_pay(self._bps("borrow_bps"))
+                    self._move_cash(day, book, symbol, "borrow", round(value * part * rate))
         for purse in [self.books] if self.account.shared else [[book] for book in self.books]:
             cash = sum(owned[self.books.index(book)] for book in purse)
             interest = round(cash * part * self._bps("interest_bps" if cash > 0 else "debit_bps"))
@@ -306,9 +322,15 @@ class Backtest:
             for book in self.books:
                 held = book.ledger.position(action.symbol)
                 if action.kind == "dividend" and held:
-                    self._move_cash(day, book, action.symbol, "dividend", dividend(held, action.amount))
+                    self._move_cash(
+                        day,
+                        book,
+                        action.symbol,
+                        "dividend",
+                        dividend(held, action.amount * self._listed(action.symbol).multiplier),
+                    )
                 elif action.kind == "delisting":
-                    price = None if action.price is None else round(action.price * 10**8)
+                    price = None if action.price is None else self._listed(action.symbol).worth(float(action.price))
                     self._delist(book, action.symbol, price)
 
     def _rename_all(self, found: Sequence[Action]) -> None:
@@ -334,7 +356,7 @@ class Backtest:
                 self._split(book, symbol, ratio, last)
             if last is not None:
                 mark = self.present.marks[symbol] = split_price(last, ratio)
-                self.present.last[symbol] = self.present.last[symbol]._replace(close=money(mark))
+                self.present.last[symbol] = self.present.last[symbol]._replace(close=self._listed(symbol).price(mark))
 
     def _rename(self, book: Book, renames: dict[str, str]) -> None:
         """Positions and live orders go on under other names; what is there under one of these and stays ends as if it were delisted."""
@@ -359,7 +381,8 @@ class Backtest:
                 assert day is not None
                 self._move_cash(day, book, symbol, "in_lieu", split_position(held, ratio, last))
         for order in book.own_orders(symbol):
-            if order.live and split_order(order, ratio):
+            each = order.each if self._listed(symbol).margin is not None else None
+            if order.live and split_order(order, ratio, each):
                 book.end(order, "cancelled", "split")
         standing = book.standing(symbol, self.terms, capped=False)
         standing._flat()
@@ -494,7 +517,7 @@ class Backtest:
         if self.execution.zero_volume == "skip":
             bars = {s: bar for s, bar in bars.items() if bar.volume > 0}
         for book in self.books if part else []:
-            book.room.update({s: int(part * int(bar.volume)) for s, bar in bars.items()})
+            book.room.update({s: self._room(bar, part) for s, bar in bars.items()})
         return bars
 
     def _match_last_closes(self, here: set[str]) -> None:
@@ -534,7 +557,7 @@ class Backtest:
                 if standing.possible(order) != 0:
                     quoted = moment == "open" and self.execution.spread == "quotes"
                     quotes = self.quotes.get((order.symbol, bar.time_us), (None, None)) if quoted else (None, None)
-                    standing.fill(order, units(price), legs_us=t, quotes=quotes)
+                    standing.fill(order, self._listed(order.symbol).worth(price), legs_us=t, quotes=quotes)
                     self._take(book, standing, t, bar, stale=stale)
                 elif order.type == "target" and quantity(order, standing.held) == 0:
                     book.end(order, "cancelled", "at_target", t)
@@ -566,7 +589,7 @@ class Backtest:
                 fills = moment == rule
             else:
                 met = order.live_us <= offer.bar.time_us
-                fills = moment != "close" and met and fills_at(order, units(offer.price))
+                fills = moment != "close" and met and fills_at(order, self._listed(order.symbol).worth(offer.price))
             if fills:
                 ready.append(order)
         return ready
@@ -578,7 +601,7 @@ class Backtest:
                 standing = book.standing(symbol, self.terms)
                 if all(o.type not in RESTING for o in standing.orders):
                     continue
-                prices = Prices(units(bar.open), units(bar.high), units(bar.low), units(bar.close), t)
+                prices = Prices(*map(self._listed(symbol).worth, (bar.open, bar.high, bar.low, bar.close)), t)
                 low, high = both_paths(standing, prices)
                 path, other = chosen(low, high, self.execution.intrabar)
                 ambiguous = path.fills != other.fills
@@ -596,7 +619,8 @@ class Backtest:
         """Book what happened to a standing, in its order."""
         for event in standing.events:
             if isinstance(event, Filled):
-                book.purse[0].month += abs(event.shares)
+                own = self._listed(event.order.symbol).commission is not None
+                book.purse[0].month += 0 if own else abs(event.shares)
                 self._fill(book, event, time_us, bar, stale=stale, ambiguous=ambiguous)
             else:
                 book.gone(event.order, time_us)
@@ -623,11 +647,14 @@ class Backtest:
             "side": "buy" if shares > 0 else "sell",
             "shares": shares,
             "position_after": book.ledger.position(order.symbol),
-            "bar_share": abs(shares) / bar.volume if bar is not None and bar.volume else None,
+            "bar_share": abs(shares) / self._listed(order.symbol).volume(bar)
+            if bar is not None and bar.volume
+            else None,
             "stale_minutes": stale,
             "tag": order.tag,
             "ambiguous": ambiguous,
         } | priced(amounts)
+        row |= {name: self._listed(order.symbol).price(amounts[name]) for name in ("price", "reference_price")}
         self.result.fills.append(row)
         told = SimpleNamespace(**{k: v for k, v in row.items() if not k.endswith("_units")})
         book.filled.append(told)
@@ -647,7 +674,7 @@ class Backtest:
         self.result.bars += len(bars)
         now.traded.update(filling)
         for symbol, bar in bars.items():
-            now.marks[symbol] = units(bar.close)
+            now.marks[symbol] = self._listed(symbol).worth(bar.close)
             now.last[symbol] = now.today[symbol] = bar
             now.rows[symbol] = now.rows.get(symbol, 0) + 1
 
@@ -724,6 +751,7 @@ class Backtest:
         for strategy, book in self.each():
             self._expire(book)
             self._tell_orders(strategy, book)
+        self._retire(day)
         ends_run = last and now.stopped is None and self.execution.at_end == "close"
         for strategy, book in self.each():
             if self._sees(book, self.bars[day.name]):
@@ -735,6 +763,50 @@ class Backtest:
         for _, book in self.each():
             self._expire(book)
         self._tell_calls()
+
+    def _retire(self, day: Day) -> None:
+        """Symbols whose last session this was: their orders expire, what is held is closed at the last close, without costs."""
+        after = min((d.name for d in self.history.days if d.name > day.name), default=None)
+        now = []
+        for symbol in self.present.symbols:
+            ends = self._listed(symbol).last_trade
+            if ends is not None and (ends == day.name or (after is not None and day.name < ends < after)):
+                now.append(symbol)
+        if not now:
+            return
+        self.present.retired.update(now)
+        for _, book in self.each():
+            for symbol in now:
+                for order in [o for o in book.own_orders(symbol) if o.type != "exit_at_close"]:
+                    book.end(order, "expired", "not_listed")
+                if book.ledger.position(symbol):
+                    self._settle(book, symbol, day)
+        self._tell_all(day.close)
+        for strategy, book in self.each():
+            self._tell_orders(strategy, book)
+
+    def _settle(self, book: Book, symbol: str, day: Day) -> None:
+        shares, bar = -book.ledger.position(symbol), self.present.traded.get(symbol)
+        order = book.make(symbol, "expiry", shares=shares, tif="day", tag="")
+        order.side, order.filled = (1 if shares > 0 else -1), shares
+        printed = self.closing.get(day.name, {}).get(symbol) if self.execution.close_price == "closing_print" else None
+        last = self.present.last[symbol] if bar is None else bar
+        price = self.present.marks[symbol] if bar is None else self._listed(symbol).worth(bar.close)
+        stale = (day.close - last.end_us) // MINUTE
+        if bar is not None and printed is not None:
+            price, stale = self._listed(symbol).worth(printed), 0
+        self._fill(book, Filled(order, shares, price, price, 0), day.close, None, stale=stale, ambiguous=False)
+        order.end("filled")
+        book.gone(order)
+
+    def _listed(self, symbol: str) -> Instrument:
+        """The terms of a symbol."""
+        return self.present.listed(symbol)
+
+    def _room(self, bar: Bar, part: Fraction) -> int:
+        """The shares of a bar that one strategy may fill."""
+        listed = self._listed(bar.symbol)
+        return listed.lots(int(part * int(listed.volume(bar))))
 
     def _tell_calls(self) -> None:
         """Who has less than is required is told so."""
@@ -755,8 +827,11 @@ class Backtest:
     def _missing(self, purse: list[Book]) -> Fraction:
         """What is required to hold what is held (25 % of longs, 30 % of shorts), less equity; units."""
         marks = self.present.marks
-        values = [b.ledger.value(s, marks) for b in purse for s in b.ledger.positions]
-        required = sum((Fraction(25, 100) if v > 0 else Fraction(-30, 100)) * v for v in values)
+        required = sum(
+            self._listed(s).required(held.shares, b.ledger.value(s, marks))
+            for b in purse
+            for s, held in b.ledger.positions.items()
+        )
         return required - sum(book.ledger.equity(marks) for book in purse)
 
     def _liquidate(self) -> None:
@@ -768,8 +843,9 @@ class Backtest:
             for _, _, symbol, book in sorted(held, key=lambda h: h[:3]):
                 if missing > 0:
                     shares = book.position(symbol)
-                    a_share = marks[symbol] * (Fraction(25, 100) if shares > 0 else Fraction(30, 100))
-                    count = min(math.ceil(missing / a_share), abs(shares))
+                    listed = self._listed(symbol)
+                    a_share = listed.required(1, marks[symbol] if shares > 0 else -marks[symbol])
+                    count = min(math.ceil(missing / a_share / listed.lot) * listed.lot, abs(shares))
                     missing -= count * a_share
                     book.order(symbol, -count if shares > 0 else count, tif="day", tag="margin_call")
 
@@ -806,7 +882,7 @@ class Backtest:
             price, stale = printed, 0
         else:
             price, stale = bar.close, (day.close - bar.end_us) // MINUTE
-        standing.fill(order, units(price), legs_us=day.close)
+        standing.fill(order, self._listed(order.symbol).worth(price), legs_us=day.close)
         self._take(book, standing, day.close, None, stale=stale)
 
     def _end_run(self, day: Day) -> None:
@@ -910,6 +986,11 @@ class Backtest:
             result.records += book.record_rows
             result.log += book.log_rows
             result.orders += [order_row(book, o) for o in book.orders[book.warm :]]
+        for name, columns in PRICES.items():
+            for row in getattr(result, name):
+                for column in columns:
+                    if row[f"{column}_units"] is not None:
+                        row[column] = self._listed(row["symbol"]).price(row[f"{column}_units"])
         result.fills.sort(key=lambda r: (r["session"], r["time"], turn[r["strategy"]], r["symbol"], r["order_id"]))
         result.orders.sort(key=lambda r: (r["session"], r["decided_at"], turn[r["strategy"]], r["symbol"], r["id"]))
         result.trades.sort(key=lambda r: (r["exit_time"], turn[r["strategy"]], r["symbol"], r["entry_time"]))

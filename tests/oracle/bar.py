@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from oracle.account import Commission, Order, fill_price, units
+from oracle.account import Commission, Order, fill_price
+from oracle.instruments import STOCK, Instrument
 
 
 class Filled(NamedTuple):
@@ -94,12 +95,21 @@ class Standing:
     terms: Terms
     month: int = 0
     a_share: float | None = None
+    instrument: Instrument = STOCK
     events: list[Filled | Ended] = field(default_factory=list)
     fresh: set[int] = field(default_factory=set)
 
     def copied(self) -> Standing:
         """The same with orders of its own, nothing happened yet."""
-        return Standing(self.held, [copy.copy(o) for o in self.orders], self.room, self.terms, self.month, self.a_share)
+        return Standing(
+            self.held,
+            [copy.copy(o) for o in self.orders],
+            self.room,
+            self.terms,
+            self.month,
+            self.a_share,
+            self.instrument,
+        )
 
     # ------------------------------------------------------------------------------------------------------- one fill
 
@@ -119,7 +129,7 @@ class Standing:
             quote = quotes[1] if shares > 0 else quotes[0]
             price = fill_price(
                 reference, shares, terms.slippage_bps, spread_bps=terms.spread_bps,
-                quoted=None if quote is None else units(quote), a_share=self.a_share,
+                quoted=None if quote is None else self.instrument.worth(quote), a_share=self.a_share,
             )  # fmt: skip
         self.held += shares
         if self.room is not None:
@@ -129,9 +139,15 @@ class Standing:
         if order.reserved:
             order.reserved = order.each * min(order.opening, max(order.asked - abs(order.filled), 0))
         self.events.append(
-            Filled(order, shares, reference, price, terms.commission.charge(order, shares, price, self.month))
+            Filled(
+                order,
+                shares,
+                reference,
+                price,
+                terms.commission.charge(order, shares, price, self.month, self.instrument.commission),
+            )
         )
-        self.month += abs(shares)
+        self.month += abs(shares) if self.instrument.commission is None else 0
         self._legs(order, before, price, legs_us)
         if quantity(order, self.held) == 0 if order.shares is None else order.left == 0:
             self.end(order, "filled")

@@ -15,6 +15,7 @@ from oracle.asking import Legs, in_units, legs_of, type_of
 from oracle.bar import Standing, Terms, orphans
 from oracle.bins import completeness
 from oracle.features import as_decimal
+from oracle.instruments import Instrument, of
 from oracle.market import Bar, Day, History, instant
 from oracle.past import remembered
 from oracle.terms import float_bars
@@ -25,7 +26,8 @@ class Present:
     """What is known now, the same for every strategy. `now_us` is the clock; `decided_us` is when an order given now
     counts as decided (later than the clock while `on_fill` runs); `elapsed` counts the session minutes that closed. `today` has each
     symbol's last bar of the session, `traded` the last that may fill. `members` are those of the session's universe, None where every symbol is
-    one; `a_share` is by what part of itself one share moves a symbol's price."""
+    one; `a_share` is by what part of itself one share moves a symbol's price. `marks` are what a share is worth at the last close, units; `retired` symbols have had their last
+    session."""
 
     symbols: list[str]
     day: Day | None = None
@@ -43,9 +45,15 @@ class Present:
     history: History | None = None
     a_share: dict[str, float] = field(default_factory=dict)
     as_of: Callable[[Day], History] | None = None
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.pool = frozenset(self.symbols)
+
+    def listed(self, symbol: str) -> Instrument:
+        """The terms of a symbol."""
+        return of(self.instruments, symbol)
 
     def quality(self, symbol: str) -> Fraction:
         """Percent of the minutes closed so far in which the symbol has a bar; 100 before the first has closed."""
@@ -130,11 +138,16 @@ class Book:
         partner = self.live.get(oco) if oco is not None else None  # before its own legs have ids
         order = self.make(symbol, kind, shares=count, tif="day" if at else tif or self._tif, tag=tag)
         order.side = side
-        order.limit, order.stop, order.trail = prices.values()
+        listed = self._present.listed(symbol)
+        order.limit, order.stop, order.trail = map(listed.asked, prices.values())
         self._begin_trail(order)
-        self._attach(order, legs, -side)
+        own = self._attach(order, legs, -side)
+        held = self.ledger.position(symbol)
+        unfit = self._refusal(symbol, count, order.limit, order.stop, order.trail, *own, held=held)
         if count == 0 and self.trading:
             self.end(order, "rejected", "zero_shares")
+        elif unfit and self.trading:
+            self.end(order, "rejected", unfit)
         elif self.trading and oco is not None and (partner is None or not may_join(partner, order)):
             self.end(order, "rejected", "oco")
         else:
@@ -142,17 +155,29 @@ class Book:
             self._check(order, count)
         return order.id
 
+    def _refusal(self, symbol: str, shares: int, *prices: int | None, held: int = 0) -> str:
+        """Why the table of instruments refuses an order, "" where it does not; one that takes all that is `held` may be no whole lots."""
+        assert self._present.day is not None
+        reason = self._present.listed(symbol).refuses(self._present.day.name, shares, held, *prices)
+        return "not_listed" if symbol in self._present.retired and reason != "not_tradable" else reason
+
     def _begin_trail(self, order: Order) -> None:
         """A trailing stop begins with the last close shown."""
         if order.trail is not None:
             order.extreme = self._present.marks.get(order.symbol)
 
-    def _attach(self, parent: Order, legs: Legs, side: int) -> None:
-        """Legs on `side` that wait with their parent."""
-        for kind, (name, price) in legs.items():
+    def _attach(self, parent: Order, legs: Legs, side: int) -> list[int | None]:
+        """Legs on `side` that wait with their parent; their prices in money of a share."""
+        prices = self._worths(parent.symbol, legs)
+        for (kind, (name, _)), price in zip(legs.items(), prices, strict=True):
             leg = self.make(parent.symbol, kind, tif="gtc", tag=parent.tag)
             setattr(leg, name, price)
             leg.parent, leg.side, leg.waiting, leg.reduces = parent.id, side, True, True
+        return prices
+
+    def _worths(self, symbol: str, legs: Legs) -> list[int | None]:
+        """The prices of legs in money of a share."""
+        return [self._present.listed(symbol).asked(price) for _, price in legs.values()]
 
     def target(
         self,
@@ -175,6 +200,13 @@ class Book:
         needed = level - self.position(symbol)
         if needed == 0 and all(o.leg for o in working):
             return None
+        unfit = self._refusal(symbol, level, *(self._worths(symbol, legs) if level else ())) if needed != 0 else ""
+        if unfit:  # what is on its way stays
+            order = self.make(symbol, "target", level=level, tif=self._tif, tag=tag)
+            if level != 0:
+                self._attach(order, legs, -side)
+            self.end(order, "rejected", unfit if self.trading else "warm_up")
+            return order.id
         for o in working:
             if needed != 0 or not o.leg:
                 self.end(o, "cancelled", "retargeted")
@@ -196,12 +228,13 @@ class Book:
         trail: float | None = None,
     ) -> int:
         """A live order's successor with what is given changed, its id also when it is refused (then the old one stays); 0 if there is none."""
-        given = {"limit": in_units("limit", limit), "stop": in_units("stop", stop), "trail": in_units("trail", trail)}
+        raw = {"limit": in_units("limit", limit), "stop": in_units("stop", stop), "trail": in_units("trail", trail)}
         count = None if shares is None else whole(shares)
         old = self.live.get(id)
         if old is None:
             return 0
-        may_replace(old, count, [name for name, price in given.items() if price is not None])
+        may_replace(old, count, [name for name, price in raw.items() if price is not None])
+        given = {name: self._present.listed(old.symbol).asked(price) for name, price in raw.items()}
         left = old.left if count is None else count
         new = self.make(old.symbol, old.type, shares=None if old.waiting else left, tif=old.tif, tag=old.tag)
         for name in ("limit", "stop", "trail"):
@@ -212,6 +245,9 @@ class Book:
         new.group_number, new.reduces = old.group, old.leg
         if left == 0 and not old.waiting:
             self.end(new, "rejected", "zero_shares")
+            return new.id
+        if unfit := self._refusal(old.symbol, count or 0, *given.values(), held=self.position(old.symbol)):
+            self.end(new, "rejected", unfit)
             return new.id
         if not old.leg:
             del self.live[old.id]
@@ -242,19 +278,23 @@ class Book:
             order = self.make(symbol, "target", tif=self._tif, tag=tag)
             self.end(order, "rejected", "no_price" if self.trading else "warm_up")
             return order.id
-        return self.target(symbol, math.trunc(worth / self._present.marks[symbol]), tag)
+        shares = math.trunc(worth / self._present.marks[symbol])
+        return self.target(symbol, self._present.listed(symbol).lots(shares), tag)
 
     def target_risk(self, symbol: str, fraction: float, stop: float, tag: str = "") -> int | None:
         """A level that loses a fraction of equity from the last close shown to `stop`, where a leg ends it; cut toward zero."""
         self._known(symbol)
-        risk, level = max(self._equity(), 0) * Fraction(as_decimal(fraction)), in_units("stop", stop)
+        risk, level = (
+            max(self._equity(), 0) * Fraction(as_decimal(fraction)),
+            self._present.listed(symbol).asked(in_units("stop", stop)),
+        )
         assert level is not None
         if symbol not in self._present.marks:
             return self._target_worth(symbol, 1, float(risk > 0), tag)
         distance = self._present.marks[symbol] - level
         if distance == 0 or risk < 0:
             raise ValueError(f"book: stop must not be the last close shown, was {stop!r}")
-        shares = math.trunc(risk / distance)
+        shares = self._present.listed(symbol).lots(math.trunc(risk / distance))
         return self.target(symbol, shares, tag, stop_loss=stop if shares else None)
 
     def targets(
@@ -383,6 +423,7 @@ class Book:
         reverses = held * after < 0
         opening = abs(after) if reverses else max(0, abs(after) - abs(held))
         order.each = order.limit or order.stop or self._present.marks.get(order.symbol, 0)
+        order.each = self._present.listed(order.symbol).tied(1, order.each, self._lends)
         order.opening, order.asked = opening, abs(shares)
         order.reduces |= opening == 0 and order.type in RESTING
         need = opening * order.each
@@ -465,6 +506,7 @@ class Book:
     def standing(self, symbol: str, terms: Terms, *, capped: bool = True) -> Standing:
         """What a bar finds of a symbol."""
         room = self.room.get(symbol) if capped else None
+        listed = self._present.listed(symbol)
         return Standing(
             self.position(symbol),
             self.own_orders(symbol),
@@ -472,6 +514,7 @@ class Book:
             terms,
             self.purse[0].month,
             self._present.a_share.get(symbol),
+            listed,
         )
 
     def end(self, order: Order, status: str, reason: str, us: int | None = None) -> None:
@@ -494,15 +537,16 @@ class Book:
             self._tell(order)
 
     def _tell(self, order: Order) -> None:
+        price = self._present.listed(order.symbol).price
         told = SimpleNamespace(
             id=order.id,
             symbol=order.symbol,
             type=order.type,
             shares=order.shares,
             level=order.level,
-            limit=None if order.limit is None else money(order.limit),
-            stop=None if order.stop is None else money(order.stop),
-            trail=None if order.trail is None else money(order.trail),
+            limit=None if order.limit is None else price(order.limit),
+            stop=None if order.stop is None else price(order.stop),
+            trail=None if order.trail is None else price(order.trail),
             parent=order.parent,
             filled=order.filled,
             tif=order.tif,
@@ -533,7 +577,7 @@ class Book:
         value = self.ledger.value(symbol, self._present.marks)
         return SimpleNamespace(
             shares=held.shares,
-            avg_price=held.cost / (abs(held.shares) * UNIT),
+            avg_price=float(Fraction(held.cost, abs(held.shares) * UNIT) / self._present.listed(symbol).multiplier),
             price=self.price(symbol),
             value=money(value),
             unrealized_pnl=money(value - held.side * held.cost),
@@ -554,12 +598,25 @@ class Book:
     def _buying_power(self) -> Fraction:
         reserved = sum(o.reserved for book in self.purse for o in book.live.values())
         if self.initial:  # what is not yet tied up as initial margin buys so many times itself
-            return (self._equity() - (self._gross() + reserved) * self.initial) / self.initial
-        return self._leverage * self._equity() - self._gross() - reserved
+            return (self._equity() - (self._tied() + reserved) * self.initial) / self.initial
+        return self._leverage * self._equity() - self._tied() - reserved
 
     def _equity(self) -> int:
         """What the purse is worth: this book's money, or that of all who share it."""
         return sum(book.ledger.equity(self._present.marks) for book in self.purse)
+
+    @property
+    def _lends(self) -> Fraction:
+        """Of its own money, what it may hold."""
+        return 1 / self.initial if self.initial else self._leverage
+
+    def _tied(self) -> int:
+        """What positions take of buying power."""
+        return sum(
+            self._present.listed(s).tied(held.shares, book.ledger.value(s, self._present.marks), self._lends)
+            for book in self.purse
+            for s, held in book.ledger.positions.items()
+        )
 
     def _gross(self) -> int:
         return sum(book.ledger.gross(self._present.marks) for book in self.purse)
