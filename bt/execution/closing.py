@@ -149,6 +149,16 @@ def _closing(b: IntArray, t: IntArray, p: FloatArray, code: int, close: int) -> 
 
 
 @inner
+def _ending(b: IntArray, t: IntArray, p: FloatArray, a: int, code: int, close: int) -> tuple[int, int]:
+    """Likewise of what is closed whatever happened: without a bar in the session at the last close shown."""
+    price, stale = _closing(b, t, p, code, close)
+    if price == NULL:
+        market = b[account_at(a) + KNOWS]
+        price, stale = b[known_at(b, market, LAST) + code], (close - b[known_at(b, market, ENDED) + code]) // MINUTE
+    return price, stale
+
+
+@inner
 def _cancel_others(b: IntArray, g: IntArray, at: int, k: int) -> None:
     """At the close an exit cancels the symbol's other live orders."""
     one = b[position_at(b, at) + HEAD]
@@ -245,15 +255,13 @@ def end_minuted(b: IntArray, g: IntArray, now: int, limits_only: bool) -> None:
 @compiled
 def close_all(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, tag: int) -> None:
     """at_end = "close": every position is closed at its last close."""
-    close, last, market = b[CLOSES], b[MINUTES] - 1, b[account_at(a) + KNOWS]
+    close, last = b[CLOSES], b[MINUTES] - 1
     for code in range(b[SYMBOLS]):
         at = a * b[SYMBOLS] + code
         if b[b[SHARES_AT] + at] == 0:
             continue
         _cancel_others(b, g, at, -1)
-        price, stale = _closing(b, t, p, code, close)
-        if price == NULL:
-            price, stale = b[known_at(b, market, LAST) + code], (close - b[known_at(b, market, ENDED) + code]) // MINUTE
+        price, stale = _ending(b, t, p, a, code, close)
         k = new(b, g, a, code, EXIT, 0, 0, DAY, tag, 0, close)
         fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, NULL, close, last, True, -1, stale)
 
@@ -376,7 +384,7 @@ def close_out(
 @compiled
 def retire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) -> None:
     """At the close of a symbol's last session its orders expire, and what is held is closed as by an exit, but without slippage and commission."""
-    close, market = b[CLOSES], b[account_at(a) + KNOWS]
+    close = b[CLOSES]
     for code in range(b[SYMBOLS]):
         at = a * b[SYMBOLS] + code
         if not b[instrument_at(b, code) + I_ENDS]:
@@ -386,9 +394,7 @@ def retire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) -> None
         shares = -b[b[SHARES_AT] + at]
         if shares == 0:
             continue
-        price, stale = _closing(b, t, p, code, close)
-        if price == NULL:
-            price, stale = b[known_at(b, market, LAST) + code], (close - b[known_at(b, market, ENDED) + code]) // MINUTE
+        price, stale = _ending(b, t, p, a, code, close)
         k = new(b, g, a, code, EXPIRY_AT, shares, 0, DAY, 0, 0, close)
         g[order_at(g, k) + O_FILLED] = shares
         note(b, g, t, p, k, shares, price, price, close, b[MINUTES] - 1, True, -1, stale, 0, False)

@@ -6,6 +6,8 @@ import time as wall
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,7 +154,7 @@ def _instruments(played: Played) -> dict[str, Any]:
         "instruments": {
             "table": Path(parts.instruments.source).name,
             "symbols": sum(symbol in listed for symbol in parts.store.symbols),
-            "multipliers": {symbol: str(number) for symbol, number in parts.terms.multipliers.items()},
+            "multipliers": {symbol: _decimal(number) for symbol, number in parts.terms.multipliers.items()},
         }
     }
 
@@ -175,6 +177,11 @@ def _actions(played: Played) -> dict[str, Any] | None:
         **parts.acts.counted(*within),
         **({"renamed": renamed} if renamed else {}),
     }
+
+
+def _decimal(number: Fraction) -> str:
+    """A number of finitely many decimals as it is written."""
+    return f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
 
 
 def _universe(totals: Totals) -> dict[str, int] | None:
