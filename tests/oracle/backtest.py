@@ -797,7 +797,7 @@ class Backtest:
             price, stale = self._listed(symbol).worth(printed), 0
         self._fill(book, Filled(order, shares, price, price, 0), day.close, None, stale=stale, ambiguous=False)
         order.end("filled")
-        book.gone(order)
+        book.gone(order, day.close)
 
     def _listed(self, symbol: str) -> Instrument:
         """The terms of a symbol."""
