@@ -90,7 +90,7 @@ def test_slippage_equals_decimals():
     ],
 )
 def test_commission_is_rounded_once_an_order(per_share, shares, commission):
-    assert filling.charged(books(commission_per_share=per_share), shares) == commission
+    assert filling.charged(books(commission_per_share=per_share), 0, shares) == commission
 
 
 def test_what_does_not_fit_is_an_error():
