@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import oracle as o
 import polars as pl
+from action_worlds import actions_of
+from action_worlds import table_of as actions_table
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from order_worlds import KINDS, Orderer, OrderHabits, OrderRun, accounts, executions, order_habits, order_worlds
@@ -145,6 +147,28 @@ def test_symbols_alone_are_backtests_of_their_own(
     for name, columns in COLUMNS.items():
         assert_same_table(run, name, getattr(result, name), columns)
     assert calls(run.log.rows()) == calls(tuple(row.values()) for row in result.log)
+
+
+@law(30)
+@given(order_worlds(sessions=4), habits, executions, accounts, st.data())
+def test_companies_and_instruments_are_those_of_the_oracle(
+    world: World, how: OrderHabits, execution: dict[str, Any], account: dict[str, Any], data: st.DataObject
+) -> None:  # fmt: skip
+    """Splits leave odd lots and margins as they are; dividends and delistings are of the price. Renamed symbols have one multiplier: there are none here."""
+    instruments = data.draw(tables(world))
+    actions = data.draw(actions_of(world, kinds=("split", "dividend", "delisting")))
+    how = replace(how, symbols=tuple(world.symbols))
+    ours, theirs = Orderer(how), Orderer(how)
+    with stored(world) as folder:
+        run = replayed(
+            world, folder, ours, execution=execution, account=account, instruments=table_of(instruments), actions=actions_table(actions)
+        )  # fmt: skip
+    result = judged(
+        world, o.Strategy("strategy", theirs, [o.RowType.of(r) for r in theirs.row]),
+        execution=o.Execution(**execution), account=o.Account(**account), instruments=instruments, actions=actions,
+    )  # fmt: skip
+    assert_same_told(ours, theirs)
+    assert_same_result(run, result)
 
 
 # ---------------------------------------------------------------------------------------------------------- the styles

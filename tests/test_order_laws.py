@@ -103,7 +103,8 @@ def assert_attributed(run: bt.Run) -> None:
 
 def assert_by_session(run: bt.Run) -> None:
     """What the report says of symbols session by session adds up to what they earned; under the names of their day, so with renames to the whole alone."""
-    earned = by_symbol_and_session(run.positions, run.fills, run.cash, run.by_session)
+    each = {symbol: float(number) for symbol, number in run.multipliers.items()}
+    earned = by_symbol_and_session(run.positions, run.fills, run.cash, run.by_session, each)
     by_day = dict(earned.group_by("symbol").agg(pl.col("pnl").sum()).iter_rows())
     own = run.by_symbol.drop_nulls("symbol")
     whole = dict(own.group_by("symbol").agg(pl.col("net_pnl").sum()).iter_rows())

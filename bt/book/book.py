@@ -151,8 +151,9 @@ class StrategyBook:
         return self._holding(code) if self._account.position(code) else None
 
     def price(self, symbol: str) -> float | None:
-        last = int(self._market.last[self._code(symbol)])
-        return self._account.priced(self._index[symbol], last) if last else None
+        code = self._code(symbol)
+        last = int(self._market.last[code])
+        return self._account.priced(code, last) if last else None
 
     def bars(self, symbol: str, n: int, interval: str = "1m") -> PastBars:
         assert self.recall is not None

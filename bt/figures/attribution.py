@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import polars as pl
 
 from bt.figures.summing import summed
@@ -11,12 +14,15 @@ Frame = pl.DataFrame | pl.LazyFrame
 KEYS = ("session", "symbol")
 
 
-def by_symbol_and_session(positions: Frame, fills: Frame, cash: Frame, sessions: Frame) -> pl.DataFrame:
+def by_symbol_and_session(
+    positions: Frame, fills: Frame, cash: Frame, sessions: Frame, multipliers: Mapping[str, float] = MappingProxyType({})
+) -> pl.DataFrame:  # fmt: skip
     """Net P&L of every symbol in every session in which it was traded, held or paid something: session, symbol, fills (how many), shares (traded), pnl
     (currency), over all strategies; sorted.
 
     That is the value of the position at the close, less that at the close before, plus what sales brought, less what purchases and commissions cost,
-    plus the symbol's cash movements. Over all symbols it adds up to the account's net P&L, but for cash that moved without a symbol.
+    plus the symbol's cash movements. Over all symbols it adds up to the account's net P&L, but for cash that moved without a symbol. `multipliers` say by symbol what a share
+    is worth at a price of 1, where that is not 1.
     """
     value = _collected(positions, *KEYS, "value")
     dates = _collected(sessions, "session").sort("session").with_columns(pl.col("session").shift(-1).alias("next"))
@@ -25,7 +31,10 @@ def by_symbol_and_session(positions: Frame, fills: Frame, cash: Frame, sessions:
         .drop_nulls("next")
         .select(pl.col("next").alias("session"), "symbol", -pl.col("value"))
     )
-    paid = -pl.col("shares") * pl.col("price") - pl.col("commission")  # shares sold are below 0
+    worth = pl.col("price")
+    if multipliers:
+        worth = worth * pl.col("symbol").replace_strict(dict(multipliers), default=1.0, return_dtype=pl.Float64)
+    paid = -pl.col("shares") * worth - pl.col("commission")  # shares sold are below 0
     done = _collected(fills.lazy().with_columns(paid.alias("paid"), pl.col("shares").abs()), *KEYS, "paid", "shares")
     moved = _collected(cash.lazy().filter(pl.col("symbol").is_not_null()), *KEYS, "amount")
     parts = [(value, "value"), (carried, "value"), (done, "paid"), (moved, "amount")]

@@ -90,6 +90,12 @@ class RunTold:
     lines: Sequence[tuple[str, str]] = ()
 
     @property
+    def multipliers(self) -> dict[str, float]:
+        """By symbol what a share is worth at a price of 1, where that is not 1."""
+        told = (self.summary.get("instruments") or {}).get("multipliers", {})
+        return {symbol: float(number) for symbol, number in told.items()}
+
+    @property
     def zone(self) -> str:
         """The zone that times are told in."""
         return self.bars.zone if self.bars is not None else "UTC"

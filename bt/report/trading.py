@@ -22,7 +22,9 @@ def earned(run: RunTold) -> pl.DataFrame:
     t = run.tables
     cash = t.get("cash")
     none = pl.DataFrame(schema={"session": pl.Date, "symbol": pl.String, "amount": pl.Float64})
-    return by_symbol_and_session(t["positions"], t["fills"], none if cash is None else cash, t["sessions"])
+    return by_symbol_and_session(
+        t["positions"], t["fills"], none if cash is None else cash, t["sessions"], run.multipliers
+    )
 
 
 def tables(run: RunTold, pnl: pl.DataFrame) -> list[Table]:

@@ -271,7 +271,9 @@ class OrdersWriter:
             within = [("session", ">=", first), ("session", "<=", last)]
             early = pq.read_table(self._early, filters=within, read_dictionary=_CODED)
             for rows in self._spool.read(first, last):
-                self._merged.append(settled("orders", rows, self._multipliers) if early.num_rows else rows)  # else all of them at once
+                self._merged.append(
+                    settled("orders", rows, self._multipliers) if early.num_rows else rows
+                )  # else all of them at once
             self._merged.append(settled("orders", early))
             self._merged.end_session()
         self._merged.close()
