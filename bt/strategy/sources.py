@@ -16,7 +16,7 @@ import sysconfig
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ def _home(file: Path) -> Path:
 
 def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
     """The local modules that a file imports, directly or through others, by name."""
-    home = _home(file)
+    near = _near(_home(file))
     found: dict[str, Path] = {}
     apart: set[str] = set()
     waiting = [(text, package)]
@@ -152,7 +152,7 @@ def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
                 apart |= {name} - found.keys()
                 continue
             origin = _origin(name, file.parent)
-            path = _local(origin, home)
+            path = _local(origin, near)
             if path is None and origin:
                 apart.add(name)  # what is in a package that is not local is not local
             if path is None or path == file:
@@ -166,7 +166,7 @@ def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
 
 def _reached(name: str, home: Path) -> dict[str, Path]:
     """The local module `name` and those it imports."""
-    path = _local(_origin(name, home), home)
+    path = _local(_origin(name, home), _near(home))
     if path is None:
         return {}
     inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -202,15 +202,24 @@ def _origin(name: str, beside: Path) -> str | None:
     return _found(name, [str(beside), *sys.path]) if loaded is None else getattr(loaded, "__file__", None)
 
 
-def _local(origin: str | None, home: Path) -> Path | None:
-    """The file of a module if it is local."""
+def _near(home: Path) -> tuple[Path, Path]:
+    """The folders whose modules are local: a strategy's own and the working directory."""
+    return home.resolve(), Path.cwd().resolve()
+
+
+@cache
+def _library() -> Path:
+    return Path(sysconfig.get_path("stdlib")).resolve()
+
+
+def _local(origin: str | None, near: tuple[Path, Path]) -> Path | None:
+    """The file of a module if it is local: in one of the folders that are `near`."""
     if not origin or not Path(origin).is_file():
         return None
     path = Path(origin).resolve()
     installed = {"site-packages", "dist-packages"} & set(path.parts)
-    library = Path(sysconfig.get_path("stdlib")).resolve() in path.parents
-    near = any(folder in path.parents for folder in (home.resolve(), Path.cwd().resolve()))
-    return path if near and not installed and not library else None
+    around = set(path.parents)
+    return path if not installed and _library() not in around and not around.isdisjoint(near) else None
 
 
 def _found(name: str, places: list[str]) -> str | None:
