@@ -21,7 +21,7 @@ Chart: TypeAlias = Any
 POINTS = 2_000
 WIDTH = 720
 
-UP, DOWN, LINE, MISSING, TRAIL = "#0a7066", "#b0360c", "#1f5fbf", "#8a95a3", "#8a4b08"
+UP, DOWN, LINE, MISSING, TRAIL = "#0a7066", "#b0360c", "#1f5fbf", "#8a95a3", "#7a3fb8"
 
 
 def equity(table: pl.DataFrame | pl.LazyFrame, start: float) -> Chart:

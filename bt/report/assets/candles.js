@@ -6,6 +6,7 @@
   if (!told || !told.charts.length) return;
   const get = (id) => document.getElementById(id);
   const F = Object.fromEntries(told.fill.map((name, i) => [name, i]));
+  const many = (count, of) => `${count} ${of}${count === 1 ? "" : "s"}`;
   const key = (one) => `${one.symbol}\n${one.session}`;
   const orders = {
     symbol: (a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : a.session < b.session ? -1 : 1),
@@ -171,7 +172,7 @@
     table(packed.f, bars, session);
     const lost = gaps.reduce((sum, [from, to]) => sum + to - from, 0);
     const range = bars.length ? `open ${price(bars[0].open)}, high ${price(Math.max(...bars.map((b) => b.high)))}, low ${price(Math.min(...bars.map((b) => b.low)))}, close ${price(bars[bars.length - 1].close)}; ` : "";
-    get("candles-told").textContent = `${one.symbol}, ${one.session}${session.early ? " (half day)" : ""}: ${range}${one.fills} fills, net P&L ${signed(one.pnl, 2)}; ${lost ? `${lost} minutes missing in ${gaps.length} gaps` : "no minute missing"}. Times of ${told.zone}.`;
+    get("candles-told").textContent = `${one.symbol}, ${one.session}${session.early ? " (half day)" : ""}: ${range}${many(one.fills, "fill")}, net P&L ${signed(one.pnl, 2)}; ${lost ? `${many(lost, "minute")} missing in ${many(gaps.length, "gap")}` : "no minute missing"}. Times of ${told.zone}.`;
     window.btReport.candles = { symbol: one.symbol, session: one.session, bars, gaps, breaks, levels: packed.s, fills: packed.f, markers, chart: chart.made, ms: performance.now() - began };
   };
 
