@@ -137,17 +137,15 @@ def three_days(folder: Path) -> Path:
 def test_it_is_read_in_the_summary(tmp_path: Path) -> None:
     run = play(three_days(tmp_path), Quiet(bt.cross_rank(bt.sma("close", 5))), WEDNESDAY, FRIDAY)
     assert run.summary["features_short"] == {"mean": {"AAA": WEDNESDAY, "BBB": None}}
-    assert "short history  of mean at the start for 2 symbols: AAA (first known on 2024-01-03), BBB (never)" in repr(
+    assert "short history  of mean at the start for 2 symbols: AAA first known on 2024-01-03; BBB never known" in repr(
         run
     )
-    many = {
-        **run.summary,
-        "features_short": {"mean": dict.fromkeys("ABCDEF", WEDNESDAY), "far": dict.fromkeys("ABCDEF")},
-    }
+    late = dict.fromkeys("ABCDE", WEDNESDAY) | {"F": THURSDAY, "G": THURSDAY}
+    many = {**run.summary, "features_short": {"mean": late, "far": dict.fromkeys("ABCDEF")}}
     lines = [text for name, text in summary_lines(many) if name == "short history"]
     assert lines == [
-        "of mean at the start for 6 symbols, first known on 2024-01-03",
-        "of far at the start for 6 symbols, never known",
+        "of mean at the start for 7 symbols: 5 first known on 2024-01-03; F, G first known on 2024-01-04",
+        "of far at the start for 6 symbols: 6 never known",
     ]
     whole = play(three_days(tmp_path), Quiet(bt.sma("close", 5)), FRIDAY, symbols=["AAA"])
     assert whole.summary["features_short"] == {}

@@ -238,14 +238,15 @@ def outages_in(quality: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _short(of: str, short: Mapping[str, str | None]) -> str:
-    """Who lacked what `of` an interval or a field reads back to, and since when it is there."""
-    told = f"of {of} at the start for {len(short):,} symbol{'s' if len(short) > 1 else ''}"
-    days = {f"first known on {day}" if day else "never known" for day in short.values()}
-    if len(days) == 1 and len(short) > 5:
-        return f"{told}, {days.pop()}"
-    few = [f"{s} ({f'first known on {day}' if day else 'never'})" for s, day in list(short.items())[:5]]
-    more = f" and {len(short) - 5:,} more" if len(short) > 5 else ""
-    return f"{told}: {', '.join(few)}{more}"
+    """Who lacked what `of` an interval or a field reads back to, and since when it is there: by day, few symbols by name."""
+    by_day: dict[str, list[str]] = {}
+    for symbol, day in short.items():
+        by_day.setdefault(f"first known on {day}" if day else "never known", []).append(symbol)
+    shown = [
+        f"{', '.join(some) if len(some) < 4 else f'{len(some):,}'} {when}" for when, some in list(by_day.items())[:4]
+    ]
+    more = f" and {len(by_day) - 4:,} more days" if len(by_day) > 4 else ""
+    return f"of {of} at the start for {len(short):,} symbol{'s' if len(short) > 1 else ''}: {'; '.join(shown)}{more}"
 
 
 def _priced(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
