@@ -48,15 +48,15 @@ from bt.errors import ClockError
 from bt.model import Clock
 from bt.results import ORDER
 
-THOROUGHNESS = float(os.environ.get("BT_PROPS", "1"))
-"""How many times more examples than in the default run; ``just props`` sets 40."""
+THOROUGHNESS = float(os.environ.get("BT_PROPS", "0.6"))
+"""By what the examples of every law are multiplied; ``just props`` sets 40."""
 
 PHASES = [phase for phase in Phase if phase != Phase.shrink or os.environ.get("BT_PROPS_SHRINK", "1") != "0"]
 """``just mutants`` wants no smallest counterexample."""
 
 
 def law(examples: int) -> settings:
-    """`examples` in the default run."""
+    """`examples` times `THOROUGHNESS`."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(
         deadline=None, max_examples=max(int(examples * THOROUGHNESS), 1), suppress_health_check=slow, phases=PHASES

@@ -16,11 +16,11 @@ from oracle.account import RESTING, Commission, Order, units
 from oracle.bar import Filled, Outcome, Prices, Standing, Terms, both_paths, chosen, fills_at
 from order_worlds import KINDS, OrderRun, order_runs
 
-THOROUGHNESS = float(os.environ.get("BT_PROPS", "1"))
+THOROUGHNESS = float(os.environ.get("BT_PROPS", "0.6"))
 
 
 def law(examples: int) -> settings:
-    """`examples` in the default run."""
+    """`examples` times `THOROUGHNESS`."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(deadline=None, max_examples=max(int(examples * THOROUGHNESS), 1), suppress_health_check=slow)
 

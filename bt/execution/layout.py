@@ -98,12 +98,12 @@ its own; `AT_OPEN` is what was held as the session opened; `ROOM_LEFT` is what m
 
 # order: a live one
 (
-    O_ID, O_ACCOUNT, O_CODE, O_TYPE, O_SHARES, O_LEVEL, O_TIF, O_DECIDED, O_SESSION, O_TAG, O_NEED, O_REASON, O_BEFORE, O_NEXT,
-    O_LIVE, O_USED, O_FILLED, O_SIDE, O_LIMIT, O_STOP, O_TRAIL, O_BEST, O_PARENT, O_GROUP, O_HAS_LEGS, O_REDUCES, O_WAITS, O_SINCE, O_REACHED,
-    O_ASKED, O_OPENING, O_EACH, O_TIMES, O_FEES, ORDER_COLUMNS,
+    O_USED, O_LIVE, O_TYPE, O_CODE, O_WAITS, O_TIF, O_REACHED, O_SIDE, O_TRAIL, O_STOP, O_LIMIT, O_DECIDED, O_SINCE, O_BEST, O_ACCOUNT, O_NEXT,
+    O_ID, O_SHARES, O_LEVEL, O_SESSION, O_TAG, O_NEED, O_REASON, O_BEFORE, O_FILLED, O_PARENT, O_GROUP, O_HAS_LEGS,
+    O_REDUCES, O_ASKED, O_OPENING, O_EACH, O_TIMES, O_FEES, ORDER_COLUMNS,
 ) = range(35)  # fmt: skip
-"""`O_NEED` is reserved for it; `O_LIVE` tells that it is among the live orders of its symbol, `O_USED` that the row is in use. `O_SHARES` is NULL of a leg that
-waits, and of a target or exit nothing. Of `O_LIMIT`, `O_STOP` and the distance `O_TRAIL` (units) NULL is none; `O_BEST` is the best price of a trailing stop
+"""First what every minute asks of every order, two lines of the processor's cache. `O_NEED` is reserved for it; `O_LIVE` tells that it is among the live orders
+of its symbol, `O_USED` that the row is in use. `O_SHARES` is NULL of a leg that waits, and of a target or exit nothing. Of `O_LIMIT`, `O_STOP` and the distance `O_TRAIL` (units) NULL is none; `O_BEST` is the best price of a trailing stop
 so far. `O_PARENT` and `O_GROUP` are ids (no parent: 0; no group: its own). `O_REDUCES`: it never opens; `O_WAITS`: a leg whose parent has opened
 nothing; `O_SINCE` is the open of the first bar that a leg may meet; `O_REACHED`: its stop was. Checked were `O_ASKED` shares, of which `O_OPENING` at `O_EACH`.
 With a schedule of commission it has filled `O_TIMES` times and its commission came to `O_FEES`, the least one left out."""

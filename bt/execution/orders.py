@@ -40,6 +40,8 @@ def new(
     else:
         b[FREE] = g[order_at(g, k) + O_NEXT]
     order = order_at(g, k)
+    for column in range(ORDER_COLUMNS):
+        g[order + column] = 0
     if b[BY_SYMBOL]:
         b[position_at(b, a * b[SYMBOLS] + code) + OWN_ID] += 1
         g[order + O_ID] = b[position_at(b, a * b[SYMBOLS] + code) + OWN_ID]
@@ -56,14 +58,10 @@ def new(
     g[order + O_DECIDED] = decided
     g[order + O_SESSION] = b[SESSION]
     g[order + O_TAG] = tag
-    g[order + O_NEED] = 0
     g[order + O_REASON] = NONE
     g[order + O_BEFORE] = before
     g[order + O_NEXT] = -1
-    g[order + O_LIVE] = 0
     g[order + O_USED] = 1
-    for column in range(O_FILLED, ORDER_COLUMNS):
-        g[order + column] = 0
     g[order + O_SIDE] = (shares > 0) - (shares < 0)
     g[order + O_LIMIT] = g[order + O_STOP] = g[order + O_TRAIL] = g[order + O_BEST] = NULL
     g[order + O_GROUP] = g[order + O_ID]
