@@ -38,7 +38,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """An execution. `shares` is signed, `price` includes slippage, money is in currency, `time` is UTC."""
+    """An execution. `shares` is signed, `price` includes slippage, `slippage` and `commission` are in currency for all shares, `time` is UTC. What a share is worth is its price, times the multiplier of
+    an instrument."""
 
     order_id: int
     symbol: str

@@ -84,7 +84,7 @@ def hours(session: Session) -> SessionDay:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position. Prices and money in currency (NaN and at cost until the symbol has shown a close); `opened` is the UTC time of the fill that opened it;
+    """A position. Prices and money in currency (NaN and at cost until the symbol has shown a close); `value` is of all shares, with the multiplier of an instrument; `opened` is the UTC time of the fill that opened it;
     `bars_held` counts the symbol's bars shown since."""
 
     symbol: str
@@ -131,7 +131,7 @@ class Book(Protocol):
 
     @property
     def cash(self) -> float:
-        """Cash."""
+        """Cash; below 0 while futures are held that are worth more, for which nothing is owed."""
 
     @property
     def equity(self) -> float:
@@ -139,7 +139,7 @@ class Book(Protocol):
 
     @property
     def buying_power(self) -> float:
-        """leverage x equity - gross - reservations of live orders; inf when leverage is 0."""
+        """leverage x equity - gross (of an instrument with a margin that, instead of its value) - reservations of live orders; inf when leverage is 0."""
 
     @property
     def gross(self) -> float:
