@@ -10,6 +10,8 @@ import pytest
 from small import TUESDAY, WEDNESDAY, Script, bars, play, store
 
 import bt
+from bt.model import UNIT
+from bt.run.attribution import _units
 
 COSTS = {"slippage_bps": 100.0, "commission_per_share": 0.1}
 
@@ -106,3 +108,10 @@ def test_a_run_without_a_fill_has_nothing_to_tell(tmp_path: Path) -> None:
 def test_it_is_there_when_a_run_is_opened_again(tmp_path: Path) -> None:
     run = play(market(tmp_path), Script(STEPS), TUESDAY, WEDNESDAY, cash=1e4, save=True, out=tmp_path / "run")
     assert bt.open_run(tmp_path / "run").by_tag.equals(run.by_tag)
+
+
+def test_a_column_is_exact_in_units_as_far_as_doubles_tell_them() -> None:
+    """Up to 2^26, on either side of 0; a product with 10^8 is off by one for some from 2^25 on."""
+    units = [3_805_803_344_389_971, -4_169_621_185_706_577, 1, -1, 0, 2**26 * UNIT - 1]
+    doubles = pl.DataFrame({"amount": [u / UNIT for u in units]})
+    assert doubles.select(_units("amount"))["amount"].to_list() == units

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -76,19 +77,20 @@ def calls(log: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def assert_attributed(run: bt.Run) -> None:
     """What symbols and tags earned and cost is what their strategies did, to the unit; and strategies what the run did."""
-    units = lambda values: [round(value * o.UNIT) for value in values]  # noqa: E731
+    unit = lambda value: round(Fraction(value) * o.UNIT)  # noqa: E731 - a product of doubles is rounded once more
+    units = lambda values: [unit(value) for value in values]  # noqa: E731
     whole, most = run.by_strategy, 2.0**26
     if any(abs(value) > most for name in SUMS for value in run.by_symbol[name]):
         return  # beyond it a double does not tell units apart
-    assert sum(units(whole["net_pnl"])) == round(run.summary["net_pnl"] * o.UNIT)
+    assert sum(units(whole["net_pnl"])) == unit(run.summary["net_pnl"])
     for name, of in (("commission", "commission"), ("slippage", "slippage")):
-        assert sum(units(whole[name])) == round(run.summary[of] * o.UNIT), name
+        assert sum(units(whole[name])) == unit(run.summary[of]), name
     assert sum(whole["trades"]) == run.trades.height
     for parts in (run.by_symbol, run.by_tag):
         for strategy in whole.iter_rows(named=True):
             own = parts.filter(strategy=strategy["strategy"])
             for name in SUMS:
-                assert sum(units(own[name])) == round(strategy[name] * o.UNIT), name
+                assert sum(units(own[name])) == unit(strategy[name]), name
             assert own["trades"].sum() == strategy["trades"]
             for name in ("value_traded", "exposure_net"):
                 assert math.isclose(own[name].sum(), strategy[name], rel_tol=1e-9, abs_tol=1e-9), name

@@ -71,8 +71,9 @@ def _in_money(table: pl.DataFrame, multipliers: Mapping[str, Fraction]) -> pl.Da
 
 
 def _units(name: str) -> pl.Expr:
-    """A column of currency in units: exact up to 2^26, some 67 million."""
-    return (pl.col(name) * UNIT).round().cast(pl.Int64)
+    """A column of currency in units: exact up to 2^26, some 67 million, as what is beside whole numbers is taken apart."""
+    whole = pl.col(name).floor()
+    return whole.cast(pl.Int64) * UNIT + ((pl.col(name) - whole) * UNIT).round().cast(pl.Int64)
 
 
 def _dated(trades: pl.DataFrame, fills: pl.DataFrame) -> pl.DataFrame:
