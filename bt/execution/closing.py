@@ -261,6 +261,8 @@ def close_all(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, tag:
         if b[b[SHARES_AT] + at] == 0:
             continue
         _cancel_others(b, g, at, -1)
+        if b[position_at(b, at) + EXIT_ORDER] >= 0:  # given since the others filled
+            end(b, g, b[position_at(b, at) + EXIT_ORDER], CANCELLED, AT_CLOSE)
         price, stale = _ending(b, t, p, a, code, close)
         k = new(b, g, a, code, EXIT, 0, 0, DAY, tag, 0, close)
         fill(b, g, t, p, k, -b[b[SHARES_AT] + at], price, NULL, close, last, True, -1, stale)
