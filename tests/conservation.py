@@ -383,9 +383,11 @@ class Audit:
     # ------------------------------------------------------------------------------------------------- one session
 
     def _session(self, account: Account, prepared: PreparedSession, outcome: SessionOutcome) -> None:
+        self.sessions += 1
+        if not account.engine.players:
+            return
         listed = account.engine.players[0].account.desk.instruments
         tape = Tape(prepared, listed)
-        self.sessions += 1
         acts = acted.Acts.of(account.marks, acted.in_money(prepared.actions, listed))
         for fees in account.fees.values():
             acts.rename_fees(fees)

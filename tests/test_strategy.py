@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -229,6 +231,25 @@ class Mine:
     def __init__(self, n: int = beside.NUMBER) -> None:
         self.n = n
 """
+
+
+@pytest.mark.parametrize("where", ["rule.py", "helper.py"])
+def test_a_file_is_what_it_says_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    text = {
+        "rule.py": "from helper import FAST\n\nclass Rule:\n    fast, slow = FAST, 30\n",
+        "helper.py": "FAST = 10\n",
+    }
+    seen = []
+    for _ in range(2):  # as long, and of the same time, as Python tells times of what it keeps compiled
+        for name, source in text.items():
+            (tmp_path / name).write_text(source)
+            os.utime(tmp_path / name, (1e9, 1e9))
+        rule = load_class(f"{tmp_path / 'rule.py'}:Rule")
+        seen.append((rule.fast, rule.slow))
+        text["rule.py"] = text["rule.py"].replace("30", "40") if where == "rule.py" else text["rule.py"]
+        text["helper.py"] = "FAST = 20\n" if where == "helper.py" else text["helper.py"]
+    assert seen == ([(10, 30), (10, 40)] if where == "rule.py" else [(10, 30), (20, 30)])
 
 
 def test_a_class_of_a_file_may_import_the_files_beside_it(tmp_path: Path):

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bt.errors import StrategyError
-from bt.strategy.neighbours import Neighbours
+from bt.strategy.neighbours import Neighbours, SourceLoader
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -65,7 +65,7 @@ def load_class(use: str) -> type:
 
 def _load_file(path: Path) -> types.ModuleType:
     name = f"bt_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise StrategyError(f"{path}: must be a Python file")
     module = importlib.util.module_from_spec(spec)
