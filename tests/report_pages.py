@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -139,8 +139,8 @@ class MadeBars:
         close = start + 390 * MINUTE
         return Session(day, start, close, ((start, close),), early_close=False, minutes=390)
 
-    def bars(self, day: date, symbols: Sequence[str]) -> Mapping[str, pl.DataFrame]:
-        return {symbol: self._bars(day, symbol) for symbol in symbols}
+    def bars(self, wanted: Mapping[date, Collection[str]]) -> Mapping[date, Mapping[str, pl.DataFrame]]:
+        return {day: {symbol: self._bars(day, symbol) for symbol in wanted[day]} for day in sorted(wanted)}
 
     def _bars(self, day: date, symbol: str) -> pl.DataFrame:
         rng = np.random.default_rng([day.toordinal(), *symbol.encode()])

@@ -61,7 +61,7 @@ def drawn(run: bt.Run, symbol: str, day: Any) -> tuple[list[dict[str, Any]], pl.
     days = run.by_session["session"].to_list()
     with opened_bars(run.manifest, run.data) as source:
         session = source.session(day)
-        parts = [source.bars(d, [symbol])[symbol] for d in days if d <= day]
+        parts = [source.bars({d: [symbol]})[d][symbol] for d in days if d <= day]
     return waits.at(symbol, session, pl.concat(parts)).to_dicts(), parts[-1], session
 
 

@@ -124,12 +124,12 @@ def charts(run: RunTold, earned: pl.DataFrame, source: BarSource, *, wish: Wish,
 def _bars(
     source: BarSource, pairs: pl.DataFrame, told: _Told
 ) -> dict[date, tuple[Session, Mapping[str, pl.DataFrame]]]:
-    """The bars of each session that is shown, and of those before that its trailing stops are from; each session's are read once."""
+    """The bars of each session that is shown, and of those before that its trailing stops are from; each is read once."""
     wanted: dict[date, set[str]] = {}
     for day, symbol in pairs.select("session", "symbol").iter_rows():
         for needed in told.days(symbol, source.session(day)):
             wanted.setdefault(needed, set()).add(symbol)
-    return {day: (source.session(day), source.bars(day, sorted(symbols))) for day, symbols in sorted(wanted.items())}
+    return {day: (source.session(day), bars) for day, bars in source.bars(wanted).items()}
 
 
 def _day(session: Session, zone: str) -> dict[str, Any]:

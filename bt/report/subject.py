@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple, Protocol
@@ -31,8 +31,9 @@ class BarSource(Protocol):
     def session(self, day: date) -> Session:
         """One session of the calendar."""
 
-    def bars(self, day: date, symbols: Sequence[str]) -> Mapping[str, pl.DataFrame]:
-        """The bars of a session that a run is shown, by symbol: open_time (Int64 UTC microseconds, sorted), open, high, low, close, volume."""
+    def bars(self, wanted: Mapping[date, Collection[str]]) -> Mapping[date, Mapping[str, pl.DataFrame]]:
+        """The bars that a run is shown, by session and symbol, of the symbols `wanted` in each session: open_time (Int64 UTC microseconds, sorted), open,
+        high, low, close, volume."""
 
 
 class Wish(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from bt.config import Identity
@@ -18,6 +19,10 @@ from bt.sessions import TimeManager
 from bt.store import Store
 
 CHANGED = "The store has changed since the run: the candles are of the bars it has now."
+
+
+TOGETHER = 10
+"""Sessions read by one query at most, for all symbols that any of them wants."""
 
 
 class StoreBars:
@@ -47,35 +52,53 @@ class StoreBars:
         DataError
             The calendar has none on that day.
         """
+        return self._schedule.session(self._place_of(day))
+
+    def _place_of(self, day: date) -> int:
         if day not in self._place:
             raise DataError(
                 f"{self._schedule.calendar}: session must be one of the run's, was {day}; look at run.by_session"
             )
-        return self._schedule.session(self._place[day])
+        return self._place[day]
 
-    def bars(self, day: date, symbols: Sequence[str]) -> Mapping[str, pl.DataFrame]:
-        """The bars of a session by symbol: open_time (Int64 UTC microseconds, sorted), open, high, low, close, volume.
+    def bars(self, wanted: Mapping[date, Collection[str]]) -> dict[date, dict[str, pl.DataFrame]]:
+        """Of the symbols `wanted` in each session, the bars by session, in order, and symbol: open_time (Int64 UTC microseconds, sorted), open,
+        high, low, close, volume.
 
         A symbol without any, or that the store has not, is left out.
 
         Raises
         ------
         DataError
-            A file vanished or cannot be read.
+            The calendar has no such session; a file vanished or cannot be read.
         """
-        session, place = self.session(day), self._place[day]
-        known = [symbol for symbol in symbols if symbol in self._store.first]
+        places = {self._place_of(day): day for day in sorted(wanted)}
+        found: dict[date, dict[str, pl.DataFrame]] = {day: {} for day in places.values()}
+        while places:
+            first = next(iter(places))
+            together = [place for place in places if place < first + TOGETHER]
+            days = {place: places.pop(place) for place in together}
+            for place, name, bars in self._read(
+                first, together[-1], {name for d in days.values() for name in wanted[d]}
+            ):
+                if place in days and name in wanted[days[place]]:
+                    found[days[place]][name] = bars
+        return found
+
+    def _read(self, first: int, last: int, symbols: Collection[str]) -> Iterator[tuple[int, str, pl.DataFrame]]:
+        """The bars of some symbols in sessions `first` to `last` of the schedule: session, symbol, bars."""
+        known = sorted(symbol for symbol in symbols if symbol in self._store.first)
         if not known:
-            return {}
-        minutes = self._loader.history(place, place, BAR_COLUMNS, symbols=known)
-        opens = slot_times(session)
-        frame = minutes.frame.with_columns(pl.Series("open_time", opens[minutes.slot]), pl.Series("code", minutes.code))
-        wanted = set(known)
-        return {
-            name: part.drop("code").select("open_time", *BAR_COLUMNS)
-            for (code,), part in frame.partition_by("code", as_dict=True, maintain_order=True).items()
-            if (name := self._store.symbols[int(code)]) in wanted
-        }
+            return
+        minutes = self._loader.history(first, last, BAR_COLUMNS, symbols=known)
+        opens = np.concatenate([slot_times(session) for session in minutes.sessions])
+        offset = np.cumsum([0, *(session.minutes for session in minutes.sessions)])
+        frame = minutes.frame.with_columns(
+            pl.Series("open_time", opens[offset[minutes.session] + minutes.slot]), pl.Series("session", minutes.session), pl.Series("code", minutes.code),
+        )  # fmt: skip
+        parts = frame.partition_by("session", "code", as_dict=True, maintain_order=True)
+        for (session, code), part in parts.items():
+            yield first + int(session), self._store.symbols[int(code)], part.select("open_time", *BAR_COLUMNS)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Plot:
         if day is None:
             raise UsageError("session: it must be a date such as 2024-11-25, was None")
         with opened_bars(run.manifest, run.data) as source:
-            found = source.bars(day, [symbol])
+            found = source.bars({day: [symbol]})[day]
             if symbol not in found:
                 raise DataError(
                     f"{symbol}: it must have bars in the session {day}, had none; look at run.by_symbol and run.by_session"
@@ -85,7 +85,8 @@ class Plot:
                     pl.col("close").dt.epoch("us") > waits.since(symbol, calendar), pl.col("session") < day
                 )["session"]
             ).to_list()
-            known = pl.concat([b for d in earlier for b in source.bars(d, [symbol]).values()] + [bars])
+            before = source.bars({d: [symbol] for d in earlier}).values()
+            known = pl.concat([b for of in before for b in of.values()] + [bars])
         kinds = orders.select("strategy", pl.col("id").alias("order_id"), "type", "decided_at")
         today = (
             mine.filter(pl.col("session") == day)
