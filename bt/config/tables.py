@@ -65,7 +65,7 @@ def _outside(value: object) -> object:
     return made
 
 
-def _actions(value: object) -> object:
+def _small_table(value: object) -> object:
     """A file that exists, or in Python a table; "auto" and "none" are words."""
     return value if isinstance(value, str) and value in ("auto", "none", "") else _outside(value)
 
@@ -210,9 +210,9 @@ class _Data(Table):
     timezone: Annotated[str, BeforeValidator(_zone), Field(description='an IANA time zone, or "" to refuse naive timestamps')] = ""  # fmt: skip
     price_decimals: Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=8)], Field(description='"auto" or a whole number from 0 to 8')] = "auto"  # fmt: skip
     columns: Annotated[dict[str, str], BeforeValidator(_columns), Field(description="a table of our column names and the files'")] = {}  # fmt: skip
-    actions: Annotated[Any, BeforeValidator(_actions), Field(description='"auto", "none", a Parquet or CSV file of corporate actions, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
+    actions: Annotated[Any, BeforeValidator(_small_table), Field(description='"auto", "none", a Parquet or CSV file of corporate actions, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
     adjust: Literal["splits", "all", "none"] = "splits"
-    instruments: Annotated[Any, BeforeValidator(_actions), Field(description='"auto", "none", a Parquet or CSV file of instruments, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
+    instruments: Annotated[Any, BeforeValidator(_small_table), Field(description='"auto", "none", a Parquet or CSV file of instruments, or in Python a Polars or Arrow table')] = "auto"  # fmt: skip
 
 
 class _Session(Table):

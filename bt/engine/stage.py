@@ -177,7 +177,7 @@ class Market:
         has = bar >= 0
         rows = self.last[code[has], bar[has]]
         volume = self.bars.columns["volume"].values[rows]
-        made[has] = volume if self.instruments is None else self.instruments.in_shares(code[has], volume)
+        made[has] = volume if self.instruments is None else self.instruments.volumes(code[has], volume)
         return made
 
 

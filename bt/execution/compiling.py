@@ -58,9 +58,8 @@ _OURS: list[Any] = [
     type(f"Of{base.__name__}", (_OfPackage, base), {})
     for base in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
 ]
+# Python's last search for garbage goes through all that the compiler and the calendars have made, only to free what ends with the process.
 atexit.register(gc.freeze)
-"""Python's last search for garbage goes through all that the compiler and the calendars have made, a tenth of a run of ten million bars, only to free
-what ends with the process."""
 CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF001 - numba's only seam for it
 
 

@@ -104,24 +104,13 @@ class Instruments:
         return made
 
     def volumes(self, codes: npt.NDArray[np.integer], volume: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
-        """Volumes of rows in order of codes, in shares."""
+        """Volumes of rows by code, in any order, in shares."""
         if not self.of_base:
             return volume
-        made = volume.astype(np.float64)
+        up, down = np.ones((2, len(self.symbols)))
         for code, number in self.of_base.items():
-            part = slice(*np.searchsorted(codes, [code, code + 1]).tolist())
-            made[part] = made[part] * float(number.denominator) / float(number.numerator)
-        return made
-
-    def in_shares(self, codes: npt.NDArray[np.integer], volume: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
-        """Likewise of rows in any order."""
-        if not self.of_base:
-            return volume
-        made = volume.astype(np.float64)
-        for code, number in self.of_base.items():
-            mine = codes == code
-            made[mine] = made[mine] * float(number.denominator) / float(number.numerator)
-        return made
+            up[code], down[code] = number.numerator, number.denominator
+        return np.asarray(volume * down[codes] / up[codes])
 
     # ------------------------------------------------------------------------------------------------------- sessions
 

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from bt.errors import DataError
-from bt.model import ACTION_KINDS, UNIT, Action, DataSpec, MemoryBars, Schedule
-from bt.prepare.given import AUTO, NO_TABLE, Refusal, days_of, number_of, read_table, text_of
+from bt.model import ACTION_KINDS, UNIT, Action, DataSpec, Schedule
+from bt.prepare.given import Refusal, days_of, found_table, number_of, read_table, text_of
 from bt.store import ACTIONS, Store
 
 VALUE_OF: Mapping[str, tuple[str, str]] = {
@@ -141,17 +140,8 @@ def open_actions(data: DataSpec) -> OpenedActions | None:
     DataError
         It cannot be read, or a row of it cannot be.
     """
-    given = data.actions
-    if isinstance(given, MemoryBars):
-        return OpenedActions("data.actions", given.digest, _checked(given.frame, "data.actions"))
-    if given == AUTO:
-        beside = Path(data.bars, ACTIONS) if isinstance(data.bars, str) else Path()
-        if not beside.is_file():
-            return None
-        given = str(beside)
-    if given in ("", NO_TABLE):
-        return None
-    return read_actions(given)
+    found = found_table(data.actions, data.bars, ACTIONS, "data.actions")
+    return None if found is None else OpenedActions(found.source, found.hash, _checked(found.rows, found.source))
 
 
 def read_actions(path: str) -> OpenedActions:

@@ -6,13 +6,39 @@ import hashlib
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from bt.errors import DataError
+from bt.model import MemoryBars
 
 AUTO, NO_TABLE = "auto", "none"
 """What stands for the table of the store's own folder, and for no table."""
+
+
+class Found(NamedTuple):
+    """A table as it is, with what messages call it and what it is known by."""
+
+    source: str
+    hash: str
+    rows: pl.DataFrame
+
+
+def found_table(given: str | MemoryBars, bars: str | MemoryBars, own: str, key: str) -> Found | None:
+    """The table `given` in a configuration as `key`: one in memory, a file's, or with `AUTO` the file `own` in the store's folder; None for none.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    if isinstance(given, MemoryBars):
+        return Found(key, given.digest, given.frame)
+    if given == AUTO:
+        beside = Path(bars, own) if isinstance(bars, str) else Path()
+        given = str(beside) if beside.is_file() else NO_TABLE
+    return None if given in ("", NO_TABLE) else Found(given, *read_table(given, key))
 
 
 def read_table(path: str, key: str) -> tuple[str, pl.DataFrame]:

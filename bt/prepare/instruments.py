@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from bt.errors import DataError
-from bt.model import INSTRUMENT_KINDS, UNIT, Action, DataSpec, Instruments, MemoryBars, Schedule
-from bt.prepare.given import AUTO, NO_TABLE, Refusal, days_of, number_of, read_table, text_of
+from bt.model import INSTRUMENT_KINDS, UNIT, Action, DataSpec, Instruments, Schedule
+from bt.prepare.given import Refusal, days_of, found_table, number_of, text_of
 from bt.store import INSTRUMENTS
 
 NEVER = 1 << 60
@@ -125,18 +124,8 @@ def open_instruments(data: DataSpec) -> OpenedInstruments | None:
     DataError
         It cannot be read, or a row of it cannot be.
     """
-    given = data.instruments
-    if isinstance(given, MemoryBars):
-        return OpenedInstruments("data.instruments", given.digest, _checked(given.frame, "data.instruments"))
-    if given == AUTO:
-        beside = Path(data.bars, INSTRUMENTS) if isinstance(data.bars, str) else Path()
-        if not beside.is_file():
-            return None
-        given = str(beside)
-    if given in ("", NO_TABLE):
-        return None
-    content, frame = read_table(given, "data.instruments")
-    return OpenedInstruments(given, content, _checked(frame, given))
+    found = found_table(data.instruments, data.bars, INSTRUMENTS, "data.instruments")
+    return None if found is None else OpenedInstruments(found.source, found.hash, _checked(found.rows, found.source))
 
 
 def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:
