@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -117,3 +118,26 @@ def test_an_order_ends_when_what_ended_it_happened(run, strategy):
         elif order["reason"] == "cancelled":
             assert order["ended_at"] == strategy.cancelled[order["symbol"], order["id"]]
     assert {("filled", ""), ("cancelled", "cancelled")} <= seen
+
+
+class OneMinute:
+    """Buys a share at every bar, in the next minute or not at all."""
+
+    row = Minute
+    independent = True
+
+    def on_bar(self, row: Minute, book: bt.Book) -> None:
+        book.order(row.symbol, 1, tif="ioc")
+
+
+@pytest.mark.parametrize("symbols", [["GAPS"], SYMBOLS], ids=["alone", "beside others"])
+def test_an_ioc_order_without_a_bar_ends_a_minute_after_it_was_given(symbols):
+    bars = ROOT / "data" / "sample"
+    run = bt.replay(
+        bars=bars, strategy=OneMinute(), calendar="XNYS", start="2024-11-26", end="2024-12-02", symbols=symbols
+    )
+    closes = run.by_session.select("session", "close")
+    orders = run.orders.filter(pl.col("symbol") == "GAPS", pl.col("reason") == "ioc").join(closes, on="session")
+    late = orders.filter(pl.col("decided_at") < pl.col("close"))
+    assert late.height > 5
+    assert (late["ended_at"] - late["decided_at"]).unique().to_list() == [timedelta(minutes=1)]

@@ -241,15 +241,16 @@ def _has_met(b: IntArray, t: IntArray, p: FloatArray, code: int, decided: int) -
 
 @compiled
 def end_minuted(b: IntArray, g: IntArray, now: int, limits_only: bool) -> None:
-    """Orders for one minute that was over `now` are over, or with `limits_only` those of them that have a limit."""
-    b[NOW] = now
+    """Orders for one minute that was over `now` ended with it, or with `limits_only` those of them that have a limit."""
     for a in range(b[ACCOUNTS]):
         for k in live(b, g, a):
             order = order_at(g, k)
             if not g[order + O_USED] or g[order + O_TIF] != IOC or g[order + O_DECIDED] + MINUTE > now:
                 continue
             if g[order + O_LIMIT] != NULL or not limits_only:
+                b[NOW] = g[order + O_DECIDED] + MINUTE  # whenever it is noticed
                 end(b, g, k, CANCELLED, HAD_ITS_MINUTE)
+    b[NOW] = now
 
 
 @compiled

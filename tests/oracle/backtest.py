@@ -660,11 +660,11 @@ class Backtest:
         book.filled.append(told)
 
     def _end_ioc(self, now_us: int, *, limits_only: bool = False) -> None:
-        """Orders that had their minute are over."""
+        """Orders that had their minute ended with it."""
         for book in self.books:
             for order in list(book.live.values()):
                 if order.tif == "ioc" and order.decided_us + MINUTE <= now_us and (order.limit or not limits_only):
-                    book.end(order, "cancelled", "ioc", now_us)
+                    book.end(order, "cancelled", "ioc", order.decided_us + MINUTE)
 
     def _move(self, m: int, t: int, bars: dict[str, Bar], filling: dict[str, Bar]) -> None:
         """Time reaches the bars' close_time: their closes are the marks."""
