@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("bt", "tests", "benchmarks", "data", "pyproject.toml")
+COPIED = ("bt", "tests", "benchmarks", "data", "docs", "examples", "pyproject.toml")
 SECONDS = 600
 """A mutant whose tests take longer than this is caught too: it hangs."""
 

@@ -325,6 +325,7 @@ RULES = [
 PART = {"participation": 0.1}
 BOUGHT = "market filled 10@100 in 0 | "
 FALLS = "0 100 | 1 100 | 2 100 100 94 94"
+HOURS = " | ".join(f"{minute} 100" for minute in range(200))
 MORE = [
     Case("a leg's first fill ends what is left of its parent", "0 100 | 1 100 100 100 100 x50 | 2 100 100 94 95 x50 | 3 95",
          {0: [order(20, stop_loss=96)]}, "market cancelled oco 5@100 in 1, 5@100 in 2 | stop_loss filled -10@95 in 3", PART),
@@ -431,6 +432,13 @@ MORE = [
     Case("a replaced order stays in its group", "0 100 | 1 100 | 2 100 103 100 103",
          {"start": [order(10)], 0: [order(-10, limit=105), order(-10, stop=95, oco=2)], 1: [replace(2, limit=102)]},
          BOUGHT + "limit cancelled replaced | stop cancelled oco | limit filled -10@102 in 2"),
+    Case("a limit that is reached hours later", HOURS + " | 200 97", {0: [order(10, limit=98)]}, "limit filled 10@97 in 200"),
+    Case("a stop that is reached hours later, beside what came after it", HOURS + " | 200 103", {0: [order(10, stop=102)], 5: [order(10, limit=90), order(10)]},
+         "stop filled 10@103 in 200 | limit expired unfilled | market filled 10@100 in 6"),
+    Case("the nearer of two stops, given first", HOURS + " | 200 96", {"start": [order(20)], 0: [order(-10, stop=97), order(-10, stop=90)]},
+         "market filled 20@100 in 0 | stop filled -10@96 in 200 | stop expired unfilled"),
+    Case("a new order beside one that waits for a far price", HOURS, {0: [order(10, limit=90)], 5: [order(10, limit=100)]},
+         "limit expired unfilled | limit filled 10@100 in 6"),
     Case("the open of a short's stop", "0 100 | 1 104", {"start": [order(-10, stop_loss=102, take_profit=90)]},
          "market filled -10@100 in 0 | stop_loss filled 10@104 in 1 | take_profit cancelled oco"),
 ]  # fmt: skip

@@ -119,7 +119,7 @@ class Desk:
         accounts, markets = len(self._knows), len(self._markets)
         entries = accounts * symbols
         sizes = (
-            at.TERMS + accounts * at.ACCOUNT_COLUMNS, entries * at.POSITION_COLUMNS, entries, entries,
+            at.TERMS + accounts * at.ACCOUNT_COLUMNS, entries * at.POSITION_COLUMNS, entries, entries, entries,
             markets * at.KNOWN_ROWS * symbols, symbols, symbols, 2 * len(terms.execution.commission_tiers), symbols,
             0 if terms.instruments is None else at.INSTRUMENT_COLUMNS * symbols,
         )  # fmt: skip
@@ -130,8 +130,8 @@ class Desk:
         self.account = parts[0].reshape(accounts, at.ACCOUNT_COLUMNS)
         self.position = parts[1].reshape(entries, at.POSITION_COLUMNS)
         self.shares, self.level = parts[2:4]
-        self.known = parts[4].reshape(markets, at.KNOWN_ROWS, symbols)
-        self.member, self.usual, self._tiers, self.impacts, listed = parts[5:]
+        self.known = parts[5].reshape(markets, at.KNOWN_ROWS, symbols)
+        self.member, self.usual, self._tiers, self.impacts, listed = parts[6:]
         self._listed = listed.reshape(-1, at.INSTRUMENT_COLUMNS)
         self._listed[:] = instrument_rows(terms)
         self._write_terms(terms, symbols)

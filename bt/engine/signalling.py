@@ -17,8 +17,8 @@ import numpy.typing as npt
 from bt.book import MOST, shares_worth
 from bt.engine.players import Player
 from bt.errors import StrategyError
-from bt.execution import INT64_MAX, IntArray, Script, layout, signalling
-from bt.model import UNIT, Column, Instruments, PreparedSession
+from bt.execution import IntArray, Script, layout, signalling
+from bt.model import Column, Instruments, PreparedSession
 from bt.strategy import BOOLEANS, LEGS
 
 NULL, UNSURE = layout.NULL, signalling.UNSURE
@@ -218,25 +218,24 @@ def _said(
             said |= columns[name].values.astype(np.uint8) * np.uint8(bit)
     legs = none[2]
     if any(key in columns for key in LEGS):
-        legs = np.stack([_prices(columns[k], bars) if k in columns else np.full(rows, NULL) for k in LEGS], axis=1)
+        legs = np.empty((rows, len(LEGS)), dtype=np.int64)
+        for leg, key in enumerate(LEGS):
+            _price(columns.get(key), bars, legs, leg)
     return _whole(columns["shares"], 0), none[0], said, legs
 
 
-def _prices(column: Column, bars: Bars) -> IntArray:
-    """Prices and distances in units of money a share; NULL where null, UNSURE where one is none."""
+def _price(column: Column | None, bars: Bars, legs: IntArray, leg: int) -> None:
+    """Fill a column of `legs` with prices and distances in units of money a share; NULL where null, UNSURE where one is none."""
+    if column is None:
+        legs[:, leg] = NULL
+        return
     values, null = column
-    with np.errstate(invalid="ignore", over="ignore"):
-        scaled = np.rint(values.astype(np.float64) * UNIT)
-        price = scaled.astype(np.int64)
-    wrong = ~((scaled > 0) & (scaled < float(INT64_MAX)))
+    nowhere = np.zeros(0, dtype=bool) if null is None else np.require(null, bool, ["C", "W"])
+    signalling.priced(np.require(values, np.float64, ["C", "W"]), nowhere, legs, leg)
     if bars.instruments is not None:
         for code in bars.instruments.scaled:
-            for row in np.flatnonzero((bars.code == code) & ~wrong).tolist():
-                price[row] = max(bars.instruments.worth(int(price[row]), code), 1)
-    price[wrong] = UNSURE
-    if null is not None:
-        price[null] = NULL
-    return price
+            for row in np.flatnonzero((bars.code == code) & (legs[:, leg] > UNSURE)).tolist():
+                legs[row, leg] = max(bars.instruments.worth(int(legs[row, leg]), code), 1)
 
 
 def _whole(column: Column, least: int) -> IntArray:

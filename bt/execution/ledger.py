@@ -5,10 +5,10 @@ from __future__ import annotations
 from bt.errors import MoneyError
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, AT_OPEN, AT_QUOTES, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
+    ACCOUNTS, AT_OPEN, AT_QUOTES, AWAKE, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
     EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
     OTHERWISE, OWN_CASH, REALIZED, ROOM_ROW, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_DOUBTED, T_ENTERED,
-    T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSURE_BARS, VALUED, WORST, account_at, fill_at,
+    T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSURE_BARS, VALUED, WAKES_AT, WORST, account_at, fill_at,
     position_at, trade_at,
 )  # fmt: skip
 from bt.execution.money import SURELY, plus, portion, times, unit
@@ -129,6 +129,7 @@ def begin_session(b: IntArray) -> None:
         b[position_at(b, at) + AT_OPEN] = b[b[SHARES_AT] + at]
         b[position_at(b, at) + BEGIN] = 0
         b[position_at(b, at) + ROOM_ROW] = -1
+        b[b[WAKES_AT] + at] = AWAKE
 
 
 @compiled

@@ -6,16 +6,16 @@ import numpy as np
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, IntArray, KNOWS, LEVELS_AT, NONE, NOW, NULL, ON_CLOSE,
-    ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
-    ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TABLED, TARGET, account_at, instrument_at, known_at, order_at, position_at,
+    ACCOUNTS, AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, IntArray, KNOWS, LEVELS_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
+    ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
+    ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TABLED, TARGET, WAKES_AT, account_at, instrument_at, known_at, order_at, position_at,
 )  # fmt: skip
 from bt.execution.filling import note, paid
 from bt.execution.money import floor_portion, unit
 from bt.execution.orders import end
 from bt.execution.reach import AT_MARKET, fills_at, wanted, works_as
 from bt.execution.standing import fill_one, place_of, possible, standing, take
-from bt.execution.shown import OUTSIDE, show_ordered
+from bt.execution.shown import OUTSIDE, show
 from bt.execution.tape import (
     FloatArray,
     close_of,
@@ -142,6 +142,26 @@ def _is_ready(
 
 
 @allocating
+def _ready(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: np.ndarray
+) -> IntArray:  # fmt: skip
+    """The live orders that may fill at a moment."""
+    met, count = np.empty(b[HIGH], dtype=np.int64), 0
+    for at in range(b[ACCOUNTS] * b[SYMBOLS]):
+        if b[b[WAKES_AT] + at] > slot:
+            continue
+        k = b[position_at(b, at) + HEAD]
+        if k < 0:
+            b[b[WAKES_AT] + at] = NEVER
+        while k >= 0:
+            if _is_ready(b, g, t, p, k, rule, moment, due, slot, at_close, only):
+                met[count] = k
+                count += 1
+            k = g[order_at(g, k) + O_NEXT]
+    return met[:count]
+
+
+@allocating
 def _turns(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, met: IntArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: np.ndarray
 ) -> None:  # fmt: skip
@@ -195,19 +215,13 @@ def match(
     Fills happen at `time` in minute `slot`, at its open or (`at_close`) at its end; orders decided after `due` wait. What is known is that of minute
     `known`, unless that is OUTSIDE. `only` marks the symbols whose moment it is, with same_close; empty: all.
     """
-    if known != OUTSIDE:
-        show_ordered(b, g, t, p, known)
-    met, count = np.empty(b[HIGH], dtype=np.int64), 0
-    for k in range(b[HIGH]):
-        if not g[order_at(g, k) + O_USED] or not g[order_at(g, k) + O_LIVE]:
-            continue
-        if _is_ready(b, g, t, p, k, rule, moment, due, slot, at_close, only):
-            met[count] = k
-            count += 1
-    if count == 0:
+    met = _ready(b, g, t, p, rule, moment, due, slot, at_close, only)
+    if len(met) == 0:
         return
     b[NOW] = time
-    met = met[:count]
+    for k in met:
+        if known != OUTSIDE:
+            show(b, t, p, g[order_at(g, k) + O_CODE], known)
     _turns(b, g, t, p, met, rule, moment, due, slot, at_close, only)
     for k in met:
         if not g[order_at(g, k) + O_USED]:

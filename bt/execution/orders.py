@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
-    BY_SYMBOL, CANCELLED, EVENTS, EVERY, EXIT, EXIT_ALL, EXIT_ORDER,
+    AWAKE, BY_SYMBOL, CANCELLED, EVENTS, EVERY, EXIT, EXIT_ALL, EXIT_ORDER,
     FILLED, FLAT, FREE, GIVEN, HEAD, HEARS, HIGH, IOC, IntArray, LEVELS_AT,
     LIVE, MINUTED, NEXT_ID, NONE, NOW, NULL, ON_OPEN, ORDER_COLUMNS, OWN_ID, O_ACCOUNT, O_BEFORE, O_BEST, O_CODE, O_DECIDED, O_FILLED,
     O_GROUP, O_HAS_LEGS, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEED, O_NEXT, O_PARENT, O_REASON, O_SESSION,
     O_SHARES, O_SIDE, O_STOP, O_TAG, O_TIF, O_TRAIL, O_TYPE, O_USED, O_WAITS, PARENT, RECORDS, RESTING, R_ACCOUNT, R_CODE, R_DECIDED, R_ENDED, R_FILLED, R_ID, R_LEVEL, R_LIMIT, R_PARENT, R_REASON, R_SESSION, R_SHARES,
     R_SIDE, R_STATUS, R_STOP, R_TAG, R_TIF, R_TRAIL, R_TYPE, SESSION, STANDING, SYMBOLS, TAIL,
-    TARGET, account_at, event_at, order_at,
+    TARGET, WAKES_AT, account_at, event_at, order_at,
     position_at, record_at,
 )  # fmt: skip
 from bt.execution.power import reserve
@@ -123,6 +123,7 @@ def enter(b: IntArray, g: IntArray, k: int) -> None:
     else:
         g[order_at(g, b[place + TAIL]) + O_NEXT] = k
     b[place + TAIL] = k
+    b[b[WAKES_AT] + at] = AWAKE
     g[order + O_NEXT] = -1
     g[order + O_LIVE] = 1
     tally(b, g, k, 1)

@@ -10,12 +10,8 @@ from bt.execution.layout import (
     ACCOUNTS,
     BY_SYMBOL,
     ENDED,
-    HIGH,
     LAST,
     LEVERAGE_UP,
-    O_CODE,
-    O_LIVE,
-    O_USED,
     SEEN,
     SEEN_BEFORE,
     SHARES_AT,
@@ -23,7 +19,6 @@ from bt.execution.layout import (
     VALUED,
     IntArray,
     known_at,
-    order_at,
 )  # fmt: skip
 from bt.execution.money import unit
 from bt.execution.tape import FIRST_ROW_AT, FloatArray, close_of, last_row, slot_of, time_of
@@ -41,14 +36,6 @@ def show(b: IntArray, t: IntArray, p: FloatArray, code: int, slot: int) -> None:
         b[known_at(b, 0, LAST) + code] = unit(close_of(t, p, row))
         b[known_at(b, 0, ENDED) + code] = time_of(t, slot_of(t, row)) + MINUTE
         b[known_at(b, 0, SEEN) + code] = b[known_at(b, 0, SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code] + 1
-
-
-@inner
-def show_ordered(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, slot: int) -> None:
-    """What is known of the symbols with live orders, once minute `slot` is over."""
-    for k in range(b[HIGH]):
-        if g[order_at(g, k) + O_USED] and g[order_at(g, k) + O_LIVE]:
-            show(b, t, p, g[order_at(g, k) + O_CODE], slot)
 
 
 @inner

@@ -65,6 +65,17 @@ class Script(NamedTuple):
 
 
 @compiled
+def priced(values: FloatArray, null: npt.NDArray[np.bool_], legs: IntArray, leg: int) -> None:
+    """Fill a column of a `Script`'s legs with prices of money a share; `null` (or nothing) marks those that are none."""
+    for row in range(len(values)):
+        scaled = np.rint(values[row] * 1e8)
+        legs[row, leg] = int(scaled) if 0.0 < scaled < float(INT64_MAX) else UNSURE
+    for row in range(len(null)):
+        if null[row]:
+            legs[row, leg] = NULL
+
+
+@compiled
 def news(
     style: int, visible: npt.NDArray[np.bool_], slot: IntArray, start: IntArray, code: IntArray, level: IntArray,
     number: npt.NDArray[np.float64], said: npt.NDArray[np.uint8],

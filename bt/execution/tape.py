@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution.compiling import inner
+from bt.execution.compiling import compiled, inner
 from bt.execution.layout import NULL, IntArray
 from bt.execution.money import unit
 
@@ -37,13 +37,9 @@ class Tape(NamedTuple):
         whole = np.empty(places[-1], dtype=np.int64)
         whole[:HEADER] = rows, slots, *places[:-1]
         last, first, slot_of, times, priors, printed = np.split(whole, places[:-1])[1:]
-        last[:] = -1
-        last[code * np.int64(slots) + slot] = np.arange(rows)
-        by_symbol = last.reshape(symbols, slots)
-        np.maximum.accumulate(by_symbol, axis=1, out=by_symbol)
-        first[:] = np.searchsorted(code, np.arange(symbols))
         slot_of[:], times[:], priors[:] = slot, time, prior
         printed[:] = NULL if prints is None else prints
+        _index(np.require(code, np.int64, ["C", "W"]), slot_of, last.reshape(symbols, slots), first)
         return Tape(whole, np.concatenate([opens, closes]).astype(np.float64, copy=False))
 
     def widened(self, highs: FloatArray, lows: FloatArray, volumes: FloatArray, *quotes: FloatArray) -> Tape:
@@ -67,6 +63,20 @@ class Tape(NamedTuple):
         """By row the close."""
         rows = int(self.whole[ROWS])
         return self.prices[rows : 2 * rows]
+
+
+@compiled
+def _index(code: IntArray, slot: IntArray, last: IntArray, first: IntArray) -> None:
+    """Find by symbol its first row, and in (symbols, minutes) the row of its last bar when a minute ends, -1 before its first."""
+    row = 0
+    for symbol in range(len(first)):
+        first[symbol] = row
+        known, minute = -1, 0
+        while row < len(code) and code[row] == symbol:
+            last[symbol, minute : slot[row]] = known
+            known, minute = row, slot[row]
+            row += 1
+        last[symbol, minute:] = known
 
 
 @inner

@@ -9,16 +9,15 @@ import numpy as np
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
+    ACCOUNTS,
+    AWAKE,
     HEAD,
-    HIGH,
     IOC,
     KNOWS,
-    LIMIT_ORDER,
+    NEVER,
     NOW,
     NULL,
-    O_ACCOUNT,
     O_BEST,
-    O_CODE,
     O_DECIDED,
     O_HAS_LEGS,
     O_ID,
@@ -30,8 +29,6 @@ from bt.execution.layout import (
     O_SINCE,
     O_TIF,
     O_TRAIL,
-    O_TYPE,
-    O_USED,
     O_WAITS,
     OPTIMIST,
     OTHERWISE,
@@ -40,6 +37,7 @@ from bt.execution.layout import (
     SYMBOLS,
     TOUCH,
     UNSURE_BARS,
+    WAKES_AT,
     IntArray,
     account_at,
     known_at,
@@ -64,7 +62,19 @@ from bt.execution.standing import (
     take,
     worth_of,
 )
-from bt.execution.tape import FIRST_ROW_AT, FloatArray, close_of, filling_row, high_of, low_of, open_of
+from bt.execution.tape import (
+    FIRST_ROW_AT,
+    SLOTS,
+    FloatArray,
+    close_of,
+    filling_row,
+    high_of,
+    last_row,
+    low_of,
+    open_of,
+    slot_of,
+)
+from bt.model import UNIT
 
 # ------------------------------------------------------------------------------------------------------------------ a path
 
@@ -183,6 +193,10 @@ def along(b: IntArray, s: IntArray, first: int, second: int, third: int, last: i
 
 NOTHING, SEVERAL = -1, -2
 """What a bar reaches: no order; or so many, or one such, that the paths have to be played."""
+AHEAD = 64
+"""So many bars are looked through for the next that may reach an order: those of an hour."""
+NEARLY = 1.0 - 1e-12
+"""A level that a price does not come this near to is surely not reached, however doubles are rounded."""
 
 
 @inner
@@ -237,18 +251,38 @@ def _pass_by(b: IntArray, g: IntArray, at: int, low: int, high: int, opened: int
         k = g[o + O_NEXT]
 
 
+@inner
+def _wakes(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, at: int, row: int) -> int:
+    """The next minute whose bar may have to do with the live orders of a symbol that its bar in `row` did not reach; surely none before does."""
+    below, above = -np.inf, np.inf
+    k = b[position_at(b, at) + HEAD]
+    while k >= 0:
+        o = order_at(g, k)
+        works, side = works_as(g, o), g[o + O_SIDE]
+        if works in (AT_MARKET, TRAILS) or g[o + O_TIF] == IOC:
+            return AWAKE
+        if not g[o + O_WAITS]:
+            level = float(level_of(g, o)) / UNIT
+            if (works == AT_LIMIT) == (side < 0):
+                above = min(above, level * NEARLY)
+            else:
+                below = max(below, level / NEARLY)
+        k = g[o + O_NEXT]
+    last = last_row(t, at % b[SYMBOLS], t[SLOTS] - 1)
+    for ahead in range(row + 1, min(last, row + AHEAD) + 1):
+        if low_of(t, p, ahead) <= below or high_of(t, p, ahead) >= above:
+            return slot_of(t, ahead)
+    return NEVER if last <= row + AHEAD else slot_of(t, row + AHEAD + 1)
+
+
 @allocating
 def _play(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, code: int, row: int, time: int, slot: int
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, at: int, reached: int, row: int, time: int, slot: int
 ) -> None:
-    """What a bar does to the orders of one account in one symbol."""
-    at = a * b[SYMBOLS] + code
+    """What a bar does to the orders of one account in one symbol; `reached` as of `_reached`."""
+    a, code = at // b[SYMBOLS], at % b[SYMBOLS]
     opens, closes = unit(open_of(p, row)), unit(close_of(t, p, row))
     low, high = unit(low_of(t, p, row)), unit(high_of(t, p, row))
-    reached = _reached(b, g, at, opens, low, high, time)
-    if reached == NOTHING:
-        _pass_by(b, g, at, low, high, time)
-        return
     seen = b[known_at(b, b[account_at(a) + KNOWS], SEEN_BEFORE) + code] + row - t[t[FIRST_ROW_AT] + code]
     down = standing(b, g, a, code, room_of(b, t, p, at, row))
     if reached != SEVERAL:
@@ -273,24 +307,20 @@ def _play(
 @compiled
 def within(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, time: int, slot: int) -> None:
     """What fills within the bars of a minute that opened at `time`: by account, then symbol."""
-    found, count = np.empty(b[HIGH], dtype=np.int64), 0
-    for k in range(b[HIGH]):
-        o = order_at(g, k)
-        if not g[o + O_USED] or g[o + O_TYPE] < LIMIT_ORDER or not _may_fill(g, o, time):
+    for at in range(b[ACCOUNTS] * b[SYMBOLS]):
+        if b[b[WAKES_AT] + at] > slot:
             continue
-        row = filling_row(t, p, g[o + O_CODE], slot, b[SKIPS])
+        if b[position_at(b, at) + HEAD] < 0:
+            b[b[WAKES_AT] + at] = NEVER
+            continue
+        row = filling_row(t, p, at % b[SYMBOLS], slot, b[SKIPS])
         if row < 0:
             continue
-        follows = works_as(g, o) == TRAILS
-        if follows or _is_in_reach(g, o, unit(low_of(t, p, row)), unit(high_of(t, p, row))):
-            found[count] = g[o + O_ACCOUNT] * b[SYMBOLS] + g[o + O_CODE]
-            count += 1
-    if count == 0:
-        return
-    b[NOW] = time
-    places = np.sort(found[:count])
-    for n in range(count):
-        if n and places[n] == places[n - 1]:
-            continue
-        a, code = places[n] // b[SYMBOLS], places[n] % b[SYMBOLS]
-        _play(b, g, t, p, a, code, filling_row(t, p, code, slot, b[SKIPS]), time, slot)
+        low, high = unit(low_of(t, p, row)), unit(high_of(t, p, row))
+        reached = _reached(b, g, at, unit(open_of(p, row)), low, high, time)
+        if reached == NOTHING:
+            _pass_by(b, g, at, low, high, time)
+            b[b[WAKES_AT] + at] = _wakes(b, g, t, p, at, row)
+        else:
+            b[NOW] = time
+            _play(b, g, t, p, at, reached, row, time, slot)
