@@ -24,7 +24,7 @@ test *ARGS:
 equality-full *ARGS:
     {{ bin }}/pytest -q -n 2 -m slow {{ ARGS }}
 
-# bt against its judge on some 37,000 random markets, more than sixty times as many as the default run: bars, orders, timers, actions, margins (half a CPU second each: some five hours of it)
+# bt against its judge on some 37,000 random markets, a hundred times as many as the default run: bars, orders, timers, actions, margins (half a CPU second each: some five hours of it)
 props $BT_PROPS="40" *ARGS:
     {{ bin }}/pytest -q -n 2 tests/test_laws.py tests/test_order_laws.py tests/test_timers.py tests/test_action_laws.py tests/test_action_styles.py tests/test_margin.py {{ ARGS }}
 

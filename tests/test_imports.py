@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOADED = "import sys; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+LOADED = "import sys; print(*sorted(sys.modules))"
 
 
 def loaded(code: str) -> set[str]:
@@ -25,3 +25,10 @@ def test_a_replay_does_without_pandas_once_the_schedule_is_cached():
     replay = 'import bt; bt.replay("data/configs/sma_cross.toml", start="2024-11-25", save=False)'
     assert "polars" in loaded(replay)
     assert not loaded(replay) & {"pandas", "exchange_calendars"}
+
+
+def test_a_replay_does_without_what_compiling_takes_once_the_rules_are_compiled():
+    replay = 'import bt; bt.replay("data/configs/sma_cross.toml", start="2024-11-25", save=False)'
+    loaded(replay)  # compiles what is not
+    assert "numba" in loaded(replay)
+    assert not loaded(replay) & {"numba.np.linalg", "scipy.linalg"}

@@ -48,7 +48,7 @@ from bt.errors import ClockError
 from bt.model import Clock
 from bt.results import ORDER
 
-THOROUGHNESS = float(os.environ.get("BT_PROPS", "0.6"))
+THOROUGHNESS = float(os.environ.get("BT_PROPS", "0.4"))
 """By what the examples of every law are multiplied; ``just props`` sets 40."""
 
 PHASES = [phase for phase in Phase if phase != Phase.shrink or os.environ.get("BT_PROPS_SHRINK", "1") != "0"]

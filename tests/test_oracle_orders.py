@@ -16,7 +16,7 @@ from oracle.account import RESTING, Commission, Order, units
 from oracle.bar import Filled, Outcome, Prices, Standing, Terms, both_paths, chosen, fills_at
 from order_worlds import KINDS, OrderRun, order_runs
 
-THOROUGHNESS = float(os.environ.get("BT_PROPS", "0.6"))
+THOROUGHNESS = float(os.environ.get("BT_PROPS", "0.4"))
 
 
 def law(examples: int) -> settings:

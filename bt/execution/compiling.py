@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core.caching import CacheImpl, InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
+from numba.core.caching import (
+    CacheImpl,
+    FunctionCache,
+    InTreeCacheLocator,
+    UserProvidedCacheLocator,
+    UserWideCacheLocator,
+)
 from numba.core.event import Event, Listener, install_listener
+from numba.core.runtime.nrt import rtsys
 from numba.core.types import unliteral
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -63,6 +70,16 @@ atexit.register(gc.freeze)
 CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF001 - numba's only seam for it
 
 
+class _Kept(FunctionCache):
+    """Loads what was compiled without all that compiling takes: Numba would first import what it knows of NumPy, and of SciPy where that is installed."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What there is for a signature, None for nothing."""
+        rtsys.initialize(target_context)  # who counts references
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
 def compiled(function: Function) -> Function:
     """The function, compiled when it is first called; `.py_func` is what was written."""
     return _compiled(function, _nrt=True)
@@ -80,7 +97,9 @@ def allocating(function: Function) -> Function:
 
 
 def _compiled(function: Function, *, cache: bool = True, **options: bool) -> Function:
-    made: Any = numba.njit(cache=cache, nogil=True, error_model="numpy", **options)(function)  # type: ignore[call-overload]
+    made: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)  # type: ignore[call-overload]
+    if cache:
+        made._cache = _Kept(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - what njit(cache=True) does with Numba's own
     typed = made.get_call_template
     # Numba would compile a function anew for every constant that it is called with: a status, a reason, a column.
     made.get_call_template = lambda args, kws: typed(
