@@ -93,9 +93,10 @@ def walk(rows: list[o.Bar], rng: np.random.Generator, most: int = 400) -> list[o
 
 
 @st.composite
-def order_worlds(draw: st.DrawFn, *, sessions: int = 3, least: int = 1, most: int = 0) -> World:
+def order_worlds(draw: st.DrawFn, *, sessions: int = 3, least: int = 1, most: int = 0, on_grid: bool = False) -> World:
     """Any calendar (half days and breaks among them), `least` to `sessions` sessions and perhaps some before the run, 1 to 4 symbols with holes in their
-    days; prices at first of up to `most` ticks, 0 for many or few of them: a few ticks are a large part of a cheap share."""
+    days; prices at first of up to `most` ticks, 0 for many or few of them: a few ticks are a large part of a cheap share.
+    Not `on_grid` some are thirds of them."""
     most = most or draw(st.sampled_from((400, 400, 40)))
     world = draw(worlds(faults=False, sessions=sessions, least=least, history=False))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -104,9 +105,22 @@ def order_worlds(draw: st.DrawFn, *, sessions: int = 3, least: int = 1, most: in
     before = draw(st.integers(0, 3))
     walked = [*earlier(world, before, rng, most), *walked]
     quotes = {(bar.symbol, bar.time_us): quoted(bar, rng) for bar in walked}
+    decimals: int | None = 2
+    if not on_grid and draw(st.integers(0, 4)) == 0:
+        decimals, walked, quotes = None, [in_thirds(bar) for bar in walked], {k: thirds(*q) for k, q in quotes.items()}
     return replace(
-        world, first=world.first - before, rows=tuple(walked), decimals=2, whole_volume=True, quotes=quotes
+        world, first=world.first - before, rows=tuple(walked), decimals=decimals, whole_volume=True, quotes=quotes
     )  # fmt: skip
+
+
+def in_thirds(bar: o.Bar) -> o.Bar:
+    """A bar at a third of its prices: most are no whole number of units, and levels that orders wait at are rounded to one."""
+    return o.Bar(bar.symbol, bar.time_us, bar.open / 3, bar.high / 3, bar.low / 3, bar.close / 3, bar.volume)
+
+
+def thirds(*prices: float | None) -> tuple[float | None, ...]:
+    """Likewise prices."""
+    return tuple(None if price is None else price / 3 for price in prices)
 
 
 def earlier(world: World, sessions: int, rng: np.random.Generator, most: int) -> list[o.Bar]:

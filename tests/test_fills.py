@@ -325,6 +325,9 @@ RULES = [
 PART = {"participation": 0.1}
 BOUGHT = "market filled 10@100 in 0 | "
 FALLS = "0 100 | 1 100 | 2 100 100 94 94"
+THIRDS = (
+    " | ".join(f"{minute} 40" for minute in range(10)) + " | 10 33.333333333333336 40 33.333333333333336 40 | 11 40"
+)
 HOURS = " | ".join(f"{minute} 100" for minute in range(200))
 MORE = [
     Case("a leg's first fill ends what is left of its parent", "0 100 | 1 100 100 100 100 x50 | 2 100 100 94 95 x50 | 3 95",
@@ -432,6 +435,11 @@ MORE = [
     Case("a replaced order stays in its group", "0 100 | 1 100 | 2 100 103 100 103",
          {"start": [order(10)], 0: [order(-10, limit=105), order(-10, stop=95, oco=2)], 1: [replace(2, limit=102)]},
          BOUGHT + "limit cancelled replaced | stop cancelled oco | limit filled -10@102 in 2"),
+    Case("a limit that a price is at once it is rounded to the unit", THIRDS, {0: [order(10, limit=33.33333333)]}, "limit filled 10@33.3333 in 10"),
+    Case("a stop that a price is at once it is rounded to the unit", THIRDS, {"start": [order(10)], 0: [order(-10, stop=33.33333333)]},
+         "market filled 10@40 in 0 | stop filled -10@33.3333 in 10"),
+    Case("a limit that a price is at once it is rounded, at the last close", THIRDS, {0: [order(10, limit=33.33333333)]},
+         "limit filled 10@33.3333 in 10", {"fill": "same_close"}),
     Case("a limit that is reached hours later", HOURS + " | 200 97", {0: [order(10, limit=98)]}, "limit filled 10@97 in 200"),
     Case("a stop that is reached hours later, beside what came after it", HOURS + " | 200 103", {0: [order(10, stop=102)], 5: [order(10, limit=90), order(10)]},
          "stop filled 10@103 in 200 | limit expired unfilled | market filled 10@100 in 6"),

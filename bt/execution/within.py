@@ -196,7 +196,7 @@ NOTHING, SEVERAL = -1, -2
 AHEAD = 64
 """So many bars are looked through for the next that may reach an order: those of an hour."""
 NEARLY = 1.0 - 1e-12
-"""A level that a price does not come this near to is surely not reached, however doubles are rounded."""
+"""A level that a price does not come this near to, or to within a unit, is surely not reached, however doubles and prices are rounded."""
 
 
 @inner
@@ -262,11 +262,11 @@ def _wakes(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, at: int, row: i
         if works in (AT_MARKET, TRAILS) or g[o + O_TIF] == IOC:
             return AWAKE
         if not g[o + O_WAITS]:
-            level = float(level_of(g, o)) / UNIT
+            level = level_of(g, o)
             if (works == AT_LIMIT) == (side < 0):
-                above = min(above, level * NEARLY)
+                above = min(above, float(level - 1) / UNIT * NEARLY)
             else:
-                below = max(below, level / NEARLY)
+                below = max(below, float(level + 1) / UNIT / NEARLY)
         k = g[o + O_NEXT]
     last = last_row(t, at % b[SYMBOLS], t[SLOTS] - 1)
     for ahead in range(row + 1, min(last, row + AHEAD) + 1):
