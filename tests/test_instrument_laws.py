@@ -80,7 +80,7 @@ def table_of(instruments: Mapping[str, o.Instrument]) -> pl.DataFrame:
 @st.composite
 def listed_runs(draw: st.DrawFn) -> tuple[OrderRun, dict[str, o.Instrument]]:
     """A run, and what its symbols are."""
-    case = OrderRun(draw(order_worlds(on_grid=True)), draw(habits), draw(executions), draw(accounts))
+    case = OrderRun(draw(order_worlds()), draw(habits), draw(executions), draw(accounts))
     return case, draw(tables(case.world))
 
 
@@ -102,9 +102,7 @@ def test_orders_of_instruments_fill_as_in_the_oracle(given_: tuple[OrderRun, dic
 
 
 @law(20)
-@given(
-    order_worlds(on_grid=True), st.lists(habits, min_size=2, max_size=3), executions, accounts, st.booleans(), st.data()
-)
+@given(order_worlds(), st.lists(habits, min_size=2, max_size=3), executions, accounts, st.booleans(), st.data())
 def test_several_strategies_trade_instruments_as_in_the_oracle(
     world: World, hows: Sequence[OrderHabits], execution: dict[str, Any], account: dict[str, Any], shared: bool, data: st.DataObject
 ) -> None:  # fmt: skip
@@ -127,7 +125,7 @@ def test_several_strategies_trade_instruments_as_in_the_oracle(
 
 
 @law(20)
-@given(order_worlds(on_grid=True), habits, executions, accounts, st.sampled_from((0.0, 700.0, 1e5)), st.data())
+@given(order_worlds(), habits, executions, accounts, st.sampled_from((0.0, 700.0, 1e5)), st.data())
 def test_symbols_alone_are_backtests_of_their_own(
     world: World, how: OrderHabits, execution: dict[str, Any], account: dict[str, Any], each: float, data: st.DataObject
 ) -> None:  # fmt: skip
@@ -152,7 +150,7 @@ def test_symbols_alone_are_backtests_of_their_own(
 
 
 @law(30)
-@given(order_worlds(sessions=4, on_grid=True), habits, executions, accounts, st.data())
+@given(order_worlds(sessions=4), habits, executions, accounts, st.data())
 def test_companies_and_instruments_are_those_of_the_oracle(
     world: World, how: OrderHabits, execution: dict[str, Any], account: dict[str, Any], data: st.DataObject
 ) -> None:  # fmt: skip
@@ -221,7 +219,7 @@ class Across:
 
 
 @law(30)
-@given(order_worlds(on_grid=True), st.integers(1, 40), executions, accounts, st.data())
+@given(order_worlds(), st.integers(1, 40), executions, accounts, st.data())
 def test_fractions_in_every_style_are_the_oracles(
     world: World, factor: int, execution: dict[str, Any], account: dict[str, Any], data: st.DataObject
 ) -> None:  # fmt: skip
@@ -241,7 +239,7 @@ def test_fractions_in_every_style_are_the_oracles(
 
 
 @law(20)
-@given(order_worlds(on_grid=True), entries, executions, accounts, st.data())
+@given(order_worlds(), entries, executions, accounts, st.data())
 def test_entries_with_legs_are_the_rows_of_the_oracle(
     world: World, how: Entries, execution: dict[str, Any], account: dict[str, Any], data: st.DataObject
 ) -> None:  # fmt: skip
@@ -262,7 +260,7 @@ def test_entries_with_legs_are_the_rows_of_the_oracle(
 
 
 @law(10)
-@given(order_worlds(on_grid=True), order_habits, executions, accounts)
+@given(order_worlds(), order_habits, executions, accounts)
 def test_a_table_of_plain_stocks_changes_nothing(
     world: World, how: OrderHabits, execution: dict[str, Any], account: dict[str, Any]
 ) -> None:

@@ -134,7 +134,7 @@ def test_orders_of_every_type_fill_as_in_the_oracle(case: OrderRun) -> None:
 
 
 @law(25)
-@given(order_worlds(), st.lists(order_habits, min_size=2, max_size=3), executions, accounts, st.booleans())
+@given(order_worlds(off_grid=True), st.lists(order_habits, min_size=2, max_size=3), executions, accounts, st.booleans())
 def test_several_strategies_fill_as_in_the_oracle(
     world: World, hows: Sequence[OrderHabits], execution: dict[str, Any], account: dict[str, Any], shared: bool
 ) -> None:
@@ -165,7 +165,7 @@ class Lone(Orderer):
 
 
 @law(25)
-@given(order_worlds(), order_habits, executions, accounts, st.sampled_from((0.0, 700.0, 1e5)))
+@given(order_worlds(off_grid=True), order_habits, executions, accounts, st.sampled_from((0.0, 700.0, 1e5)))
 def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
     world: World, how: OrderHabits, execution: dict[str, Any], account: dict[str, Any], each: float
 ) -> None:
