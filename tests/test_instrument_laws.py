@@ -224,9 +224,8 @@ def test_fractions_in_every_style_are_the_oracles(
     world: World, factor: int, execution: dict[str, Any], account: dict[str, Any], data: st.DataObject
 ) -> None:  # fmt: skip
     instruments = data.draw(tables(world))
-    execution["impact"] = min(
-        execution["impact"], 0.9
-    )  # of all that a small part of a share can buy, more is no money any more
+    # with more, what all the money buys of a small part of a share costs more than an amount may be
+    execution["impact"] = min(execution["impact"], 0.9)
     how = {"execution": execution, "account": account, "instruments": table_of(instruments)}
     with stored(world) as folder:
         runs = [replayed(world, folder, style(factor), **how) for style in (ByColumns, Heard, ByRows, Across)]

@@ -77,9 +77,8 @@ def outcome(engine: Engine, size: str, runs: Sequence[Process], *, limit: float,
             )
     answers = [run.answer for run in runs]
     for name in ("trades", "pnl", "bars"):
-        if (
-            len({round(answer[name], 2) for answer in answers}) > 1
-        ):  # pnl to the cent: sums in other orders differ in last bits
+        # pnl to the cent: sums that are made in another order differ in their last bits
+        if len({round(answer[name], 2) for answer in answers}) > 1:
             told = ", ".join(str(answer[name]) for answer in answers)
             return Outcome(
                 engine.name, size, "failed", f"failed: {name} differ between runs: {told}", engine.note, len(runs)

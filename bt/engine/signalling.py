@@ -220,12 +220,12 @@ def _said(
     if any(key in columns for key in LEGS):
         legs = np.empty((rows, len(LEGS)), dtype=np.int64)
         for leg, key in enumerate(LEGS):
-            _price(columns.get(key), bars, legs, leg)
+            _fill_leg(columns.get(key), bars, legs, leg)
     return _whole(columns["shares"], 0), none[0], said, legs
 
 
-def _price(column: Column | None, bars: Bars, legs: IntArray, leg: int) -> None:
-    """Fill a column of `legs` with prices and distances in units of money a share; NULL where null, UNSURE where one is none."""
+def _fill_leg(column: Column | None, bars: Bars, legs: IntArray, leg: int) -> None:
+    """Fill column `leg` of `legs` (bars, 3) with prices and distances in units of money a share; NULL where null, UNSURE where one is none."""
     if column is None:
         legs[:, leg] = NULL
         return

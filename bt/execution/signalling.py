@@ -66,7 +66,7 @@ class Script(NamedTuple):
 
 @compiled
 def priced(values: FloatArray, null: npt.NDArray[np.bool_], legs: IntArray, leg: int) -> None:
-    """Fill a column of a `Script`'s legs with prices of money a share; `null` (or nothing) marks those that are none."""
+    """Fill column `leg` of a `Script`'s legs (bars, 3) with units of the `values`, prices in currency; `null` (or nothing) marks those that are none."""
     for row in range(len(values)):
         scaled = np.rint(values[row] * 1e8)
         legs[row, leg] = int(scaled) if 0.0 < scaled < float(INT64_MAX) else UNSURE

@@ -44,16 +44,15 @@ def _wide(table: str) -> dict[str, tuple[Callable[[pa.Array], pa.Array], int]]:
 
 def _parquet(table: str) -> dict[str, Any]:
     """How a table is written. Text by its words. Numbers as they are: few repeat, and looking for those that do costs more than
-    the rest; whole ones by their differences, others byte by byte, which is what zstd can shorten. Of orders, which come three at a time where they
-    have legs, zstd makes less as they lie, and sooner. Statistics where rows lie in order."""
+    the rest; whole ones by their differences, others byte by byte, which is what zstd can shorten. Statistics where rows lie in
+    order."""
     columns = COLUMNS[table]
     whole = [f.name for f in columns if pa.types.is_integer(f.type) or pa.types.is_temporal(f.type)]
     real = [f.name for f in columns if pa.types.is_floating(f.type)]
-    shorter = dict.fromkeys(whole, "DELTA_BINARY_PACKED") | dict.fromkeys(real, "BYTE_STREAM_SPLIT")
     return {
         "compression": "zstd",
         "use_dictionary": [f.name for f in columns if f.type == TEXT],
-        "column_encoding": {} if table == "orders" else shorter,
+        "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED") | dict.fromkeys(real, "BYTE_STREAM_SPLIT"),
         "write_statistics": [f.name for f in columns if pa.types.is_temporal(f.type)],
         "write_batch_size": _BATCH,
         "store_schema": False,  # or text would be read as what it is here, codes
@@ -230,7 +229,6 @@ class OrdersWriter:
         self._buffer: list[Rows] = []
         self._ordered = False
         self._counts: Counter[date] = Counter()
-        self._last_early = date.min
 
     def append(self, rows: Rows, *, ordered: bool = False) -> None:
         """Orders that have ended, each once, decided in this session or an earlier one; `ordered` as in `TableWriter`."""
@@ -247,7 +245,6 @@ class OrdersWriter:
         days = _days(ended)
         if self._spool is None and (days == np.datetime64(session)).all():
             self._counts[session] += len(ended)
-            self._last_early = session
             self._writer.append(ended, ordered=self._ordered)
             self._writer.end_session()
         else:
@@ -271,22 +268,17 @@ class OrdersWriter:
             return
         self._merged = TableWriter(self._path, "orders", self._multipliers)
         for first, last in self._spans():
-            early = self._of_early(first, last)
+            within = [("session", ">=", first), ("session", "<=", last)]
+            early = pq.read_table(self._early, filters=within, read_dictionary=_CODED)
             for rows in self._spool.read(first, last):
-                self._merged.append(settled("orders", rows, self._multipliers) if early else rows)  # else all at once
-            for rows in early:
-                self._merged.append(settled("orders", rows))
+                self._merged.append(
+                    settled("orders", rows, self._multipliers) if early.num_rows else rows
+                )  # else all of them at once
+            self._merged.append(settled("orders", early))
             self._merged.end_session()
         self._merged.close()
         self._spool.close()
         self._early.unlink()
-
-    def _of_early(self, first: date, last: date) -> list[Rows]:
-        """What was written as it ended of the orders decided from session `first` to `last`, both included."""
-        if first > self._last_early:
-            return []
-        within = [("session", ">=", first), ("session", "<=", last)]
-        return [pq.read_table(self._early, filters=within, read_dictionary=_CODED)]
 
     def _spans(self) -> Iterator[tuple[date, date]]:
         """First and last decision session of each piece of about one row group."""
