@@ -1,105 +1,64 @@
-"""Compiling the rules of execution to machine code, once for each version of them.
-
-Numba keeps what it has compiled beside the source (or in the user's cache folder where that cannot be written). Its own stamp is of a
-function's file alone; the rules use constants and functions of each other's files, so here the stamp is of the whole package.
-"""
+"""Compiling the rules of execution to machine code, once for each version of them; how they are kept is `libraries`'."""
 
 from __future__ import annotations
 
 import atexit
 import gc
-import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core.caching import (
-    CacheImpl,
-    FunctionCache,
-    InTreeCacheLocator,
-    UserProvidedCacheLocator,
-    UserWideCacheLocator,
-)
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.core.event import Event, Listener, install_listener
-from numba.core.runtime.nrt import rtsys
 from numba.core.types import unliteral
+from numba.extending import intrinsic
+
+from bt.execution.libraries import KeptPart, KeptWhole, MakingPart, MakingWhole, short
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-FOLDER = Path(__file__).resolve().parent
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; some half a minute)"
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; some fifteen seconds)"
 """What a first start says."""
 
-
-@cache
-def stamp() -> str:
-    """What the rules are: a digest of every source file of the package."""
-    digest = hashlib.sha256()
-    for file in sorted(FOLDER.glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _short() -> str:
-    return stamp()[:12]
-
-
-class _OfPackage:
-    """Locates the cache of this package's functions: fresh as long as no file of it has changed."""
-
-    def get_source_stamp(self) -> str:
-        return stamp()
-
-    def get_disambiguator(self) -> str:
-        """Part of the file's name: what another version has left, which may not load here, is never opened."""
-        return f"{super().get_disambiguator()}-{_short()}"  # type: ignore[misc]
-
-    @classmethod
-    def from_function(cls, function: Any, file: str) -> Any:
-        return super().from_function(function, file) if Path(file).parent == FOLDER else None  # type: ignore[misc]
-
-
-_OURS: list[Any] = [
-    type(f"Of{base.__name__}", (_OfPackage, base), {})
-    for base in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
-]
 # Python's last search for garbage goes through all that the compiler and the calendars have made, only to free what ends with the process.
 atexit.register(gc.freeze)
-CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF001 - numba's only seam for it
 
 
-class _Kept(FunctionCache):
-    """Loads what was compiled without all that compiling takes: Numba would first import what it knows of NumPy, and of SciPy where that is installed."""
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What there is for a signature, None for nothing."""
-        rtsys.initialize(target_context)  # who counts references
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
-
-
-def compiled(function: Function) -> Function:
-    """The function, compiled when it is first called; `.py_func` is what was written."""
-    return _compiled(function, _nrt=True)
+def compiled(function: Function, *, cache: bool = True) -> Function:
+    """The function, compiled when it is first called; `.py_func` is what was written. Where compiled functions call it, it is `allocating`."""
+    made: Any = numba.njit(nogil=True, error_model="numpy", pipeline_class=MakingWhole, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
+    part: Any = allocating(function, cache=cache)
+    made.get_call_template, made.get_overload = part.get_call_template, part.get_overload
+    made._compilation_chain_init_hook = lambda: None  # noqa: SLF001 - the rules need no extension of Numba's, and asking who offers one takes time
+    if cache:
+        made._cache = KeptWhole(function)  # noqa: SLF001 - what njit(cache=True) does with Numba's own
+    return cast("Function", made)
 
 
 def inner(function: Function) -> Function:
     """Likewise one that only compiled functions call and that makes no array: without what a call from Python takes, and without counting who refers to
     the arrays it is handed, which costs more than what most rules do with them."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+    return _part(function, counts=False)
 
 
-def allocating(function: Function) -> Function:
+def allocating(function: Function, *, cache: bool = True) -> Function:
     """Likewise one that makes arrays."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=True)
+    return _part(function, counts=True, cache=cache)
 
 
-def _compiled(function: Function, *, cache: bool = True, **options: bool) -> Function:
-    made: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)  # type: ignore[call-overload]
+def _part(function: Function, *, counts: bool, cache: bool = True) -> Function:
+    made: Any = numba.njit(  # type: ignore[call-overload]
+        nogil=True,
+        error_model="numpy",
+        pipeline_class=MakingPart,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        _nrt=counts,
+    )(function)
     if cache:
-        made._cache = _Kept(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - what njit(cache=True) does with Numba's own
+        made._cache = KeptPart(function)  # noqa: SLF001 - as above
     typed = made.get_call_template
     # Numba would compile a function anew for every constant that it is called with: a status, a reason, a column.
     made.get_call_template = lambda args, kws: typed(
@@ -110,13 +69,32 @@ def _compiled(function: Function, *, cache: bool = True, **options: bool) -> Fun
 
 def _of_any(kind: Any) -> Any:
     """The type of any value of a constant's type."""
-    return unliteral(kind)  # type: ignore[no-untyped-call]
+    return unliteral(kind)
+
+
+@intrinsic
+def _prefetch(typing: Any, array: Any, place: Any) -> Any:  # noqa: ARG001
+    """As `prefetch`, in LLVM's terms."""
+
+    def lowered(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, given[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(prefetch, [builder.bitcast(builder.gep(data, [given[1]]), byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, place), lowered
+
+
+prefetch = cast("Callable[[Any, int], None]", _prefetch)
+"""In a compiled function, have the processor bring an element of an array near; the place may be past its end."""
 
 
 def _forget_others(folder: Path) -> None:
     """Delete what other versions of the package have compiled."""
     for file in folder.glob("*.nb[ic]"):
-        if _short() not in file.name:
+        if short() not in file.name:
             with suppress(OSError):
                 file.unlink()
 

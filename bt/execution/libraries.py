@@ -1,0 +1,231 @@
+"""What Numba makes of a function, and how it is kept from run to run.
+
+Numba keeps what it has compiled beside the source (or in the user's cache folder where that cannot be written). Its own stamp is of a
+function's file alone; the rules use constants and functions of each other's files, so here the stamp is of the whole package.
+
+Left to itself Numba optimises every function with all that it calls, and turns it into machine code, and does so again in whatever calls it. Here a function that others call is a
+`Part`, which they are made of, and machine code is made of a `Whole` alone, which is what Python calls.
+
+This rests on private names of Numba 0.68: look here when a newer one does not compile or load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core.caching import (
+    CacheImpl,
+    CompileResultCacheImpl,
+    FunctionCache,
+    InTreeCacheLocator,
+    UserProvidedCacheLocator,
+    UserWideCacheLocator,
+)
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler, compile_result
+from numba.core.environment import lookup_environment
+from numba.core.runtime.nrt import rtsys
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@cache
+def stamp() -> str:
+    """What the rules are: a digest of every source file of the package."""
+    digest = hashlib.sha256()
+    for file in sorted(FOLDER.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def short() -> str:
+    """Part of the name of every file of them."""
+    return stamp()[:12]
+
+
+class _OfPackage:
+    """Locates the cache of this package's functions: fresh as long as no file of it has changed."""
+
+    def get_source_stamp(self) -> str:
+        return stamp()
+
+    def get_disambiguator(self) -> str:
+        """Part of the file's name: what another version has left, which may not load here, is never opened."""
+        return f"{super().get_disambiguator()}-{short()}"  # type: ignore[misc]
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> Any:
+        return super().from_function(function, file) if Path(file).parent == FOLDER else None  # type: ignore[misc]
+
+
+_OURS: list[Any] = [
+    type(f"Of{base.__name__}", (_OfPackage, base), {})
+    for base in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
+]
+CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF001 - numba's only seam for it
+
+
+class Part(JITCodeLibrary):
+    """Code that only compiled functions call. It is kept as LLVM has it, and optimised and turned into machine code as part of what calls it; Numba would do that for
+    every function on the way as well, which was half of what compiling took."""
+
+    class _NoMachineCode:
+        """Stands in for who would be told where an environment lies: of a part it lies where the whole does."""
+
+        def __init__(self, codegen: Any) -> None:
+            self._codegen = codegen
+
+        def set_env(self, _name: str, _environment: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._codegen, name)
+
+    @property
+    def codegen(self) -> Any:
+        """Of the library; nothing of it is ever called by its address."""
+        return self._NoMachineCode(super().codegen)
+
+    def get_pointer_to_function(self, _name: str) -> int:
+        """None."""
+        return 0
+
+    def _optimize_final_module(self) -> None: ...
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def serialize_using_object_code(self) -> Any:
+        """What is kept on disk."""
+        return self.serialize_using_bitcode()
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: Any) -> Any:
+        library = cls(codegen, state[0])
+        library._final_module = llvm.parse_bitcode(state[2])
+        library._finalize_final_module()
+        return library
+
+
+class Whole(JITCodeLibrary):
+    """Code that Python calls. What it is kept as on disk is machine code alone: no other function is made of it."""
+
+    def finalize(self) -> None:
+        """Make machine code of it; of the environments of what is linked in only those stay that something asks for."""
+        self._own = set(_environments(self._final_module))
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        for name in _environments(self._final_module):
+            if name not in self._own:
+                self._final_module.get_global_variable(name).linkage = "linkonce_odr"
+        super()._optimize_final_module()
+
+    def _finalize_final_module(self) -> None:
+        super()._finalize_final_module()
+        for name in _environments(self._final_module):
+            if (environment := lookup_environment(name)) is not None:
+                self.codegen.set_env(name, environment)
+
+    def serialize_using_object_code(self) -> Any:
+        """What is kept on disk."""
+        self._ensure_finalized()
+        names = [f.name for f in self._final_module.functions if not f.is_declaration]
+        return self.name, self._get_compiled_object(), names
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: Any) -> Any:
+        library = cls(codegen, state[0])
+        library.enable_object_caching()
+        library._set_compiled_object(state[1])
+        library._finalize_final_module()
+        codegen._engine._defined_symbols.update(state[2])  # noqa: SLF001
+        return library
+
+
+def _environments(module: Any) -> list[str]:
+    """The names of where a module looks for what its functions need of Python."""
+    return [v.name for v in module.global_variables if v.name.startswith("_ZN08NumbaEnv")]
+
+
+class _Making(Compiler):
+    """Compiles a function to a library of its `KIND`."""
+
+    KIND: type[JITCodeLibrary]
+
+    def compile_extra(self, func: Any) -> Any:
+        """Numba's entry."""
+        self.state.library = self.KIND(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library.enable_object_caching()
+        return super().compile_extra(func)
+
+
+class MakingPart(_Making):
+    """Of a function that compiled ones call."""
+
+    KIND = Part
+
+
+class MakingWhole(_Making):
+    """Of one that Python calls."""
+
+    KIND = Whole
+
+
+class _OnDisk(CompileResultCacheImpl):
+    """What is kept of a compiled function."""
+
+    KIND: type[JITCodeLibrary]
+
+    def get_filename_base(self, fullname: str, abiflags: str) -> str:
+        """Part of the file's name."""
+        return f"{super().get_filename_base(fullname, abiflags)}-{self.KIND.__name__.lower()}"
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        """The compiled function as it was."""
+        data, descriptor, environment, signature, _object, lifted, annotation, reload, environments = payload
+        for run in reload:
+            run()
+        library = self.KIND._unserialize(target_context.codegen(), data)  # noqa: SLF001
+        entry = target_context.get_executable(library, descriptor, environment)
+        for other in environments:
+            library.codegen.set_env(other.env_name, other)
+        return compile_result(
+            typing_context=target_context.typing_context, target_context=target_context, entry_point=entry, type_annotation=annotation,
+            signature=signature, objectmode=False, lifted=lifted, fndesc=descriptor, library=library, environment=environment,
+            reload_init=reload, referenced_envs=environments,
+        )  # fmt: skip
+
+
+class _PartOnDisk(_OnDisk):
+    KIND = Part
+
+
+class _WholeOnDisk(_OnDisk):
+    KIND = Whole
+
+
+class _Kept(FunctionCache):
+    """Loads what was compiled without all that compiling takes: Numba would first import what it knows of NumPy, and of SciPy where that is installed."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What there is for a signature, None for nothing."""
+        rtsys.initialize(target_context)  # who counts references
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
+class KeptPart(_Kept):
+    """Of a function that compiled ones call."""
+
+    _impl_class = _PartOnDisk  # type: ignore[assignment]
+
+
+class KeptWhole(_Kept):
+    """Of one that Python calls."""
+
+    _impl_class = _WholeOnDisk  # type: ignore[assignment]
