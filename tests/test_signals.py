@@ -540,6 +540,8 @@ def test_one_of_several_signals_that_peeks_is_named(tmp_path: Path) -> None:
         ({"target_percent": close * float("inf")}, "a target must be a finite number, was inf"),
         ({"entry": yes, "shares": close / 4}, "shares must be a whole number, 0 or more, was 4.75"),
         ({"entry": yes, "shares": -pl.col("minute") - 1}, "shares must be a whole number, 0 or more, was -2"),
+        ({"short": yes, "shares": close / 4}, "shares must be a whole number, 0 or more, was 4.75"),
+        ({"short": yes, "shares": -pl.col("minute") - 1}, "shares must be a whole number, 0 or more, was -2"),
         ({"entry": yes, "shares": pl.lit(3), "stop_loss": close * 0}, "stop_loss must be finite and above 0, was 0.0"),
         (
             {"entry": yes, "shares": pl.lit(3), "trail": close * float("inf")},
@@ -553,7 +555,7 @@ def test_one_of_several_signals_that_peeks_is_named(tmp_path: Path) -> None:
 )
 def test_levels_that_no_order_can_have(tmp_path: Path, given: Any, message: str) -> None:
     given = {
-        k: pl.when(pl.col("symbol") == "BBB", pl.col("minute") > 0).then(v) if k != "entry" else v
+        k: pl.when(pl.col("symbol") == "BBB", pl.col("minute") > 0).then(v) if k not in {"entry", "short"} else v
         for k, v in given.items()
     }
     with pytest.raises(StrategyRaised, match=message) as caught:

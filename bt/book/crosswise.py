@@ -10,10 +10,8 @@ from bt.book.levels import WHOLE, all_shares_worth
 from bt.errors import StrategyError
 from bt.execution import IntArray
 from bt.execution.layout import NULL
+from bt.execution.targets import ALL_DECIDED
 from bt.strategy import Rows
-
-DECIDED = -1
-"""What the rules answer when every number is a level."""
 
 
 def _aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> npt.NDArray[np.float64]:
@@ -66,7 +64,7 @@ def aim_all(
         They are not one a row, not numbers, infinite, or for ``shares`` not whole; or a symbol has several of the rows.
     """
     code, number = rows.code, _aligned(rows, kind, numbers, account.name)
-    if base is None and not flat and account.aim_at(code, number, tag) == DECIDED:
+    if base is None and not flat and account.aim_at(code, number, tag) == ALL_DECIDED:
         return
     _check(rows, kind, number, account.name)
     account.flush()

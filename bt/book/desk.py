@@ -78,7 +78,6 @@ class Desk:
         self._cash: list[int] = []
         self._hear: list[Callable[[IntArray], None]] = []
         self._tape: Tape | None = None
-        self._asked = -1  # how many minutes were over when the rules last looked at what is held
         self._wide: Callable[[], Tape] | None = None
         self._measures = False
         self.rule = 0
@@ -204,7 +203,6 @@ class Desk:
         self._versions = [-1] * len(self._markets)
         self._tape = self._wide = None
         self.moves = []
-        self._asked = -1
         self.look()
 
     def _list(self, number: int) -> None:
@@ -335,7 +333,7 @@ class Desk:
         used = max(ended, counts[at.FILLS] + (signalling.SEVERAL if several else 1) * high)
         orders_, room = growing[at.ORDER_ROOM], growing[at.ROOM]
         if high > orders_ or used > room:
-            self._grow(2 * high if high > orders_ else orders_, 2 * used if used > room else room)
+            self._grow(2 * high if high > orders_ else orders_, used + used // 2 if used > room else room)
 
     def decide(
         self,
@@ -347,11 +345,10 @@ class Desk:
         numbers: FloatArray = NO_NUMBERS,
     ) -> int:
         """Targets of one account, as `targets.decide`."""
-        known, elapsed = self._known(), self._markets[0].elapsed
-        moved, self._asked = elapsed != self._asked, elapsed
+        known = self._known()
         self._make_room(len(codes))
         arrays = self.fixed, self._growing, *(self._tape or NO_BARS)
-        return targets.decide(*arrays, known, moved, number, codes, levels, numbers, tags)
+        return targets.decide(*arrays, known, number, codes, levels, numbers, tags)
 
     def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
         """What signals say of a minute, as `signalling.decide_bars`."""
@@ -363,7 +360,7 @@ class Desk:
     ) -> None:
         """Fill what finds its price at a moment, as `matching.match`."""
         known = self._known()
-        standing = moment == self.rule and any(row[at.STANDING] for row in self.rows)
+        standing = moment == self.rule and self._stands
         self._make_room(self._held() if standing else 0)
         arrays = self.fixed, self._growing
         if standing:
@@ -382,6 +379,14 @@ class Desk:
     def fills(self) -> int:
         """How many there are in the session so far."""
         return self._counts[at.FILLS]
+
+    @property
+    def _stands(self) -> bool:
+        """Whether any order waits for the close."""
+        for row in self.rows:  # noqa: SIM110 - asked at every minute, where any() of a generator costs more than the answer
+            if row[at.STANDING]:
+                return True
+        return False
 
     def _held(self) -> int:
         """How many positions there are: no exit of everything makes more orders."""

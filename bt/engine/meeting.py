@@ -30,7 +30,10 @@ class Meeting:
     @property
     def has_resting(self) -> bool:
         """Whether any live order may have to do with bars otherwise than a market order."""
-        return any(desk.has_resting for desk in self._desks)
+        for desk in self._desks:  # noqa: SIM110 - asked at every minute, where any() of a generator costs more than the answer
+            if desk.has_resting:
+                return True
+        return False
 
     def end_minuted(self, now: int, *, limits_only: bool = False) -> None:
         """Orders for one minute that was over `now` end, or those with a limit."""
@@ -83,13 +86,19 @@ class Meeting:
 
     def _seeing(self, stage: Stage, end: int) -> list[list[Player]]:
         """Those who share their money, of whom one sees a bar that ends now: what others hold is no moment of theirs."""
+        if not stage.owns:
+            return self._groups if stage.market.count[end - 1] > 0 else []
         return [g for g in self._groups if any(stage.sees(self._number[id(p)], end) for p in g)]
 
     @staticmethod
     def _waits(group: Sequence[Player]) -> bool:
         """Whether any order of those who share their money could fill."""
-        over = group[0].over is not None
-        return not over and any(p.account.waiting for p in group)
+        if group[0].over is not None:
+            return False
+        for player in group:  # noqa: SIM110 - as above
+            if player.account.waiting:
+                return True
+        return False
 
     def _tell(self, group: Sequence[Player], before: int, decided: int) -> None:
         """Those who share their money are told the fills from number `before` on; orders given meanwhile count as decided at `decided`."""

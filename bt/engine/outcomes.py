@@ -56,7 +56,7 @@ def session_outcome(
         played.iterations,
         played.minutes,
         played.stopped,
-        moments=np.array([2 * s.time + s.minute for s in stage.steps[: played.iterations]], dtype=np.int64),
+        moments=stage.moments.key[: played.iterations],
         bars_of=np.bincount(prepared.minutes.code, minlength=len(stage.market.last)),
         ranking=prepared.ranking,
         visible=visible,

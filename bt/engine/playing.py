@@ -322,11 +322,11 @@ class Engine:
         for player, (end, error) in failures:
             self._played = end
             self._set_clock(int(stage.market.times[end - 1]) + MINUTE, end)
-            self._iterations = sum(step.end <= end for step in stage.steps)
+            self._iterations = int((stage.moments.end <= end).sum())
             self.teller.speaking = player
             self.teller.raised(player, error)
-        self._iterations = len(stage.steps)
-        self._played = stage.steps[-1].end if stage.steps else 0
+        self._iterations = len(stage.moments.end)
+        self._played = int(stage.moments.end[-1]) if self._iterations else 0
         return True
 
     def _close(self, stage: Stage, *, last: bool, at_end: str) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bt.book import MOST, shares_worth
 from bt.engine.players import Player
 from bt.errors import StrategyError
-from bt.execution import IntArray, Script, layout, signalling
+from bt.execution import IntArray, Script, Tape, layout, signalling
 from bt.model import Column, Instruments, PreparedSession
 from bt.strategy import BOOLEANS, LEGS
 
@@ -44,8 +44,10 @@ class Turns(NamedTuple):
 class Bars:
     """A session's bars, as what signals say of them is played; what is equal for several strategies is made once."""
 
-    def __init__(self, prepared: PreparedSession, symbols: int, instruments: Instruments | None = None) -> None:
-        self.instruments = instruments
+    def __init__(
+        self, prepared: PreparedSession, tape: Tape, symbols: int, instruments: Instruments | None = None
+    ) -> None:
+        self.instruments, self.tape = instruments, tape
         self._prepared, self._symbols = prepared, symbols
         self.code = np.require(prepared.minutes.code, np.int64, ["C", "W"])
         self.end = prepared.minutes.end
@@ -55,11 +57,6 @@ class Bars:
     def minutes(self) -> int:
         """Minutes of the session."""
         return self._prepared.session.minutes
-
-    @property
-    def begin(self) -> IntArray:
-        """The minute of every bar."""
-        return np.require(self._prepared.minutes.begin, np.int64, ["C", "W"])
 
     def seen(self, visible: IntArray) -> npt.NDArray[np.bool_]:
         """Marks the symbols of the `visible` codes."""
@@ -103,17 +100,18 @@ class Signalled:
     @cached_property
     def script(self) -> Script:
         """Every bar in its turn."""
-        return Script(self.bars.code, *self.said, *self.bars.turns(self.seen), np.zeros(0, dtype=np.uint8))
+        nothing = np.zeros(0, dtype=np.uint8), np.zeros((0, signalling.NEWS_COLUMNS), dtype=np.int64)
+        return Script(self.bars.code, *self.said, *self.bars.turns(self.seen), *nothing)
 
     @cached_property
     def whole(self) -> Script:
         """The bars that say something new."""
         waiting = np.zeros(len(self.seen), dtype=np.uint8)
         start = np.zeros(self.bars.minutes + 1, dtype=np.int64)
-        level, number, said, legs = self.said
-        told = self.bars.code, level, number, said
-        turn = signalling.news(self.style, self.seen, self.bars.begin, start, *told)
-        return Script(*told, legs, turn, start, waiting)
+        level, number, said, _ = self.said
+        tape, code = self.bars.tape, self.bars.code
+        turn, told = signalling.news(self.style, self.seen, tape.whole, tape.prices, start, code, level, number, said)
+        return Script(code, *self.said, turn, start, waiting, told)
 
     @property
     def is_sure(self) -> bool:

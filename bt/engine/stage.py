@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import itemgetter
+from itertools import repeat
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from bt.section import CrossFeed
 from bt.strategy import Declaration, RowType, ends_a_minute, slots_ended
 
 Callback = Callable[[Any, Any], Any]
+IntArray = npt.NDArray[np.int64]
 
 
 class Step(NamedTuple):
@@ -37,6 +38,28 @@ class Step(NamedTuple):
     end: int
     minute: bool
     timers: dict[int, list[Callback]]
+
+
+class Moments(NamedTuple):
+    """The moments of a session in order: `key` is twice their UTC microseconds, and 1 more where a minute ends just then; `end` minutes are over. `timers` are as of
+    `Step`, by place, where there are some."""
+
+    key: IntArray
+    end: IntArray
+    timers: Mapping[int, dict[int, list[Callback]]]
+
+    def steps(self) -> list[Step]:
+        """Each of them."""
+        timers = (
+            [self.timers.get(place, _NO_TIMERS) for place in range(len(self.key))]
+            if self.timers
+            else repeat(_NO_TIMERS)
+        )
+        minutes = (self.key % 2 == 1).tolist()
+        return list(map(Step, (self.key // 2).tolist(), self.end.tolist(), minutes, timers))
+
+
+_NO_TIMERS: dict[int, list[Callback]] = {}
 
 
 @dataclass(frozen=True)
@@ -195,10 +218,15 @@ class Stage:
 
     session: Session
     market: Market
-    steps: list[Step]
+    moments: Moments
     shows: Sequence[Show]
     tapes: Mapping[int, Tape]
     owns: Sequence[Own] = ()
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """Every moment, to step through."""
+        return self.moments.steps()
 
     @cached_property
     def shown(self) -> list[bool]:
@@ -252,17 +280,20 @@ class Stage:
         `Market.of`; `several` says that each has moments of its own."""
         market = Market.of(prepared, prior, instruments)
         showing = _Showing(prepared, names, zone, market)
-        bars = Signalling(prepared, len(names), instruments)
+        bars = Signalling(prepared, market.tape, len(names), instruments)
         shows = [
             replace(showing.to(player, opened.get(i)), signalled=Signalled.of(prepared, player, bars))
             for i, player in enumerate(players)
         ]
-        ends = {end + 1 for end, count in enumerate(market.count) if count}
-        ends.update(end for tape in showing.tapes.values() for end in np.flatnonzero(np.diff(tape.start)).tolist())
-        ends.update(end for bars in prepared.unseen.values() for end in np.unique(bars.end).tolist())
+        ended = np.zeros(prepared.session.minutes + 1, dtype=bool)
+        ended[1:] = np.array(market.count) > 0
+        for tape in showing.tapes.values():
+            ended |= np.diff(tape.start) > 0
+        for unseen in prepared.unseen.values():
+            ended[unseen.end] = True
         owns = _owns(prepared, players, len(names)) if several else []
-        steps = _steps(prepared.session, ends, players, zone)
-        return Stage(prepared.session, market, steps, shows, showing.tapes, owns)
+        moments = _moments(prepared.session, np.flatnonzero(ended), players, zone)
+        return Stage(prepared.session, market, moments, shows, showing.tapes, owns)
 
 
 def _owns(prepared: PreparedSession, players: Sequence[Player], symbols: int) -> list[Own]:
@@ -368,18 +399,19 @@ class _Showing:
         return self._feeds[key]
 
 
-def _steps(session: Session, ends: set[int], players: Sequence[Player], zone: ZoneInfo) -> list[Step]:
-    """Every moment at which a bar ends (`ends` minutes are over) or a timer goes off, in order."""
-    times = (slot_times(session) + MINUTE).tolist()
-    ended = {(times[end - 1], True): end for end in ends}
-    moments: dict[tuple[int, bool], dict[int, list[Callback]]] = {moment: {} for moment in ended}
+def _moments(session: Session, ends: IntArray, players: Sequence[Player], zone: ZoneInfo) -> Moments:
+    """Every moment at which a bar ends (`ends` minutes are over) or a timer goes off."""
+    keys = 2 * (slot_times(session) + MINUTE)[ends - 1] + 1
+    timers: dict[int, dict[int, list[Callback]]] = {}
     for number, player in enumerate(players):
         for timer in () if player.asleep else player.declaration.timers:
             for us in timer.instants(session, zone):
-                due = moments.setdefault((us, ends_a_minute(session, us)), {}).setdefault(number, [])
+                due = timers.setdefault(2 * us + ends_a_minute(session, us), {}).setdefault(number, [])
                 if (method := getattr(player.instance, timer.method)) not in due:  # once, however many timers go off
                     due.append(method)
-    return [
-        Step(moment[0], ended.get(moment) or slots_ended(session, moment[0]), moment[1], timers)
-        for moment, timers in sorted(moments.items(), key=itemgetter(0))
-    ]
+    if not timers:
+        return Moments(keys, ends, {})
+    every = np.union1d(keys, np.array(list(timers), dtype=np.int64))
+    over = np.array([slots_ended(session, key // 2) for key in every.tolist()], dtype=np.int64)
+    over[np.searchsorted(every, keys)] = ends
+    return Moments(every, over, {place: timers[key] for place, key in enumerate(every.tolist()) if key in timers})

@@ -7,7 +7,7 @@
 5. `signalling` plays a session of signals;
 6. `ledger` books fills: cash, positions, trades, the session's curve;
 7. `money` is exact arithmetic, `costs` what is paid besides the price;
-8. `compiling` makes machine code of it, kept from run to run. This package is the only home of Numba.
+8. `compiling` makes machine code of it, which `libraries` keep from run to run. This package is the only home of Numba.
 """
 
 from bt.execution.compiling import saying

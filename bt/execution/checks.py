@@ -7,6 +7,7 @@ import numpy as np
 from bt.execution.compiling import inner
 from bt.execution.layout import (
     AFTER,
+    AMPLE,
     BUYING_POWER,
     ELAPSED,
     EXIT,
@@ -221,7 +222,7 @@ def admit(b: IntArray, g: IntArray, k: int, change: int) -> bool:
             price = each_of(b, code, _price_of(b, g, k))
             g[order + O_EACH] = price
             need = opening * price
-            if float(opening) * float(price) > SURELY or need > power(b, a, code):  # no account has what does not fit
+            if float(opening) * float(price) > SURELY or (not b[AMPLE] and need > power(b, a, code)):
                 refused, need = BUYING_POWER, 0
     if refused != NONE:
         if not crosses:

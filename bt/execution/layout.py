@@ -55,20 +55,22 @@ REASONS = (
 (
     SYMBOLS, ACCOUNTS, BY_SYMBOL, SLIP_UP, SLIP_DOWN, QUOTED_UP, QUOTED_DOWN, QUOTES, IMPACT, FEE_UP, FEE_DOWN, SCHEDULED, LEAST_FEE, ORDER_FEE, RATE_UP, RATE_DOWN, TIERS, LEVERAGE_UP, LEVERAGE_DOWN, TIF, GATE, LIMIT, AFTER,
     TOUCH, OPTIMIST, CAP_UP, CAP_DOWN, SKIPS, TABLED, OWN_FEES, MARGINED,
-    RESERVED, MONTH, NET, GROSS, TIED, VALUED, ELAPSED, NOW, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
+    RESERVED, MONTH, NET, GROSS, TIED, VALUED, AMPLE, SHOWN, ELAPSED, NOW, SESSION, OPENS, CLOSES, MINUTES, HAS_MEMBERS,
     HIGH, FREE, RECORDS, EVENTS, FILLS, TRADES, RESTING, MINUTED, GROUPED,
     POSITIONS_AT, SHARES_AT, LEVELS_AT, WAKES_AT, KNOWN_AT, MEMBERS_AT, USUAL_AT, TIERS_AT, IMPACTS_AT, INSTRUMENTS_AT, TERMS,
-) = range(64)  # fmt: skip
+) = range(66)  # fmt: skip
 """Settings to `MARGINED` (a price slips by `SLIP_UP` of `SLIP_DOWN`, a quote by `QUOTED_UP` of `QUOTED_DOWN`; `QUOTES` says that bars have some, `IMPACT` that volume moves prices;
 `SCHEDULED` says that commission is more than `FEE_UP` of `FEE_DOWN` units a share: at least `LEAST_FEE` and `ORDER_FEE` more an order, `RATE_UP` of
 `RATE_DOWN` of the value, and where there are `TIERS` they are what a share costs; `LIMIT` is the bits of a double: the percent that the gate asks for; `CAP_UP` of `CAP_DOWN` is the part of a bar's volume that
 may fill, 0 for no cap; `SKIPS` that a bar without volume fills nothing; `TABLED` that symbols have rows of a table of instruments, `OWN_FEES` and `MARGINED` that any of them has a commission or a
 margin of its own); money reserved by live orders, shares filled in the calendar `MONTH`, the positions'
-worth, and what they take of buying power (`VALUED` is -1 where they have to be worked out again); the clock (`NOW` is the time of the decision or of the bar that orders are ended by) and the session; how many rows of the second array are in use: orders up to `HIGH`,
+worth, and what they take of buying power (`VALUED` is -1 where they have to be worked out again, `AMPLE` says that whatever they are what is decided next can be paid for, `SHOWN` is the minute of which what is held was last looked up); the clock (`NOW` is the time of the decision or of the bar that orders are ended by) and the session; how many rows of the second array are in use: orders up to `HIGH`,
 of which `FREE` is the first free one; how many live orders are `RESTING` (from ON_OPEN on) or `MINUTED` (ioc), and whether any have ever been `GROUPED`. Then regions: positions (a row an account and symbol), shares, kept levels, and the minutes before which no live order meets anything (an entry each), what
 is known (a market: `LAST` close, its end, bars seen now and at the open, by symbol), members of the universe, twice the usual bars by now, tiers of
 commission (from how many shares of the month on, units a share), and of each symbol the bits of a double: by what part of itself one share moves its price, NaN where that is not known; and where there is a table of instruments a row a symbol."""
 
+UNSHOWN = -2
+"""The minute of which what is held was last looked up, where it has not been in the session."""
 AWAKE, NEVER = 0, 2**62
 """The minute before which no live order of a symbol meets anything: the orders have to be looked at; there are none, or nothing comes in this session."""
 

@@ -7,8 +7,8 @@ from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AT_OPEN, AT_QUOTES, AWAKE, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
     EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
-    OTHERWISE, OWN_CASH, REALIZED, ROOM_ROW, SHARES_AT, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_DOUBTED, T_ENTERED,
-    T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSURE_BARS, VALUED, WAKES_AT, WORST, account_at, fill_at,
+    OTHERWISE, OWN_CASH, REALIZED, ROOM_ROW, SHARES_AT, SHOWN, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_DOUBTED, T_ENTERED,
+    T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSHOWN, UNSURE_BARS, VALUED, WAKES_AT, WORST, account_at, fill_at,
     position_at, trade_at,
 )  # fmt: skip
 from bt.execution.money import SURELY, plus, portion, times, unit
@@ -31,7 +31,9 @@ def widen(b: IntArray, t: IntArray, p: FloatArray, at: int, code: int, end: int)
     if stop >= 0:
         least = most = close_of(t, p, row)
         for k in range(row + 1, stop + 1):
-            least, most = min(least, close_of(t, p, k)), max(most, close_of(t, p, k))
+            close = close_of(t, p, k)
+            least = min(least, close)
+            most = max(most, close)
         low, high = min(low, unit(least)), max(high, unit(most))
     base = b[position_at(b, at) + REALIZED] - b[position_at(b, at) + COST]
     one, other = base + b[b[SHARES_AT] + at] * low, base + b[b[SHARES_AT] + at] * high
@@ -125,6 +127,7 @@ def begin_session(b: IntArray) -> None:
     for a in range(b[ACCOUNTS]):
         b[account_at(a) + OPENING_CASH] = b[account_at(a) + CASH]
         b[account_at(a) + UNSURE_BARS] = b[account_at(a) + OTHERWISE] = b[account_at(a) + AT_QUOTES] = 0
+    b[SHOWN] = UNSHOWN
     for at in range(b[ACCOUNTS] * b[SYMBOLS]):
         b[position_at(b, at) + AT_OPEN] = b[b[SHARES_AT] + at]
         b[position_at(b, at) + BEGIN] = 0
@@ -175,19 +178,23 @@ def _mark(
 ) -> float:
     """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
     held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]
-    price = t[t[PRIOR_AT] + code]
-    row = -1
-    k = 0
-    most = 0.0
-    for slot in range(b[MINUTES]):
+    most, k, slot = 0.0, 0, 0
+    while slot < b[MINUTES]:
         while k < len(fills) and g[fill_at(g, fills[k]) + F_SLOT] <= slot:
             held += g[fill_at(g, fills[k]) + F_SHARES]
             k += 1
-        if last_row(t, code, slot) != row:
-            row = last_row(t, code, slot)
-            price = unit(close_of(t, p, row))
-        value = held * price
-        most = max(most, abs(float(held) * float(price)))
-        curves[a, 2, slot] += abs(value)
-        curves[a, 3, slot] += value
+        stop = min(g[fill_at(g, fills[k]) + F_SLOT], b[MINUTES]) if k < len(fills) else b[MINUTES]
+        if held == 0:
+            slot = stop
+            continue
+        row = last_row(t, code, slot)
+        price = unit(close_of(t, p, row)) if row >= 0 else t[t[PRIOR_AT] + code]
+        for minute in range(slot, stop):
+            if last_row(t, code, minute) != row:
+                row = last_row(t, code, minute)
+                price = unit(close_of(t, p, row))
+            most = max(most, abs(float(held) * float(price)))
+            curves[a, 2, minute] += abs(held * price)
+            curves[a, 3, minute] += held * price
+        slot = stop
     return most

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS,
@@ -93,3 +95,23 @@ def reserve(b: IntArray, at: int, amount: int) -> None:
         b[position_at(b, at) + OWN_RESERVED] += amount
     else:
         b[RESERVED] += amount
+
+
+@inner
+def spare(b: IntArray) -> float:
+    """Buying power whatever the prices of what is held, units: below 0 where they decide, infinite where no decision asks for any, or each asks for its symbol's own.
+
+    What is held long adds to it with a leverage of 1 or more; so with nothing short it is what the cash gives.
+    """
+    if b[BY_SYMBOL] or b[LEVERAGE_UP] == 0:
+        return np.inf
+    if b[MARGINED] or b[LEVERAGE_UP] < b[LEVERAGE_DOWN]:
+        return -1.0
+    least = cash = 0
+    for at in range(b[SHARES_AT], b[SHARES_AT] + b[ACCOUNTS] * b[SYMBOLS]):
+        least = min(least, b[at])
+    if least < 0:
+        return -1.0
+    for a in range(b[ACCOUNTS]):
+        cash += b[account_at(a) + CASH]
+    return float(floor_portion(cash, b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - b[RESERVED])

@@ -2,7 +2,7 @@
 
 One minute is the one of `bt.engine.playing`: orders given earlier meet the bars that open; the closes become the last ones known; what the
 signals say of each symbol with a bar is decided, by symbol. Every order goes through the same rules as one given by a callback. Bars that
-say what their symbol's bar before said are passed over, unless something has happened to the symbol's orders since.
+say what their symbol's bar before said are passed over, unless something has happened to the symbol's orders since that leaves something to decide.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ import numpy.typing as npt
 
 from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LEVERAGE_DOWN,
-    LEVERAGE_UP, LIVE, MARGINED, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESERVED, RESTING, ROOM,
-    R_CODE, SHARES_AT, STOP_LOSS, SYMBOLS, TABLED, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
+    ACCOUNTS, AMPLE, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LIVE, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESTING, ROOM,
+    R_CODE, R_LEVEL, R_STATUS, R_TYPE, SHARES_AT, STOP_LOSS, SYMBOLS, TABLED, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
 from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, in_lots, match
-from bt.execution.money import INT64_MAX, floor_portion
-from bt.execution.power import worth
+from bt.execution.money import INT64_MAX, unit
+from bt.execution.power import spare, worth
 from bt.execution.targets import aim
 from bt.execution.reach import AT_MARKET, left_of, works_as
-from bt.execution.shown import show, show_held
-from bt.execution.tape import SLOTS, FloatArray, row_of, time_of
+from bt.execution.shown import afford, show_bar, show_held
+from bt.execution.tape import SLOTS, FloatArray, close_of, fetch_next, row_of, slot_of, time_of
 from bt.execution.within import within
 
 STYLES = ("target", "target_percent", "entries")
@@ -36,12 +35,11 @@ SETTLED, OPEN, LOOK = range(3)
 """What has become of what a bar says: decided; or the symbol's next bar has to be looked at too; or Python has to look at it."""
 WHOLE = 2.0**52
 """Up to here neighbouring doubles are at most one apart."""
-SAFELY = 1.001
-"""Sums of doubles are surely more than what they stand for when each is this much greater."""
 SEVERAL = 4
 """So often an order fills at most between two looks at the room there is, where anything but a whole fill at the market may happen."""
 DOUBT = 1e-14
 """Products of doubles are surely closer than this to what they stand for, relatively."""
+NEWS_CODE, NEWS_LEVEL, NEWS_CLOSE, NEWS_COLUMNS = range(4)
 
 
 class Script(NamedTuple):
@@ -51,7 +49,8 @@ class Script(NamedTuple):
     where Python has to look; (0, 3) where entries have none.
 
     `turn` are the bars to look at in playback order, those of minute m from ``start[m]`` to ``start[m + 1]``: all of them, or those that
-    `news` finds. Then `waiting` marks the symbols whose next bar is looked at too, whatever it says; it is empty where all bars are.
+    `news` finds. Then `waiting` marks the symbols whose next bar is looked at too, whatever it says, and `told` (bars, 3) is what most often is asked of each bar in `turn`
+    (`NEWS_CODE`, `NEWS_LEVEL`, `NEWS_CLOSE` in units), beside each other in memory, where bars of a minute are not; both are empty where all bars are.
     """
 
     code: IntArray
@@ -62,6 +61,7 @@ class Script(NamedTuple):
     turn: IntArray
     start: IntArray
     waiting: npt.NDArray[np.uint8]
+    told: IntArray
 
 
 @compiled
@@ -77,11 +77,11 @@ def priced(values: FloatArray, null: npt.NDArray[np.bool_], legs: IntArray, leg:
 
 @compiled
 def news(
-    style: int, visible: npt.NDArray[np.bool_], slot: IntArray, start: IntArray, code: IntArray, level: IntArray,
+    style: int, visible: npt.NDArray[np.bool_], t: IntArray, p: FloatArray, start: IntArray, code: IntArray, level: IntArray,
     number: npt.NDArray[np.float64], said: npt.NDArray[np.uint8],
-) -> IntArray:  # fmt: skip
-    """The bars of visible symbols that say what their symbol's bar before did not, in playback order, and in `start` (a zero more than
-    there are minutes) where those of each minute begin; the rest is as in a `Script`.
+) -> tuple[IntArray, IntArray]:  # fmt: skip
+    """The bars of visible symbols that say what their symbol's bar before did not: `turn` and `told` of a `Script`, and in `start` (a zero more than
+    there are minutes) where those of each minute begin; the rest is as there.
 
     What a symbol's bars go on saying is decided already, unless one of its orders has ended since, or was refused.
     """
@@ -98,16 +98,23 @@ def news(
             )
         if new and visible[code[row]]:
             found[row] = True
-            start[slot[row] + 1] += 1
+            start[slot_of(t, row) + 1] += 1
     for k in range(1, len(start)):
         start[k] += start[k - 1]
     turn = np.empty(start[len(start) - 1], dtype=np.int64)
+    told = np.empty((len(turn), NEWS_COLUMNS), dtype=np.int64)
     free = start.copy()
     for row in range(len(code)):
         if found[row]:
-            turn[free[slot[row]]] = row
-            free[slot[row]] += 1
-    return turn
+            k = free[slot_of(t, row)]
+            turn[k] = row
+            told[k, NEWS_CODE], told[k, NEWS_LEVEL], told[k, NEWS_CLOSE] = (
+                code[row],
+                level[row],
+                unit(close_of(t, p, row)),
+            )
+            free[slot_of(t, row)] = k + 1
+    return turn, told
 
 
 @inner
@@ -127,7 +134,7 @@ def coming(b: IntArray, g: IntArray, at: int) -> int:
 
 @compiled
 def entered(held: int, said: int, shares: int) -> int:
-    """The level that entries and exits ask for with `held` shares held and on their way, NULL for none.
+    """The level that entries and exits ask for with `held` shares held and on their way, NULL for none, UNSURE where Python has to look at the `shares`.
 
     While flat an entry buys and a short sells `shares`; both at once decide nothing. While long an exit, while short a cover asks for 0.
     """
@@ -137,7 +144,7 @@ def entered(held: int, said: int, shares: int) -> int:
         return 0 if said & COVER else NULL
     if (said & ENTRY != 0) == (said & SHORT != 0) or shares == NULL:
         return NULL
-    return shares if said & ENTRY else -shares
+    return shares if said & ENTRY or shares == UNSURE else -shares
 
 
 @inner
@@ -186,9 +193,9 @@ def _decide(
     b: IntArray, g: IntArray, a: int, style: int, code: int, level: int, number: float, said: int, legs: IntArray, row: int
 ) -> int:  # fmt: skip
     """Decide what a bar says of its symbol: SETTLED, OPEN where the next bar has to be looked at too, LOOK where Python has to."""
-    at = a * b[SYMBOLS] + code
+    at, shares = a * b[SYMBOLS] + code, level
     if style == ENTRIES:
-        level = entered(coming(b, g, at), said, level)
+        level = entered(coming(b, g, at), said, shares)
     elif style == FRACTIONS and level == NULL:
         level = _fraction(number, _equity(b, a, code), b[known_at(b, b[account_at(a) + KNOWS], LAST) + code])
         if b[TABLED] and level > UNSURE:
@@ -201,7 +208,9 @@ def _decide(
         aim(b, g, a, code, level, 0, legs[row, 0], legs[row, 1], legs[row, 2])
     else:
         aim(b, g, a, code, level, 0, NULL, NULL, NULL)
-    return OPEN if style == ENTRIES or b[b[LEVELS_AT] + at] != level else SETTLED
+    if style == ENTRIES:  # would the bar after, were it to say the same, decide anything?
+        return OPEN if entered(coming(b, g, at), said, shares) != NULL else SETTLED
+    return OPEN if b[b[LEVELS_AT] + at] != level else SETTLED
 
 
 @compiled
@@ -238,10 +247,17 @@ def _has_room(b: IntArray, g: IntArray, more: int, legs: bool) -> bool:
 
 @inner
 def _look_after(b: IntArray, g: IntArray, waiting: npt.NDArray[np.uint8], ended: int) -> int:
-    """The symbols of orders that have ended since record `ended` wait to be looked at. How many more do."""
+    """The symbols of orders that have ended since record `ended` wait to be looked at, unless a target has filled and left nothing to do. How many more do."""
     more = 0
     for k in range(ended, b[RECORDS]):
-        code = g[record_at(g, k) + R_CODE]
+        record = record_at(g, k)
+        code = g[record + R_CODE]
+        if (
+            g[record + R_STATUS] == FILLED
+            and g[record + R_TYPE] == TARGET
+            and b[b[LEVELS_AT] + code] == g[record + R_LEVEL]
+        ):
+            continue
         more += 1 - waiting[code]
         waiting[code] = OPEN
     return more
@@ -272,59 +288,44 @@ def _meet_within(
 
 
 @inner
-def _spare(b: IntArray, style: int) -> int:
-    """Buying power whatever the prices of what the first account holds, units; as much as can be where no decision asks for any.
-
-    What is held long adds to it with a leverage of 1 or more; so with nothing short it is what the cash gives. Else -1: prices decide.
-    """
-    if b[BY_SYMBOL] or (b[LEVERAGE_UP] == 0 and style != FRACTIONS):
-        return INT64_MAX
-    if style == FRACTIONS or b[MARGINED] or b[LEVERAGE_UP] < b[LEVERAGE_DOWN]:
-        return -1
-    for at in range(b[SHARES_AT], b[SHARES_AT] + b[SYMBOLS]):
-        if b[at] < 0:
-            return -1
-    return floor_portion(b[account_at(0) + CASH], b[LEVERAGE_UP], b[LEVERAGE_DOWN]) - b[RESERVED]
-
-
-@inner
 def _decide_minute(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, style: int, slot: int, begun: int, usual: npt.NDArray[np.int32],
-    idle: int, codes: IntArray, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], legs: IntArray, turn: IntArray,
-    first: int, stop: int, waiting: npt.NDArray[np.uint8],
+    idle: int, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], legs: IntArray, turn: IntArray,
+    told: IntArray, first: int, stop: int, waiting: npt.NDArray[np.uint8],
 ) -> tuple[int, int]:  # fmt: skip
     """Decide a minute's news, and the bars of the `idle` symbols that wait, by symbol from bar `begun` on; the bar at which Python has to look (-1: none)
     and how many symbols wait now."""
     b[VALUED] = -1
     b[NOW] = b[account_at(0) + DECIDED] = time_of(t, slot) + MINUTE
-    spare = float(_spare(b, style))
-    if spare < 0.0:
+    left = -1.0 if style == FRACTIONS and not b[BY_SYMBOL] else spare(b)
+    if left < 0.0:
         show_held(b, t, p, slot)
-        spare = np.inf
+        left = np.inf
     k, symbol, by_symbol = first, -1, idle > 0
     while symbol < len(waiting) - 1 if by_symbol else k < stop:
         symbol += 1
-        if not by_symbol or (k < stop and codes[turn[k]] == symbol):
-            row = turn[k]
+        if not by_symbol or (k < stop and told[k, NEWS_CODE] == symbol):
+            row, code, level, close = turn[k], told[k, NEWS_CODE], told[k, NEWS_LEVEL], told[k, NEWS_CLOSE]
             k += 1
-        elif waiting[symbol]:
-            row = row_of(t, symbol, slot)
+        elif waiting[symbol] and row_of(t, symbol, slot) >= 0:
+            row, code = row_of(t, symbol, slot), symbol
+            level, close = levels[row], unit(close_of(t, p, row))
         else:
             continue
-        if row < max(begun, 0):
+        if row < begun:
             continue
-        code = codes[row]
-        show(b, t, p, code, slot)
+        if row == begun:
+            level = levels[row]  # Python has looked
+        show_bar(b, t, code, row, close, time_of(t, slot))
         if usual.shape[1]:
             b[b[USUAL_AT] + code] = usual[slot, code]
-        if spare < np.inf and levels[row] > UNSURE:
-            shares = float(abs(levels[row]) + abs(b[b[SHARES_AT] + code]))
-            spare -= shares * float(b[known_at(b, 0, LAST) + code]) * SAFELY
-            if spare < 0.0:  # it may not be enough for what is asked: that depends on prices
-                show_held(b, t, p, slot)
-                spare = np.inf
+        if level > UNSURE:
+            left = afford(b, t, p, left, code, level, slot)
+        fetch_next(t, p, code, row, slot)
+        b[AMPLE] = left < np.inf
         number = numbers[row] if style == FRACTIONS else 0.0
-        now = _decide(b, g, 0, style, code, levels[row], number, said[row] if style == ENTRIES else 0, legs, row)
+        now = _decide(b, g, 0, style, code, level, number, said[row] if style == ENTRIES else 0, legs, row)
+        b[AMPLE] = 0
         if now == LOOK:
             return row, idle
         idle += now - waiting[code]
@@ -344,9 +345,9 @@ def play(
     Python has to look at a bar. After the last minute the minute is how many there are. What is known is worked out where somebody asks;
     `script` are the arrays of a `Script`.
     """
-    told = Script(*script)
-    codes, levels, numbers, said, legs = told.code, told.level, told.number, told.said, told.legs
-    turn, start, waiting = told.turn, told.start, told.waiting
+    of_bars = Script(*script)
+    codes, levels, numbers, said, legs = of_bars.code, of_bars.level, of_bars.number, of_bars.said, of_bars.legs
+    turn, start, waiting, told = of_bars.turn, of_bars.start, of_bars.waiting, of_bars.told
     live, idle, orders_each = account_at(0) + LIVE, 0, 4 if len(legs) else 1
     for code in range(len(waiting)):
         idle += waiting[code]
@@ -373,12 +374,12 @@ def play(
                 begun,
                 usual,
                 idle,
-                codes,
                 levels,
                 numbers,
                 said,
                 legs,
                 turn,
+                told,
                 first,
                 stop,
                 waiting,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution.compiling import compiled, inner
+from bt.execution.compiling import compiled, inner, prefetch
 from bt.execution.layout import NULL, IntArray
 from bt.execution.money import unit
 
@@ -159,3 +159,11 @@ def last_filling_row(t: IntArray, p: FloatArray, code: int, slot: int, skips: in
         if row < first:
             return -1
     return row
+
+
+@inner
+def fetch_next(t: IntArray, p: FloatArray, code: int, row: int, slot: int) -> None:
+    """Have the processor bring near what a symbol's orders will ask of its bar after the one in `row`, of minute `slot`."""
+    prefetch(t, t[LAST_ROW_AT] + code * t[SLOTS] + slot + 1)
+    prefetch(t, t[SLOT_AT] + row + 1)
+    prefetch(p, row + 1)

@@ -7,6 +7,7 @@ import numpy as np
 from bt.execution.checks import admit, unfit
 from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
+    AMPLE,
     CANCELLED,
     DECIDED,
     EXIT,
@@ -36,6 +37,7 @@ from bt.execution.layout import (
     REJECTED,
     RETARGETED,
     SHARES_AT,
+    SHOWN,
     STOP_LOSS,
     SYMBOLS,
     TABLED,
@@ -44,6 +46,7 @@ from bt.execution.layout import (
     TIF,
     TRADING,
     TRAILING_LOSS,
+    VALUED,
     WARM_UP,
     IntArray,
     account_at,
@@ -51,12 +54,14 @@ from bt.execution.layout import (
     position_at,
 )  # fmt: skip
 from bt.execution.orders import end, enter, finish, new
-from bt.execution.shown import OUTSIDE, show, show_worth
-from bt.execution.tape import FloatArray
+from bt.execution.power import spare
+from bt.execution.shown import OUTSIDE, afford, show, show_held
+from bt.execution.tape import FloatArray, fetch_next, last_row
 
 MOST = 2.0**53
 """Up to here every whole number is a double."""
-UNORDERED = -2
+UNORDERED, ALL_DECIDED = -2, -1
+"""What `decide` answers where the codes of numbers are not in order, and where all is decided."""
 
 
 @inner
@@ -180,25 +185,48 @@ def aim(
         b[b[LEVELS_AT] + at] = level
 
 
+@inner
+def _is_wrong(number: float) -> bool:
+    """Whether a number is neither a level nor NaN."""
+    return not np.isnan(number) and (number != np.rint(number) or abs(number) > MOST)
+
+
+@inner
+def _refused(codes: IntArray, numbers: FloatArray) -> int:
+    """Why nothing is decided of some symbols, as `decide` answers; ALL_DECIDED where all may be. Counted and not looked for, which is done of several at a time."""
+    disorder = wrong = 0
+    for k in range(1, len(numbers)):
+        disorder += codes[k] <= codes[k - 1]
+    for k in range(len(numbers)):
+        wrong += _is_wrong(numbers[k])
+    if disorder:
+        return UNORDERED
+    k = 0
+    while wrong and not _is_wrong(numbers[k]):
+        k += 1
+    return k if wrong else ALL_DECIDED
+
+
 @compiled
 def decide(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, known: int, moved: bool, a: int, codes: IntArray, levels: IntArray, numbers: FloatArray,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, known: int, a: int, codes: IntArray, levels: IntArray, numbers: FloatArray,
     tags: IntArray,
 ) -> int:  # fmt: skip
     """A target a symbol, in order; a level of NULL is one that cannot be known. Where there are `numbers`, one a symbol, they are the levels, and NaN is
     no decision; one of `tags` is that of all.
 
-    What is known is that of minute `known`, unless that is OUTSIDE; `moved` says that time has since anybody asked. Returns, before anything is
-    decided, the first number that is no level, or UNORDERED where the codes of numbers are not in order; else -1.
+    What is known is that of minute `known`, unless that is OUTSIDE. Returns, before anything is
+    decided, the first number that is no level, or UNORDERED; else ALL_DECIDED.
     """
-    for k in range(1, len(numbers)):
-        if codes[k] <= codes[k - 1]:
-            return UNORDERED
-    for k in range(len(numbers)):
-        if not (np.isnan(numbers[k]) or (numbers[k] == np.rint(numbers[k]) and abs(numbers[k]) <= MOST)):
-            return k
-    if known != OUTSIDE and moved:
-        show_worth(b, t, p, known)
+    refused = _refused(codes, numbers)
+    if refused != ALL_DECIDED:
+        return refused
+    left = np.inf
+    if known not in (OUTSIDE, b[SHOWN]):
+        b[VALUED], left = -1, spare(b)
+        if left < 0.0:
+            show_held(b, t, p, known)
+            left = np.inf
     for k in range(len(codes)):
         code = codes[k]
         if len(numbers):
@@ -209,12 +237,18 @@ def decide(
             level = levels[k]
         if known != OUTSIDE:
             show(b, t, p, code, known)
+            if level != NULL:
+                left = afford(b, t, p, left, a * b[SYMBOLS] + code, level, known)
+            if known >= 0:
+                fetch_next(t, p, code, last_row(t, code, known), known)
+        b[AMPLE] = left < np.inf
         tag = tags[k if len(tags) > 1 else 0]
         if level == NULL:
             refuse_target(b, g, a, code, NULL, tag, NO_PRICE, 0, NULL, NULL, NULL)
         else:
             aim(b, g, a, code, level, tag, NULL, NULL, NULL)
-    return -1
+        b[AMPLE] = 0
+    return ALL_DECIDED
 
 
 @compiled

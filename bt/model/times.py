@@ -74,7 +74,8 @@ class Schedule:
     @cached_property
     def names(self) -> list[date]:
         """The sessions' names, sorted."""
-        return self.frame["session"].gather(self.first_segment[:-1]).to_list()
+        of_segments = self.frame["session"].to_list()  # not gather, which imports numpy.ma
+        return [of_segments[first] for first in self.first_segment[:-1].tolist()]
 
     @cached_property
     def index(self) -> dict[date, int]:
