@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 
 import bt
-from bt.results import MONEY, ORDER, SCHEMAS, MemoryResults, Rows, frame_of
+from bt.results import MONEY, ORDER, SCHEMAS, Deferred, MemoryResults, Rows, frame_of, joined
 from bt.sessions import TimeManager
 
 EXECUTION = ("fill", "time_in_force", "slippage_bps", "commission_per_share", "close_price", "at_end")
@@ -124,9 +124,9 @@ def tables_in_units() -> Iterator[Tables]:
     """Collects what runs kept in memory are made of."""
     kept, append = Tables(), MemoryResults.append
 
-    def spy(self: MemoryResults, table: str, rows: Rows, *, ordered: bool = False) -> None:
+    def spy(self: MemoryResults, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:
         if len(rows):
-            kept.frames.setdefault(table, []).append(frame_of(rows))
+            kept.frames.setdefault(table, []).append(frame_of(joined([rows])))
         append(self, table, rows, ordered=ordered)
 
     with pytest.MonkeyPatch.context() as patch:

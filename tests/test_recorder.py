@@ -15,12 +15,11 @@ from small import THURSDAY, TUESDAY, WEDNESDAY, Bar, bars, store
 from small import at as minute_at
 
 import bt
-from bt.book import Curve, Output
-from bt.engine import PlayerOutcome
 from bt.execution import layout as at
 from bt.model import Schedule
-from bt.recorder.rows import RowMaker
-from bt.results import ORDER, frame_of, open_tables
+from bt.recorder.rows import Fills, RowMaker
+from bt.results import ORDER, Deferred, frame_of, joined, open_tables
+from bt.results.rows import settled
 
 DAYS = [date(2024, 1, n) for n in (2, 3, 4)]
 HOURS = [[datetime(2024, 1, n, h, 30, tzinfo=UTC) for n in (2, 3, 4)] for h in (14, 20)]
@@ -55,13 +54,11 @@ def test_rows_lie_in_their_tables_order_and_stay_together(seed: int, unit: int):
     fills[:, at.F_COMMISSION], trades[:, at.T_WORST] = np.arange(len(fills)), np.arange(len(trades))  # who is who
     records[:, at.R_LEVEL] = np.arange(len(records))
     traded = 1.0 + np.arange(len(fills))
-    nothing = np.zeros(0, dtype=np.int64)
-    own = PlayerOutcome(Output(records, fills, trades, TAGS), Curve(nothing, nothing, nothing, nothing), [], [], traded)
-    maker = RowMaker(SYMBOLS, SCHEDULE)
+    maker = RowMaker(SYMBOLS, SCHEDULE).of("s", TAGS)
     made = {
-        "fills": frame_of(maker.fills("s", DAYS[1], own)),
-        "trades": frame_of(maker.trades("s", own)),
-        "orders": frame_of(maker.orders("s", records, TAGS)),
+        "fills": frame_of(maker.fills([Fills(DAYS[1], fills, traded)])),
+        "trades": frame_of(maker.trades([trades])),
+        "orders": frame_of(maker.orders([records])),
     }
     for table, frame in made.items():
         assert frame.equals(frame.sort(ORDER[table], maintain_order=True)), table
@@ -79,6 +76,36 @@ def test_rows_lie_in_their_tables_order_and_stay_together(seed: int, unit: int):
     # rows that tie lie as they came
     for table, who in (("trades", "mae"), ("orders", "level"), ("fills", "commission")):
         assert made[table].equals(made[table].sort(*ORDER[table], who))
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), unit=st.sampled_from([1, 60_000_000]))
+def test_rows_of_several_sessions_at_once_are_those_of_each(seed: int, unit: int):
+    rng = np.random.default_rng(seed)
+    maker = RowMaker(SYMBOLS, SCHEDULE).of("s", TAGS)
+    fills, trades, records = [], [], []
+    for number in range(3):  # a session may open as the one before closes
+        fill, trade = (
+            _rows(rng, at.FILL_COLUMNS, F_CODE=5, F_TAG=3),
+            _rows(rng, at.TRADE_COLUMNS, T_CODE=5, T_TAG=3, T_REASON=3),
+        )
+        record = _rows(rng, at.RECORD_COLUMNS, R_TYPE=3, R_TIF=2, R_STATUS=5, R_TAG=3, R_CODE=6)
+        record[:, at.R_SESSION] = number
+        record[:, at.R_CODE] -= 1  # EVERY, too
+        for rows, column in ((fill, at.F_TIME), (trade, at.T_EXITED), (trade, at.T_ENTERED), (record, at.R_DECIDED)):
+            rows[:, column] = OPEN + (number * 1000 + np.minimum(rows[:, column], 1000)) * unit
+        fills.append(Fills(DAYS[number], fill, 1.0 + np.arange(len(fill))))
+        trades.append(trade)
+        records.append(record)
+    for table, make, parts in (
+        ("fills", maker.fills, fills),
+        ("trades", maker.trades, trades),
+        ("orders", maker.orders, records),
+    ):
+        deferred = [Deferred(make, part, 0) for part in parts]
+        apart = settled(table, joined([make([part]) for part in parts]))
+        assert settled(table, joined(deferred)).equals(apart), table
+        assert settled(table, joined([deferred[0], make([parts[1]]), deferred[2]])).equals(apart), table
 
 
 def test_symbols_must_be_in_text_order():

@@ -208,10 +208,10 @@ def test_row_groups_end_with_sessions_and_memory_is_bounded(tmp_path: Path) -> N
     for day in DAYS:
         writer.append(rows_of("equity", equity_session(day, 8_000)))
         writer.end_session()
-        assert writer._rows < 50_000
+        assert writer._rows < 25_000
     writer.close()
     footer = pq.ParquetFile(tmp_path / "a.parquet").metadata
-    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [56_000] * 5 + [40_000]
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [32_000] * 10
     assert footer.row_group(0).column(0).compression == "ZSTD"
 
 
@@ -388,7 +388,7 @@ def test_late_orders_come_where_they_were_decided(tmp_path: Path) -> None:
     assert found["id"].to_list() == [key[4] for key in everything]
     assert found["decided_at"].to_physical().to_list() == times
     footer = pq.ParquetFile(tmp_path / "orders.parquet").metadata
-    assert footer.num_row_groups == 3  # 17 sessions of 3 000 make a row group
+    assert footer.num_row_groups == 5  # 9 sessions of 3 000 make a row group
 
 
 def test_orders_without_late_ones_and_none_at_all(tmp_path: Path) -> None:

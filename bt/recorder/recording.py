@@ -15,9 +15,9 @@ from bt.execution import IntArray
 from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
-from bt.recorder.rows import RowMaker, days, equity
+from bt.recorder.rows import Equity, Fills, Members, RowMaker, StrategyRows, days
 from bt.recorder.said import recorded, spoken, warming, warming_up
-from bt.results import Results, arrow, coded, rows_of, table
+from bt.results import Deferred, Results, arrow, coded, rows_of, table
 from bt.schema import DAY, MINUTE
 
 
@@ -92,6 +92,8 @@ class Recorder:
         self._players = players
         self._symbols = list(symbols)
         self._rows = RowMaker(symbols, schedule)
+        self._every = np.arange(len(self._symbols))
+        self._of: dict[str, StrategyRows] = {}
         self._labels = {1: "1m", DAY: "1d", **labels}
         self.totals = Totals()
         starts = [p.account.start_cash for p in players]
@@ -147,7 +149,7 @@ class Recorder:
             "sessions",
             table(
                 {
-                    "session": days(name, 1), "open": [outcome.session.open], "close": [outcome.session.close],
+                    "session": days([name], [1]), "open": [outcome.session.open], "close": [outcome.session.close],
                     "early_close": [outcome.session.early_close], "bars": [outcome.bars],
                     "iterations": [outcome.iterations], "withheld": [int(withheld["rows"].sum())],
                     "orders": [orders], "fills": [sum(f.fills for f in figures)], "net_pnl": [net],
@@ -164,7 +166,7 @@ class Recorder:
         for player in self._players:
             records = player.account.abandon()
             self.totals.open_orders += len(records)
-            self._write_orders(player.declaration.name, records, player.account.desk.tags)
+            self._write_orders(self._rows_of(player), records, None)
             held = player.account.held()
             self.totals.open_positions += len(held)
             for code, *_ in held:
@@ -179,12 +181,9 @@ class Recorder:
 
     def _write_universe(self, name: date, ranking: npt.NDArray[np.int64] | None) -> None:
         """Who was a member, by rank; without a universe every candidate is, in symbol order."""
-        codes = np.arange(len(self._symbols)) if ranking is None else ranking
-        ranks = np.arange(1, len(codes) + 1)
+        members = Members(name, self._every if ranking is None else ranking)
         self._results.append(
-            "universe",
-            table({"session": days(name, len(codes)), "symbol": self._rows.named(codes), "rank": ranks}),
-            ordered=ranking is None,
+            "universe", Deferred(self._rows.universe, members, len(members.codes)), ordered=ranking is None
         )
         if ranking is not None:
             self.totals.members.append(len(ranking))
@@ -205,16 +204,19 @@ class Recorder:
             return
         intervals = quality["interval"].to_numpy()
         minute = intervals == 1
-        self.totals.quality_sum += float(np.add.reduce(quality["quality"].to_numpy()[minute]))
-        self.totals.quality_count += int(minute.sum())
-        known = quality["completeness"].filter(pl.Series(minute)).drop_nulls().to_numpy()
-        self.totals.completeness_sum += float(np.add.reduce(known))
+        mostly, known = quality["quality"].to_numpy(), quality["completeness"]
+        if not minute.all():
+            mostly, known = mostly[minute], known.filter(pl.Series(minute))
+        known = known.drop_nulls()
+        self.totals.quality_sum += float(np.add.reduce(mostly))
+        self.totals.quality_count += len(mostly)
+        self.totals.completeness_sum += float(np.add.reduce(known.to_numpy()))
         self.totals.completeness_count += len(known)
         lengths, labels = np.unique(intervals, return_inverse=True)
-        rows = quality.drop("interval", "code").to_arrow(compat_level=pl.CompatLevel.oldest())
+        rows = quality.to_arrow(compat_level=pl.CompatLevel.oldest()).drop_columns(["interval", "code"])
         self._results.append(
             "quality",
-            rows.append_column("session", arrow(days(name, len(intervals))))
+            rows.append_column("session", arrow(days([name], [len(intervals)])))
             .append_column("symbol", self._rows.named(quality["code"].to_numpy()))
             .append_column("interval", coded(labels, [self._labels.get(i, f"{i}m") for i in lengths.tolist()])),
         )
@@ -222,13 +224,14 @@ class Recorder:
     def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> None:
         """Rows of one strategy."""
         name, now, session = player.declaration.name, player.account.market.now, outcome.session
-        self._write_orders(name, own.output.orders, own.output.tags)
+        rows = self._rows_of(player)
+        self._write_orders(rows, own.output.orders, session.name)
         if own.output.cash:
-            self._results.append("cash", self._rows.cash(name, session.name, own.output.cash))
+            self._results.append("cash", rows.cash(session.name, own.output.cash))
             for move in own.output.cash:
                 self.totals.moved[move.kind] = self.totals.moved.get(move.kind, 0) + move.amount
         if own.positions:
-            self._results.append("positions", self._rows.positions(name, session.name, own.positions), ordered=True)
+            self._results.append("positions", rows.positions(session.name, own.positions), ordered=True)
         if (frame := recorded(own.output)) is not None:
             frame = frame.sort("time", "code", maintain_order=True)
             self._results.append("records", rows_of("records", frame.with_columns(pl.lit(name).alias("strategy"))))
@@ -236,12 +239,14 @@ class Recorder:
             lines = first_lines(frame, now).with_columns(pl.lit(name).alias("strategy"))
             self._results.append("log", rows_of("log", lines))
         times = slot_times(session)[: outcome.minutes] + MINUTE
-        self._results.append("equity", equity(name, session.name, times, own.curve), ordered=True)
+        equity = Deferred(rows.equity, Equity(session.name, times, own.curve), len(times))
+        self._results.append("equity", equity, ordered=True)
         fills, trades, totals = own.output.fills, own.output.trades, self.totals
         if len(fills):
-            self._results.append("fills", self._rows.fills(name, session.name, own), ordered=True)
+            filled = Fills(session.name, fills, own.traded)
+            self._results.append("fills", Deferred(rows.fills, filled, len(fills)), ordered=True)
         if len(trades):
-            self._results.append("trades", self._rows.trades(name, own), ordered=True)
+            self._results.append("trades", Deferred(rows.trades, trades, len(trades)), ordered=True)
         totals.fills += len(fills)
         totals.trades += len(trades)
         totals.commission += int(fills[:, at.F_COMMISSION].sum())
@@ -255,11 +260,21 @@ class Recorder:
         totals.at_quotes += own.output.at_quotes
         totals.unmoved += own.output.unmoved
 
-    def _write_orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> None:
+    def _rows_of(self, player: Player) -> StrategyRows:
+        """Makes a strategy's rows."""
+        name = player.declaration.name
+        if name not in self._of:
+            self._of[name] = self._rows.of(name, player.account.desk.tags)
+        return self._of[name]
+
+    def _write_orders(self, rows: StrategyRows, orders: IntArray, session: date | None) -> None:
+        """Orders that have ended in a session, or (None) after the last one."""
         if not len(orders):
             return
         ended = np.bincount(orders[:, at.R_STATUS], minlength=len(at.STATUSES))
         self.totals.expired += int(ended[at.EXPIRED])
         self.totals.rejected += int(ended[at.REJECTED])
         self.totals.cancelled += int(ended[at.CANCELLED])
-        self._results.append("orders", self._rows.orders(name, orders, tags), ordered=True)
+        apart = session is None or (self._rows.days(orders[:, at.R_SESSION]) != np.datetime64(session)).any()
+        made = rows.orders([orders]) if apart else Deferred(rows.orders, orders, len(orders))
+        self._results.append("orders", made, ordered=True)

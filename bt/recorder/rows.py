@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from bt.book import CashMove, Curve
-from bt.engine import PlayerOutcome
 from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
@@ -54,10 +53,68 @@ class RowMaker:
             return self.named(codes)
         return coded(np.where(codes == at.EVERY, len(self._symbols), codes), self._every)
 
-    def fills(self, name: str, session: date, own: PlayerOutcome) -> Rows:
-        """Rows of `fills` of a strategy."""
-        fills, traded = own.output.fills, own.traded
-        order = _order(fills, at.F_TIME, at.F_CODE, at.F_ORDER)
+    def named_or_none(self, codes: IntArray) -> pa.DictionaryArray:
+        """Symbols by code, null of what is of none."""
+        return coded(np.where(codes == at.EVERY, -1, codes), self._symbols, null=True)
+
+    def universe(self, parts: Sequence[Members]) -> Rows:
+        """Rows of `universe`."""
+        count = [len(part.codes) for part in parts]
+        return table(
+            {
+                "session": days([part.session for part in parts], count),
+                "symbol": self.named(np.concatenate([part.codes for part in parts])),
+                "rank": np.concatenate([np.arange(1, n + 1) for n in count]),
+            }
+        )
+
+    def of(self, strategy: str, tags: Sequence[str]) -> StrategyRows:
+        """Makes one strategy's; `tags` by code, which may become more."""
+        return StrategyRows(self, strategy, tags)
+
+    def days(self, numbers: IntArray) -> npt.NDArray[np.datetime64]:
+        """Sessions by their number in the schedule."""
+        return np.asarray(self._sessions[numbers])
+
+    def minutes_between(self, start: IntArray, end: IntArray) -> IntArray:
+        """Minutes of session from each `start` to its `end`."""
+        return self._clock.between(start, end)
+
+
+class Members(NamedTuple):
+    """A session's members of the universe, by rank."""
+
+    session: date
+    codes: IntArray
+
+
+class Fills(NamedTuple):
+    """A session's fills of one strategy, and what traded in the bars that they were in (0: not known)."""
+
+    session: date
+    rows: IntArray
+    traded: npt.NDArray[np.float64]
+
+
+class Equity(NamedTuple):
+    """What one strategy was worth at the end of each minute of a session, UTC microseconds."""
+
+    session: date
+    times: IntArray
+    curve: Curve
+
+
+class StrategyRows:
+    """Makes one strategy's rows, those of several sessions at once: what is made few at a time costs by how often."""
+
+    def __init__(self, maker: RowMaker, strategy: str, tags: Sequence[str]) -> None:
+        self._maker, self._strategy, self._tags = maker, strategy, tags
+
+    def fills(self, parts: Sequence[Fills]) -> Rows:
+        """Rows of `fills`."""
+        count = [len(part.rows) for part in parts]
+        fills, traded = np.concatenate([part.rows for part in parts]), np.concatenate([part.traded for part in parts])
+        order = _order(fills, at.F_TIME, at.F_CODE, at.F_ORDER, part=_numbered(count))
         columns, traded = _columns(fills, order), traded if order is None else traded[order]
         shares, price, reference = (columns[k] for k in (at.F_SHARES, at.F_PRICE, at.F_REFERENCE))
         size = np.abs(shares)
@@ -66,9 +123,9 @@ class RowMaker:
         return table(
             {
                 "order_id": columns[at.F_ORDER],
-                "strategy": repeated(name, len(size)),
-                "symbol": self.named(columns[at.F_CODE]),
-                "session": days(session, len(size)),
+                "strategy": repeated(self._strategy, len(size)),
+                "symbol": self._maker.named(columns[at.F_CODE]),
+                "session": days([part.session for part in parts], count),
                 "time": columns[at.F_TIME],
                 "side": coded(shares < 0, _SIDES),
                 "shares": shares,
@@ -79,23 +136,23 @@ class RowMaker:
                 "position_after": columns[at.F_AFTER],
                 "bar_share": arrow(share, absent=unknown),
                 "stale_minutes": columns[at.F_STALE],
-                "tag": coded(columns[at.F_TAG], own.output.tags),
+                "tag": coded(columns[at.F_TAG], self._tags),
                 "ambiguous": columns[at.F_DOUBTED] != 0,
             }
         )
 
-    def trades(self, name: str, own: PlayerOutcome) -> Rows:
-        """Rows of `trades` of a strategy."""
-        trades = own.output.trades
-        columns = _columns(trades, _order(trades, at.T_EXITED, at.T_CODE, at.T_ENTERED))
+    def trades(self, parts: Sequence[IntArray]) -> Rows:
+        """Rows of `trades`; each part is a session's."""
+        trades, part = np.concatenate(parts), _numbered([len(part) for part in parts])
+        columns = _columns(trades, _order(trades, at.T_EXITED, at.T_CODE, at.T_ENTERED, part=part))
         signed, gross, costs = (columns[k] for k in (at.T_SHARES, at.T_GROSS, at.T_COMMISSION))
         entered, left = columns[at.T_ENTRY_VALUE], columns[at.T_EXIT_VALUE]
         entry, exit_ = columns[at.T_ENTERED], columns[at.T_EXITED]
         size, net = np.abs(signed), gross - costs
         return table(
             {
-                "strategy": repeated(name, len(size)),
-                "symbol": self.named(columns[at.T_CODE]),
+                "strategy": repeated(self._strategy, len(size)),
+                "symbol": self._maker.named(columns[at.T_CODE]),
                 "side": coded(signed < 0, _POSITIONS),
                 "entry_time": entry,
                 "exit_time": exit_,
@@ -108,25 +165,26 @@ class RowMaker:
                 "return": quotient(net, entered),
                 "mae": columns[at.T_WORST],
                 "mfe": columns[at.T_BEST],
-                "minutes_held": self._clock.between(entry, exit_),
-                "entry_tag": coded(columns[at.T_TAG], own.output.tags),
+                "minutes_held": self._maker.minutes_between(entry, exit_),
+                "entry_tag": coded(columns[at.T_TAG], self._tags),
                 "exit_reason": coded(columns[at.T_REASON], _TYPES),
                 "ambiguous": columns[at.T_DOUBTED] != 0,
             }
         )
 
-    def orders(self, name: str, orders: IntArray, tags: Sequence[str]) -> Rows:
-        """Rows of `orders` of a strategy, from its records."""
-        columns = _columns(orders, _order(orders, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
+    def orders(self, parts: Sequence[IntArray]) -> Rows:
+        """Rows of `orders`, from their records."""
+        records = np.concatenate(parts)
+        columns = _columns(records, _order(records, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
         side = np.where((shares == at.NULL) | (shares == 0), columns[at.R_SIDE], shares)
         parent = columns[at.R_PARENT]
         return table(
             {
                 "id": columns[at.R_ID],
-                "strategy": repeated(name, len(code)),
-                "symbol": self.named_or_every(code),
-                "session": self._sessions[columns[at.R_SESSION]],
+                "strategy": repeated(self._strategy, len(code)),
+                "symbol": self._maker.named_or_every(code),
+                "session": self._maker.days(columns[at.R_SESSION]),
                 "decided_at": columns[at.R_DECIDED],
                 "ended_at": _nullable(columns[at.R_ENDED]),
                 "type": coded(columns[at.R_TYPE], _TYPES),
@@ -139,66 +197,72 @@ class RowMaker:
                 "tif": coded(columns[at.R_TIF], _TIFS),
                 "status": coded(columns[at.R_STATUS], _STATUSES),
                 "reason": coded(columns[at.R_REASON], _REASONS),
-                "tag": coded(columns[at.R_TAG], tags),
+                "tag": coded(columns[at.R_TAG], self._tags),
                 "filled": columns[at.R_FILLED],
                 "parent": _nullable(np.where(parent == 0, at.NULL, parent)),
             }
         )
 
-    def cash(self, name: str, session: date, moves: Sequence[CashMove]) -> Rows:
-        """Rows of `cash` of a strategy."""
+    def cash(self, session: date, moves: Sequence[CashMove]) -> Rows:
+        """Rows of `cash` of a session."""
         kinds = sorted({move.kind for move in moves})
         code = np.array([move.code for move in moves], dtype=np.int64)
         return table(
             {
                 "time": np.array([move.time for move in moves], dtype=np.int64),
-                "session": days(session, len(moves)),
-                "strategy": repeated(name, len(moves)),
-                "symbol": coded(np.where(code == at.EVERY, -1, code), self._symbols, null=True),
+                "session": days([session], [len(moves)]),
+                "strategy": repeated(self._strategy, len(moves)),
+                "symbol": self._maker.named_or_none(code),
                 "kind": coded(np.array([kinds.index(move.kind) for move in moves]), kinds),
                 "amount": np.array([move.amount for move in moves], dtype=np.int64),
             }
         )
 
-    def positions(self, name: str, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
-        """Rows of `positions` of a strategy."""
+    def positions(self, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
+        """Rows of `positions` of a session."""
         rows = np.array(held, dtype=np.int64)
         code, shares, price, value = _columns(rows, _order(rows, 0))
         return table(
             {
-                "session": days(session, len(code)),
-                "strategy": repeated(name, len(code)),
-                "symbol": self.named(code),
+                "session": days([session], [len(code)]),
+                "strategy": repeated(self._strategy, len(code)),
+                "symbol": self._maker.named(code),
                 "shares": shares,
                 "price": price,
                 "value": value,
             }
         )
 
-
-def equity(name: str, session: date, times: IntArray, curve: Curve) -> Rows:
-    """Rows of `equity` of a strategy."""
-    return table(
-        {
-            "time": times,
-            "session": days(session, len(times)),
-            "strategy": repeated(name, len(times)),
-            "equity": curve.equity,
-            "cash": curve.cash,
-            "gross": curve.gross,
-            "net": curve.net,
-        }
-    )
-
-
-def days(session: date, count: int) -> npt.NDArray[np.datetime64]:
-    """The same session in every row."""
-    return np.full(count, session, dtype="datetime64[D]")
+    def equity(self, parts: Sequence[Equity]) -> Rows:
+        """Rows of `equity`."""
+        count = [len(part.times) for part in parts]
+        return table(
+            {
+                "time": np.concatenate([part.times for part in parts]),
+                "session": days([part.session for part in parts], count),
+                "strategy": repeated(self._strategy, sum(count)),
+                "equity": np.concatenate([part.curve.equity for part in parts]),
+                "cash": np.concatenate([part.curve.cash for part in parts]),
+                "gross": np.concatenate([part.curve.gross for part in parts]),
+                "net": np.concatenate([part.curve.net for part in parts]),
+            }
+        )
 
 
-def _order(rows: IntArray, *keys: int) -> npt.NDArray[np.intp] | None:
-    """The order of rows by some of their columns, None if they are in order."""
-    return order_of([np.ascontiguousarray(rows[:, k]) for k in keys])
+def days(sessions: Sequence[date], count: Sequence[int]) -> npt.NDArray[np.datetime64]:
+    """Each session in so many rows."""
+    return np.repeat(np.array(sessions, dtype="datetime64[D]"), count)
+
+
+def _numbered(count: Sequence[int]) -> IntArray | None:
+    """The number of the part that each row is of; None where there is one."""
+    return np.repeat(np.arange(len(count)), count) if len(count) > 1 else None
+
+
+def _order(rows: IntArray, *keys: int, part: IntArray | None = None) -> npt.NDArray[np.intp] | None:
+    """The order of rows by their part, then by some of their columns; None if they are in order."""
+    columns = [np.ascontiguousarray(rows[:, k]) for k in keys]
+    return order_of(columns if part is None else [part, *columns])
 
 
 def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:

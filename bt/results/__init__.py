@@ -19,7 +19,7 @@ from bt.results.folder import (
     open_tables,
     versions,
 )
-from bt.results.rows import Rows, coded, frame_of, joined, order_of, repeated, rows_of
+from bt.results.rows import Deferred, Rows, coded, frame_of, joined, order_of, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import OrdersWriter, TableWriter
 
@@ -29,6 +29,7 @@ __all__ = [
     "ORDER",
     "SCHEMAS",
     "Catalog",
+    "Deferred",
     "MemoryResults",
     "OrdersWriter",
     "Results",

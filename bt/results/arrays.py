@@ -10,20 +10,23 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _KINDS = {
-    "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
-    "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(), "float32": pa.float32(), "float64": pa.float64(),
+    np.dtype(np.int8): pa.int8(), np.dtype(np.int16): pa.int16(), np.dtype(np.int32): pa.int32(), np.dtype(np.int64): pa.int64(),
+    np.dtype(np.uint8): pa.uint8(), np.dtype(np.uint16): pa.uint16(), np.dtype(np.uint32): pa.uint32(), np.dtype(np.uint64): pa.uint64(),
+    np.dtype(np.float32): pa.float32(), np.dtype(np.float64): pa.float64(),
 }  # fmt: skip
+_BOOLEANS, _DAYS = np.dtype(np.bool_), np.dtype("datetime64[D]")
 
 
 def arrow(values: npt.NDArray[Any], *, absent: npt.NDArray[np.bool_] | None = None) -> pa.Array:
     """Numbers, booleans or days; null where `absent`. Numbers are not copied."""
     valid = None if absent is None or not absent.any() else _bits(~absent)
-    if values.dtype == np.bool_:
+    kind = values.dtype
+    if kind == _BOOLEANS:
         return pa.Array.from_buffers(pa.bool_(), len(values), [valid, _bits(values)])
-    if values.dtype == np.dtype("datetime64[D]"):
+    if kind == _DAYS:
         return pa.Array.from_buffers(pa.date32(), len(values), [valid, pa.py_buffer(values.astype(np.int32))])
     data = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(_KINDS[values.dtype.name], len(values), [valid, data])
+    return pa.Array.from_buffers(_KINDS[kind], len(values), [valid, data])
 
 
 def text(words: Sequence[str]) -> pa.Array:

@@ -18,10 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import msgspec
 import polars as pl
 
 from bt.errors import DataError, ResultsError, UsageError
-from bt.results.rows import NO_MULTIPLIERS, Multipliers, Rows, frame_of, in_order, joined, settled
+from bt.results.rows import NO_MULTIPLIERS, Deferred, Multipliers, Rows, frame_of, in_order, joined, settled
 from bt.results.tables import ABSENT_AS_NULL, SCHEMAS, empty
 from bt.results.writers import TableSet
 
@@ -31,11 +32,11 @@ DOCUMENTS = ("manifest", "metrics", "timings")
 class Results(Protocol):
     """Where a run puts its tables: a `RunFolder` or `MemoryResults`."""
 
-    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:
         """Rows of the open session of one table, in the engine's terms (`bt.results.rows`), or all of a run's settled already;
         `ordered` if they are known to lie as the table's do.
 
-        An order is appended once, when it has ended; after the last session those that are still open.
+        An order is appended once, when it has ended; after the last session those that are still open. Deferred are only those decided in the session that is open.
         """
 
     def end_session(self, session: date) -> None:
@@ -66,11 +67,11 @@ class MemoryResults:
 
     def __init__(self, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
         self._multipliers = multipliers
-        self._rows: dict[str, list[Rows]] = {table: [] for table in SCHEMAS}
+        self._rows: dict[str, list[Rows | Deferred]] = {table: [] for table in SCHEMAS}
         self.tables: dict[str, pl.DataFrame] = {}
         self.documents: dict[str, dict[str, Any]] = {}
 
-    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:  # noqa: ARG002 - all is sorted at the end
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:  # noqa: ARG002 - all is sorted at the end
         """As `Results.append`."""
         if len(rows):
             self._rows[table].append(rows)
@@ -158,7 +159,7 @@ class RunFolder:
                 return cls(path, _make_partial(path), chosen=False, multipliers=multipliers)
         raise AssertionError("names never end")
 
-    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:
         """As `Results.append`."""
         with self._whole():
             self._tables.append(table, rows, ordered=ordered)
@@ -269,9 +270,9 @@ def _make_partial(path: Path) -> Path:
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)  # with an indent Python's own encoder is slow
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        file.write(msgspec.json.format(text, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

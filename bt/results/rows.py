@@ -7,8 +7,10 @@ the words that occur, in text order, so that what is written tells the rows' val
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,9 +88,37 @@ def rows_of(table: str, frame: pl.DataFrame) -> Rows:
     return settled(table, conform(table, frame).to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
+@dataclass(frozen=True)
+class Deferred:
+    """Rows of one session that are made when they are needed, together with those of sessions after it: what is made few at a time costs by how often.
+
+    Parameters
+    ----------
+    make : callable
+        Makes rows of several parts, in their order.
+    part : object
+        What these rows are made of; nothing of it may change.
+    count : int
+        How many they are.
+    """
+
+    make: Callable[[Sequence[Any]], Rows]
+    part: Any
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def joined(parts: Sequence[Rows | Deferred]) -> Rows:
     """Rows one after the other, each column in one piece."""
-    return parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks()
+    made: list[Rows] = []
+    for make, some in groupby(parts, lambda part: part.make if isinstance(part, Deferred) else None):
+        if make is None:
+            made.extend(part for part in some if not isinstance(part, Deferred))
+        else:
+            made.append(make([part.part for part in some if isinstance(part, Deferred)]))
+    return made[0] if len(made) == 1 else pa.concat_tables(made).combine_chunks()
 
 
 # --------------------------------------------------------------------------------------------------------------- order

@@ -22,10 +22,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bt.results.arrays import arrow, plain
-from bt.results.rows import COLUMNS, FREE_TEXT, NO_MULTIPLIERS, TEXT, Multipliers, Rows, in_order, joined, settled
+from bt.results.rows import (
+    COLUMNS,
+    FREE_TEXT,
+    NO_MULTIPLIERS,
+    TEXT,
+    Deferred,
+    Multipliers,
+    Rows,
+    in_order,
+    joined,
+    settled,
+)  # fmt: skip
 from bt.results.tables import SCHEMAS
 
-ROWS = 50_000
+ROWS = 25_000
 """Rows after which a row group ends, at the next session boundary."""
 
 BYTES = 2_000_000
@@ -105,8 +116,8 @@ class TableWriter:
     def __init__(self, path: Path, table: str, multipliers: Multipliers = NO_MULTIPLIERS) -> None:
         self._table, self._multipliers = table, multipliers
         self._wide = _wide(table)
-        self._session: list[Rows] = []
-        self._ready: list[Rows] = []
+        self._session: list[Rows | Deferred] = []
+        self._ready: list[Rows | Deferred] = []
         self._rows = self._bytes = 0
         self._ordered = False
         self._sink = _Sink(path)
@@ -116,7 +127,7 @@ class TableWriter:
             self._sink.give_up()
             raise
 
-    def append(self, rows: Rows, *, ordered: bool = False) -> None:
+    def append(self, rows: Rows | Deferred, *, ordered: bool = False) -> None:
         """Rows of the session that is open, in any order; `ordered` if they are known to lie as the table's do."""
         if len(rows):
             self._session.append(rows)
@@ -126,15 +137,16 @@ class TableWriter:
         """The session's rows are complete: sort them, and write a row group if enough has gathered."""
         if not self._session:
             return
-        rows = joined(self._session)
-        if not self._ordered:
-            rows = in_order(self._table, rows)
+        if self._ordered and not self._wide:
+            self._ready.extend(self._session)
+        else:
+            rows = joined(self._session)
+            self._ready.append(rows if self._ordered else in_order(self._table, rows))
+            self._bytes += sum(
+                (pc.sum(length(rows[name])).as_py() or 0) * size for name, (length, size) in self._wide.items()
+            )
+        self._rows += sum(len(rows) for rows in self._session)
         self._session.clear()
-        self._ready.append(rows)
-        self._rows += rows.num_rows
-        self._bytes += sum(
-            (pc.sum(length(rows[name])).as_py() or 0) * size for name, (length, size) in self._wide.items()
-        )
         if self._rows >= ROWS or self._bytes >= BYTES:
             self._flush()
 
@@ -226,12 +238,12 @@ class OrdersWriter:
         self._writer = TableWriter(self._early, "orders", multipliers)
         self._spool: _Spool | None = None
         self._merged: TableWriter | None = None
-        self._buffer: list[Rows] = []
+        self._buffer: list[Rows | Deferred] = []
         self._ordered = False
         self._counts: Counter[date] = Counter()
 
-    def append(self, rows: Rows, *, ordered: bool = False) -> None:
-        """Orders that have ended, each once, decided in this session or an earlier one; `ordered` as in `TableWriter`."""
+    def append(self, rows: Rows | Deferred, *, ordered: bool = False) -> None:
+        """Orders that have ended, each once, decided in this session or an earlier one, deferred only if all were in this; `ordered` as in `TableWriter`."""
         if len(rows):
             self._buffer.append(rows)
             self._ordered = ordered and len(self._buffer) == 1
@@ -240,15 +252,16 @@ class OrdersWriter:
         """`session` is over: orders appended since the last one ended in it."""
         if not self._buffer:
             return
-        ended = joined(self._buffer)
-        self._buffer.clear()
-        days = _days(ended)
-        if self._spool is None and (days == np.datetime64(session)).all():
-            self._counts[session] += len(ended)
-            self._writer.append(ended, ordered=self._ordered)
+        deferred = self._spool is None and all(isinstance(rows, Deferred) for rows in self._buffer)
+        ended = None if deferred else joined(self._buffer)
+        if ended is None or (self._spool is None and (_days(ended) == np.datetime64(session)).all()):
+            for rows in self._buffer if ended is None else (ended,):
+                self._counts[session] += len(rows)
+                self._writer.append(rows, ordered=self._ordered)
             self._writer.end_session()
         else:
-            self._lay_by(ended, days)
+            self._lay_by(ended, _days(ended))
+        self._buffer.clear()
 
     def _lay_by(self, rows: Rows, days: Days) -> None:
         self._spool = self._spool or _Spool(self._path.parent)
@@ -325,7 +338,7 @@ class TableSet:
                 writer.abort()
             raise
 
-    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:
         """Rows of the open session; for orders those that ended in it."""
         writer = self._orders if table == "orders" else self._writers[table]
         writer.append(rows, ordered=ordered)

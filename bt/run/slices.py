@@ -21,7 +21,7 @@ from bt.engine import Engine, Pace, PlayerOutcome, SessionOutcome, hearing
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import RunSpec
 from bt.recorder import Recorder, Totals, recorded, spoken, warming
-from bt.results import SCHEMAS, Rows, joined
+from bt.results import SCHEMAS, Deferred, Rows, joined
 from bt.run.driving import coordinated
 from bt.run.making import Made, Share, made
 from bt.run.pool import Tell
@@ -139,9 +139,9 @@ def play_part(part: Part, tell: Tell) -> Over:
 class _Kept:
     """Results that are taken session by session."""
 
-    rows: dict[str, list[Rows]] = field(default_factory=lambda: {table: [] for table in SCHEMAS})
+    rows: dict[str, list[Rows | Deferred]] = field(default_factory=lambda: {table: [] for table in SCHEMAS})
 
-    def append(self, table: str, rows: Rows, *, ordered: bool = False) -> None:  # noqa: ARG002 - other parts come in between
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:  # noqa: ARG002 - other parts come in between
         """As `Results.append`."""
         if len(rows):
             self.rows[table].append(rows)
