@@ -14,8 +14,8 @@ Live differs from a backtest only in where minutes come from (`Source`) and wher
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -23,6 +23,7 @@ import polars as pl
 
 from bt.engine import Engine, SessionOutcome
 from bt.errors import DataError
+from bt.memory import give_back_memory
 from bt.model import Progress
 from bt.prepare import PreparedWindow
 
@@ -52,8 +53,8 @@ class Source(Protocol):
     def start(self) -> None:
         """Bring history up to the first session's open."""
 
-    def windows(self) -> Iterator[PreparedWindow]:
-        """Prepared sessions in order, some at a time."""
+    def windows(self) -> Generator[PreparedWindow, None, None]:
+        """Prepared sessions in order, some at a time. Once closed it reads nothing more."""
 
 
 class Counted(Protocol):
@@ -153,14 +154,18 @@ class SessionCoordinator:
         with self._phase("historical"):
             self._source.start()
         self.timings.add_parts(self._source.history_seconds)
+        with closing(
+            self._source.windows()
+        ) as windows:  # whatever ends the run, before the store is closed: the next one is being read
+            return self._played(windows)
+
+    def _played(self, windows: Iterator[PreparedWindow]) -> FinishReason:
         number = -self._agenda.warm
-        windows = self._source.windows()
         while (window := self._queues(windows)) is not None:
             for i in range(len(window.sessions)):
                 if self._agenda.refuse_faults and i in window.faults:
                     self.fault = DataError(window.faults[i])
                     self.stop_reason = str(self.fault)
-                    windows.close()  # type: ignore[attr-defined]
                     return "stopped"
                 state = self._initialize()
                 last = number + 1 == self._agenda.total
@@ -170,7 +175,6 @@ class SessionCoordinator:
                 number += 1
                 reason = self._advance(number, outcome)
                 if reason is not None:
-                    windows.close()  # type: ignore[attr-defined]
                     return reason
             del window
         return self._finished()
@@ -220,6 +224,7 @@ class SessionCoordinator:
                 return
             failed = {code: why for (session, code), why in window.failed.items() if session == i}
             self._recorder.session(outcome, window.quality[i], window.guards[i], failed)
+            give_back_memory()
             if self._progress is not None:
                 totals = self._recorder.totals
                 self._progress(totals.sessions, self._agenda.total, totals.bars)

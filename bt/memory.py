@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import mmap
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ except ImportError:  # Windows
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGE = 256 * 1024 * 1024
+_RESIDENT = 650 * 1024 * 1024
+_STATM = Path("/proc/self/statm")
 _HEAP = 64 * 1024 * 1024
 """Size of the heaps from which glibc serves threads other than the first. It gives an empty one back, unless that would leave less
 than the top pad."""
@@ -42,6 +45,20 @@ def keep_freed_memory() -> bool:
     pa.set_memory_pool(pa.system_memory_pool())
     told = ((_M_TOP_PAD, _HEAP), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, 2 * _LARGE))
     return all(bool(tell(option, size)) for option, size in told)
+
+
+def give_back_memory(beyond: int = _RESIDENT) -> bool:
+    """Give what is free back to the system where the process holds more than `beyond` bytes: what a wide universe's sessions need at one time each thread's
+    allocator keeps for itself, and together they would keep much more than is ever in use. Whether it was asked to; elsewhere than on Linux nothing is done."""
+    try:
+        pages = int(_STATM.read_text().split()[1])
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # another system or C library
+        return False
+    if pages * mmap.PAGESIZE <= beyond:
+        return False
+    trim(0)
+    return True
 
 
 @contextlib.contextmanager

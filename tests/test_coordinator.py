@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,16 +79,20 @@ class Windows:
         self.sessions = sessions
         self.history_seconds = {"history_load": 1.0}
         self.calls: list[str] = []
+        self.closed = False
 
     def start(self) -> None:
         self.calls.append("start")
 
-    def windows(self) -> Iterator[PreparedWindow]:
-        for first in range(0, self.sessions, 3):
-            self.calls.append("window")
-            some = [empty(i) for i in range(first, min(first + 3, self.sessions))]
-            frames = [pl.DataFrame()] * len(some)
-            yield PreparedWindow(some, frames, frames, {}, {}, {"load": 0.5})
+    def windows(self) -> Generator[PreparedWindow, None, None]:
+        try:
+            for first in range(0, self.sessions, 3):
+                self.calls.append("window")
+                some = [empty(i) for i in range(first, min(first + 3, self.sessions))]
+                frames = [pl.DataFrame()] * len(some)
+                yield PreparedWindow(some, frames, frames, {}, {}, {"load": 0.5})
+        finally:
+            self.closed = True
 
 
 class Notes:
@@ -152,3 +156,15 @@ def test_an_interrupt_ends_the_run_after_its_session():
     assert made.stop_reason == "interrupted"
     assert seen == [(1, 9, 0), (2, 9, 0)]
     assert len(notes.outcomes) == 2
+
+
+def test_whatever_ends_a_run_nothing_more_is_read_then(monkeypatch: pytest.MonkeyPatch):
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    made, source, notes = coordinator(9)
+    monkeypatch.setattr(notes, "session", full)
+    with pytest.raises(OSError, match="no space left") as caught:
+        made.run()
+    assert source.closed
+    assert caught.tb is not None  # it holds the run's frames, and with them the windows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -113,24 +114,25 @@ def _judged(
     tables, sessions = [_NO_QUALITY if gap_lists else _NO_QUALITY.drop("gaps")], []
     gaps, guards, done = _NO_GAPS, [_NO_GUARDS], 0
     watch = Watch(span.last - span.first + 1)
-    for window in source.windows():
-        for session, quality, guard in _by_session(window):
-            named = quality.with_columns(
-                pl.lit(session.name).alias("session"),
-                names.gather(quality["code"]).alias("symbol"),
-                pl.col("interval").replace_strict({1: "1m", **labels}, return_dtype=pl.String),
-            )
-            named = conform("quality", named)
-            watch.add(named.filter(pl.col("interval") == "1m"))
-            table = named.filter(pl.col("interval").is_in(list(labels.values())))
-            gaps = _longest(pl.concat([gaps, _gaps(table)]), worst)
-            tables.append(table if gap_lists else table.drop("gaps"))
-            guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
-            sessions.append(session)
-            guards = [pl.concat(guards).group_by("symbol", "reason").agg(pl.col("rows").sum())]
-        done += sum(len(s.minutes.code) for s in window.sessions)
-        if progress is not None:
-            progress(len(sessions), span.last - span.first + 1, done)
+    with closing(source.windows()) as windows:  # before the store is closed: the next one is being read
+        for window in windows:
+            for session, quality, guard in _by_session(window):
+                named = quality.with_columns(
+                    pl.lit(session.name).alias("session"),
+                    names.gather(quality["code"]).alias("symbol"),
+                    pl.col("interval").replace_strict({1: "1m", **labels}, return_dtype=pl.String),
+                )
+                named = conform("quality", named)
+                watch.add(named.filter(pl.col("interval") == "1m"))
+                table = named.filter(pl.col("interval").is_in(list(labels.values())))
+                gaps = _longest(pl.concat([gaps, _gaps(table)]), worst)
+                tables.append(table if gap_lists else table.drop("gaps"))
+                guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
+                sessions.append(session)
+                guards = [pl.concat(guards).group_by("symbol", "reason").agg(pl.col("rows").sum())]
+            done += sum(len(s.minutes.code) for s in window.sessions)
+            if progress is not None:
+                progress(len(sessions), span.last - span.first + 1, done)
     return Quality(
         pl.concat(tables).sort(ORDER["quality"], maintain_order=True),
         gaps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -86,9 +87,12 @@ def _closes(spec: RunSpec, time: TimeManager, span: Range, store: Store) -> dict
     source = Preparer(only, replace(made_plan, judged=False), Reading(store, time, schedule, first, len(schedule) - 1))
     source.start()
     closes: dict[date, int] = {}
-    for window in source.windows():
-        for prepared in window.sessions:
-            bars = prepared.minutes
-            values = bars.columns["close"].values
-            closes[prepared.session.name] = to_units(float(values[int(np.argmax(bars.begin))])) if len(values) else 0
+    with closing(source.windows()) as windows:  # before the store is closed: the next one is being read
+        for window in windows:
+            for prepared in window.sessions:
+                bars = prepared.minutes
+                values = bars.columns["close"].values
+                closes[prepared.session.name] = (
+                    to_units(float(values[int(np.argmax(bars.begin))])) if len(values) else 0
+                )
     return closes
