@@ -13,7 +13,8 @@ _DOUBLE = 1 << 53
 
 def scaled(values: npt.NDArray[Any], scale: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]:
     """Prices as whole numbers of their tick grid: round(price x scale)."""
-    return np.rint(values * scale).astype(np.int64)
+    made = values * scale
+    return np.rint(made, out=made).astype(np.int64)
 
 
 def quotient(total: npt.NDArray[Any], divisor: npt.NDArray[Any] | int) -> npt.NDArray[np.float64]:

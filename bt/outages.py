@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 ACTIVE = 90
@@ -50,11 +52,21 @@ def outages(table: pl.DataFrame) -> pl.DataFrame:
     A session in which no active symbol has a row is an outage only between two that have one. No outage runs through a
     break.
     """
-    mine = table.filter(pl.col("symbol").is_in(active(table).implode()))
-    if mine.is_empty():
+    return outages_of(active(table), [table])
+
+
+def outages_of(liquid: pl.Series, parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """As `outages`, of a table that comes in parts of whole sessions, of which one at a time is looked at; `liquid` are the active symbols of all of it."""
+    found, sessions = [], []
+    for part in parts:
+        mine = part.filter(pl.col("symbol").is_in(liquid.implode()))
+        if not mine.is_empty():
+            found.append(_dark(mine))
+            sessions.append(_sessions(mine))
+    if not sessions:
         return SCHEMA.to_frame()
-    found = [frame.select(SCHEMA.names()).cast(SCHEMA) for frame in (_dark(mine), _whole(mine))]
-    return pl.concat(found).sort("start")
+    found.append(_silent(pl.concat(sessions)))
+    return pl.concat([frame.select(SCHEMA.names()).cast(SCHEMA) for frame in found]).sort("start")
 
 
 def active(table: pl.DataFrame) -> pl.Series:
@@ -134,15 +146,19 @@ def _dark(table: pl.DataFrame) -> pl.DataFrame:
 _EDGES = (("start", 1), ("end", -1))
 
 
-def _whole(table: pl.DataFrame) -> pl.DataFrame:
-    """Sessions in which no symbol has a row, between two in which one has."""
-    sessions = table.group_by("session").agg(
+def _sessions(table: pl.DataFrame) -> pl.DataFrame:
+    """Each session, and whether a symbol has a row in it."""
+    return table.group_by("session").agg(
         (pl.col("present") > 0).any().alias("alive"),
         pl.col("gaps").list.first().struct.field("start").min().alias("start"),
         pl.col("gaps").list.last().struct.field("end").max().alias("end"),
         pl.col("expected").max().alias("minutes"),
         pl.len().cast(pl.Int64).alias("symbols"),
     )  # fmt: skip
+
+
+def _silent(sessions: pl.DataFrame) -> pl.DataFrame:
+    """Sessions in which no symbol has a row, between two in which one has."""
     alive = sessions.filter("alive")["session"]
     silent = sessions.filter(~pl.col("alive"), pl.col("session").is_between(alive.min(), alive.max()))
     return silent.with_columns(pl.lit(1.0).alias("lacking"), pl.lit(value=True).alias("whole_session"))

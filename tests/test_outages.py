@@ -19,6 +19,7 @@ from test_laws import law
 import bt
 from bt.outages import NEEDED, SCHEMA, Watch, outages
 from bt.research import load_quality
+from bt.run import result
 
 Presences = dict[date, dict[str, list[o.Bar]]]
 
@@ -75,6 +76,16 @@ def table_of(days: list[o.Day], found: Presences) -> pl.DataFrame:
 
 def told_by(frame: pl.DataFrame) -> list[tuple[date, int, int, int]]:
     return [(r["session"], o.micros(r["start"]), o.micros(r["end"]), r["minutes"]) for r in frame.iter_rows(named=True)]
+
+
+@law(50)
+@given(presences(), st.integers(1, 20))
+def test_outages_are_the_same_in_parts_of_whole_sessions(drawn: tuple[list[o.Day], Presences], rows: int) -> None:
+    table = table_of(*drawn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result, "_ROWS", rows)
+        parts = result.outages_in(table.with_columns(interval=pl.lit("1m")).lazy())
+    assert parts.equals(outages(table))
 
 
 @law(150)

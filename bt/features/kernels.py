@@ -45,7 +45,7 @@ class Kernels:
         self._squares: dict[str, tuple[IntArray, int]] = {}
         self._starts: dict[Within, IntArray] = {}
         self._depths: dict[tuple[Within, int], tuple[IntArray, IntArray]] = {}
-        self._windows: dict[tuple[str, int, int], tuple[IntArray, IntArray]] = {}
+        self._window: tuple[str, int, IntArray, IntArray] | None = None  # the last sums that were asked for
         scale = np.maximum(bars.scale, 1)
         same = len(scale) > 0 and bool((scale == scale[0]).all())
         self._same_scale = int(scale[0]) if same else None
@@ -124,11 +124,12 @@ class Kernels:
     # -------------------------------------------------------------------------------------------------------- windows
 
     def _window_sum(self, name: str, n: int, rows: IntArray) -> IntArray:
-        known = self._windows.get((name, n, id(rows)))
-        if known is None or known[0] is not rows:
-            known = rows, _between(self.totals(name), n, rows)
-            self._windows[name, n, id(rows)] = known
-        return known[1]
+        if self._window is not None and self._window[:2] == (name, n) and self._window[2] is rows:
+            return self._window[3]
+        self._window = None  # free before the next one is made: a window's worth of memory
+        made = _between(self.totals(name), n, rows)
+        self._window = name, n, rows, made
+        return made
 
     def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:
         count = n if mean else 1

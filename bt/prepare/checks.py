@@ -20,6 +20,8 @@ from bt.schema import FAULT_REASONS
 
 def faults(loaded: Loaded, source: str, symbols: tuple[str, ...]) -> dict[int, str]:
     """The first row fault of each session (counted from the window's first) that has one, as an error's text."""
+    if loaded.withheld.is_empty():
+        return {}
     found = loaded.withheld.filter(pl.col("reason").is_in(list(FAULT_REASONS))).sort("session", "time", "code")
     first = found.group_by("session", maintain_order=True).agg(pl.all().first(), pl.len().alias("rows"))
     return {

@@ -18,12 +18,15 @@ from bt.errors import DataError, UsageError
 from bt.figures import account, by_month, session_returns
 from bt.metrics import Metrics
 from bt.model import DataSpec
-from bt.outages import active, outages
+from bt.outages import active, outages_of
 from bt.report import SweepTold, Wish, notebook_html
 from bt.run.attribution import attributed
 from bt.run.bridge import PandasTables, to_pandas
 from bt.run.plotting import Plot
 from bt.run.reporting import session_given, write_report
+
+_ROWS = 50_000
+"""Of the table of quality so many rows are looked at together, in whole sessions."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +234,19 @@ class Run:
 
 
 def outages_in(quality: pl.LazyFrame) -> pl.DataFrame:
-    """The outages in a table of quality; of symbols that are not active no gap is read."""
+    """The outages in a table of quality, of which few sessions are read at a time, and of symbols that are not active no gap."""
     minutes = quality.filter(pl.col("interval") == "1m")
     liquid = active(minutes.select("symbol", "present", "quality").collect(engine="in-memory"))
-    return outages(minutes.filter(pl.col("symbol").is_in(liquid.implode())).collect(engine="in-memory"))
+    counted = minutes.group_by("session").agg(pl.len()).sort("session").collect(engine="in-memory")
+    some = pl.col("len").cum_sum() // _ROWS
+    spans = counted.group_by(some.alias("part")).agg(
+        pl.col("session").min().alias("first"), pl.col("session").max().alias("last")
+    )
+    parts = (
+        minutes.filter(pl.col("session").is_between(first, last), pl.col("symbol").is_in(liquid.implode())).collect(engine="in-memory")
+        for first, last in spans.sort("first").select("first", "last").iter_rows()
+    )  # fmt: skip
+    return outages_of(liquid, parts)
 
 
 def _short(of: str, short: Mapping[str, str | None]) -> str:
