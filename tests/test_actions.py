@@ -70,6 +70,21 @@ def test_a_split_multiplies_shares_and_changes_no_money(tmp_path: Path) -> None:
     assert "1 splits" in str(run)
 
 
+@pytest.mark.parametrize("ratio", [4.0, 0.25])
+def test_before_the_first_bar_after_a_split_an_order_is_of_the_price_after_it(tmp_path: Path, ratio: float) -> None:
+    """A thousand buys forty at 25, and no more, whatever they were at the close before."""
+
+    class Buys(Script):
+        def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
+            if session == date.fromisoformat(WEDNESDAY):
+                book.target("A", 41)
+                book.target("A", 40)
+
+    run = run_over(tmp_path, Buys({}), table(split(ratio)), 25.0 * ratio, 25.0, cash=1000.0)
+    orders = run.orders.filter(session=date.fromisoformat(WEDNESDAY)).select("level", "status", "reason").rows()
+    assert orders == [(41, "rejected", "buying_power"), (40, "filled", "")]
+
+
 def test_what_is_less_than_a_share_is_paid(tmp_path: Path) -> None:
     """11 shares at 10 are one at 80 and three eighths, which are worth 30; one that is sold before counts as none of the new."""
     run = run_over(

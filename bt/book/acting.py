@@ -34,6 +34,7 @@ def act(accounts: Sequence[Account], markets: Sequence[Market], actions: Sequenc
         desk, market = account.desk, account.market
         desk.known[desk.account[account.number, at.KNOWS], at.SEEN_BEFORE] = market.seen_at_open
         desk.look_again()
+        desk.look()  # before a symbol's first bar nothing else tells the rules what is known of it
         one = _One(account, *before[id(market)])
         one.rename(renames)
         for code, ratio in ratios.items():
