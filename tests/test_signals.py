@@ -288,9 +288,14 @@ def test_what_entries_and_exits_ask_for(held: int, said: dict[str, Any], level: 
     assert (None if found == layout.NULL else found) == level
 
 
-def test_what_was_refused_is_asked_for_again_at_every_bar(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [{"target": pl.lit(10)}, {"entry": pl.lit(True), "shares": pl.lit(10)}],
+    ids=["target", "entry"],
+)
+def test_what_was_refused_is_asked_for_again_at_every_bar(tmp_path: Path, given: dict[str, pl.Expr]) -> None:
     where = store(tmp_path, bars("AAA", [10.0, 11.0, 9.5, 9.0, 9.0]))
-    run = play(where, Said({"target": pl.lit(10)}), cash=96.0)
+    run = play(where, Said(given), cash=96.0)
     assert run.orders.sort("id")["status"].to_list() == ["rejected", "rejected", "filled"]
     assert fills(run) == [("AAA", 3, 10)]
 
