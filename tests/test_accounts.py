@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,25 @@ def test_a_symbol_that_sleeps_is_told_when_it_wakes(tmp_path: Path):
         when.clear()
         play(where, Insists({("A", 0): lambda b: b.order("A", 0)}), symbols=symbols)
         assert when == [at(1), at(11)]
+
+
+def test_what_is_held_is_looked_up_in_every_session(tmp_path: Path) -> None:
+    """A long that has doubled since the session before carries more, at the minute of the session at which it was asked about before."""
+    days = ((TUESDAY, 10.0), (WEDNESDAY, 20.0))
+    where = store(
+        tmp_path,
+        *(bars("AAA", [price] * 4, day=day) for day, price in days),
+        *(bars("BBB", [8.0] * 4, day=day) for day, _ in days),
+    )
+
+    def first(book: bt.Book) -> None:
+        if book.session == date.fromisoformat(TUESDAY):
+            book.target("AAA", 5)
+
+    def then(book: bt.Book) -> None:  # 2 x (60 + 50) - 50 < 28 x 8, but 2 x (60 + 100) - 100 >= 25 x 8
+        book.target("BBB", 28 if book.session == date.fromisoformat(TUESDAY) else 25)
+
+    script = Script({("AAA", 0): first, ("BBB", 1): then})
+    run = play(where, script, TUESDAY, WEDNESDAY, cash=110.0, account={"leverage": 2.0})
+    asked = run.orders.filter(symbol="BBB").select("level", "status").rows()
+    assert asked == [(28, "rejected"), (25, "filled")]
