@@ -95,18 +95,25 @@ def test_margin_takes_the_place_of_the_value(tmp_path: Path) -> None:
             assert run.orders["status"].to_list() == statuses, (leverage, margin)
 
 
-def test_signals_know_what_is_held_where_margins_are_more_than_values(tmp_path: Path) -> None:
-    """15 shares of A tie up 750 of 1,000. As A rises from 10 to 30 equity is 1,300 and 550 are free: enough for 40 of B at 10, though nothing new was said of A."""
+@pytest.mark.parametrize(("asked", "last"), [(40, ("B", "filled", "")), (60, ("B", "rejected", "buying_power"))])
+def test_signals_know_what_is_held_where_margins_are_more_than_values(
+    tmp_path: Path, asked: int, last: tuple[str, ...]
+) -> None:
+    """15 shares of A tie up 750 of 1,000. As A rises from 10 to 30 equity is 1,300 and 550 are free: enough for 40 of B at 10, though nothing new was said of A, and
+    not for 60, though there are 850 in cash."""
 
     class Columns:
         def signals(self) -> dict[str, Any]:
-            late = pl.when(pl.col("minute") >= 3).then(40).otherwise(0)
+            late = pl.when(pl.col("minute") >= 3).then(asked).otherwise(0)
             return {"target": pl.when(pl.col("symbol") == "A").then(15).otherwise(late)}
 
     where = store(tmp_path, bars("A", [10.0, 10.0, 30.0, 30.0, 30.0, 30.0]), bars("B", [10.0] * 6))
     listed = table(symbol="A", margin=50.0)
     run = play(where, Columns(), instruments=listed, account={"cash": 1000.0})
-    assert run.orders.select("symbol", "status", "reason").rows() == [("A", "filled", ""), ("B", "filled", "")]
+    assert run.orders.select("symbol", "status", "reason").unique(maintain_order=True).rows() == [
+        ("A", "filled", ""),
+        last,
+    ]
 
 
 def test_under_reg_t_the_margin_is_what_is_required(tmp_path: Path) -> None:
@@ -297,6 +304,14 @@ def test_a_last_day_without_a_session_or_a_bar(tmp_path: Path) -> None:
         (date(2023, 12, 28), 10.0, "buy"), (date(2023, 12, 29), 10.0, "sell"),
     ]  # fmt: skip
     assert run.fills["stale_minutes"].to_list()[1] == 390 + (17 * 60 + 30) + 387
+
+
+def test_what_asks_for_nothing_is_not_refused(tmp_path: Path) -> None:
+    """Once an order has been, a level of 0 of what may not be traded is looked at, and is no order."""
+    script = Script({("A", 0): lambda b: b.order("A", 1), ("A", 1): lambda b: b.target("A", 0)})
+    where = store(tmp_path, bars("A", [10.0] * 3))
+    run = play(where, script, instruments=table(symbol="A", kind="index"))
+    assert run.orders.select("status", "reason").rows() == [("rejected", "not_tradable")]
 
 
 def test_an_index_is_looked_at_only(tmp_path: Path) -> None:

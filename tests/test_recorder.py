@@ -93,7 +93,7 @@ def test_rows_of_several_sessions_at_once_are_those_of_each(seed: int, unit: int
         record[:, at.R_SESSION] = number
         record[:, at.R_CODE] -= 1  # EVERY, too
         for rows, column in ((fill, at.F_TIME), (trade, at.T_EXITED), (trade, at.T_ENTERED), (record, at.R_DECIDED)):
-            rows[:, column] = OPEN + (number * 1000 + np.minimum(rows[:, column], 1000)) * unit
+            rows[:, column] = OPEN + (number * 5 + rows[:, column] % 6) * unit
         fills.append(Fills(DAYS[number], fill, 1.0 + np.arange(len(fill))))
         trades.append(trade)
         records.append(record)
