@@ -191,8 +191,13 @@ def test_the_money_of_a_part_of_a_coin(tmp_path: Path) -> None:
 
 def test_fractions_in_every_style_are_lots(tmp_path: Path) -> None:
     class Columns:
+        percent = 0.5  # 125 shares: a double could be off by a bit, so Python looks
+
         def signals(self) -> dict[str, Any]:
-            return {"target_percent": pl.lit(0.5)}
+            return {"target_percent": pl.lit(self.percent)}
+
+    class Between(Columns):
+        percent = 0.51  # 127.5: the rules cut it themselves
 
     class Across:
         row = Bar
@@ -210,7 +215,7 @@ def test_fractions_in_every_style_are_lots(tmp_path: Path) -> None:
             if rows.minute == 0:  # 10 % of 1,000 over 8,000 x 0.0001 a share
                 book.target_risk("BTC", 0.1, 32_000.0)
 
-    for style in (Columns, Across, Money, Risk):
+    for style in (Columns, Between, Across, Money, Risk):
         run = play(coins(tmp_path), style(), instruments=table(**BTC), account={"cash": 1000.0})
         assert run.fills["shares"].to_list() == [120], style.__name__
 
