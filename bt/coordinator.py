@@ -154,12 +154,12 @@ class SessionCoordinator:
         with self._phase("historical"):
             self._source.start()
         self.timings.add_parts(self._source.history_seconds)
-        with closing(
-            self._source.windows()
-        ) as windows:  # whatever ends the run, before the store is closed: the next one is being read
+        # closed whatever ends the run, and before the store is: the next window is being read
+        with closing(self._source.windows()) as windows:
             return self._played(windows)
 
     def _played(self, windows: Iterator[PreparedWindow]) -> FinishReason:
+        """Play the sessions of every window; why it ended."""
         number = -self._agenda.warm
         while (window := self._queues(windows)) is not None:
             for i in range(len(window.sessions)):

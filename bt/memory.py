@@ -25,6 +25,7 @@ except ImportError:  # Windows
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGE = 256 * 1024 * 1024
 _RESIDENT = 650 * 1024 * 1024
+"""Bytes in memory beyond which a session's end gives back what is free: a universe of 500 symbols stays below, one of 3000 does not."""
 _STATM = Path("/proc/self/statm")
 _HEAP = 64 * 1024 * 1024
 """Size of the heaps from which glibc serves threads other than the first. It gives an empty one back, unless that would leave less
@@ -51,13 +52,11 @@ def give_back_memory(beyond: int = _RESIDENT) -> bool:
     """Give what is free back to the system where the process holds more than `beyond` bytes: what a wide universe's sessions need at one time each thread's
     allocator keeps for itself, and together they would keep much more than is ever in use. Whether it was asked to; elsewhere than on Linux nothing is done."""
     try:
-        pages = int(_STATM.read_text().split()[1])
-        trim = ctypes.CDLL(None).malloc_trim
+        if int(_STATM.read_text().split()[1]) * mmap.PAGESIZE <= beyond:
+            return False
+        ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):  # another system or C library
         return False
-    if pages * mmap.PAGESIZE <= beyond:
-        return False
-    trim(0)
     return True
 
 

@@ -83,7 +83,7 @@ def news(
     """The bars of visible symbols that say what their symbol's bar before did not: `turn` and `told` of a `Script`, and in `start` (a zero more than
     there are minutes) where those of each minute begin; the rest is as there.
 
-    What a symbol's bars go on saying is decided already, unless one of its orders has ended since, or was refused.
+    What a symbol's bars go on saying is decided already, unless one of its orders was refused, or has ended otherwise than by filling its target.
     """
     found = np.zeros(len(code), dtype=np.bool_)
     for row in range(len(code)):
