@@ -14,15 +14,11 @@ from bt.execution import (
     INT64_MAX,
     Costs,
     IntArray,
-    compiling,
     divide_half_even,
     filling,
     fits,
-    libraries,
-    matching,
     money,
     portions,
-    targets,
     to_units,
     units,
 )
@@ -155,41 +151,3 @@ def test_sums_and_products_that_do_not_fit_are_errors():
             wrong()
     with pytest.raises(MoneyError):
         money.portion(2**62, 2**62, 1)
-
-
-def test_compiled_rules_are_kept_by_all_the_sources_they_depend_on():
-    stamps = {f._cache._impl.locator.get_source_stamp() for f in (targets.decide, matching.match)}
-    assert stamps == {libraries.stamp()}
-
-
-def test_what_another_version_has_compiled_is_never_opened_and_goes(tmp_path):
-    names = {f._cache._impl.filename_base for f in (targets.decide, matching.match)}
-    assert all(libraries.stamp()[:12] in name for name in names)
-    kept = [tmp_path / f"match-1-{libraries.stamp()[:12]}.py311.{kind}" for kind in ("nbi", "1.nbc")]
-    others = [tmp_path / f"match-1{other}.py311.{kind}" for other in ("", "-abcdef012345") for kind in ("nbi", "1.nbc")]
-    for file in (*kept, *others, tmp_path / "matching.py"):
-        file.touch()
-    compiling._forget_others(tmp_path)
-    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "matching.py"}
-
-
-def test_what_is_compiled_is_said_once_and_nothing_where_nothing_is():
-    said: list[str] = []
-
-    two_more = compiling.compiled(lambda number: number + 2, cache=False)
-    with compiling.saying(said.append):
-        assert two_more(1) == 3
-        assert said == [compiling.COMPILING]
-        assert two_more(2) == 4
-        assert two_more(2.5) == 4.5  # compiled again
-    assert said == [compiling.COMPILING]
-    with compiling.saying(said.append):
-        assert two_more(3) == 5
-    assert said == [compiling.COMPILING]
-
-
-def test_a_function_is_compiled_once_whatever_constants_it_is_called_with():
-    plus = compiling.allocating(lambda one, other: one + other, cache=False)
-    sum_of_constants = compiling.compiled(lambda n: plus(1, 2) + plus(3, n) + plus(n, 4), cache=False)
-    assert sum_of_constants(5) == 3 + 8 + 9
-    assert len(plus.signatures) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 from pathlib import Path
 
@@ -151,6 +152,16 @@ def test_a_spread_that_does_not_fit_is_exact_too(tmp_path: Path):
     where = store(tmp_path, rows)
     std = values(where, bt.std("volume", 3))
     assert std == [None, None, *(pytest.approx(statistics.stdev(volumes[i : i + 3]), rel=1e-15) for i in (0, 1))]
+
+
+def test_a_spread_of_many_decimals_is_the_same_whatever_was_read_before(tmp_path: Path):
+    """Behind a far price squares pass 2^63 and are added in Python's whole numbers; without it they fit."""
+    chance = random.Random(1)
+    prices: list[Price] = [chance.randrange(29 * 10**8, 31 * 10**8) / 10**8 for _ in range(60)]
+    where = store(tmp_path, bars("A", [1.0, *prices[:30]]), bars("A", prices, day=THURSDAY))
+    for feature in (bt.std("close", 7), bt.zscore("close", 7)):
+        both = bt.load_bars(where, "XNYS", TUESDAY, THURSDAY, features={"f": feature})["1m"]
+        assert both["f"].to_list()[31:] == values(where, feature, day=THURSDAY)
 
 
 def test_the_session_so_far(tmp_path: Path):

@@ -16,7 +16,7 @@ from bt.execution import IntArray, Script, Tape, closing, fits, ledger, matching
 from bt.execution import layout as at
 from bt.execution import within as bars
 from bt.execution.shown import OUTSIDE
-from bt.execution.tape import FloatArray
+from bt.jit import FloatArray
 from bt.model import Instruments, Session
 
 ROOM = 64

@@ -57,7 +57,7 @@ def session_outcome(
         played.minutes,
         played.stopped,
         moments=stage.moments.key[: played.iterations],
-        bars_of=np.bincount(prepared.minutes.code, minlength=len(stage.market.last)),
+        bars_of=np.diff(stage.market.first, append=len(prepared.minutes.code)),
         ranking=prepared.ranking,
         visible=visible,
     )

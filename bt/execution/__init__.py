@@ -6,16 +6,17 @@
 4. `reach` says at which prices an order fills, `standing` what a fill sets off among the orders of its symbol, `filling` writes it down;
 5. `signalling` plays a session of signals;
 6. `ledger` books fills: cash, positions, trades, the session's curve;
-7. `money` is exact arithmetic, `costs` what is paid besides the price;
-8. `compiling` makes machine code of it, which `libraries` keep from run to run. This package is the only home of Numba.
+7. `money` is exact arithmetic, `costs` what is paid besides the price.
+
+`bt.jit` makes machine code of it; `starting` says what a run asks for in which order.
 """
 
-from bt.execution.compiling import saying
 from bt.execution.costs import Costs
-from bt.execution.layout import IntArray
 from bt.execution.money import INT64_MAX, divide_half_even, fits, portions, to_units, units
 from bt.execution.signalling import Script
+from bt.execution.starting import saying
 from bt.execution.tape import Tape
+from bt.jit import IntArray
 
 __all__ = [
     "INT64_MAX", "Costs", "IntArray", "Script", "Tape", "divide_half_even", "fits", "portions", "saying", "to_units", "units",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import inner
 from bt.execution.layout import (
     AFTER,
     AMPLE,
@@ -59,7 +58,6 @@ from bt.execution.layout import (
     TRADING,
     USUAL_AT,
     WARM_UP,
-    IntArray,
     account_at,
     instrument_at,
     known_at,
@@ -70,6 +68,7 @@ from bt.execution.money import SURELY
 from bt.execution.orders import end, enter, tell
 from bt.execution.power import each_of, power, reserve
 from bt.execution.reach import AT_MARKET, left_of, works_as
+from bt.jit import IntArray, inner
 
 
 @inner

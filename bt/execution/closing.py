@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.filling import note
 from bt.execution.layout import (
     ACCOUNTS,
@@ -72,7 +71,6 @@ from bt.execution.layout import (
     SYMBOLS,
     TARGET,
     UNFILLED,
-    IntArray,
     account_at,
     instrument_at,
     known_at,
@@ -87,13 +85,13 @@ from bt.execution.reach import left_of
 from bt.execution.tape import (
     PRINT_AT,
     SLOTS,
-    FloatArray,
     close_of,
     last_filling_row,
     last_row,
     slot_of,
     time_of,
 )
+from bt.jit import FloatArray, IntArray, allocating, compiled, inner
 
 # ----------------------------------------------------------------------------------------------------------------- exits
 

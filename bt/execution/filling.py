@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from bt.errors import MoneyError
-from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     BY_SYMBOL,
     DELISTED_AT,
@@ -53,7 +52,6 @@ from bt.execution.layout import (
     SYMBOLS,
     TIERS,
     TIERS_AT,
-    IntArray,
     fill_at,
     instrument_at,
     order_at,
@@ -61,7 +59,7 @@ from bt.execution.layout import (
 )  # fmt: skip
 from bt.execution.ledger import book_fill
 from bt.execution.money import SURELY, plus, portion, times
-from bt.execution.tape import FloatArray
+from bt.jit import FloatArray, IntArray, compiled, inner
 
 
 @compiled

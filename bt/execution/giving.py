@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bt.execution.checks import admit, unfit
-from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     BUT,
     CANCELLED,
@@ -51,7 +50,6 @@ from bt.execution.layout import (
     TRADING,
     WARM_UP,
     ZERO_SHARES,
-    IntArray,
     account_at,
     known_at,
     order_at,
@@ -61,6 +59,7 @@ from bt.execution.orders import tally, end, enter, finish, leave, new, stand
 from bt.execution.power import reserve
 from bt.execution.reach import left_of
 from bt.execution.targets import launch
+from bt.jit import IntArray, compiled, inner
 
 
 @compiled

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from bt.execution.compiling import inner
-
-IntArray = npt.NDArray[np.int64]
+from bt.jit import IntArray, inner
 
 NULL = -(2**63)
 """No value; of a kept level, that the symbol has to be looked at."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from bt.errors import MoneyError
-from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS, AT_OPEN, AT_QUOTES, AWAKE, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
-    EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, IntArray, MINUTES, OPENED, OPENING_CASH,
+    EXITED_VALUE, FILLS, F_ACCOUNT, F_CODE, F_COMMISSION, F_PRICE, F_SHARES, F_SLOT, MINUTES, OPENED, OPENING_CASH,
     OTHERWISE, OWN_CASH, REALIZED, ROOM_ROW, SHARES_AT, SHOWN, SYMBOLS, TRADES, T_ACCOUNT, T_BEST, T_CODE, T_COMMISSION, T_DOUBTED, T_ENTERED,
     T_ENTRY_VALUE, T_EXITED, T_EXIT_VALUE, T_GROSS, T_REASON, T_SHARES, T_TAG, T_WORST, UNSHOWN, UNSURE_BARS, VALUED, WAKES_AT, WORST, account_at, fill_at,
     position_at, trade_at,
 )  # fmt: skip
 from bt.execution.money import SURELY, plus, portion, times, unit
-from bt.execution.tape import FIRST_ROW_AT, PRIOR_AT, FloatArray, close_of, last_row
+from bt.execution.tape import FIRST_ROW_AT, PRIOR_AT, close_of, last_row
+from bt.jit import FloatArray, IntArray, IntCube, compiled, inner
 
 
 @inner
@@ -136,7 +136,7 @@ def begin_session(b: IntArray) -> None:
 
 
 @compiled
-def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntArray, by_symbol: IntArray) -> None:
+def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntCube, by_symbol: IntArray) -> None:
     """What is held is marked to the end; `curves` (accounts, 4, minutes) become equity, cash, gross and net at each minute's end.
 
     `by_symbol` are the session's fills by account and code, in order.
@@ -174,7 +174,7 @@ def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves:
 
 @inner
 def _mark(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntArray, a: int, code: int, fills: IntArray
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntCube, a: int, code: int, fills: IntArray
 ) -> float:
     """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
     held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, IntArray, KNOWS, LEVELS_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
+    ACCOUNTS, AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, KNOWS, LEVELS_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
     ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
     ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TABLED, TARGET, WAKES_AT, account_at, instrument_at, known_at, order_at, position_at,
 )  # fmt: skip
@@ -17,7 +16,6 @@ from bt.execution.reach import AT_MARKET, fills_at, wanted, works_as
 from bt.execution.standing import fill_one, place_of, possible, standing, take
 from bt.execution.shown import OUTSIDE, show
 from bt.execution.tape import (
-    FloatArray,
     close_of,
     filling_row,
     last_filling_row,
@@ -27,6 +25,7 @@ from bt.execution.tape import (
     time_of,
     volume_of,
 )
+from bt.jit import BoolArray, FloatArray, IntArray, allocating, compiled, inner
 
 MINUTE = 60_000_000
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
@@ -97,7 +96,7 @@ def fill_among_others(
 
 @inner
 def _bar(
-    b: IntArray, t: IntArray, p: FloatArray, code: int, moment: int, slot: int, at_close: bool, only: np.ndarray
+    b: IntArray, t: IntArray, p: FloatArray, code: int, moment: int, slot: int, at_close: bool, only: BoolArray
 ) -> int:
     """The row of the bar that a symbol's orders meet at a moment, -1 for none."""
     if moment == AT_LAST:
@@ -121,7 +120,7 @@ def _quoted(b: IntArray, t: IntArray, p: FloatArray, moment: int, row: int, shar
 
 @inner
 def _is_ready(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, rule: int, moment: int, due: int, slot: int, at_close: bool, only: np.ndarray
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, k: int, rule: int, moment: int, due: int, slot: int, at_close: bool, only: BoolArray
 ) -> bool:  # fmt: skip
     """Whether a live order may fill at a moment; those decided after `due` wait."""
     order = order_at(g, k)
@@ -143,7 +142,7 @@ def _is_ready(
 
 @allocating
 def _ready(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: np.ndarray
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: BoolArray
 ) -> IntArray:  # fmt: skip
     """The live orders that may fill at a moment."""
     met, count = np.empty(b[HIGH], dtype=np.int64), 0
@@ -163,7 +162,7 @@ def _ready(
 
 @allocating
 def _turns(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, met: IntArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: np.ndarray
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, met: IntArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: BoolArray
 ) -> None:  # fmt: skip
     """Put `met` in their turns: exits first, then by account and id, an exit_at_close after its symbol's others."""
     keys = np.empty(len(met), dtype=np.int64)
@@ -207,7 +206,7 @@ def put_in_order(g: IntArray, rows: IntArray, keys: IntArray) -> None:
 @compiled
 def match(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, time: int, due: int, slot: int, at_close: bool,
-    known: int, only: np.ndarray,
+    known: int, only: BoolArray,
 ) -> None:  # fmt: skip
     """Fill what finds its price at a moment: over all accounts exits first, then by account and order id; an exit_at_close closes what the
     symbol's other exits leave.

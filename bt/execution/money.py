@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.errors import MoneyError
-from bt.execution.compiling import compiled
+from bt.jit import compiled
 from bt.model import UNIT
 
 INT64_MAX = 2**63 - 1

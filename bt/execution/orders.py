@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 
-from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     AWAKE, BY_SYMBOL, CANCELLED, EVENTS, EVERY, EXIT, EXIT_ALL, EXIT_ORDER,
-    FILLED, FLAT, FREE, GIVEN, HEAD, HEARS, HIGH, IOC, IntArray, LEVELS_AT,
+    FILLED, FLAT, FREE, GIVEN, HEAD, HEARS, HIGH, IOC, LEVELS_AT,
     LIVE, MINUTED, NEXT_ID, NONE, NOW, NULL, ON_OPEN, ORDER_COLUMNS, OWN_ID, O_ACCOUNT, O_BEFORE, O_BEST, O_CODE, O_DECIDED, O_FILLED,
     O_GROUP, O_HAS_LEGS, O_ID, O_LEVEL, O_LIMIT, O_LIVE, O_NEED, O_NEXT, O_PARENT, O_REASON, O_SESSION,
     O_SHARES, O_SIDE, O_STOP, O_TAG, O_TIF, O_TRAIL, O_TYPE, O_USED, O_WAITS, PARENT, RECORDS, RESTING, R_ACCOUNT, R_CODE, R_DECIDED, R_ENDED, R_FILLED, R_ID, R_LEVEL, R_LIMIT, R_PARENT, R_REASON, R_SESSION, R_SHARES,
@@ -15,6 +14,7 @@ from bt.execution.layout import (
     position_at, record_at,
 )  # fmt: skip
 from bt.execution.power import reserve
+from bt.jit import IntArray, compiled, inner
 
 
 @inner

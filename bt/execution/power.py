@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     ACCOUNTS,
     BY_SYMBOL,
@@ -25,13 +24,13 @@ from bt.execution.layout import (
     SYMBOLS,
     TIED,
     VALUED,
-    IntArray,
     account_at,
     instrument_at,
     known_at,
     position_at,
 )  # fmt: skip
 from bt.execution.money import floor_portion
+from bt.jit import IntArray, compiled, inner
 
 
 @inner

@@ -5,7 +5,6 @@ The rules are docs/decisions/0028.
 
 from __future__ import annotations
 
-from bt.execution.compiling import inner
 from bt.execution.layout import (
     EXIT,
     LIMIT_ORDER,
@@ -22,8 +21,9 @@ from bt.execution.layout import (
     O_TRAIL,
     O_TYPE,
     TARGET,
-    IntArray,
+
 )  # fmt: skip
+from bt.jit import IntArray, inner
 
 AT_MARKET, AT_LIMIT, AT_STOP, TRAILS = range(4)
 """What an order works as: at the market, or while it waits for a price."""

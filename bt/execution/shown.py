@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import inner
 from bt.execution.layout import (
     ACCOUNTS,
     ENDED,
@@ -18,11 +17,11 @@ from bt.execution.layout import (
     SHOWN,
     SYMBOLS,
     VALUED,
-    IntArray,
     known_at,
 )  # fmt: skip
 from bt.execution.money import unit
-from bt.execution.tape import FIRST_ROW_AT, FloatArray, close_of, last_row, slot_of, time_of
+from bt.execution.tape import FIRST_ROW_AT, close_of, last_row, slot_of, time_of
+from bt.jit import FloatArray, IntArray, inner
 from bt.schema import MINUTE
 
 SAFELY = 1.001

@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
-    ACCOUNTS, AMPLE, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLED, FILLS, GROUPED, HEAD, HIGH, IntArray, KNOWS, LAST, LEVELS_AT, LIVE, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESTING, ROOM,
+    ACCOUNTS, AMPLE, BY_SYMBOL, CAP_UP, CASH, COST, DECIDED, ELAPSED, FILLED, FILLS, GROUPED, HEAD, HIGH, KNOWS, LAST, LEVELS_AT, LIVE, NET, NOW, NULL, ORDER_ROOM, OWN_CASH, O_LEVEL, O_NEXT, O_TYPE, RECORDS, RESTING, ROOM,
     R_CODE, R_LEVEL, R_STATUS, R_TYPE, SHARES_AT, STOP_LOSS, SYMBOLS, TABLED, TARGET, USUAL_AT, VALUED, account_at, known_at, order_at, position_at, record_at,
 )  # fmt: skip
 from bt.execution.matching import AT_OPENS, MINUTE, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, in_lots, match
@@ -23,8 +21,9 @@ from bt.execution.power import spare, worth
 from bt.execution.targets import aim
 from bt.execution.reach import AT_MARKET, left_of, works_as
 from bt.execution.shown import afford, show_bar, show_held
-from bt.execution.tape import SLOTS, FloatArray, close_of, fetch_next, row_of, slot_of, time_of
+from bt.execution.tape import SLOTS, close_of, fetch_next, row_of, slot_of, time_of
 from bt.execution.within import within
+from bt.jit import BoolArray, ByteArray, FloatArray, IntArray, IntTable, SmallTable, allocating, compiled, inner
 
 STYLES = ("target", "target_percent", "entries")
 LEVELS, FRACTIONS, ENTRIES = range(3)
@@ -55,17 +54,17 @@ class Script(NamedTuple):
 
     code: IntArray
     level: IntArray
-    number: npt.NDArray[np.float64]
-    said: npt.NDArray[np.uint8]
-    legs: IntArray
+    number: FloatArray
+    said: ByteArray
+    legs: IntTable
     turn: IntArray
     start: IntArray
-    waiting: npt.NDArray[np.uint8]
-    told: IntArray
+    waiting: ByteArray
+    told: IntTable
 
 
 @compiled
-def priced(values: FloatArray, null: npt.NDArray[np.bool_], legs: IntArray, leg: int) -> None:
+def priced(values: FloatArray, null: BoolArray, legs: IntTable, leg: int) -> None:
     """Fill column `leg` of a `Script`'s legs (bars, 3) with units of the `values`, prices in currency; `null` (or nothing) marks those that are none."""
     for row in range(len(values)):
         scaled = np.rint(values[row] * 1e8)
@@ -77,8 +76,8 @@ def priced(values: FloatArray, null: npt.NDArray[np.bool_], legs: IntArray, leg:
 
 @compiled
 def news(
-    style: int, visible: npt.NDArray[np.bool_], t: IntArray, p: FloatArray, start: IntArray, code: IntArray, level: IntArray,
-    number: npt.NDArray[np.float64], said: npt.NDArray[np.uint8],
+    style: int, visible: BoolArray, t: IntArray, p: FloatArray, start: IntArray, code: IntArray, level: IntArray,
+    number: FloatArray, said: ByteArray,
 ) -> tuple[IntArray, IntArray]:  # fmt: skip
     """The bars of visible symbols that say what their symbol's bar before did not: `turn` and `told` of a `Script`, and in `start` (a zero more than
     there are minutes) where those of each minute begin; the rest is as there.
@@ -179,7 +178,7 @@ def _fraction(number: float, base: int, price: int) -> int:
 
 
 @inner
-def _are_sound(legs: IntArray, row: int, level: int) -> bool:
+def _are_sound(legs: IntTable, row: int, level: int) -> bool:
     """Whether an entry may have a bar's legs: prices that are known, the stop_loss on the other side of the take_profit than the level."""
     for leg in range(3):
         if legs[row, leg] == UNSURE:
@@ -190,7 +189,7 @@ def _are_sound(legs: IntArray, row: int, level: int) -> bool:
 
 @inner
 def _decide(
-    b: IntArray, g: IntArray, a: int, style: int, code: int, level: int, number: float, said: int, legs: IntArray, row: int
+    b: IntArray, g: IntArray, a: int, style: int, code: int, level: int, number: float, said: int, legs: IntTable, row: int
 ) -> int:  # fmt: skip
     """Decide what a bar says of its symbol: SETTLED, OPEN where the next bar has to be looked at too, LOOK where Python has to."""
     at, shares = a * b[SYMBOLS] + code, level
@@ -246,7 +245,7 @@ def _has_room(b: IntArray, g: IntArray, more: int, legs: bool) -> bool:
 
 
 @inner
-def _look_after(b: IntArray, g: IntArray, waiting: npt.NDArray[np.uint8], ended: int) -> int:
+def _look_after(b: IntArray, g: IntArray, waiting: ByteArray, ended: int) -> int:
     """The symbols of orders that have ended since record `ended` wait to be looked at, unless a target has filled and left nothing to do. How many more do."""
     more = 0
     for k in range(ended, b[RECORDS]):
@@ -265,8 +264,8 @@ def _look_after(b: IntArray, g: IntArray, waiting: npt.NDArray[np.uint8], ended:
 
 @allocating
 def _meet(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: npt.NDArray[np.uint8], rule: int, moment: int, slot: int,
-    only: npt.NDArray[np.bool_],
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: ByteArray, rule: int, moment: int, slot: int,
+    only: BoolArray,
 ) -> int:  # fmt: skip
     """Live orders meet prices; the symbols of those that end wait to be looked at. How many more do."""
     at_close = moment != AT_OPENS
@@ -279,7 +278,7 @@ def _meet(
 
 @allocating
 def _meet_within(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: npt.NDArray[np.uint8], slot: int
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: ByteArray, slot: int
 ) -> int:  # fmt: skip
     """Likewise within the bars of a minute."""
     ended = b[RECORDS]
@@ -289,9 +288,9 @@ def _meet_within(
 
 @inner
 def _decide_minute(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, style: int, slot: int, begun: int, usual: npt.NDArray[np.int32],
-    idle: int, levels: IntArray, numbers: npt.NDArray[np.float64], said: npt.NDArray[np.uint8], legs: IntArray, turn: IntArray,
-    told: IntArray, first: int, stop: int, waiting: npt.NDArray[np.uint8],
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, style: int, slot: int, begun: int, usual: SmallTable,
+    idle: int, levels: IntArray, numbers: FloatArray, said: ByteArray, legs: IntTable, turn: IntArray,
+    told: IntTable, first: int, stop: int, waiting: ByteArray,
 ) -> tuple[int, int]:  # fmt: skip
     """Decide a minute's news, and the bars of the `idle` symbols that wait, by symbol from bar `begun` on; the bar at which Python has to look (-1: none)
     and how many symbols wait now."""
@@ -335,9 +334,9 @@ def _decide_minute(
 
 @compiled
 def play(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, usual: npt.NDArray[np.int32], rule: int, style: int,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, usual: SmallTable, rule: int, style: int,
     since: int, begun: int,
-    only: npt.NDArray[np.bool_], *script: np.ndarray,
+    only: BoolArray, *script: np.ndarray,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Play minutes to the first account from `since` on, the first from its bar `begun` on (-1: from its beginning).
 

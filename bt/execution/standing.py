@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import allocating, inner
 from bt.execution.filling import charged, counted, month_place, note, paid, scheduled
 from bt.execution.layout import (
     CANCELLED,
@@ -51,7 +50,6 @@ from bt.execution.layout import (
     STOP_LOSS,
     SYMBOLS,
     TARGET,
-    IntArray,
     order_at,
     position_at,
 )  # fmt: skip
@@ -59,7 +57,7 @@ from bt.execution.money import plus, times
 from bt.execution.orders import finish
 from bt.execution.power import reserve
 from bt.execution.reach import AT_STOP, TRAILS, cut_to, left_of, wanted, works_as
-from bt.execution.tape import FloatArray
+from bt.jit import FloatArray, IntArray, allocating, inner
 
 HELD, ROOM_FOR, COUNT, HAPPENED, HAPPENED_AT, BEGINS = range(6)
 OF_ROW, IS_FRESH, WIDTH = ORDER_COLUMNS, ORDER_COLUMNS + 1, ORDER_COLUMNS + 2

@@ -7,11 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bt.execution.compiling import compiled, inner, prefetch
-from bt.execution.layout import NULL, IntArray
+from bt.execution.layout import NULL
 from bt.execution.money import unit
-
-FloatArray = npt.NDArray[np.float64]
+from bt.jit import FloatArray, IntArray, IntTable, compiled, inner, prefetch
 
 # where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes, and after these bids and asks
 ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
@@ -66,7 +64,7 @@ class Tape(NamedTuple):
 
 
 @compiled
-def _index(code: IntArray, slot: IntArray, last: IntArray, first: IntArray) -> None:
+def _index(code: IntArray, slot: IntArray, last: IntTable, first: IntArray) -> None:
     """Find by symbol its first row, and in (symbols, minutes) the row of its last bar when a minute ends, -1 before its first."""
     row = 0
     for symbol in range(len(first)):

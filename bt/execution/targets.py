@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from bt.execution.checks import admit, unfit
-from bt.execution.compiling import compiled, inner
 from bt.execution.layout import (
     AMPLE,
     CANCELLED,
@@ -48,7 +47,6 @@ from bt.execution.layout import (
     TRAILING_LOSS,
     VALUED,
     WARM_UP,
-    IntArray,
     account_at,
     order_at,
     position_at,
@@ -56,7 +54,8 @@ from bt.execution.layout import (
 from bt.execution.orders import end, enter, finish, new
 from bt.execution.power import spare
 from bt.execution.shown import OUTSIDE, afford, show, show_held
-from bt.execution.tape import FloatArray, fetch_next, last_row
+from bt.execution.tape import fetch_next, last_row
+from bt.jit import FloatArray, IntArray, compiled, inner
 
 MOST = 2.0**53
 """Up to here every whole number is a double."""

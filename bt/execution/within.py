@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.execution.compiling import allocating, compiled, inner
 from bt.execution.layout import (
     ACCOUNTS,
     AWAKE,
@@ -38,7 +37,6 @@ from bt.execution.layout import (
     TOUCH,
     UNSURE_BARS,
     WAKES_AT,
-    IntArray,
     account_at,
     known_at,
     order_at,
@@ -65,7 +63,6 @@ from bt.execution.standing import (
 from bt.execution.tape import (
     FIRST_ROW_AT,
     SLOTS,
-    FloatArray,
     close_of,
     filling_row,
     high_of,
@@ -74,6 +71,7 @@ from bt.execution.tape import (
     open_of,
     slot_of,
 )
+from bt.jit import FloatArray, IntArray, allocating, compiled, inner
 from bt.model import UNIT
 
 # ------------------------------------------------------------------------------------------------------------------ a path

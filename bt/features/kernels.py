@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bt.exact import quotient, scaled
 from bt.features.declared import Feature, Within
 from bt.features.ordered import Ordered
+from bt.features.sums import DOUBLE, read_only, running_prices, window_quotients
 from bt.model import Column
 from bt.schema import PRICES
 
@@ -25,8 +26,6 @@ IntArray = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_DOUBLE = 1 << 53
-"""Up to here every whole number is a double."""
 _FITS = 1 << 62
 """Whole numbers below it are surely the same after wrapping around int64."""
 
@@ -55,6 +54,8 @@ class Kernels:
 
     def value(self, feature: Feature, rows: IntArray) -> Column:
         """A windowed feature at `rows` (of feature order); not known where the symbol, or session, has too few bars."""
+        if feature.aggregate in ("sma", "sum") and self.is_whole(feature.column):
+            return self._whole_sum(feature, rows)
         back = feature.n if feature.aggregate in ("lag", "ret") else feature.n - 1
         null = self.depth(feature.within, rows) < back
         values, unknown = self._MADE[feature.aggregate](self, feature.column, feature.n, rows, null)
@@ -83,6 +84,9 @@ class Kernels:
 
     def totals(self, name: str) -> IntArray:
         """Sums of the whole numbers before each row, and of all: length rows + 1."""
+        if name not in self._sums and name in PRICES and name not in self._whole:
+            runs = self.bars.runs
+            self._sums[name] = running_prices(read_only(self.column(name)), runs.start, self._scale[runs.code])
         if name not in self._sums:
             self._sums[name] = running(self.whole(name))
         return self._sums[name]
@@ -131,15 +135,26 @@ class Kernels:
         self._window = name, n, rows, made
         return made
 
-    def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:
-        count = n if mean else 1
-        if self.is_whole(name):
-            made = quotient(self._window_sum(name, n, rows), self.divisor(name, rows) * count)
-        else:
-            made = np.zeros(len(rows))
+    def _whole_sum(self, feature: Feature, rows: IntArray) -> Column:
+        """A sum or mean of whole numbers, and of floats for symbols without a tick grid."""
+        name, n = feature.column, feature.n
+        count = n if feature.aggregate == "sma" else 1
+        below = np.atleast_1d(np.asarray(self.divisor(name, rows) * count, dtype=np.int64))
+        starts = self.starts(feature.within)
+        made, null, unknown, exact = window_quotients(self.totals(name), n, rows, starts, below)
+        if not exact:
+            made = quotient(self._window_sum(name, n, rows), below)
+            made[null] = np.nan
         at = self.inexact(name, rows, null)
         if len(at):
             made[at] = float_sum(self.column(name), n, rows[at]) / count
+        return Column(made, null if unknown else None)
+
+    def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:
+        """Likewise of floats."""
+        made = np.zeros(len(rows))
+        at = np.flatnonzero(~null)
+        made[at] = float_sum(self.column(name), n, rows[at]) / (n if mean else 1)
         return made, None
 
     def _spread(self, name: str, n: int, rows: IntArray, null: Mask) -> Floats:
@@ -154,8 +169,8 @@ class Kernels:
             values = self.whole(name)
             for i in at.tolist():  # few: Python's whole numbers have no end
                 window = values[rows[i] - n + 1 : rows[i] + 1].tolist()
-                below = n * (n - 1) * int(np.broadcast_to(unit, rows.shape)[i]) ** 2
-                made[i] = (n * sum(v * v for v in window) - sum(window) ** 2) / below
+                total = n * sum(v * v for v in window) - sum(window) ** 2
+                made[i] = _exactly_over(total, n * (n - 1), int(np.broadcast_to(unit, rows.shape)[i]))
         return made
 
     def _bound(self, name: str, n: int, rows: IntArray) -> Floats:
@@ -239,13 +254,23 @@ def masked(values: Floats, null: Mask) -> Column:
 
 def _over(total: IntArray, count: int, unit: IntArray | int) -> Floats:
     """total / (count x unit^2), elementwise; rounded once where a double tells the divisor, as it does for all but prices of many decimals."""
-    widest = isqrt(_DOUBLE // count)
+    widest = _widest(count)
     if isinstance(unit, int):
         return quotient(total, count * unit * unit) if unit <= widest else quotient(total, count) / float(unit) ** 2
     made = quotient(total, count * np.minimum(unit, widest) ** 2)
     wide = np.flatnonzero(unit > widest)
     made[wide] = quotient(total[wide], count) / unit[wide].astype(np.float64) ** 2
     return made
+
+
+def _exactly_over(total: int, count: int, unit: int) -> float:
+    """Likewise of one whole number of any size."""
+    return total / (count * unit * unit) if unit <= _widest(count) else total / count / float(unit) ** 2
+
+
+def _widest(count: int) -> int:
+    """The greatest unit for which a double tells count x unit^2."""
+    return isqrt(DOUBLE // count)
 
 
 def running(values: IntArray) -> IntArray:

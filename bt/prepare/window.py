@@ -17,7 +17,7 @@ import polars as pl
 from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, outside, withheld
 from bt.model import Schedule, Session
 from bt.schema import BAR_COLUMNS, MINUTE, OK, PRICES, fault_code, sound_prices
-from bt.sessions import TimeManager
+from bt.sessions import MinuteTable, TimeManager
 from bt.store import Store
 
 IntArray = npt.NDArray[np.int64]
@@ -127,27 +127,24 @@ class Loader:
         n = len(self._store.symbols)
         time = frame["time"].to_numpy()
         code = frame["code"].to_numpy().astype(np.int64)
-        minute = time - table.start
-        minute //= MINUTE
-        lead = np.flatnonzero(minute < 0)  # off the grid, after the first midpoint but in its minute
-        minute[lead] = 0
-        session, slot = table.session[minute].astype(np.int64), table.slot[minute].astype(np.int64)
-        slot[lead] = table.lead
+        session, slot = _placed(time, table)
         reports = []
         closing: dict[tuple[int, int], float] = {}
-        good = slot >= 0
-        if not good.all():
-            report, closing = _outside(frame, _Placed(time, code, session, slot), ~good, border, sessions)
-            reports.append(report)
-        if not clean:
-            fault = frame.select(fault_code()).to_series().to_numpy()
-            bad = good & (fault != OK)
-            if bad.any():
-                reports.append(withheld(session[bad], code[bad], time[bad], fault_names(fault[bad])).frame)
-                good &= ~bad
-        if not good.all():
-            frame = frame.filter(pl.Series(good))
-            code, session, slot = code[good], session[good], slot[good]
+        inside = slot.min(initial=0) >= 0
+        if not (inside and clean):
+            good = slot >= 0
+            if not inside:
+                report, closing = _outside(frame, _Placed(time, code, session, slot), ~good, border, sessions)
+                reports.append(report)
+            if not clean:
+                fault = frame.select(fault_code()).to_series().to_numpy()
+                bad = good & (fault != OK)
+                if bad.any():
+                    reports.append(withheld(session[bad], code[bad], time[bad], fault_names(fault[bad])).frame)
+                    good &= ~bad
+            if not good.all():
+                frame = frame.filter(pl.Series(good))
+                code, session, slot = code[good], session[good], slot[good]
         group = session * n
         group += code
         key = group * max(s.minutes for s in sessions)
@@ -165,6 +162,17 @@ class Loader:
         minutes = Minutes(sessions, first, n, frame.select(columns), code, session, slot, group)
         empty = withheld(*(np.zeros(0, np.int64),) * 3, []).frame
         return Loaded(minutes, pl.concat([empty, *reports]), closing)
+
+
+def _placed(time: IntArray, table: MinuteTable) -> tuple[IntArray, IntArray]:
+    """The session and the slot, or outside reason, of each row."""
+    minute = time - table.start
+    minute //= MINUTE
+    lead = np.flatnonzero(minute < 0)  # off the grid, after the first midpoint but in its minute
+    minute[lead] = 0
+    session, slot = (np.take(values.astype(np.int64), minute) for values in (table.session, table.slot))
+    slot[lead] = table.lead
+    return session, slot
 
 
 class _Placed(NamedTuple):

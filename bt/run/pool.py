@@ -24,6 +24,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import IO, Any, Self
 
+from bt.cores import usable_cores
 from bt.errors import BtError, WorkerError
 from bt.strategy import dumps
 
@@ -240,5 +241,5 @@ def run_spawned(
 def threads_each(threads: int, workers: int) -> int:
     """Threads of each of some workers: an equal part of `threads`, or of all that this process may use where that is 0."""
     if not threads:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = usable_cores()
     return max(1, threads // workers)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from bt.cores import usable_cores
 from bt.errors import DataError
 from bt.model import instant
 from bt.schema import MINUTE, PRICES, QUOTES
@@ -59,7 +60,7 @@ class Connection:
         self._table = table
         self.source = FILES if table is None else TABLE
         if threads == 0:
-            threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            threads = usable_cores()
         self._duckdb = duckdb.connect(
             config={
                 "threads": threads,

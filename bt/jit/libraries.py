@@ -1,7 +1,7 @@
 """What Numba makes of a function, and how it is kept from run to run.
 
 Numba keeps what it has compiled beside the source (or in the user's cache folder where that cannot be written). Its own stamp is of a
-function's file alone; the rules use constants and functions of each other's files, so here the stamp is of the whole package.
+function's file alone; functions use constants and functions of each other's files, so here the stamp is of the whole folder that its file is in, and of this one.
 
 Left to itself Numba optimises every function with all that it calls, and turns it into machine code, and does so again in whatever calls it. Here a function that others call is a
 `Part`, which they are made of, and machine code is made of a `Whole` alone, which is what Python calls.
@@ -12,6 +12,7 @@ This rests on private names of Numba 0.68: look here when a newer one does not c
 from __future__ import annotations
 
 import hashlib
+import inspect
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,40 +31,55 @@ from numba.core.compiler import Compiler, compile_result
 from numba.core.environment import lookup_environment
 from numba.core.runtime.nrt import rtsys
 
-FOLDER = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent
+OURS = HERE.parent
+"""The package whose functions are kept so."""
+
+
+def folder_of(function: Any) -> Path:
+    """Where a function's source is."""
+    return Path(inspect.getfile(function)).resolve().parent
 
 
 @cache
-def stamp() -> str:
-    """What the rules are: a digest of every source file of the package."""
+def stamp(folder: Path) -> str:
+    """What the functions of a folder are: a digest of every source file in it, and here."""
     digest = hashlib.sha256()
-    for file in sorted(FOLDER.glob("*.py")):
+    for file in sorted({*folder.glob("*.py"), *HERE.glob("*.py")}):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def short() -> str:
+def short(folder: Path) -> str:
     """Part of the name of every file of them."""
-    return stamp()[:12]
+    return stamp(folder)[:12]
 
 
-class _OfPackage:
-    """Locates the cache of this package's functions: fresh as long as no file of it has changed."""
+class _OfFolder:
+    """Locates the cache of a function of ours: fresh as long as no file of its folder has changed."""
+
+    folder: Path
 
     def get_source_stamp(self) -> str:
-        return stamp()
+        return stamp(self.folder)
 
     def get_disambiguator(self) -> str:
         """Part of the file's name: what another version has left, which may not load here, is never opened."""
-        return f"{super().get_disambiguator()}-{short()}"  # type: ignore[misc]
+        return f"{super().get_disambiguator()}-{short(self.folder)}"  # type: ignore[misc]
 
     @classmethod
     def from_function(cls, function: Any, file: str) -> Any:
-        return super().from_function(function, file) if Path(file).parent == FOLDER else None  # type: ignore[misc]
+        folder = Path(file).resolve().parent
+        if not folder.is_relative_to(OURS):
+            return None
+        made = super().from_function(function, file)  # type: ignore[misc]
+        if made is not None:
+            made.folder = folder
+        return made
 
 
 _OURS: list[Any] = [
-    type(f"Of{base.__name__}", (_OfPackage, base), {})
+    type(f"Of{base.__name__}", (_OfFolder, base), {})
     for base in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
 ]
 CacheImpl._locator_classes = [*_OURS, *CacheImpl._locator_classes]  # noqa: SLF001 - numba's only seam for it

@@ -1,11 +1,11 @@
-"""Compiling the rules of execution to machine code, once for each version of them; how they are kept is `libraries`'."""
+"""Compiling functions to machine code, once for each version of them; how they are kept is `libraries`'."""
 
 from __future__ import annotations
 
 import atexit
 import gc
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,10 +16,11 @@ from numba.core.event import Event, Listener, install_listener
 from numba.core.types import unliteral
 from numba.extending import intrinsic
 
-from bt.execution.libraries import KeptPart, KeptWhole, MakingPart, MakingWhole, short
+from bt.jit.ahead import Ahead
+from bt.jit.libraries import KeptPart, KeptWhole, MakingPart, MakingWhole, folder_of, short
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; some fifteen seconds)"
+COMPILING = "compiling the rules of execution (once for this version of bt and Python; some ten seconds)"
 """What a first start says."""
 
 # Python's last search for garbage goes through all that the compiler and the calendars have made, only to free what ends with the process.
@@ -31,7 +32,7 @@ def compiled(function: Function, *, cache: bool = True) -> Function:
     made: Any = numba.njit(nogil=True, error_model="numpy", pipeline_class=MakingWhole, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
     part: Any = allocating(function, cache=cache)
     made.get_call_template, made.get_overload = part.get_call_template, part.get_overload
-    made._compilation_chain_init_hook = lambda: None  # noqa: SLF001 - the rules need no extension of Numba's, and asking who offers one takes time
+    made._compilation_chain_init_hook = lambda: None  # noqa: SLF001 - they need no extension of Numba's, and asking who offers one takes time
     if cache:
         made._cache = KeptWhole(function)  # noqa: SLF001 - what njit(cache=True) does with Numba's own
     return cast("Function", made)
@@ -39,7 +40,7 @@ def compiled(function: Function, *, cache: bool = True) -> Function:
 
 def inner(function: Function) -> Function:
     """Likewise one that only compiled functions call and that makes no array: without what a call from Python takes, and without counting who refers to
-    the arrays it is handed, which costs more than what most rules do with them."""
+    the arrays it is handed, which costs more than what most do with them."""
     return _part(function, counts=False)
 
 
@@ -91,33 +92,47 @@ prefetch = cast("Callable[[Any, int], None]", _prefetch)
 """In a compiled function, have the processor bring an element of an array near; the place may be past its end."""
 
 
-def _forget_others(folder: Path) -> None:
-    """Delete what other versions of the package have compiled."""
+def _forget_others(folder: Path, stamp: str) -> None:
+    """Delete what other versions of a package have compiled, in whose files' names its stamp is not."""
     for file in folder.glob("*.nb[ic]"):
-        if short() not in file.name:
+        if stamp not in file.name:
             with suppress(OSError):
                 file.unlink()
 
 
 class _Saying(Listener):
-    """Says once that something is being compiled."""
+    """Says once that something is being compiled, forgets what other versions have, and has another process help."""
 
-    def __init__(self, say: Callable[[str], object]) -> None:
+    def __init__(self, say: Callable[[str], object], helped: Callable[[], Ahead] | None) -> None:
         self._say: Callable[[str], object] | None = say
+        self._helped = helped
+        self._folders: set[str] = set()
+        self.ahead: Ahead | None = None
 
     def on_start(self, event: Event) -> None:
         say = self._say
         self._say = None
         if say is not None:
             say(COMPILING)
-            folder = event.data["dispatcher"]._cache.cache_path  # noqa: SLF001 - as above
-            if folder is not None:
-                _forget_others(Path(folder))
+            self.ahead = None if self._helped is None else self._helped()
+        dispatcher = event.data["dispatcher"]
+        folder = dispatcher._cache.cache_path  # noqa: SLF001 - as above
+        if folder is not None and folder not in self._folders:
+            self._folders.add(folder)
+            _forget_others(Path(folder), short(folder_of(dispatcher.py_func)))
 
     def on_end(self, event: Event) -> None:
         pass
 
 
-def saying(say: Callable[[str], object]) -> AbstractContextManager[Listener]:
-    """While this is entered, `say` is told what is going on before the first function is compiled; never where all are on disk."""
-    return cast("AbstractContextManager[Listener]", install_listener("numba:compile", _Saying(say)))
+@contextmanager
+def saying(say: Callable[[str], object], helped: Callable[[], Ahead] | None = None) -> Iterator[None]:
+    """While this is entered, `say` is told what is going on before the first function is compiled, and `helped` may have another process compile what will be
+    asked for later; neither where all are on disk."""
+    listener = _Saying(say, helped)
+    try:
+        with install_listener("numba:compile", listener):
+            yield
+    finally:
+        if listener.ahead is not None:
+            listener.ahead.stop()

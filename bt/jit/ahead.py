@@ -1,0 +1,151 @@
+"""Compiling beside who needs it: a process of its own makes what a first start asks for later, while that makes what it asks for now.
+
+    python -m bt.jit.ahead bt.execution.signalling.play -- bt.execution.ledger.finish_session
+
+First comes what the functions before the dashes are made of, from the last that each calls to the first, where Numba goes from the first to the last: both find on disk what the
+other has made, and meet in the middle. Then come the functions after the dashes. That can be done before anything is called because every compiled function has one signature,
+that of its annotations.
+
+The process ends with its standard input: who started it holds the other end, and whatever becomes of that one, nothing is left running.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numba.core import types
+from numba.core.dispatcher import Dispatcher
+
+from bt.cores import usable_cores
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _array(of: Any, dimensions: int = 1) -> Any:
+    return types.Array(of, dimensions, "C")
+
+
+TYPES: dict[str, Any] = {
+    "int": types.int64, "float": types.float64, "bool": types.boolean, "np.uint64": types.uint64,
+    "IntArray": _array(types.int64), "FloatArray": _array(types.float64), "BoolArray": _array(types.boolean), "ByteArray": _array(types.uint8), "ReadFloats": types.Array(types.float64, 1, "C", readonly=True),
+    "IntTable": _array(types.int64, 2), "SmallTable": _array(types.int32, 2), "IntCube": _array(types.int64, 3),
+}  # fmt: skip
+"""What annotations of compiled functions mean."""
+
+
+def signature(function: Dispatcher) -> tuple[Any, ...] | None:
+    """The types that a function is compiled for; None where it takes any number of arguments.
+
+    Raises
+    ------
+    KeyError
+        A parameter has another annotation than `TYPES` knows.
+    """
+    parameters = list(inspect.signature(function.py_func).parameters.values())
+    if parameters and parameters[-1].kind == inspect.Parameter.VAR_POSITIONAL:
+        return None
+    return tuple(TYPES[p.annotation] for p in parameters)
+
+
+def calls(function: Dispatcher) -> list[Dispatcher]:
+    """The compiled functions that one calls, in the order in which it first names them."""
+    code, known = function.py_func.__code__, function.py_func.__globals__
+    return [known[name] for name in code.co_names if isinstance(known.get(name), Dispatcher)]
+
+
+def parts(function: Dispatcher, seen: set[Dispatcher] | None = None) -> Iterator[Dispatcher]:
+    """What a function is made of, from the last that it calls to the first; each comes after what it calls itself."""
+    seen = set() if seen is None else seen
+    for part in reversed(calls(function)):
+        if part not in seen:
+            seen.add(part)
+            yield from parts(part, seen)
+            yield part
+
+
+def compiled_in_turn(made_of: Iterable[Dispatcher], functions: Iterable[Dispatcher]) -> Iterator[None]:
+    """Compile what some functions are `made_of`, then others themselves, one at a time; nothing where it is on disk already."""
+    for part in (part for function in made_of for part in parts(function)):
+        if (types_ := signature(part)) is not None:
+            part.get_call_template(types_, {})
+            yield
+    for function in functions:
+        if (types_ := signature(function)) is not None:
+            function.compile(types_)
+            yield
+
+
+class Ahead:
+    """Another process that compiles what some functions are `made_of`, then others themselves, until it is done or `stop` is called. There is none where there is
+    no other core for it."""
+
+    PATIENCE = 2.0
+    """Seconds that it has to end what it is about."""
+
+    def __init__(self, made_of: Iterable[Any], functions: Iterable[Any]) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if usable_cores() < 2 or not sys.executable:
+            return
+        names = [*map(_name, made_of), "--", *map(_name, functions)]
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        # Ctrl-C at a terminal is for who started it
+        apart: dict[str, Any] = {} if os.name == "nt" else {"process_group": 0}
+        with suppress(OSError):  # it is no more than a help
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, and names of ours
+                [sys.executable, "-m", __name__, *names],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
+                **apart,
+            )  # fmt: skip
+
+    def stop(self) -> None:
+        """Nobody waits for it any more."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(self.PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def _name(function: Dispatcher) -> str:
+    return f"{function.py_func.__module__}.{function.py_func.__name__}"
+
+
+def _named(name: str) -> Dispatcher:
+    module, _, function = name.rpartition(".")
+    found: Dispatcher = getattr(importlib.import_module(module), function)
+    return found
+
+
+def main(names: Sequence[str]) -> None:
+    """Compile what was named until it is done or nobody waits for it."""
+    over = threading.Event()
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        over.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    dashes = names.index("--")
+    for _ in compiled_in_turn(map(_named, names[:dashes]), map(_named, names[dashes + 1 :])):
+        if over.is_set():
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

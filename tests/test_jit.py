@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+from numba.core.dispatcher import Dispatcher
+
+import bt
+import bt.execution
+import bt.features
+from bt.execution import closing, matching, signalling, targets
+from bt.jit import ahead, compiling, libraries
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = libraries.folder_of(targets.decide.py_func)
+SHORT = libraries.short(FOLDER)
+
+
+def test_compiled_functions_are_kept_by_all_the_sources_they_depend_on():
+    stamps = {f._cache._impl.locator.get_source_stamp() for f in (targets.decide, matching.match)}
+    assert stamps == {libraries.stamp(FOLDER)}
+    assert libraries.stamp(FOLDER) != libraries.stamp(FOLDER.parent / "features")
+
+
+def test_what_another_version_has_compiled_is_never_opened_and_goes(tmp_path):
+    names = {f._cache._impl.filename_base for f in (targets.decide, matching.match)}
+    assert all(SHORT in name for name in names)
+    kept = [tmp_path / f"match-1-{SHORT}.py311.{kind}" for kind in ("nbi", "1.nbc")]
+    others = [tmp_path / f"match-1{other}.py311.{kind}" for other in ("", "-abcdef012345") for kind in ("nbi", "1.nbc")]
+    for file in (*kept, *others, tmp_path / "matching.py"):
+        file.touch()
+    compiling._forget_others(tmp_path, SHORT)
+    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "matching.py"}
+
+
+def test_what_is_compiled_is_said_once_and_nothing_where_nothing_is():
+    said: list[str] = []
+
+    two_more = compiling.compiled(lambda number: number + 2, cache=False)
+    with compiling.saying(said.append):
+        assert two_more(1) == 3
+        assert said == [compiling.COMPILING]
+        assert two_more(2) == 4
+        assert two_more(2.5) == 4.5  # compiled again
+    assert said == [compiling.COMPILING]
+    with compiling.saying(said.append):
+        assert two_more(3) == 5
+    assert said == [compiling.COMPILING]
+
+
+def test_a_function_is_compiled_once_whatever_constants_it_is_called_with():
+    plus = compiling.allocating(lambda one, other: one + other, cache=False)
+    sum_of_constants = compiling.compiled(lambda n: plus(1, 2) + plus(3, n) + plus(n, 4), cache=False)
+    assert sum_of_constants(5) == 3 + 8 + 9
+    assert len(plus.signatures) == 1
+
+
+def dispatchers() -> list[Dispatcher]:
+    """Every compiled function of bt's."""
+    found = {}
+    for package in (bt.execution, bt.features):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for value in vars(importlib.import_module(module.name)).values():
+                if isinstance(value, Dispatcher):
+                    found[value.py_func] = value
+    return list(found.values())
+
+
+def test_a_compiled_function_has_one_signature_and_its_annotations_tell_it():
+    bt.replay("data/configs/sma_cross.toml", start="2024-11-25", save=False)  # compiles some
+    known = 0
+    for function in dispatchers():
+        told = ahead.signature(function)
+        kept = {key[0] for key in function._cache._cache_file._load_index()}
+        assert told is None or kept <= {told}, function.py_func
+        known += len(kept)
+    assert known > 5
+
+
+def test_parts_come_after_what_they_call_and_none_is_missing():
+    found = list(ahead.parts(signalling.play))
+    assert len(found) == len(set(found)) > 100
+    place = {part: k for k, part in enumerate(found)}
+    for part in found:
+        assert all(place[called] < place[part] for called in ahead.calls(part))
+    assert {"match", "within", "_decide_minute", "aim"} <= {part.py_func.__name__ for part in found}
+
+
+def test_another_process_compiles_what_this_one_then_finds(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    helper = ahead.Ahead([closing.live], [closing.live])
+    assert helper._process is not None
+    assert helper._process.wait(120) == 0
+    helper.stop()
+    names = {file.name.partition("-")[0] for file in tmp_path.rglob("*.nbc")}
+    made = [closing.live, *ahead.parts(closing.live)]
+    assert names == {ahead._name(function).removeprefix("bt.execution.") for function in made}
+    asked = (
+        "from bt.execution.closing import live; from bt.jit import ahead, compiling; said = [];\n"
+        "with compiling.saying(said.append): live.compile(ahead.signature(live))\n"
+        "print(said)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
+def test_the_other_process_ends_when_nobody_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    helper = ahead.Ahead([signalling.play], [])
+    process = helper._process
+    helper.stop()
+    assert process is not None
+    assert process.returncode is not None
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 1)
+    assert ahead.Ahead([signalling.play], [])._process is None
