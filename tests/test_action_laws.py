@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import oracle as o
@@ -15,7 +16,7 @@ from order_worlds import Orderer, OrderHabits, accounts, executions, order_habit
 from test_laws import law
 from test_order_laws import COLUMNS, Lone, assert_same_result, assert_same_told
 from test_workers_law import assert_divided_alike
-from watchers import assert_same_table, judged, replayed
+from watchers import assert_same_table, fitting, judged, replayed
 from worlds import World, stored
 
 acted_worlds = order_worlds(sessions=4).flatmap(lambda w: st.tuples(st.just(w), actions_of(w)))
@@ -35,10 +36,12 @@ def test_orders_positions_and_cash_are_those_of_the_oracle(
     how = replace(how, symbols=tuple(world.symbols))
     ours, theirs = Orderer(how), Orderer(how)
     with stored(world) as folder:
-        run = replayed(world, folder, ours, execution=execution, account=account, actions=table_of(actions))
-    result = judged(
-        world, judge(theirs), execution=o.Execution(**execution), account=o.Account(**account), actions=actions
-    )
+        run, result = fitting(
+            lambda: replayed(world, folder, ours, execution=execution, account=account, actions=table_of(actions)),
+            lambda: judged(
+                world, judge(theirs), execution=o.Execution(**execution), account=o.Account(**account), actions=actions
+            ),
+        )
     assert_same_told(ours, theirs)
     assert_same_result(run, result)
 
@@ -58,13 +61,15 @@ def test_several_strategies_are_those_of_the_oracle(
     entries = [{"name": name, "use": one} for name, one in zip("bca", ours, strict=False)]
     account = {**account, "shared": shared}
     with stored(world) as folder:
-        run = replayed(
-            world, folder, None, strategies=entries, execution=execution, account=account, actions=table_of(actions)
-        )
-    result = judged(
-        world, *[judge(one, name) for name, one in zip("bca", theirs, strict=False)],
-        execution=o.Execution(**execution), account=o.Account(**account), actions=actions,
-    )  # fmt: skip
+        run, result = fitting(
+            lambda: replayed(
+                world, folder, None, strategies=entries, execution=execution, account=account, actions=table_of(actions)
+            ),
+            lambda: judged(
+                world, *[judge(one, name) for name, one in zip("bca", theirs, strict=False)],
+                execution=o.Execution(**execution), account=o.Account(**account), actions=actions,
+            ),
+        )  # fmt: skip
     for own, other in zip(ours, theirs, strict=True):
         assert_same_told(own, other)
     assert_same_result(run, result, "strategy", ordered=True)
@@ -78,12 +83,14 @@ def test_how_the_work_is_cut_changes_nothing(
     world, actions = acted
     how = replace(how, symbols=tuple(world.symbols))
     with stored(world) as folder:
-        one, other = (
-            replayed(
-                world, folder, Orderer(how), execution=execution, account=account, actions=table_of(actions),
-                set={"session.prefetch_days": prefetch},
-            )
-            for prefetch in (days, 5)
+        one, other = fitting(
+            *[
+                partial(
+                    replayed, world, folder, Orderer(how), execution=execution, account=account, actions=table_of(actions),
+                    set={"session.prefetch_days": prefetch},
+                )
+                for prefetch in (days, 5)
+            ]
         )  # fmt: skip
     for name in COLUMNS:
         assert getattr(one, name).equals(getattr(other, name)), name
@@ -126,19 +133,16 @@ def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
     }  # idle money would have interest
     ours, theirs = Lone(how), {s: Lone(how) for s in world.symbols}
     with stored(world) as folder:
-        run = replayed(
-            world,
-            folder,
-            ours,
-            execution=execution,
-            account={**account, "cash_per_symbol": each},
-            actions=table_of(actions),
-        )
-    result = o.play_apart(
-        world.symbols, lambda s: judge(theirs[s]), o.Account(**account), each, follows=follows,
-        days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
-        execution=o.Execution(**execution), actions=actions, quotes=world.quotes,
-    )  # fmt: skip
+        run, result = fitting(
+            lambda: replayed(
+                world, folder, ours, execution=execution, account={**account, "cash_per_symbol": each}, actions=table_of(actions)
+            ),
+            lambda: o.play_apart(
+                world.symbols, lambda s: judge(theirs[s]), o.Account(**account), each, follows=follows,
+                days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
+                execution=o.Execution(**execution), actions=actions, quotes=world.quotes,
+            ),
+        )  # fmt: skip
     for group in [(s,) for s in world.symbols if s not in follows] + [follows] * bool(follows):
         assert [k for k in ours.knows if k[1] in group] == theirs[group[0]].knows
         told = [t for t in ours.told if t[3] in group]

@@ -16,7 +16,7 @@ from order_worlds import Orderer, OrderHabits, executions, order_worlds
 from small import Script, bars, play, store
 from test_laws import law
 from test_order_laws import assert_same_result, assert_same_told
-from watchers import judged, replayed
+from watchers import fitting, judged, replayed
 from worlds import World, stored
 
 import bt
@@ -167,14 +167,16 @@ def test_calls_and_what_meets_them_are_those_of_the_oracle(
     ours, theirs = ([Orderer(how) for how in hows] for _ in range(2))
     names = "ba"
     with stored(world) as folder:
-        run = replayed(
-            world, folder, None, strategies=[{"name": n, "use": one} for n, one in zip(names, ours, strict=False)],
-            execution=execution, account=account,
+        run, result = fitting(
+            lambda: replayed(
+                world, folder, None, strategies=[{"name": n, "use": one} for n, one in zip(names, ours, strict=False)],
+                execution=execution, account=account,
+            ),
+            lambda: judged(
+                world, *[o.Strategy(n, one, [o.RowType.of(r) for r in one.row]) for n, one in zip(names, theirs, strict=False)],
+                execution=o.Execution(**execution), account=o.Account(**account),
+            ),
         )  # fmt: skip
-    result = judged(
-        world, *[o.Strategy(n, one, [o.RowType.of(r) for r in one.row]) for n, one in zip(names, theirs, strict=False)],
-        execution=o.Execution(**execution), account=o.Account(**account),
-    )  # fmt: skip
     for own, other in zip(ours, theirs, strict=True):
         assert_same_told(own, other)
     assert_same_result(run, result, "strategy", ordered=True)

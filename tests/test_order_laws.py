@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from order_worlds import (
     order_worlds,
 )
 from test_laws import law
-from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, judged, replayed
+from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, fitting, judged, replayed
 from worlds import World, stored
 
 import bt
@@ -127,8 +128,10 @@ def assert_same_told(ours: Orderer, theirs: Orderer) -> None:
 def test_orders_of_every_type_fill_as_in_the_oracle(case: OrderRun) -> None:
     ours = case.orderer()
     with stored(case.world) as folder:
-        run = replayed(case.world, folder, ours, execution=dict(case.execution), account=dict(case.account))
-    _, result, theirs = case.judged()
+        run, (_, result, theirs) = fitting(
+            lambda: replayed(case.world, folder, ours, execution=dict(case.execution), account=dict(case.account)),
+            case.judged,
+        )
     assert_same_told(ours, theirs)
     assert_same_result(run, result)
 
@@ -143,12 +146,14 @@ def test_several_strategies_fill_as_in_the_oracle(
     ours, theirs = ([Orderer(how) for how in hows] for _ in range(2))
     entries = [{"name": name, "use": one} for name, one in zip("bca", ours, strict=False)]
     account = {**account, "shared": shared}
+    judges = [
+        o.Strategy(name, one, [o.RowType.of(r) for r in one.row]) for name, one in zip("bca", theirs, strict=False)
+    ]
     with stored(world) as folder:
-        run = replayed(world, folder, None, strategies=entries, execution=execution, account=account)
-    result = judged(
-        world, *[o.Strategy(name, one, [o.RowType.of(r) for r in one.row]) for name, one in zip("bca", theirs, strict=False)],
-        execution=o.Execution(**execution), account=o.Account(**account),
-    )  # fmt: skip
+        run, result = fitting(
+            lambda: replayed(world, folder, None, strategies=entries, execution=execution, account=account),
+            lambda: judged(world, *judges, execution=o.Execution(**execution), account=o.Account(**account)),
+        )
     for own, other in zip(ours, theirs, strict=True):
         assert_same_told(own, other)
     assert_same_result(run, result, "strategy", ordered=True)
@@ -171,12 +176,14 @@ def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
 ) -> None:
     ours, theirs = Lone(how), {s: Lone(how) for s in world.symbols}
     with stored(world) as folder:
-        run = replayed(world, folder, ours, execution=execution, account={**account, "cash_per_symbol": each})
-    result = o.play_apart(
-        world.symbols, lambda s: o.Strategy("strategy", theirs[s], [o.RowType.of(r) for r in theirs[s].row]), o.Account(**account), each,
-        days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
-        execution=o.Execution(**execution), quotes=world.quotes,
-    )  # fmt: skip
+        run, result = fitting(
+            lambda: replayed(world, folder, ours, execution=execution, account={**account, "cash_per_symbol": each}),
+            lambda: o.play_apart(
+                world.symbols, lambda s: o.Strategy("strategy", theirs[s], [o.RowType.of(r) for r in theirs[s].row]), o.Account(**account), each,
+                days=world.days, bars=(), classified=world.classified(), zone=world.schedule.zone, start=world.span["start"],
+                execution=o.Execution(**execution), quotes=world.quotes,
+            ),
+        )  # fmt: skip
     for symbol in world.symbols:
         assert [k for k in ours.knows if k[1] == symbol] == theirs[symbol].knows
         told = [t for t in ours.told if t[3] == symbol]
@@ -190,12 +197,14 @@ def test_symbols_of_an_independent_strategy_are_backtests_of_their_own(
 @given(order_runs, st.integers(1, 3))
 def test_how_the_work_is_cut_changes_nothing(case: OrderRun, days: int) -> None:
     with stored(case.world) as folder:
-        one, other = (
-            replayed(
-                case.world, folder, case.orderer(), execution=dict(case.execution), account=dict(case.account),
-                set={"session.prefetch_days": prefetch},
-            )
-            for prefetch in (days, 5)
+        one, other = fitting(
+            *[
+                partial(
+                    replayed, case.world, folder, case.orderer(), execution=dict(case.execution), account=dict(case.account),
+                    set={"session.prefetch_days": prefetch},
+                )
+                for prefetch in (days, 5)
+            ]
         )  # fmt: skip
     for name in COLUMNS:
         assert getattr(one, name).equals(getattr(other, name)), name

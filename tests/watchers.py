@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import oracle as o
 import polars as pl
-from hypothesis import reject
+from hypothesis import assume, reject
 from hypothesis import strategies as st
 from worlds import World
 
@@ -441,6 +441,19 @@ def judged(world: World, *strategies: o.Strategy, **more: Any) -> o.Result:
         symbols=world.symbols, quotes=world.quotes, **world.neighbours, **more,
     )  # fmt: skip
     return backtest.run()
+
+
+def fitting(*make: Callable[[], Any]) -> list[Any]:
+    """What each makes. Amounts that do not fit units of money fit nobody's: each raises then, and the case is over."""
+    made, refused = [], 0
+    for one in make:
+        try:
+            made.append(one())
+        except OverflowError:  # MoneyError is one
+            refused += 1
+    assert refused in (0, len(make))
+    assume(not refused)
+    return made
 
 
 def same_value(ours: Any, theirs: Any, size: float) -> bool:
