@@ -243,16 +243,18 @@ class Account:
 class Tape:
     """A session's minute bars by symbol, as they were prepared; with instruments prices are what a share is worth, and volumes shares."""
 
-    def __init__(self, prepared: PreparedSession, instruments: Instruments | None = None) -> None:
+    def __init__(
+        self, prepared: PreparedSession, instruments: Instruments | None = None, *, waited: bool = True
+    ) -> None:
+        """Highs and lows are there where an order has `waited` for a price."""
         bars = prepared.minutes
         self.session: Session = prepared.session
         self.slot = bars.begin.astype(np.int64)
         self.code = bars.code.astype(np.int64)
         self.open, self.close = bars.columns["open"].values, bars.columns["close"].values
         self.volume = bars.columns["volume"].values
-        self.high, self.low, self.bid, self.ask = (
-            bars.columns[k].values if k in bars.columns else None for k in ("high", "low", "bid", "ask")
-        )
+        self.high, self.low = (prepared.high_low() if waited else None) or (None, None)
+        self.bid, self.ask = (bars.columns[k].values if k in bars.columns else None for k in ("bid", "ask"))
         self.closing = prepared.closing
         self.times = [t for a, b in self.session.segments for t in range(a, b, MINUTE)]
         if instruments is not None:
@@ -388,7 +390,8 @@ class Audit:
         if not account.engine.players:
             return
         listed = account.engine.players[0].account.desk.instruments
-        tape = Tape(prepared, listed)
+        waited = any((own.output.orders[:, at.R_TYPE] >= at.LIMIT_ORDER).any() for own in outcome.players)
+        tape = Tape(prepared, listed, waited=waited)
         acts = acted.Acts.of(account.marks, acted.in_money(prepared.actions, listed))
         for fees in account.fees.values():
             acts.rename_fees(fees)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import TUESDAY, bars, store
 
@@ -16,6 +16,7 @@ WHOLE = st.one_of(st.integers(-1000, 1000), st.integers(-(2**58), 2**58))
 DIVISORS = st.one_of(st.integers(1, 10**6), st.integers(2**53 - 2, 2**53 + 2))
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.data())
 def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
     lengths = data.draw(st.lists(st.integers(1, 6), max_size=4))
@@ -28,7 +29,7 @@ def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
     )
     some = data.draw(st.booleans()) and len(rows) != 1
     below = np.array([data.draw(DIVISORS) for _ in range(len(rows) if some else 1)], dtype=np.int64)
-    made, null, unknown, exact = window_quotients(running(values), n, rows, start, below)
+    made, null, unknown, exact = window_quotients(running(values), n, rows, first, below)
     assert unknown == null.sum()
     for k, row in enumerate(rows.tolist()):
         assert null[k] == (row - start[row] + 1 < n)
@@ -42,6 +43,7 @@ def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
             assert not exact
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([1, 100, 10**8]), st.lists(st.floats(0.0001, 1e6), min_size=1, max_size=5)),

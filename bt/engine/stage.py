@@ -122,7 +122,8 @@ class Market:
     first: npt.NDArray[np.int64]
     count: list[int]
     tape: Bars
-    instruments: Instruments | None = None
+    instruments: Instruments | None
+    high_low: Callable[[], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None]
 
     @staticmethod
     def of(prepared: PreparedSession, prior: npt.NDArray[np.int64], instruments: Instruments | None = None) -> Market:
@@ -137,7 +138,7 @@ class Market:
         if instruments is not None:
             opens, closes = instruments.worths(bars.code, opens, closes)
         tape = Bars.of(bars.code, bars.begin, opens, closes, time=times, prior=prior, prints=prints)
-        return Market(session, bars, times, tape.last, tape.first, count, tape, instruments)
+        return Market(session, bars, times, tape.last, tape.first, count, tape, instruments, prepared.high_low)
 
     def bar(self, slot: int) -> npt.NDArray[np.int64]:
         """Each symbol's bar in a minute, -1 where there is none."""
@@ -167,10 +168,9 @@ class Market:
 
     @cached_property
     def wide(self) -> Bars:
-        """The tape with what orders need that wait for a price, and caps on what fills. Where no strategy gives such orders highs and lows are not
-        read, and nobody looks at them."""
+        """The tape with what orders need that wait for a price, and caps on what fills. Where no strategy gives such orders nobody looks at highs and lows."""
         columns = self.bars.columns
-        high, low = (columns.get(name, columns["close"]).values for name in ("high", "low"))
+        high, low = self.high_low() or (columns["close"].values,) * 2
         quotes = [columns[name].values for name in QUOTES if name in columns]
         volume = columns["volume"].values
         if self.instruments is not None:

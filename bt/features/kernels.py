@@ -86,7 +86,10 @@ class Kernels:
         """Sums of the whole numbers before each row, and of all: length rows + 1."""
         if name not in self._sums and name in PRICES and name not in self._whole:
             runs = self.bars.runs
-            self._sums[name] = running_prices(read_only(self.column(name)), runs.start, self._scale[runs.code])
+            prices = (
+                self._columns[name] if name in self._columns else self.bars.column(name)
+            )  # it may not be needed again
+            self._sums[name] = running_prices(read_only(prices), runs.start, self._scale[runs.code])
         if name not in self._sums:
             self._sums[name] = running(self.whole(name))
         return self._sums[name]
@@ -140,8 +143,8 @@ class Kernels:
         name, n = feature.column, feature.n
         count = n if feature.aggregate == "sma" else 1
         below = np.atleast_1d(np.asarray(self.divisor(name, rows) * count, dtype=np.int64))
-        starts = self.starts(feature.within)
-        made, null, unknown, exact = window_quotients(self.totals(name), n, rows, starts, below)
+        first = self.bars.firsts(feature.within)
+        made, null, unknown, exact = window_quotients(self.totals(name), n, rows, first, below)
         if not exact:
             made = quotient(self._window_sum(name, n, rows), below)
             made[null] = np.nan

@@ -18,11 +18,13 @@ IntArray = npt.NDArray[np.int64]
 
 def ranges(start: IntArray, stop: IntArray) -> IntArray:
     """The rows start <= row < stop of every pair, one range behind another."""
-    length = stop - start
-    offset = np.cumsum(length) - length
-    rows: IntArray = np.repeat(start - offset, length)
-    rows += np.arange(len(rows))
-    return rows
+    some = stop > start
+    start, stop = start[some], stop[some]
+    rows: IntArray = np.ones(int((stop - start).sum()), dtype=np.int64)  # how far each is from the one before
+    if len(rows):
+        rows[0] = start[0]
+        rows[np.cumsum(stop - start)[:-1]] = start[1:] - stop[:-1] + 1
+    return np.cumsum(rows, out=rows)
 
 
 class Runs(NamedTuple):
@@ -98,6 +100,18 @@ class Ordered:
     def frame(self, names: Sequence[str]) -> pl.DataFrame:
         """Bar columns in feature order."""
         return pl.DataFrame([self._series(name) for name in names])
+
+    def at(self, names: Sequence[str], rows: IntArray) -> pl.DataFrame:
+        """Bar columns at some rows of feature order, which are in order."""
+        place, marked = self.place, np.zeros(len(self), dtype=bool)
+        marked[rows] = True
+        own = np.flatnonzero(marked if place.own is None else marked[place.own])
+        own_at = own if place.own is None else place.own[own]
+        before = np.flatnonzero(marked[place.before])
+        found = self.own.select(names)[own]
+        if len(before):
+            found = pl.concat([self.before.select(names)[before], found])
+        return found[np.argsort(np.concatenate([place.before[before], own_at]))]
 
     def _series(self, name: str) -> pl.Series:
         before, own = self.before[name] if len(self.place.before) else self.own[name].clear(), self.own[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.jit import BoolArray, FloatArray, IntArray, ReadFloats, compiled
+from bt.jit import BoolArray, FloatArray, IntArray, ReadFloats, compiled, inner
 
 DOUBLE = 2**53
 """Up to here every whole number is a double."""
@@ -26,21 +26,40 @@ def running_prices(prices: ReadFloats, first: IntArray, scale: IntArray) -> IntA
     return total
 
 
+@inner
+def group_of(first: IntArray, row: int, near: int) -> int:
+    """The group that a row is in, of groups whose rows begin at `first`; looked for beside `near`, then among all."""
+    if first[near] <= row:
+        if near + 1 == len(first) or row < first[near + 1]:
+            return near
+        if near + 2 == len(first) or row < first[near + 2]:
+            return near + 1
+    low, high = 0, len(first)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if first[middle] <= row:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
 @compiled
 def window_quotients(
-    total: IntArray, n: int, rows: IntArray, start: IntArray, below: IntArray
+    total: IntArray, n: int, rows: IntArray, first: IntArray, below: IntArray
 ) -> tuple[FloatArray, BoolArray, int, bool]:
     """What the last `n` values of each of `rows` add to a running `total`, divided by `below`: one number, or one a row.
 
-    `start` is for each row the first of its group. Returns the quotients, NaN where the group has fewer than `n` values by then, and marks those; how many they are; and whether
+    `first` is the first row of each group. Returns the quotients, NaN where the group has fewer than `n` values by then, and marks those; how many they are; and whether
     each quotient was rounded once, as where both numbers are doubles.
     """
     made = np.empty(len(rows), dtype=np.float64)
     null = np.empty(len(rows), dtype=np.bool_)
-    count, exact, divisor = 0, True, below[0] if len(below) else 1
+    count, exact, group, divisor = 0, True, 0, below[0] if len(below) else 1
     for k in range(len(rows)):
         row = rows[k]
-        null[k] = row - start[row] < n - 1
+        group = group_of(first, row, group)
+        null[k] = row - first[group] < n - 1
         if null[k]:
             made[k] = np.nan
             count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -113,6 +113,8 @@ class PreparedSession:
         where nothing is decided, and booleans, False there (`bt.prepare.decided`).
     actions : sequence of Action
         What is applied at the open, in that order.
+    extremes : callable or None
+        Reads the session's minute bars with high and low, where `minutes` lacks them and orders may still need them.
     """
 
     session: Session
@@ -126,6 +128,19 @@ class PreparedSession:
     unseen: Mapping[int, PreparedBars] = field(default_factory=dict)
     decided: Mapping[int, Mapping[str, Column]] = field(default_factory=dict)
     actions: Sequence[Action] = ()
+    extremes: Callable[[], PreparedBars] | None = None
+
+    def high_low(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        """The highs and lows of `minutes`, read when they were not; None where no order can need them."""
+        bars, at = self.minutes, None
+        if "high" not in bars.columns:
+            if self.extremes is None:
+                return None
+            bars = self.extremes()
+            own, every = (b.code * (self.session.minutes + 1) + b.begin for b in (self.minutes, bars))
+            at = np.searchsorted(every, own)
+        high, low = (bars.columns[name].values for name in ("high", "low"))
+        return (high, low) if at is None else (high[at], low[at])
 
     def only(self, seen: npt.NDArray[np.bool_]) -> PreparedSession:
         """The session with the bars of symbols whose code is marked."""

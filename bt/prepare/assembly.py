@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,9 @@ import polars as pl
 
 from bt.completeness import completeness
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
-from bt.prepare.columns import Grouped, bar_columns
+from bt.prepare.columns import Grouped, bar_columns, grouped_minutes
 from bt.prepare.computing import Computed
-from bt.prepare.plan import Plan
+from bt.prepare.plan import EXTREMES, Plan
 from bt.prepare.presence import Usual
 from bt.prepare.tables import Tables
 from bt.prepare.window import Minutes
@@ -26,6 +26,17 @@ def _rows(over: Grouped, number: int) -> slice:
     """Rows of the window's session `number`."""
     edge = np.searchsorted(over.session, [number, number + 1])
     return slice(int(edge[0]), int(edge[1]))
+
+
+def _columns_of(over: Grouped, rows: slice, names: Iterable[str]) -> PreparedBars:
+    """Some bars with some of their columns."""
+    columns = {name: Column(over.frame[name].to_numpy()[rows]) for name in names}
+    return PreparedBars(over.code[rows], over.begin[rows], over.end[rows], columns)
+
+
+def extremes_of(minutes: Minutes) -> PreparedBars:
+    """The highs and lows of one session's minute bars."""
+    return _columns_of(grouped_minutes(minutes), slice(None), EXTREMES)
 
 
 def _grid(sessions: Sequence[Session], over: Grouped) -> Grid:
@@ -83,11 +94,12 @@ def prepared_session(
     usual: Usual | None,
     tables: Tables,
     closing: Mapping[int, float],
+    traded: Sequence[str],
 ) -> PreparedSession:
     """The window's session `number`: its minute bars, and the bars of every interval shown, with their columns.
 
     `present` is `present_so_far` of the whole window, `usual` the past minutes of this session's symbols, `tables` are joined
-    as of each bar's end, `closing` is the price of each symbol's row stamped at the close.
+    as of each bar's end, `closing` is the price of each symbol's row stamped at the close, `traded` are the columns that fills need.
     """
     by_minute = None if usual is None else usual.by_minute
     shown = {}
@@ -106,12 +118,11 @@ def prepared_session(
         shown[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
     minutes = computed.bars[1]
     rows = _rows(minutes, number)
-    traded = {name: Column(minutes.frame[name].to_numpy()[rows]) for name in plan.traded}
-    bars = PreparedBars(minutes.code[rows], minutes.begin[rows], minutes.end[rows], traded)
+    bars = _columns_of(minutes, rows, traded)
     unseen = {}
     for interval in plan.timers:
         if interval > 1:
             over = computed.bars[interval]
             rows = _rows(over, number)
-            unseen[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], {})
+            unseen[interval] = _columns_of(over, rows, ())
     return PreparedSession(session, bars, shown, closing, usual=by_minute, unseen=unseen)

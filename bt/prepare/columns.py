@@ -267,7 +267,7 @@ class Bars:
         bars = self.ordered
         upcoming = int(bars.runs.session.max(initial=0)) + 1
         kept = self._need.keep(bars.runs, len(bars), upcoming)
-        return bars.frame(self._columns)[kept].with_columns(
+        return bars.at(self._columns, kept).with_columns(
             pl.Series("code", bars.code[kept]), pl.Series("session", bars.session[kept])
         )
 

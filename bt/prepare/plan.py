@@ -22,7 +22,7 @@ TRADED = ("open", "close", "volume")
 """Columns that fills, marks and a fill's share of its bar need, whatever a row type shows."""
 
 EXTREMES = ("high", "low")
-"""Columns that orders need besides that wait for a price."""
+"""Columns that orders need besides that wait for a price: read from the start where signals give such orders, and else when the first is given."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Plan:
     `tables_on` are the fields of outside tables that each interval shows. `judged` says whether the quality of sessions is asked for.
     `history` is what must be there of an interval before a session, for `book.bars`; `fields` are the features of every strategy's fields, by name. `timers` are those of the intervals of which only the bars that end at a timer are shown, by the exchange's `zone`.
     `signals` are those of strategies by number; `rows_on` are the intervals that rows are shown of, and
-    `by_rows` the columns that rows of minutes show: of minutes, what only signals read is not kept. `traded` are the columns that fills need.
+    `by_rows` the columns that rows of minutes show: of minutes, what only signals read is not kept. `traded` are the columns that fills need;
+    `may_rest` says whether orders may wait for a price, which need `EXTREMES` too.
     """
 
     read: tuple[str, ...]
@@ -76,6 +77,7 @@ class Plan:
     by_rows: frozenset[str] = frozenset()
     rows_on: frozenset[int] = frozenset()
     traded: tuple[str, ...] = TRADED
+    may_rest: bool = False
 
     def ends(self, interval: int, session: Session) -> npt.NDArray[np.int64] | None:
         """The slot counts at which bars of `interval` are shown in a session, sorted; None means at all."""
@@ -174,12 +176,16 @@ def plan(
     wanted = list(made.values())
     over_bars = [w for w in wanted if _over_bars(w.feature)]
     intervals = _intervals(declarations, streams, shown, over_bars)
-    traded = TRADED + EXTREMES * any(d.may_rest for d in declarations) + QUOTES * quotes
-    read = {*traded, *(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
+    shown_or_made = {*(c for w in wanted for c in w.feature.inputs()), *(c for cs in intervals.values() for c in cs)}
+    extremes = any(d.signals is not None and d.signals.has_legs for d in declarations) or shown_or_made.issuperset(
+        EXTREMES
+    )
+    traded = TRADED + EXTREMES * extremes + QUOTES * quotes
     signals = {number: d.signals for number, d in enumerate(declarations) if d.signals is not None}
     return Plan(
-        read=_ordered(read),
+        read=_ordered({*traded, *shown_or_made}),
         traded=_ordered(set(traded)),
+        may_rest=any(d.may_rest for d in declarations),
         features=tuple(over_bars),
         trailing=tuple(w for w in wanted if w.feature.kind == "trailing"),
         derived=tuple(w for w in wanted if w.feature.kind not in OVER_BARS),

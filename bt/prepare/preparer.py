@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,17 +16,17 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.guards import report
-from bt.model import Action, PreparedSession, RunSpec, Schedule, Traded, slot_times
+from bt.model import Action, PreparedBars, PreparedSession, RunSpec, Schedule, Traded, slot_times
 from bt.prepare.actions import Actions
 from bt.prepare.along import candidates
-from bt.prepare.assembly import prepared_session, present_so_far, quality_frames
+from bt.prepare.assembly import extremes_of, prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
 from bt.prepare.decided import Decider
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.past import PastBars
-from bt.prepare.plan import Plan
+from bt.prepare.plan import EXTREMES, Plan
 from bt.prepare.presence import MinutePresence, Presence, SessionPresence
 from bt.prepare.quantities import Past
 from bt.prepare.remembering import Memory
@@ -135,6 +136,7 @@ class Preparer:
         self._shortness = Shortness(plan, self._past, codes)
         isolate = spec.run.on_data_error == "isolate"
         self._codes, self._isolate = codes, isolate
+        self._traded = plan.traded
         self._computer = Computer(plan, self._scale, {}, codes=codes, isolate=isolate)
         self._deriver = Deriver(plan, codes, isolate=isolate)
         self._decider = Decider(plan, store.symbols, isolate=isolate)
@@ -222,13 +224,13 @@ class Preparer:
         edges = self._edges
         with ThreadPoolExecutor(1, "bt-prefetch") as pool:
             opening = replace(self._opening, new=self._opening.new[:0])  # their history is there
-            waiting: list[Future[PreparedWindow]] = [pool.submit(self._window, *edges[0], opening)]
+            waiting: list[Future[PreparedWindow]] = [pool.submit(self._window, *edges[0], opening, self._traded)]
             try:
                 for following in [*edges[1:], None]:
                     done = _patiently(waiting.pop())
                     if following is not None:
                         attendance = self._roster.window(*following, self._holding(following[0]))
-                        waiting.append(pool.submit(self._window, *following, attendance))
+                        waiting.append(pool.submit(self._window, *following, attendance, self._traded))
                     yield done
                     del done  # a window's memory is free before the next one is waited for
             finally:
@@ -251,12 +253,13 @@ class Preparer:
 
     # ------------------------------------------------------------------------------------------------------ one window
 
-    def _window(self, first: int, last: int, attendance: Attendance) -> PreparedWindow:
+    def _window(self, first: int, last: int, attendance: Attendance, traded: tuple[str, ...]) -> PreparedWindow:
         timer = _Timer()
         with timer("history_load"):
             self._join(first, attendance)
         with timer("load"):
-            loaded = self._loader.window(first, last, self._loader.names(attendance.codes))
+            names = self._loader.names(attendance.codes)
+            loaded = self._loader.window(first, last, names, traded)
             if first == self._first and not (loaded.minutes.slot == 0).any():
                 self._doubt_stamps()
             members = self._judged(first, last)
@@ -283,7 +286,7 @@ class Preparer:
                 prepared_session(
                     self._plan, shown, minutes.sessions[i], i,
                     present=present, usual=usual[i] if usual else None, tables=self._tables,
-                    closing=self._closing(loaded, i),
+                    closing=self._closing(loaded, i), traded=traded,
                 )
                 for i in numbers
             ]  # fmt: skip
@@ -295,7 +298,12 @@ class Preparer:
         guards = report(loaded.withheld)
         return PreparedWindow(
             [
-                replace(self._ranked(p, first + i), histories=histories, actions=self._applied(first + i))
+                replace(
+                    self._ranked(p, first + i),
+                    histories=histories,
+                    actions=self._applied(first + i),
+                    extremes=partial(self._extremes, first + i, names) if self._plan.may_rest else None,
+                )
                 for i, p in enumerate(sessions)
             ],
             quality,
@@ -308,6 +316,12 @@ class Preparer:
             faults(loaded, str(self._spec.data.bars), self._store.symbols),
             timer.seconds,
         )
+
+    def _extremes(self, number: int, names: Sequence[str] | None) -> PreparedBars:
+        """The highs and lows of a session that is played: an order needs them. Those of sessions that are prepared from now on are there."""
+        self._traded = tuple(dict.fromkeys((*self._traded, *EXTREMES)))
+        only = Loader(self._store, self._time, self._schedule, EXTREMES)
+        return extremes_of(only.window(number, number, names).minutes)
 
     def _read_along(self) -> npt.NDArray[np.bool_] | None:
         """Marks the symbols that are read for features of others alone, and nobody is shown; None where there are none."""

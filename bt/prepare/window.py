@@ -106,10 +106,11 @@ class Loader:
         """The symbols of `codes`; None for all."""
         return None if codes is None else [self._store.symbols[code] for code in codes.tolist()]
 
-    def window(self, first: int, last: int, symbols: Sequence[str] | None = None) -> Loaded:
-        """Every row from the first session's earlier midpoint to the last one's later midpoint, judged; `symbols` None means all."""
+    def window(self, first: int, last: int, symbols: Sequence[str] | None = None, more: Sequence[str] = ()) -> Loaded:
+        """Every row from the first session's earlier midpoint to the last one's later midpoint, judged; `symbols` None means all, `more` are columns besides."""
         border = self._time.borders(self._schedule, first, last)  # session k owns (border[k], border[k + 1]]
-        return self._judge(_Ask(first, last, int(border[0]) + 1, int(border[-1]) + 1, self._columns, symbols))
+        columns = tuple(dict.fromkeys((*self._columns, *more)))
+        return self._judge(_Ask(first, last, int(border[0]) + 1, int(border[-1]) + 1, columns, symbols))
 
     def history(self, first: int, last: int, columns: Sequence[str], symbols: Sequence[str] | None = None) -> Minutes:
         """The good bars alone of some sessions; `symbols` None means all."""
