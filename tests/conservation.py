@@ -27,7 +27,7 @@ import bt.run.replaying
 from bt.engine import Engine, PlayerOutcome, SessionOutcome
 from bt.errors import StrategyRaised
 from bt.execution import layout as at
-from bt.model import UNIT, ExecutionSpec, Instruments, PreparedSession, RunSpec, Session
+from bt.model import UNIT, ExecutionSpec, Instruments, PreparedSession, RunSpec, Session, high_low
 from bt.run.making import Made
 from bt.run.pool import Tell
 from bt.run.slices import Part, SliceRecorder
@@ -253,7 +253,7 @@ class Tape:
         self.code = bars.code.astype(np.int64)
         self.open, self.close = bars.columns["open"].values, bars.columns["close"].values
         self.volume = bars.columns["volume"].values
-        self.high, self.low = (prepared.high_low() if waited else None) or (None, None)
+        self.high, self.low = (high_low(bars, prepared.extremes) if waited else None) or (None, None)
         self.bid, self.ask = (bars.columns[k].values if k in bars.columns else None for k in ("bid", "ask"))
         self.closing = prepared.closing
         self.times = [t for a, b in self.session.segments for t in range(a, b, MINUTE)]

@@ -352,9 +352,9 @@ def test_only_members_those_before_and_what_is_held_are_read(tmp_path: Path, mon
     where, asked = market(tmp_path, LEADING), []
     window = Loader.window
 
-    def spy(self: Loader, first: int, last: int, symbols: Any = None) -> Any:
+    def spy(self: Loader, first: int, last: int, symbols: Any = None, more: Any = ()) -> Any:
         asked.append(symbols)
-        return window(self, first, last, symbols)
+        return window(self, first, last, symbols, more)
 
     monkeypatch.setattr(Loader, "window", spy)
     strategy = Script({("A", 0): lambda book: book.target("A", 10)})

@@ -20,7 +20,7 @@ from bt.engine.signalling import Signalled
 from bt.execution import Tape as Bars
 from bt.execution import to_units, units
 from bt.execution.layout import NULL
-from bt.model import Instruments, PreparedBars, PreparedSession, Session, slot_times
+from bt.model import Instruments, PreparedBars, PreparedSession, Session, high_low, slot_times
 from bt.playback import Feed, Tape, Withheld, feed
 from bt.schema import MINUTE, QUOTES
 from bt.section import CrossFeed
@@ -122,8 +122,8 @@ class Market:
     first: npt.NDArray[np.int64]
     count: list[int]
     tape: Bars
-    instruments: Instruments | None
-    high_low: Callable[[], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None]
+    instruments: Instruments | None = None
+    extremes: Callable[[], PreparedBars] | None = None
 
     @staticmethod
     def of(prepared: PreparedSession, prior: npt.NDArray[np.int64], instruments: Instruments | None = None) -> Market:
@@ -138,7 +138,7 @@ class Market:
         if instruments is not None:
             opens, closes = instruments.worths(bars.code, opens, closes)
         tape = Bars.of(bars.code, bars.begin, opens, closes, time=times, prior=prior, prints=prints)
-        return Market(session, bars, times, tape.last, tape.first, count, tape, instruments, prepared.high_low)
+        return Market(session, bars, times, tape.last, tape.first, count, tape, instruments, prepared.extremes)
 
     def bar(self, slot: int) -> npt.NDArray[np.int64]:
         """Each symbol's bar in a minute, -1 where there is none."""
@@ -170,7 +170,7 @@ class Market:
     def wide(self) -> Bars:
         """The tape with what orders need that wait for a price, and caps on what fills. Where no strategy gives such orders nobody looks at highs and lows."""
         columns = self.bars.columns
-        high, low = self.high_low() or (columns["close"].values,) * 2
+        high, low = high_low(self.bars, self.extremes) or (columns["close"].values,) * 2
         quotes = [columns[name].values for name in QUOTES if name in columns]
         volume = columns["volume"].values
         if self.instruments is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from bt.model.actions import ACTION_KINDS, Action, ActionKind
 from bt.model.instruments import INSTRUMENT_KINDS, Instruments
 from bt.model.orders import UNIT, Fill, Order
-from bt.model.prepared import BarHistory, Column, PreparedBars, PreparedSession, Traded
+from bt.model.prepared import BarHistory, Column, PreparedBars, PreparedSession, Traded, high_low
 from bt.model.specification import (
     IN_MEMORY,
     AccountSpec,
@@ -70,6 +70,7 @@ __all__ = [
     "TableSpec",
     "Traded",
     "UniverseSpec",
+    "high_low",
     "instant",
     "slot_times",
 ]

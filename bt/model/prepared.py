@@ -85,6 +85,21 @@ class BarHistory:
         return a + int(np.searchsorted(self.key[a:b], key, side=side))
 
 
+def high_low(
+    bars: PreparedBars, read: Callable[[], PreparedBars] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """The highs and lows of a session's minute bars; where they have none, from the bars that `read` gives, every one of the session; None without it."""
+    every, at = bars, None
+    if "high" not in bars.columns:
+        if read is None:
+            return None
+        every = read()
+        own, all_ = (some.code * (int(every.end.max(initial=0)) + 1) + some.begin for some in (bars, every))
+        at = np.searchsorted(all_, own)
+    high, low = (every.columns[name].values for name in ("high", "low"))
+    return (high, low) if at is None else (high[at], low[at])
+
+
 @dataclass(frozen=True)
 class PreparedSession:
     """One session, ready to be replayed.
@@ -129,18 +144,6 @@ class PreparedSession:
     decided: Mapping[int, Mapping[str, Column]] = field(default_factory=dict)
     actions: Sequence[Action] = ()
     extremes: Callable[[], PreparedBars] | None = None
-
-    def high_low(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-        """The highs and lows of `minutes`, read when they were not; None where no order can need them."""
-        bars, at = self.minutes, None
-        if "high" not in bars.columns:
-            if self.extremes is None:
-                return None
-            bars = self.extremes()
-            own, every = (b.code * (self.session.minutes + 1) + b.begin for b in (self.minutes, bars))
-            at = np.searchsorted(every, own)
-        high, low = (bars.columns[name].values for name in ("high", "low"))
-        return (high, low) if at is None else (high[at], low[at])
 
     def only(self, seen: npt.NDArray[np.bool_]) -> PreparedSession:
         """The session with the bars of symbols whose code is marked."""
