@@ -10,7 +10,8 @@ from small import TUESDAY, bars, store
 import bt
 from bt.exact import scaled
 from bt.features.kernels import running
-from bt.features.sums import DOUBLE, read_only, running_prices, window_quotients
+from bt.features.sums import DOUBLE, running_prices, window_quotients
+from bt.jit import read_only
 
 WHOLE = st.one_of(st.integers(-1000, 1000), st.integers(-(2**58), 2**58))
 DIVISORS = st.one_of(st.integers(1, 10**6), st.integers(2**53 - 2, 2**53 + 2))

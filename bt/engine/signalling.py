@@ -241,7 +241,10 @@ def _whole(column: Column, least: int) -> IntArray:
     values, null = column
     with np.errstate(invalid="ignore"):
         level = values.astype(np.int64)
-    level[(level != values) | (level < least) | (level > MOST)] = UNSURE
+    if values.dtype.kind != "i":
+        level[level != values] = UNSURE
+    if len(level) and not (least <= level.min() and level.max() <= MOST):
+        level[(level < least) | (level > MOST)] = UNSURE
     if null is not None:
         level[null] = NULL
     return level

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from bt.exact import quotient, scaled
 from bt.features.declared import Feature, Within
 from bt.features.ordered import Ordered
-from bt.features.sums import DOUBLE, read_only, running_prices, window_quotients
+from bt.features.sums import DOUBLE, running_prices, window_quotients
+from bt.jit import read_only
 from bt.model import Column
 from bt.schema import PRICES
 

@@ -70,10 +70,3 @@ def window_quotients(
         exact = exact and abs(value) <= DOUBLE and divisor <= DOUBLE
         made[k] = value / divisor
     return made, null, count, exact
-
-
-def read_only(values: FloatArray) -> ReadFloats:
-    """The same values, not to be written: what is compiled for one kind of array is compiled anew for the other."""
-    view = values.view()
-    view.flags.writeable = False
-    return view

@@ -34,9 +34,14 @@ def _array(of: Any, dimensions: int = 1) -> Any:
     return types.Array(of, dimensions, "C")
 
 
+def _read(of: Any) -> Any:
+    return types.Array(of, 1, "C", readonly=True)
+
+
 TYPES: dict[str, Any] = {
     "int": types.int64, "float": types.float64, "bool": types.boolean, "np.uint64": types.uint64,
-    "IntArray": _array(types.int64), "FloatArray": _array(types.float64), "BoolArray": _array(types.boolean), "ByteArray": _array(types.uint8), "ReadFloats": types.Array(types.float64, 1, "C", readonly=True),
+    "IntArray": _array(types.int64), "FloatArray": _array(types.float64), "BoolArray": _array(types.boolean), "ByteArray": _array(types.uint8), "SmallInts": _array(types.int16),
+    "ReadFloats": _read(types.float64), "ReadInts": _read(types.int64), "ReadCodes": _read(types.uint16),
     "IntTable": _array(types.int64, 2), "SmallTable": _array(types.int32, 2), "IntCube": _array(types.int64, 3),
 }  # fmt: skip
 """What annotations of compiled functions mean."""

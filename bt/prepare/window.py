@@ -15,9 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, outside, withheld
+from bt.jit import read_only
 from bt.model import Schedule, Session
+from bt.prepare.placing import place
 from bt.schema import BAR_COLUMNS, MINUTE, OK, PRICES, fault_code, sound_prices
-from bt.sessions import MinuteTable, TimeManager
+from bt.sessions import TimeManager
 from bt.store import Store
 
 IntArray = npt.NDArray[np.int64]
@@ -127,11 +129,19 @@ class Loader:
         frame = self._store.read(start, end, read, symbols=ask.symbols).rechunk()
         n = len(self._store.symbols)
         time = frame["time"].to_numpy()
-        code = frame["code"].to_numpy().astype(np.int64)
-        session, slot = _placed(time, table)
+        most = max(s.minutes for s in sessions)
+        code, session, slot, group, inside, ordered = place(
+            read_only(time),
+            read_only(frame["code"].to_numpy()),
+            table.start,
+            table.session,
+            table.slot,
+            table.lead,
+            n,
+            most,
+        )
         reports = []
         closing: dict[tuple[int, int], float] = {}
-        inside = slot.min(initial=0) >= 0
         if not (inside and clean):
             good = slot >= 0
             if not inside:
@@ -145,12 +155,10 @@ class Loader:
                     good &= ~bad
             if not good.all():
                 frame = frame.filter(pl.Series(good))
-                code, session, slot = code[good], session[good], slot[good]
-        group = session * n
-        group += code
-        key = group * max(s.minutes for s in sessions)
-        key += slot
-        if not (key[1:] > key[:-1]).all():
+                code, session, slot, group = code[good], session[good], slot[good], group[good]
+                ordered = False  # as far as is known
+        if not ordered:
+            key = group * most + slot
             order = np.argsort(key, kind="stable")
             if (np.diff(key[order]) == 0).any():
                 if not set(BAR_COLUMNS) <= set(frame.columns):
@@ -163,17 +171,6 @@ class Loader:
         minutes = Minutes(sessions, first, n, frame.select(columns), code, session, slot, group)
         empty = withheld(*(np.zeros(0, np.int64),) * 3, []).frame
         return Loaded(minutes, pl.concat([empty, *reports]), closing)
-
-
-def _placed(time: IntArray, table: MinuteTable) -> tuple[IntArray, IntArray]:
-    """The session and the slot, or outside reason, of each row."""
-    minute = time - table.start
-    minute //= MINUTE
-    lead = np.flatnonzero(minute < 0)  # off the grid, after the first midpoint but in its minute
-    minute[lead] = 0
-    session, slot = (np.take(values.astype(np.int64), minute) for values in (table.session, table.slot))
-    slot[lead] = table.lead
-    return session, slot
 
 
 class _Placed(NamedTuple):

@@ -272,7 +272,8 @@ def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:
 
 def _nullable(values: IntArray) -> pa.Array:
     """The values, null where there is none."""
-    return arrow(values, absent=values == at.NULL)
+    absent = values == at.NULL
+    return pa.nulls(len(values), pa.int64()) if absent.all() else arrow(values, absent=absent)
 
 
 class _SessionClock:

@@ -219,6 +219,8 @@ def _settled(column: pa.Array, dtype: pa.DataType) -> pa.Array:
 def _currency(units: pa.Array) -> pa.Array:
     if not units.null_count:
         return arrow(currency_of(plain(units)))
+    if units.null_count == len(units):
+        return pa.nulls(len(units), pa.float64())
     absent = plain(units.is_null())
     return arrow(currency_of(np.where(absent, 0, plain(units))), absent=absent)
 
