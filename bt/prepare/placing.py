@@ -9,7 +9,7 @@ from bt.schema import MINUTE
 
 
 @compiled
-def place(  # noqa: PLR0913, PLR0917 - a compiled function takes no objects
+def place(  # noqa: PLR0917 - a compiled function takes no objects
     time: ReadInts, codes: ReadCodes, start: int, session_of: SmallInts, slot_of: SmallInts, lead: int, symbols: int, stride: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, bool, bool]:  # fmt: skip
     """The code, session, slot (or outside reason) and group of each row; whether all are inside; and whether they lie in canonical order, each minute of a group once.
