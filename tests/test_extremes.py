@@ -76,6 +76,15 @@ def test_market_orders_need_no_extremes(tmp_path: Path, asked: list[tuple[int, t
     assert not any({"high", "low"} & set(columns) for _, columns in asked)
 
 
+@pytest.mark.parametrize("execution", [{"participation": 0.5}, {"zero_volume": "skip"}])
+def test_nor_do_caps_on_what_fills(
+    tmp_path: Path, asked: list[tuple[int, tuple[str, ...]]], execution: dict[str, Any]
+) -> None:
+    run = play(market(tmp_path), Late(Close, "2025"), DAYS[0], DAYS[-1], execution=execution)
+    assert run.fills.height == 1
+    assert not any({"high", "low"} & set(columns) for _, columns in asked)
+
+
 def test_they_are_read_from_the_first_order_that_waits_on(
     tmp_path: Path, asked: list[tuple[int, tuple[str, ...]]]
 ) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from numba.core.dispatcher import Dispatcher
 
 import bt
@@ -119,3 +121,34 @@ def test_the_other_process_ends_when_nobody_waits_for_it(tmp_path, monkeypatch):
     assert process.returncode is not None
     monkeypatch.setattr(ahead, "usable_cores", lambda: 1)
     assert ahead.Ahead([signalling.play], [])._process is None
+
+
+def test_what_a_strategy_compiles_is_its_own(tmp_path, monkeypatch):
+    """It is neither told nor helped, and what it keeps stays."""
+    (tmp_path / "theirs.py").write_text(
+        "import numba\n\n"
+        "@numba.njit(cache=True)\ndef kept(x):\n    return x + 1\n\n"
+        "@numba.njit(cache=True)\ndef later(x):\n    return x + 2\n\n"
+        "@numba.njit\ndef in_python(x):\n    with numba.objmode(y='float64'):\n        y = float(str(x))\n    return y\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    theirs = importlib.import_module("theirs")
+    assert theirs.kept(1) == 2
+    before = set(tmp_path.rglob("*.nb?"))
+    assert before
+    said: list[str] = []
+    with compiling.saying(said.append, lambda: pytest.fail("no help is needed")):
+        assert theirs.later(1) == 3
+        assert theirs.in_python(1.5) == 1.5
+    assert said == []
+    assert before <= set(tmp_path.rglob("*.nb?"))
+
+
+def test_what_writing_was_broken_off_of_goes_after_a_while(tmp_path):
+    new, old = (tmp_path / f"match-1-{SHORT}.py311.1.nbc.tmp.{k}" for k in "ab")
+    for file in (new, old):
+        file.touch()
+    os.utime(old, (0, 0))
+    compiling._forget_others(tmp_path, SHORT)
+    assert list(tmp_path.iterdir()) == [new]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from store_bars import DAY, bars, spec, three_days, us, write
 
-from bt.errors import UsageError
+from bt.errors import DataError, UsageError
 from bt.store import Store, codes
 
 ALWAYS = (0, 2**60)
@@ -201,3 +203,28 @@ def test_real_bars_equal_what_polars_reads(shared_data: Path) -> None:
     assert store.read(*ALWAYS, FIVE).equals(whole)
     assert store.volume_is_integer
     assert len(store.symbols) == 956
+
+
+def test_a_page_that_is_damaged_after_the_check_is_told_by_its_file(tmp_path: Path) -> None:
+    store = opened(three_days(tmp_path))
+    damaged = Path(store.files["path"][1])
+    known, group = damaged.stat(), pq.ParquetFile(damaged).metadata.row_group(0)
+    place = next(c.data_page_offset for c in map(group.column, range(group.num_columns)) if c.path_in_schema == "open")
+    with damaged.open("r+b") as file:
+        file.seek(place)
+        file.write(b"\xff" * 40)
+    os.utime(damaged, ns=(known.st_atime_ns, known.st_mtime_ns))
+    assert store.read(DAYS[0], DAYS[1], ["open"]).height == 10
+    with pytest.raises(
+        DataError, match=rf"{re.escape(damaged.name)}: file must be readable Parquet, was refused by DuckDB"
+    ):
+        store.read(*ALWAYS, ["open"])
+
+
+def test_room_is_made_for_the_symbols_that_are_asked_for(tmp_path: Path) -> None:
+    store = opened(three_days(tmp_path))
+    every = store._rows_between([0, 1, 2], *ALWAYS, None)
+    assert every == 30
+    assert store._rows_between([0, 1, 2], *ALWAYS, [0]) == 15
+    assert store._rows_between([1], DAYS[1], DAYS[2], [0, 1]) == 10
+    assert store._rows_between([1], 0, DAYS[1], None) == 0

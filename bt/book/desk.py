@@ -78,7 +78,7 @@ class Desk:
         self._cash: list[int] = []
         self._hear: list[Callable[[IntArray], None]] = []
         self._tape: Tape | None = None
-        self._wide: Callable[[], Tape] | None = None
+        self._wide: Callable[[bool], Tape] | None = None
         self._measures = False
         self.rule = 0
         self._usual: npt.NDArray[np.int32] = _UNKNOWN
@@ -244,8 +244,8 @@ class Desk:
                 if part:
                     self.move_cash(number, code if self.by_symbol else at.EVERY, "interest", part)
 
-    def play(self, tape: Tape, wide: Callable[[], Tape] | None = None) -> None:
-        """The session's bars; `wide` gives them with what orders need that wait for a price, and caps on what fills."""
+    def play(self, tape: Tape, wide: Callable[[bool], Tape] | None = None) -> None:
+        """The session's bars; `wide` gives them with what caps on what fills need, and for orders that wait for a price (True) highs and lows besides."""
         self._tape, self._wide = tape, wide
 
     def look(self) -> None:
@@ -273,7 +273,8 @@ class Desk:
             curves[number, 1, 0] += move.amount
         fills = self.tables.fill[: int(self.fixed[at.FILLS])]
         places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
-        ledger.finish_session(self.fixed, self._growing, *self.tape, curves, np.argsort(places, kind="stable"))
+        assert self._tape is not None
+        ledger.finish_session(self.fixed, self._growing, *self._tape, curves, np.argsort(places, kind="stable"))
         return curves
 
     def unmoved(self, codes: IntArray) -> int:
@@ -287,7 +288,7 @@ class Desk:
         if not self._measures and not self.has_resting:
             return self._tape
         assert self._wide is not None
-        return self._wide()
+        return self._wide(self.has_resting)
 
     @property
     def has_resting(self) -> bool:
@@ -399,7 +400,7 @@ class Desk:
         legs = len(script.legs) > 0
         self._make_room(len(script.waiting) * (4 if legs else 1), legs=legs)
         assert self._wide is not None
-        tape = self._wide() if legs else self.tape
+        tape = self._wide(True) if legs else self.tape
         arrays = self.fixed, self._growing, *tape, self._usual
         return signalling.play(*arrays, self.rule, style, *place, NOBODY, *script)
 

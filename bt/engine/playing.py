@@ -136,7 +136,7 @@ class Engine:
             instruments=self._desks[0].instruments if self._desks else None,
         )  # fmt: skip
         for desk in self._desks:
-            desk.play(stage.market.tape, lambda: stage.market.wide)
+            desk.play(stage.market.tape, lambda rests: stage.market.wide if rests else stage.market.measured)
         for known in self._markets:
             known.play(stage.market)
         try:

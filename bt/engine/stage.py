@@ -167,10 +167,18 @@ class Market:
         return Latest(code, units(close), int(self.times[slot]) + MINUTE, 1)
 
     @cached_property
+    def measured(self) -> Bars:
+        """The tape with what caps on what fills need, volumes: nobody looks at its highs and lows, and none are read."""
+        return self._widened(None)
+
+    @cached_property
     def wide(self) -> Bars:
-        """The tape with what orders need that wait for a price, and caps on what fills. Where no strategy gives such orders nobody looks at highs and lows."""
+        """The tape with what orders need that wait for a price besides. Where no strategy can give such orders nobody looks at highs and lows."""
+        return self._widened(high_low(self.bars, self.extremes))
+
+    def _widened(self, extremes: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None) -> Bars:
         columns = self.bars.columns
-        high, low = high_low(self.bars, self.extremes) or (columns["close"].values,) * 2
+        high, low = extremes or (columns["close"].values,) * 2
         quotes = [columns[name].values for name in QUOTES if name in columns]
         volume = columns["volume"].values
         if self.instruments is not None:

@@ -155,7 +155,7 @@ class Kernels:
         return Column(made, null if unknown else None)
 
     def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:
-        """Likewise of floats."""
+        """A sum or mean of floats, added afresh for each row."""
         made = np.zeros(len(rows))
         at = np.flatnonzero(~null)
         made[at] = float_sum(self.column(name), n, rows[at]) / (n if mean else 1)

@@ -1,8 +1,6 @@
 """Compiling beside who needs it: a process of its own makes what a first start asks for later, while that makes what it asks for now.
 
-    python -m bt.jit.ahead bt.execution.signalling.play -- bt.execution.ledger.finish_session
-
-First comes what the functions before the dashes are made of, from the last that each calls to the first, where Numba goes from the first to the last: both find on disk what the
+It is told names: ``bt.execution.signalling.play -- bt.execution.ledger.finish_session``. First comes what the functions before the dashes are made of, from the last that each calls to the first, where Numba goes from the first to the last: both find on disk what the
 other has made, and meet in the middle. Then come the functions after the dashes. That can be done before anything is called because every compiled function has one signature,
 that of its annotations.
 
@@ -28,6 +26,9 @@ from numba.core.dispatcher import Dispatcher
 from bt.cores import usable_cores
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+START = f"import sys; {str(ROOT)!r} in sys.path or sys.path.insert(0, {str(ROOT)!r}); from {__name__} import main; main(sys.argv[1:])"
 
 
 def _array(of: Any, dimensions: int = 1) -> Any:
@@ -98,17 +99,15 @@ class Ahead:
 
     def __init__(self, made_of: Iterable[Any], functions: Iterable[Any]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        if usable_cores() < 2 or not sys.executable:
+        if usable_cores() < 2 or not sys.executable or getattr(sys, "frozen", False):
             return
         names = [*map(_name, made_of), "--", *map(_name, functions)]
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         # Ctrl-C at a terminal is for who started it
         apart: dict[str, Any] = {} if os.name == "nt" else {"process_group": 0}
         with suppress(OSError):  # it is no more than a help
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and names of ours
-                [sys.executable, "-m", __name__, *names],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
-                **apart,
+                [sys.executable, "-P", "-c", START, *names],  # not `-m`, which would look where the user happens to be
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **apart,
             )  # fmt: skip
 
     def stop(self) -> None:
@@ -150,7 +149,3 @@ def main(names: Sequence[str]) -> None:
     for _ in compiled_in_turn(map(_named, names[:dashes]), map(_named, names[dashes + 1 :])):
         if over.is_set():
             return
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from bt.jit.ahead import Ahead
 from bt.jit.libraries import KeptPart, KeptWhole, MakingPart, MakingWhole, folder_of, short
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-COMPILING = "compiling the rules of execution (once for this version of bt and Python; some ten seconds)"
+COMPILING = "compiling inner loops (once for this version of bt and Python; some ten seconds)"
 """What a first start says."""
 
 # Python's last search for garbage goes through all that the compiler and the calendars have made, only to free what ends with the process.
@@ -93,11 +94,29 @@ prefetch = cast("Callable[[Any, int], None]", _prefetch)
 
 
 def _forget_others(folder: Path, stamp: str) -> None:
-    """Delete what other versions of a package have compiled, in whose files' names its stamp is not."""
-    for file in folder.glob("*.nb[ic]"):
-        if stamp not in file.name:
-            with suppress(OSError):
-                file.unlink()
+    """Delete what other versions of a package have compiled, in whose files' names its stamp is not, and what writing was broken off of."""
+    broken_off = [file for file in folder.glob("*.nb[ic].tmp.*") if _age(file) > ABANDONED]
+    for file in [*(file for file in folder.glob("*.nb[ic]") if stamp not in file.name), *broken_off]:
+        with suppress(OSError):
+            file.unlink()
+
+
+ABANDONED = 3600.0
+"""Seconds after which nobody is writing a file any more."""
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was written; 0 where it is gone."""
+    try:
+        return time.time() - file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _is_ours(dispatcher: Any) -> bool:
+    """Whether what Numba compiles is a function of this package's, not a strategy's or a library's."""
+    pipeline = getattr(getattr(dispatcher, "_compiler", None), "pipeline_class", None)
+    return pipeline in (MakingPart, MakingWhole)
 
 
 class _Saying(Listener):
@@ -110,12 +129,14 @@ class _Saying(Listener):
         self.ahead: Ahead | None = None
 
     def on_start(self, event: Event) -> None:
+        dispatcher = event.data["dispatcher"]
+        if not _is_ours(dispatcher):  # a strategy may compile what it likes
+            return
         say = self._say
         self._say = None
         if say is not None:
             say(COMPILING)
             self.ahead = None if self._helped is None else self._helped()
-        dispatcher = event.data["dispatcher"]
         folder = dispatcher._cache.cache_path  # noqa: SLF001 - as above
         if folder is not None and folder not in self._folders:
             self._folders.add(folder)

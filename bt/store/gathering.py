@@ -35,6 +35,8 @@ class Column:
 
     def append(self, piece: pa.Array) -> None:
         """The next rows."""
+        if not len(piece):
+            return
         if self._values is None or piece.null_count:
             self._pieces.extend([*self._taken(), piece])
             return

@@ -136,15 +136,20 @@ def _translated(connection: Connection, sql: str, files: Sequence[str]) -> Itera
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
     except duckdb.Error as error:
-        path = _culprit(connection, sql, files, str(error))
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: file must be readable Parquet, was refused by DuckDB ({reason}); copy or write it again"
-        ) from error
+        raise _unreadable(connection, sql, files, error) from error
     except RuntimeError as error:
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from error
         raise
+    except (OSError, pa.ArrowException) as error:  # DuckDB's, told by the stream
+        if "interrupt" in str(error).lower():
+            raise KeyboardInterrupt from error
+        raise _unreadable(connection, sql, files, error) from error
+
+
+def _unreadable(connection: Connection, sql: str, files: Sequence[str], error: Exception) -> DataError:
+    path, reason = _culprit(connection, sql, files, str(error)), str(error).splitlines()[0]
+    return DataError(f"{path}: file must be readable Parquet, was refused by DuckDB ({reason}); copy or write it again")
 
 
 def _culprit(connection: Connection, sql: str, files: Sequence[str], message: str) -> str:
