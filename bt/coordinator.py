@@ -210,7 +210,7 @@ class SessionCoordinator:
         began = wall.perf_counter()
         with self._phase("stream"):
             outcome = self._engine.play(
-                window.sessions[i], self._agenda.first + number, last=last, at_end=self._agenda.at_end
+                window.take(i), self._agenda.first + number, last=last, at_end=self._agenda.at_end
             )
         self.timings.sessions[-1]["stream"] = wall.perf_counter() - began
         return outcome

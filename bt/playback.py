@@ -44,9 +44,8 @@ class Tape:
         order = np.argsort(end.astype(np.uint16), kind="stable")  # uint16: a radix sort
         count = np.bincount(end, minlength=session.minutes + 1)
         start = [0, *np.cumsum(count).tolist()]
-        return Tape(
-            session, order, bars.code[order].astype(np.int64), bars.begin[order].astype(np.int64), start, bars.columns
-        )
+        code, begin = (np.take(values, order).astype(np.int64, copy=False) for values in (bars.code, bars.begin))
+        return Tape(session, order, code, begin, start, bars.columns)
 
     def at(self, ends: IntArray) -> Tape:
         """Only the rows that end at one of the slot counts `ends`."""
@@ -58,6 +57,11 @@ class Tape:
         rows = np.repeat(keep, count)
         start = [0, *np.cumsum(count * keep).tolist()]
         return Tape(self.session, self.order[rows], self.code[rows], self.begin[rows], start, self.columns)
+
+    def bare(self) -> Tape:
+        """Which symbols' bars end when, and nothing else: a session's columns are much to keep."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return Tape(self.session, nothing, self.code, nothing, self.start, {})
 
     def take(self, name: str) -> Column:
         """A column in playback order."""
@@ -79,7 +83,7 @@ class Withheld(NamedTuple):
 class Feed:
     """What one row type shows of one session: columns in playback order, by minute.
 
-    `start` is as in Tape; `lists` are the arrays behind the fields that differ by symbol, by field number; the other
+    `start` is as in Tape; `arrays` are those behind the fields that differ by symbol, by field number; the symbol is found by its code, and the other
     fields are constants of the moment.
     """
 
@@ -101,11 +105,11 @@ class Feed:
         sources: list[Any] = []
         progress: Any = None
         for number, item in enumerate(self.row.fields):
-            array = self.arrays.get(number)
+            array = self.names[self.code[a:b]] if item.source == "symbol" else self.arrays.get(number)
             if array is None:
                 sources.append(repeat(constant(item, self, begin, end, self.close_time(end))))
             else:
-                made = iter(array[a:b].tolist())
+                made = iter((array if item.source == "symbol" else array[a:b]).tolist())
                 progress = progress if progress is not None else made
                 sources.append(made)
         if progress is None:
@@ -196,7 +200,4 @@ def feed(
         start = np.concatenate([[0], np.cumsum(keep)])[start].tolist()
         found = {k: Column(c.values[keep], None if c.null is None else c.null[keep]) for k, c in found.items()}
     arrays = {k: _listed(row.fields[k], c, owner) for k, c in found.items()}
-    for number, item in enumerate(row.fields):
-        if item.source == "symbol":
-            arrays[number] = names[code]
-    return Feed(row, tape.session, zone, names, code, begin, start, dict(sorted(arrays.items())), withheld, times)
+    return Feed(row, tape.session, zone, names, code, begin, start, arrays, withheld, times)

@@ -141,6 +141,8 @@ def _rows(feed: Feed) -> _Shown:
         "known_at": _moments(known_at),
     }
     for number, item in enumerate(feed.row.fields):
+        if item.source == "symbol":
+            continue
         array = feed.arrays.get(number)
         columns[item.name] = _constant(item, feed, end, known_at) if array is None else _column(item, array)
     return _Shown(feed.row.label, pl.DataFrame(columns), feed.code, known_at)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
 from typing import Protocol
@@ -135,6 +135,7 @@ class Engine:
             prepared, self.players, self._names, self._zone, opened=given, prior=prior, several=self._several,
             instruments=self._desks[0].instruments if self._desks else None,
         )  # fmt: skip
+        prepared = replace(prepared, shown={}, unseen={}, decided={})  # the stage has what it needs of them
         for desk in self._desks:
             desk.play(stage.market.tape, lambda rests: stage.market.wide if rests else stage.market.measured)
         for known in self._markets:

@@ -192,7 +192,7 @@ class Market:
         with a minute are not in canonical order."""
         order = np.argsort(self.bars.begin.astype(np.uint16), kind="stable")  # uint16: a radix sort
         start = [0, *np.cumsum(self.count).tolist()]
-        return self.bars.code[order].astype(np.int64), self.tape.close[order], start
+        return np.take(self.bars.code, order).astype(np.int64, copy=False), self.tape.close[order], start
 
     def has(self, code: int) -> bool:
         """Whether a symbol has any bar."""
@@ -301,7 +301,9 @@ class Stage:
             ended[unseen.end] = True
         owns = _owns(prepared, players, len(names)) if several else []
         moments = _moments(prepared.session, np.flatnonzero(ended), players, zone)
-        return Stage(prepared.session, market, moments, shows, showing.tapes, owns)
+        return Stage(
+            prepared.session, market, moments, shows, {k: tape.bare() for k, tape in showing.tapes.items()}, owns
+        )
 
 
 def _owns(prepared: PreparedSession, players: Sequence[Player], symbols: int) -> list[Own]:

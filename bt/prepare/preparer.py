@@ -60,6 +60,12 @@ class PreparedWindow:
     faults: Mapping[int, str]
     seconds: Mapping[str, float]
 
+    def take(self, number: int) -> PreparedSession:
+        """Session `number`, to be played: the window keeps of it what rows cost least, so that its columns go when whoever plays it lets go of them."""
+        taken = self.sessions[number]
+        self.sessions[number] = replace(taken, shown={}, unseen={}, decided={})
+        return taken
+
 
 @dataclass
 class _Timer:
