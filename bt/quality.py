@@ -9,6 +9,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from bt.arrays import arrow
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -110,14 +112,8 @@ def _gaps(bounds: IntArray, unit: IntArray, symbols: int, grid: Grid) -> tuple[I
 
 def _lists(offset: IntArray, start: IntArray, end: IntArray, minutes: IntArray) -> pl.Series:
     """A list column: row g has items offset[g] to offset[g + 1]."""
-    columns = [_arrow(values) for values in (start, end, minutes)]
+    columns = [arrow(values.astype(np.int64, copy=False)) for values in (start, end, minutes)]
     items = pa.StructArray.from_arrays(columns, ["start", "end", "minutes"])
-    made = pl.from_arrow(pa.LargeListArray.from_arrays(_arrow(offset), items))
+    made = pl.from_arrow(pa.LargeListArray.from_arrays(arrow(offset), items))
     assert isinstance(made, pl.Series)
     return made
-
-
-def _arrow(values: IntArray) -> pa.Array:
-    """The same values, not copied; `pa.array` would import pandas, a quarter of a second."""
-    whole = np.ascontiguousarray(values, dtype=np.int64)
-    return pa.Int64Array.from_buffers(pa.int64(), len(whole), [None, pa.py_buffer(whole)])

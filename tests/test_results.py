@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bt import arrays
 from bt.errors import ResultsError, UsageError
 from bt.results import (
     MONEY,
@@ -34,7 +35,6 @@ from bt.results import (
     Rows,
     RunFolder,
     TableWriter,
-    arrays,
     coded,
     conform,
     currency,

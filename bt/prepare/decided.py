@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bt.arrays import arrow
 from bt.errors import BtError, DataError, StrategyError
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.checks import CODE, check_signals
@@ -141,7 +142,7 @@ class Decider:
                 if (id_, item.source) not in known:
                     known[id_, item.source] = self._series(item, id_, prepared.session, bars)
                 columns.append(known[id_, item.source].alias(item.name))
-            frames[i] = pl.DataFrame([pl.Series(CODE, bars.code.astype(np.int64)), *columns])
+            frames[i] = pl.DataFrame([_taken_over(bars.code).alias(CODE), *columns])
         return frames
 
     def _series(self, item: RowField, id_: str, session: Session, bars: PreparedBars) -> pl.Series:
@@ -150,7 +151,9 @@ class Decider:
         if item.source == "constant":
             return self._constant(item.name, session, bars)
         values, null = bars.columns[id_]
-        made = pl.Series(values.tolist(), dtype=TYPES[item.type]) if values.dtype.kind == "O" else pl.Series(values)
+        if values.dtype.kind != "O":
+            return _taken_over(values, null)
+        made = pl.Series(values.tolist(), dtype=TYPES[item.type])
         return made if null is None else made.to_frame("x").select(pl.when(pl.Series(~null)).then("x")).to_series()
 
     def _constant(self, name: str, session: Session, bars: PreparedBars) -> pl.Series:
@@ -166,6 +169,11 @@ class Decider:
         times = slot_times(session)[bars.begin]
         moments = pl.Series(times if name == "open_time" else times + MINUTE).cast(TYPES["datetime"])
         return moments if name != "local_time" else moments.dt.convert_time_zone(self._plan.zone).dt.time()
+
+
+def _taken_over(values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None = None) -> pl.Series:
+    """An array as a column; numbers are not copied."""
+    return cast("pl.Series", pl.from_arrow(arrow(values, absent=null)))
 
 
 def expressions(asked: Deciding) -> list[pl.Expr]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bt.arrays import arrow, table
 from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
 from bt.execution import layout as at
@@ -17,7 +18,7 @@ from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
 from bt.recorder.rows import Equity, Fills, Members, RowMaker, StrategyRows, days
 from bt.recorder.said import recorded, spoken, warming, warming_up
-from bt.results import Deferred, Results, arrow, coded, rows_of, table
+from bt.results import Deferred, Results, coded, rows_of
 from bt.schema import DAY, MINUTE
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bt.arrays import arrow, table, text
 from bt.book import CashMove, Curve
 from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
 from bt.model import Schedule
-from bt.results import Rows, arrow, coded, order_of, repeated, table, text
+from bt.results import Rows, coded, order_of, repeated
 from bt.schema import MINUTE
 
 _TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (

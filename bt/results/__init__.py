@@ -7,7 +7,6 @@ runs in a folder.
 
 from __future__ import annotations
 
-from bt.results.arrays import arrow, table, text
 from bt.results.catalog import CATALOG, Catalog, catalog
 from bt.results.folder import (
     MemoryResults,
@@ -36,7 +35,6 @@ __all__ = [
     "Rows",
     "RunFolder",
     "TableWriter",
-    "arrow",
     "catalog",
     "coded",
     "conform",
@@ -51,7 +49,5 @@ __all__ = [
     "order_of",
     "repeated",
     "rows_of",
-    "table",
-    "text",
     "versions",
 ]

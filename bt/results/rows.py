@@ -19,8 +19,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bt.arrays import arrow, plain, text
 from bt.model import UNIT
-from bt.results.arrays import arrow, plain, text
 from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, PRICES, SCHEMAS, conform, currency_of
 
 IntArray: TypeAlias = npt.NDArray[np.int64]

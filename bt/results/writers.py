@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bt.results.arrays import arrow, plain
+from bt.arrays import arrow, plain
 from bt.results.rows import (
     COLUMNS,
     FREE_TEXT,
