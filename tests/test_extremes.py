@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from small import at, play
 
 import bt
+from bt.model import Column, PreparedBars, high_low
 from bt.store import Store
 
 DAYS = [f"2024-01-{day:02}" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16, 17, 18)]
@@ -118,3 +120,19 @@ def test_of_a_universe_those_that_are_read_are_enough(tmp_path: Path) -> None:
     assert late.orders.height > 0
     assert late.orders.equals(there.orders)
     assert late.fills.equals(there.fills)
+
+
+def test_they_are_found_among_those_of_symbols_that_nobody_sees() -> None:
+    def bars(code: list[int], begin: list[int]) -> PreparedBars:
+        columns = {"high": Column(np.array(code) * 10.0 + begin), "low": Column(np.array(code) * -10.0 - begin)}
+        return PreparedBars(np.array(code), np.array(begin), np.array(begin) + 1, columns)
+
+    every = bars([0, 0, 1, 2, 2, 2], [3, 4, 0, 1, 2, 389])
+    own = PreparedBars(np.array([0, 2, 2]), np.array([4, 1, 389]), np.array([5, 2, 390]), {})
+    found = high_low(own, lambda: every)
+    assert found is not None
+    assert [values.tolist() for values in found] == [[4.0, 21.0, 409.0], [-4.0, -21.0, -409.0]]
+    assert high_low(own, None) is None
+    there = high_low(every, None)
+    assert there is not None
+    assert there[0] is every.columns["high"].values
