@@ -104,6 +104,12 @@ def test_copies_of_a_row(tmp_path: Path):
     assert counted(run) == {"conflict": 3, "duplicate": 2, "inconsistent": 1}
 
 
+def test_copies_beside_each_other_in_rows_that_are_else_in_order(tmp_path: Path):
+    first, second, third = bars("A", [10.0, 11.0, 12.0])
+    frame = bt.load_bars(store(tmp_path, [first, second, dict(second), third]), "XNYS", TUESDAY, TUESDAY)["1m"]
+    assert frame["close"].to_list() == [10.0, 11.0, 12.0]
+
+
 def test_an_off_grid_row_after_a_midpoint_belongs_to_the_later_session(tmp_path: Path):
     """Between 21:00 on Tuesday and 14:30 on Wednesday the midpoint is 05:45; half a minute later is Wednesday's, in
     whatever windows the run is cut."""
