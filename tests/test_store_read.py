@@ -219,12 +219,3 @@ def test_a_page_that_is_damaged_after_the_check_is_told_by_its_file(tmp_path: Pa
         DataError, match=rf"{re.escape(damaged.name)}: file must be readable Parquet, was refused by DuckDB"
     ):
         store.read(*ALWAYS, ["open"])
-
-
-def test_room_is_made_for_the_symbols_that_are_asked_for(tmp_path: Path) -> None:
-    store = opened(three_days(tmp_path))
-    every = store._rows_between([0, 1, 2], *ALWAYS, None)
-    assert every == 30
-    assert store._rows_between([0, 1, 2], *ALWAYS, [0]) == 15
-    assert store._rows_between([1], DAYS[1], DAYS[2], [0, 1]) == 10
-    assert store._rows_between([1], 0, DAYS[1], None) == 0

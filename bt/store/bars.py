@@ -216,7 +216,7 @@ class Store:
         DataFrame
             ``code`` (UInt16), ``time`` (Int64, UTC microseconds of open_time), then `columns`: prices Float64, volume
             Int64 or Float64 (`volume_is_integer`), extras as the files have them. Row order is that of the files in
-            path order. The frame is in one chunk where columns are numbers or times without nulls.
+            path order. The frame may have several chunks.
 
         Raises
         ------
@@ -235,9 +235,7 @@ class Store:
         if start >= end or not chosen:
             chosen, start, end = [int(self.spans["file"][0])], self._first, self._first
         paths = [self._ids[i].path for i in chosen]
-        frame = self._connection.frame(
-            self._sql((start, end), columns, codes), paths, self._rows_between(chosen, start, end, codes)
-        )
+        frame = self._connection.frame(self._sql((start, end), columns, codes), paths)
         if self._symbol_codes is not None:
             code = self._symbol_codes.decode(frame["code"], codes)
         else:
@@ -311,15 +309,6 @@ class Store:
             touched = self.spans.filter(pl.col("code").is_in(list(codes)))
         touched = touched.filter((pl.col("first") < end) & (pl.col("last") >= start))
         return touched["file"].unique().sort().to_list()
-
-    def _rows_between(self, files: Sequence[int], start: int, end: int, codes: Sequence[int] | None) -> int:
-        """About how many bars of the symbols with `codes` (None: any) some files have in ``[start, end)``, were they evenly spread."""
-        some = self.files[list(files)].drop_nulls("first")
-        if codes is not None:
-            some = self.spans.filter(pl.col("file").is_in(list(files)) & pl.col("code").is_in(list(codes)))
-        first, last = some["first"].to_numpy(), some["last"].to_numpy() + 1
-        share = (np.minimum(last, end) - np.maximum(first, start)) / (last - first)
-        return int((some["rows"].to_numpy() * np.clip(share, 0.0, 1.0)).sum())
 
     def _check_columns(self, columns: Sequence[str]) -> None:
         for name in columns:

@@ -26,7 +26,6 @@ from bt.errors import DataError
 from bt.model import instant
 from bt.schema import MINUTE, PRICES, QUOTES
 from bt.store.footers import Layout
-from bt.store.gathering import gathered
 
 MEMORY_LIMIT = "512MB"
 """What DuckDB may hold at once; a result handed over is not part of it."""
@@ -36,9 +35,6 @@ FILES, TABLE = "read_parquet($files, hive_partitioning = false)", "bars_in_memor
 
 _FEW = 16
 """Up to so many symbols are looked for by DuckDB, which takes about 1 ns a row for each; more are sifted afterwards."""
-
-_BATCH = 1 << 15
-"""Rows that are taken over at a time: few enough to stay near, many enough for what a batch costs."""
 
 _LOCAL_MARGIN = timedelta(hours=3)
 """More than any change of a zone's offset: local bounds this wide hold every row of a UTC range."""
@@ -89,8 +85,8 @@ class Connection:
             # not pyarrow's to_numpy, which imports pandas: a quarter of a second and 40 MB
             return cast("npt.NDArray[np.uint64]", pl.DataFrame(table.to_arrow_table())["h"].to_numpy())
 
-    def frame(self, sql: str, files: Sequence[str], rows: int = 0) -> pl.DataFrame:
-        """The result of `sql`, in which ``$files`` stands for the files, and of which some `rows` are expected.
+    def frame(self, sql: str, files: Sequence[str]) -> pl.DataFrame:
+        """The result of `sql`, in which ``$files`` stands for the files; in DuckDB's own chunks, nothing copied.
 
         Raises
         ------
@@ -98,8 +94,7 @@ class Connection:
             DuckDB could not read a file; it names the file.
         """
         with _translated(self, sql, files), self._cursor() as cursor:
-            reader = cursor.sql(sql, params=self._parameters(files)).to_arrow_reader(_BATCH)
-            table = gathered(reader, reader.schema, rows)
+            table = cursor.sql(sql, params=self._parameters(files)).to_arrow_table()
         return cast("pl.DataFrame", pl.from_arrow(table, rechunk=False))
 
     def batches(self, sql: str, files: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -141,7 +136,7 @@ def _translated(connection: Connection, sql: str, files: Sequence[str]) -> Itera
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from error
         raise
-    except (OSError, pa.ArrowException) as error:  # DuckDB's, told by the stream
+    except (OSError, pa.ArrowException) as error:  # DuckDB's, told by a stream of batches
         if "interrupt" in str(error).lower():
             raise KeyboardInterrupt from error
         raise _unreadable(connection, sql, files, error) from error
