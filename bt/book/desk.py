@@ -16,7 +16,7 @@ from bt.execution import IntArray, Script, Tape, closing, fits, ledger, matching
 from bt.execution import layout as at
 from bt.execution import within as bars
 from bt.execution.shown import OUTSIDE
-from bt.jit import FloatArray
+from bt.jit import FloatArray, read_only
 from bt.model import Instruments, Session
 
 ROOM = 64
@@ -349,7 +349,7 @@ class Desk:
         known = self._known()
         self._make_room(len(codes))
         arrays = self.fixed, self._growing, *(self._tape or NO_BARS)
-        return targets.decide(*arrays, known, number, codes, levels, numbers, tags)
+        return targets.decide(*arrays, known, number, read_only(codes), levels, read_only(numbers), tags)
 
     def decide_minute(self, number: int, script: Script, style: int, slot: int, begun: int) -> tuple[int, int]:
         """What signals say of a minute, as `signalling.decide_bars`."""

@@ -55,7 +55,7 @@ from bt.execution.orders import end, enter, finish, new
 from bt.execution.power import spare
 from bt.execution.shown import OUTSIDE, afford, show, show_held
 from bt.execution.tape import fetch_next, last_row
-from bt.jit import FloatArray, IntArray, compiled, inner
+from bt.jit import FloatArray, IntArray, ReadFloats, ReadInts, compiled, inner
 
 MOST = 2.0**53
 """Up to here every whole number is a double."""
@@ -191,7 +191,7 @@ def _is_wrong(number: float) -> bool:
 
 
 @inner
-def _refused(codes: IntArray, numbers: FloatArray) -> int:
+def _refused(codes: ReadInts, numbers: ReadFloats) -> int:
     """Why nothing is decided of some symbols, as `decide` answers; ALL_DECIDED where all may be. Counted and not looked for, which is done of several at a time."""
     disorder = wrong = 0
     for k in range(1, len(numbers)):
@@ -208,7 +208,7 @@ def _refused(codes: IntArray, numbers: FloatArray) -> int:
 
 @compiled
 def decide(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, known: int, a: int, codes: IntArray, levels: IntArray, numbers: FloatArray,
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, known: int, a: int, codes: ReadInts, levels: IntArray, numbers: ReadFloats,
     tags: IntArray,
 ) -> int:  # fmt: skip
     """A target a symbol, in order; a level of NULL is one that cannot be known. Where there are `numbers`, one a symbol, they are the levels, and NaN is
