@@ -87,9 +87,8 @@ class Kernels:
         """Sums of the whole numbers before each row, and of all: length rows + 1."""
         if name not in self._sums and name in PRICES and name not in self._whole:
             runs = self.bars.runs
-            prices = (
-                self._columns[name] if name in self._columns else self.bars.column(name)
-            )  # it may not be needed again
+            known = self._columns.get(name)
+            prices = self.bars.column(name) if known is None else known  # not kept: it may not be needed again
             self._sums[name] = running_prices(read_only(prices), runs.start, self._scale[runs.code])
         if name not in self._sums:
             self._sums[name] = running(self.whole(name))

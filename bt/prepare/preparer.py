@@ -61,7 +61,7 @@ class PreparedWindow:
     seconds: Mapping[str, float]
 
     def take(self, number: int) -> PreparedSession:
-        """Session `number`, to be played: the window keeps of it what rows cost least, so that its columns go when whoever plays it lets go of them."""
+        """Session `number`, to be played; the window lets go of its columns, which go when whoever plays it does so too."""
         taken = self.sessions[number]
         self.sessions[number] = replace(taken, shown={}, unseen={}, decided={})
         return taken
