@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 from action_worlds import SCHEMA
-from small import THURSDAY, TUESDAY, WEDNESDAY, Script, at, bars, play, store
+from small import THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
 
 import bt
 from bt.errors import ConfigError, DataError
@@ -155,6 +155,39 @@ def test_a_rename_carries_everything_over(tmp_path: Path) -> None:
     assert run.trades.select("symbol", "entry_time", "gross_pnl").rows() == [("NEW", at(1), 50.0)]
     assert run.positions.select("symbol", "shares").rows() == [("OLD", 10)]
     assert run.equity.filter(time=at(0, WEDNESDAY) + (at(1) - at(0)))["equity"].item() == 1_000_020.0
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_told_after_a_rename_is_told_under_the_new_name(tmp_path: Path, alone: bool) -> None:
+    """An order that ends after the last callback of a session is told at the next open; by then the book knows the security as another."""
+    told: list[tuple[Any, ...]] = []
+
+    class Again:
+        """Orders anew what has expired: at the close, after it, and at the open of the session of the rename."""
+
+        row = Bar
+        independent = alone
+
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            if book.session == date.fromisoformat(TUESDAY) and book.position("OLD") == 0:
+                book.order("OLD", 10)
+                book.order("OLD", 1, limit=1.0)
+
+        def on_order(self, order: bt.Order, book: bt.Book) -> None:
+            told.append((book.now, order.id, order.symbol, order.reason, book.position(order.symbol)))
+            book.order(order.symbol, 1, limit=1.0)
+
+    where = store(tmp_path, bars("OLD", [10.0, 11.0]), bars("NEW", [12.0, 12.0], day=WEDNESDAY))
+    rows = table({"symbol": "OLD", "session": WEDNESDAY, "kind": "rename", "to": "NEW"})
+    run = play(where, Again(), TUESDAY, WEDNESDAY, actions=rows)
+    close, opened = at(390), at(0, WEDNESDAY)
+    assert told[:4] == [
+        (close, 2, "OLD", "unfilled", 10), (close, 3, "OLD", "no_bar", 10), (opened, 4, "NEW", "no_bar", 10),
+        (at(390, WEDNESDAY), 5, "NEW", "unfilled", 10),
+    ]  # fmt: skip
+    assert run.orders.filter(pl.col("id").is_between(3, 5)).select("id", "symbol", "decided_at", "reason").rows() == [
+        (3, "OLD", close, "no_bar"), (4, "OLD", close, "no_bar"), (5, "NEW", opened, "unfilled"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("price", "gets"), [(None, 10.0), (3.25, 3.25), (0.0, 0.0)])

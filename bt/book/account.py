@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -267,6 +267,13 @@ class Account:
         pending = self._events
         self._events = [] if of is None else [row for row in pending if not of(int(row[at.R_CODE]))]
         return [self._told(row) for row in pending if of is None or of(int(row[at.R_CODE]))]
+
+    def rename_events(self, renames: Mapping[int, int]) -> None:
+        """What on_order has not been told yet is told under other codes: by them the book knows from now on what it was about."""
+        self.desk.hand_out_events()
+        for row in self._events:
+            code = int(row[at.R_CODE])
+            row[at.R_CODE] = renames.get(code, code)
 
     def _told(self, row: IntArray) -> Order:
         """An order as on_order and open_orders tell of it."""

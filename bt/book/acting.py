@@ -62,6 +62,7 @@ class _One:
         """Position, orders and money of a symbol go on under another; what was still there under that name ends as if it were delisted."""
         if not renames:
             return
+        self._account.rename_events(renames)
         displaced = {new: self._displace(new) for new in renames.values() if new not in renames}
         place = _permutation(renames)
         old, new = (np.array(codes, dtype=np.int64) for codes in (list(place), list(place.values())))

@@ -359,7 +359,10 @@ class Backtest:
                 self.present.last[symbol] = self.present.last[symbol]._replace(close=self._listed(symbol).price(mark))
 
     def _rename(self, book: Book, renames: dict[str, str]) -> None:
-        """Positions and live orders go on under other names; what is there under one of these and stays ends as if it were delisted."""
+        """Positions and live orders go on under other names; what is there under one of these and stays ends as if it were delisted.
+        What was not told of yet is told under the new name."""
+        for told in book.events:
+            told.symbol = renames.get(told.symbol, told.symbol)
         for symbol in renames.values():
             if symbol not in renames:
                 self._delist(book, symbol, None)
