@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bt.playback import Feed, IntArray, constant
+from bt.jit import IntArray, read_only
+from bt.playback import Feed, constant, lay_out
 from bt.schema import MINUTE
 
 CELLS = 1 << 18
@@ -188,18 +189,12 @@ class CrossFeed:
         feed, n = self.feed, len(self.symbols)
         count = max(1, CELLS // max(1, n * (len(self.numbers) + 1)))
         self._first, self._stop = end, min(end + count, len(feed.start) - 1)
-        bounds = np.array(feed.start[end : self._stop + 1])
-        a, b = int(bounds[0]), int(bounds[-1])
-        cells = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)) * n + self.place[a:b]
-        shape = (len(bounds) - 1) * n
-        fresh = np.zeros(shape, dtype=bool)
-        fresh[cells] = True
-        self._fresh = fresh.reshape(-1, n)
-        self._block = np.full((self._stop - end, len(self.numbers), n), np.nan)
+        start = np.array(feed.start[end : self._stop + 1])
+        bars = slice(start[0], start[-1])
+        values = np.empty((len(self.numbers), start[-1] - start[0]))
         for i, k in enumerate(self.numbers):
-            wide = np.full(shape, np.nan)
-            wide[cells] = feed.arrays[k][a:b]  # an object column's None becomes NaN
-            self._block[:, i] = wide.reshape(-1, n)
+            values[i] = feed.arrays[k][bars]  # an object column's None becomes NaN
+        self._block, self._fresh = lay_out(values, read_only(start - start[0]), read_only(self.place[bars]), n)
 
     def rows(self, end: int, now: int, position: IntArray, ends: Ends, *, fresh: bool = True) -> MinuteRows:
         """The moment `now` at slot count `end`, with the bars that end then (`fresh`), or none.

@@ -1,7 +1,7 @@
 """Plants each bug of mutants.toml in a copy of the project and shows which test catches it: ``just mutants``.
 
     python tests/mutants.py             all of them
-    python tests/mutants.py commission  those whose name contains a word
+    python tests/mutants.py commission  those whose name contains all words
 
 The tests are first run on the unchanged copy; then for each mutant until the first failure. The exit code is 1 if a mutant
 survives.
@@ -78,6 +78,9 @@ def verdict(
 def main(words: list[str]) -> int:
     """Print the table; the exit code."""
     chosen = [m for m in mutants() if all(w in m.name for w in words)]
+    if not chosen:
+        print(f"a mutant's name must have all of {words}; none has", file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         folder = Path(name)
         for part in COPIED:

@@ -13,6 +13,7 @@ from numba.core.dispatcher import Dispatcher
 import bt
 import bt.execution
 import bt.features
+import bt.playback
 import bt.prepare
 from bt.execution import closing, matching, signalling, targets
 from bt.jit import ahead, compiling, libraries
@@ -64,7 +65,7 @@ def test_a_function_is_compiled_once_whatever_constants_it_is_called_with():
 def dispatchers() -> list[Dispatcher]:
     """Every compiled function of bt's."""
     found = {}
-    for package in (bt.execution, bt.features, bt.prepare):
+    for package in (bt.execution, bt.features, bt.playback, bt.prepare):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             for value in vars(importlib.import_module(module.name)).values():
                 if isinstance(value, Dispatcher):

@@ -3,8 +3,11 @@
 from bt.jit.ahead import Ahead
 from bt.jit.arrays import (
     BoolArray,
+    BoolTable,
     ByteArray,
     FloatArray,
+    FloatCube,
+    FloatTable,
     IntArray,
     IntCube,
     IntTable,
@@ -18,6 +21,6 @@ from bt.jit.arrays import (
 from bt.jit.compiling import allocating, compiled, inner, prefetch, saying
 
 __all__ = [
-    "Ahead", "BoolArray", "ByteArray", "FloatArray", "IntArray", "IntCube", "IntTable", "ReadCodes", "ReadFloats", "ReadInts", "SmallInts", "SmallTable",
+    "Ahead", "BoolArray", "BoolTable", "ByteArray", "FloatArray", "FloatCube", "FloatTable", "IntArray", "IntCube", "IntTable", "ReadCodes", "ReadFloats", "ReadInts", "SmallInts", "SmallTable",
     "allocating", "compiled", "inner", "prefetch", "read_only", "saying",
 ]  # fmt: skip

@@ -22,14 +22,22 @@ IntTable: TypeAlias = npt.NDArray[np.int64]
 """Of two dimensions."""
 SmallTable: TypeAlias = npt.NDArray[np.int32]
 """Likewise."""
+FloatTable: TypeAlias = npt.NDArray[np.float64]
+"""Likewise."""
+BoolTable: TypeAlias = npt.NDArray[np.bool_]
+"""Likewise."""
 IntCube: TypeAlias = npt.NDArray[np.int64]
 """Of three."""
+FloatCube: TypeAlias = npt.NDArray[np.float64]
+"""Likewise."""
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def read_only(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """The same values, not to be written: what is compiled for one kind of array is compiled anew for the other."""
+    if not values.flags.writeable:
+        return values
     view = values.view()
     view.flags.writeable = False
     return view

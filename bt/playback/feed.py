@@ -1,8 +1,4 @@
-"""From a prepared session's columns to what callbacks are handed: Python rows, and a minute's cross-section.
-
-A prepared session is in canonical order (symbol, slot). A `Tape` turns it once into playback order (slot, symbol), so that a
-minute is a slice. Nothing handed out is a view of more than its own minute. The cross-section is in `bt.section`.
-"""
+"""What one row type shows of a session, as Python rows. Nothing handed out is a view of more than its own minute."""
 
 from __future__ import annotations
 
@@ -17,58 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.errors import StrategyError
-from bt.model import EPOCH, Column, PreparedBars, Session
+from bt.jit import IntArray
+from bt.model import EPOCH, Column, Session
+from bt.playback.tape import Tape
 from bt.resample import CLOSED_BY
 from bt.schema import MINUTE
 from bt.strategy import RowField, RowType
 
 Array = npt.NDArray[Any]
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Tape:
-    """The bars of one interval in playback order: `start[e]` to `start[e + 1]` are the rows that end at slot count e."""
-
-    session: Session
-    order: IntArray
-    code: IntArray
-    begin: IntArray
-    start: list[int]
-    columns: Mapping[str, Column]
-
-    @staticmethod
-    def of(session: Session, bars: PreparedBars) -> Tape:
-        """Sort canonical bars by (end, code)."""
-        end = bars.end
-        order = np.argsort(end.astype(np.uint16), kind="stable")  # uint16: a radix sort
-        count = np.bincount(end, minlength=session.minutes + 1)
-        start = [0, *np.cumsum(count).tolist()]
-        code, begin = (np.take(values, order).astype(np.int64, copy=False) for values in (bars.code, bars.begin))
-        return Tape(session, order, code, begin, start, bars.columns)
-
-    def at(self, ends: IntArray) -> Tape:
-        """Only the rows that end at one of the slot counts `ends`."""
-        count = np.diff(self.start)
-        keep = np.zeros(len(count), dtype=bool)
-        keep[ends] = True
-        if not count[~keep].any():
-            return self
-        rows = np.repeat(keep, count)
-        start = [0, *np.cumsum(count * keep).tolist()]
-        return Tape(self.session, self.order[rows], self.code[rows], self.begin[rows], start, self.columns)
-
-    def bare(self) -> Tape:
-        """Which symbols' bars end when, and nothing else: a session's columns are much to keep."""
-        nothing = np.zeros(0, dtype=np.int64)
-        return Tape(self.session, nothing, self.code, nothing, self.start, {})
-
-    def take(self, name: str) -> Column:
-        """A column in playback order."""
-        column = self.columns[name]
-        return Column(
-            np.take(column.values, self.order), None if column.null is None else np.take(column.null, self.order)
-        )
 
 
 class Withheld(NamedTuple):
