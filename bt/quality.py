@@ -40,7 +40,7 @@ def quality(group: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.Dat
     Returns
     -------
     DataFrame
-        One row per session and symbol, in that order: session, code, present, expected, quality (percent),
+        One row per session and symbol, in that order: code, present, expected, quality (percent),
         longest_gap_start (us, null without a gap), longest_gap_minutes and gaps, a list of (start us, end us, minutes),
         half-open, in time order and cut at breaks.
     """
@@ -62,19 +62,15 @@ def quality(group: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.Dat
     expected = np.repeat(np.diff(grid.offset), symbols)
     return pl.DataFrame(
         {
-            "session": np.repeat(np.arange(sessions), symbols),
             "code": np.tile(np.arange(symbols), sessions),
             "present": present,
             "expected": expected,
             "quality": np.divide(100.0 * present, expected),
-            "longest_gap_start": pl.Series(longest_start).zip_with(pl.Series(has), _NONE.new_from_index(0, groups)),
+            "longest_gap_start": pl.Series("longest_gap_start", arrow(longest_start, absent=~has)),
             "longest_gap_minutes": longest_minutes,
             "gaps": _lists(offset, start, end, minutes),
         }
     )
-
-
-_NONE = pl.Series([None], dtype=pl.Int64)
 
 
 def _gaps(bounds: IntArray, unit: IntArray, symbols: int, grid: Grid) -> tuple[IntArray, IntArray, IntArray]:

@@ -87,6 +87,13 @@ def fills_of(own: PlayerOutcome) -> list[FillRecord]:
     return [FillRecord(*row) for row in own.output.fills[:, columns].tolist()]
 
 
+def live_orders(player: Any) -> np.ndarray:
+    """Rows of a strategy's orders that are not over."""
+    desk = player.account.desk
+    rows = desk.tables.order[: int(desk.fixed[at.HIGH])]
+    return rows[(rows[:, at.O_USED] == 1) & (rows[:, at.O_ACCOUNT] == player.account.number)]
+
+
 def terms_of(rows: np.ndarray, columns: Sequence[int]) -> dict[tuple[int, int], Terms]:
     """By code and id what orders were; `columns` are those of code, id and what `Terms` has but the status and type."""
     made = {}
@@ -390,7 +397,9 @@ class Audit:
         if not account.engine.players:
             return
         listed = account.engine.players[0].account.desk.instruments
-        waited = any((own.output.orders[:, at.R_TYPE] >= at.LIMIT_ORDER).any() for own in outcome.players)
+        ended = [own.output.orders[:, at.R_TYPE] for own in outcome.players]
+        live = [live_orders(player)[:, at.O_TYPE] for player in account.engine.players]
+        waited = bool((np.concatenate([*ended, *live]) >= at.LIMIT_ORDER).any())
         tape = Tape(prepared, listed, waited=waited)
         acts = acted.Acts.of(account.marks, acted.in_money(prepared.actions, listed))
         for fees in account.fees.values():
@@ -475,9 +484,7 @@ class Audit:
             (at.R_CODE, at.R_ID, at.R_TYPE, at.R_DECIDED, at.R_SIDE, at.R_SHARES, at.R_LIMIT, at.R_STATUS, at.R_FILLED),
         )
         assert len(ended) == len(own.output.orders), "an order has two records"
-        desk = player.account.desk
-        rows = desk.tables.order[: int(desk.fixed[at.HIGH])].copy()
-        rows = rows[(rows[:, at.O_USED] == 1) & (rows[:, at.O_ACCOUNT] == player.account.number)]
+        rows = live_orders(player)
         rows[:, at.O_NEXT] = at.OPEN
         live = terms_of(
             rows,

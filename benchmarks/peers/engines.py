@@ -49,16 +49,16 @@ ENGINES = (
     Engine("by hand: Numba loop", "by_hand", "numba", note=f"{BARE}; compiled beforehand"),
     Engine("by hand: one Python call a bar", "by_hand", "python", note=BARE),
     Engine("raptorbt, arrays", "raptorbt", "raptorbt", "arrays", "L", OUTSIDE),
-    Engine("raptorbt, events", "raptorbt", "raptorbt", "events", "M", OUTSIDE),
+    Engine("raptorbt, events", "raptorbt", "raptorbt", "events", "L", OUTSIDE),
     Engine("vectorbt, signals", "vectorbt", "vectorbt", "signals", "L", "next open by shifted signals"),
     Engine("vectorbt, signals, Rust", "vectorbt", "vectorbt", "rust", "L", "next open by shifted signals"),
     Engine("vectorbt, order function", "vectorbt", "vectorbt", "order", "L", "compiled in every process"),
-    Engine("backtesting.py", "backtesting", "backtesting", largest="M", note="symbols are runs of their own"),
-    Engine("PyBroker", "pybroker", "pybroker", largest="M"),
-    Engine("zipline-reloaded", "zipline", "zipline", largest="M", note="a fill model of its own for the open; its bundle is made first"),
-    Engine("akquant", "akquant", "akquant", largest="M"),
-    Engine("backtrader", "backtrader", "backtrader", largest="M"),
-    Engine("NautilusTrader", "nautilus", "nautilus", largest="M", note="next open by a tick at each open and a delay of 1 ns"),
+    Engine("backtesting.py", "backtesting", "backtesting", largest="L", note="symbols are runs of their own"),
+    Engine("PyBroker", "pybroker", "pybroker", largest="L"),
+    Engine("zipline-reloaded", "zipline", "zipline", largest="L", note="a fill model of its own for the open; its bundle is made first"),
+    Engine("akquant", "akquant", "akquant", largest="L"),
+    Engine("backtrader", "backtrader", "backtrader", largest="L"),
+    Engine("NautilusTrader", "nautilus", "nautilus", largest="L", note="next open by a tick at each open and a delay of 1 ns"),
 )  # fmt: skip
 
 

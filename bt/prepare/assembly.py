@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bt.arrays import arrow
 from bt.completeness import completeness
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.columns import Grouped, bar_columns, grouped_minutes
@@ -55,9 +56,7 @@ def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes, usual: Sequenc
     """
     frames = []
     whole = completeness(np.diff(minutes.bounds), np.concatenate([u.whole for u in usual]))
-    values = pl.Series("completeness", whole.values)
-    if whole.null is not None:
-        values = values.to_frame().select(pl.when(pl.Series(~whole.null)).then("completeness")).to_series()
+    values = pl.Series("completeness", arrow(whole.values, absent=whole.null))
     for interval, over in bars.items():
         grid = _grid(minutes.sessions, over)
         group, unit = over.group, over.begin
@@ -67,9 +66,10 @@ def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes, usual: Sequenc
         elif len(minutes.sessions) > 1:
             unit = unit + grid.offset[over.session]
         made = quality(group, unit, minutes.symbols, grid)
-        frames.append(made.with_columns(pl.lit(interval, dtype=pl.Int64).alias("interval"), values))
+        frames.append(made.hstack([pl.Series("interval", np.full(len(made), interval)), values]))
     per = minutes.symbols
-    return [pl.concat([f.slice(i * per, per) for f in frames]).drop("session") for i in range(len(minutes.sessions))]
+    sessions = ([f.slice(i * per, per) for f in frames] for i in range(len(minutes.sessions)))
+    return [one[0] if len(one) == 1 else pl.concat(one) for one in sessions]
 
 
 def present_so_far(plan: Plan, bars: Mapping[int, Grouped], minutes: Minutes) -> dict[int, IntArray]:
