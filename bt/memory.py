@@ -12,7 +12,9 @@ import ctypes
 import gc
 import mmap
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +29,8 @@ _LARGE = 256 * 1024 * 1024
 _RESIDENT = 650 * 1024 * 1024
 """Bytes in memory beyond which a session's end gives back what is free: a universe of 500 symbols stays below, one of 3000 does not."""
 _STATM = Path("/proc/self/statm")
+_RUNS, _WORTH = 10, 20
+"""After so many runs the collector goes through all there is, if they took so many times as long as that does."""
 _HEAP = 64 * 1024 * 1024
 """Size of the heaps from which glibc serves threads other than the first. It gives an empty one back, unless that would leave less
 than the top pad."""
@@ -60,10 +64,32 @@ def give_back_memory(beyond: int = _RESIDENT) -> bool:
     return True
 
 
+@dataclass
+class _Collections:
+    """Runs since the collector has been through all there is, when that was in the process's CPU seconds, and how long it took."""
+
+    runs: int = 0
+    ended: float = 0.0
+    took: float = 0.0
+
+    def run_ended(self) -> None:
+        """Let it through everything again if it has been long enough."""
+        self.runs += 1
+        now = time.process_time()
+        if gc.isenabled() and self.runs >= _RUNS and now - self.ended >= _WORTH * self.took:
+            gc.collect()
+            self.runs, self.ended = 0, time.process_time()
+            self.took = self.ended - now
+
+
+_collections = _Collections()
+
+
 @contextlib.contextmanager
 def calm_collector() -> Iterator[None]:
-    """While it lasts, Python's garbage collector runs after 100,000 new objects instead of 700, and leaves alone what was there
-    before. Cycles that a strategy makes are still found."""
+    """While a run lasts, Python's garbage collector looks after 100,000 new objects instead of 700, and leaves alone what was there
+    before. Cycles that a strategy makes are still found. What it has left alone counts as old from then on, and it would hardly come there
+    by itself: after some runs it is sent."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
@@ -72,6 +98,7 @@ def calm_collector() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+        _collections.run_ended()
 
 
 def peak_rss_mb() -> float | None:

@@ -46,7 +46,8 @@ class Account:
         self.market = market
         self.execution = terms.execution
         self.desk = desk
-        self.number = desk.join(market, terms, self.hear)
+        self._events: list[IntArray] = []
+        self.number = desk.join(market, terms, self._events)
         self.by_symbol = desk.by_symbol
         self._hears = hears
         self._own: memoryview[int]
@@ -60,7 +61,6 @@ class Account:
         self.records: list[tuple[int, str, float, int]] = []
         self.log: list[Spoken] = []
         self.margin_calls = 0
-        self._events: list[IntArray] = []
         self._opened_with: IntArray = np.zeros(0, dtype=np.int64)
 
     # ------------------------------------------------------------------------------------------------------------- columns
@@ -250,10 +250,6 @@ class Account:
         self.desk.hand_out_events()
         return bool(self._events)
 
-    def hear(self, row: IntArray) -> None:
-        """Something happened to an order of this account."""
-        self._events.append(row)
-
     def decide_at(self, us: int) -> None:
         """Orders given from now on count as decided at `us`, and what is cancelled as ended then."""
         self.flush()
@@ -264,8 +260,8 @@ class Account:
         """What on_order has not been told yet; with `of`, of those symbols only."""
         self.flush()
         self.desk.hand_out_events()
-        pending = self._events
-        self._events = [] if of is None else [row for row in pending if not of(int(row[at.R_CODE]))]
+        pending = self._events.copy()
+        self._events[:] = [] if of is None else [row for row in pending if not of(int(row[at.R_CODE]))]
         return [self._told(row) for row in pending if of is None or of(int(row[at.R_CODE]))]
 
     def rename_events(self, renames: Mapping[int, int]) -> None:
@@ -343,7 +339,7 @@ class Account:
         self.flush()
         closing.end_all(*self.desk.arrays(0), self.number, at.CANCELLED, at.STRATEGY_RAISED)
         self.desk.hand_out_events()
-        self._events = []
+        self._events.clear()
 
     def expire(self, *, traded: bool = False) -> None:
         """The session is over: day orders end; with `traded` only those of symbols with a bar in the session."""

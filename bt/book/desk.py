@@ -76,7 +76,7 @@ class Desk:
         self._versions: list[int] = []
         self._knows: list[int] = []
         self._cash: list[int] = []
-        self._hear: list[Callable[[IntArray], None]] = []
+        self._heard: list[list[IntArray]] = []
         self._tape: Tape | None = None
         self._wide: Callable[[bool], Tape] | None = None
         self._measures = False
@@ -96,12 +96,12 @@ class Desk:
 
     # ------------------------------------------------------------------------------------------------------------- making
 
-    def join(self, market: Market, terms: Terms, hear: Callable[[IntArray], None]) -> int:
-        """One more account; its number. All have the same terms but cash, and join before the first session; `hear` is told what
-        happens to its orders."""
+    def join(self, market: Market, terms: Terms, heard: list[IntArray]) -> int:
+        """One more account; its number. All have the same terms but cash, and join before the first session; what happens to its orders is
+        added to `heard`."""
         if market not in self._markets:
             self._markets.append(market)
-        self._hear.append(hear)
+        self._heard.append(heard)
         self._knows.append(self._markets.index(market))
         self._cash.append(fits(terms.cash * (len(market.symbols) if self.by_symbol else 1)))
         self.rule = matching.RULES.index(terms.execution.fill)
@@ -248,6 +248,10 @@ class Desk:
         """The session's bars; `wide` gives them with what caps on what fills need, and for orders that wait for a price (True) highs and lows besides."""
         self._tape, self._wide = tape, wide
 
+    def let_go(self) -> None:
+        """The session is told: whoever keeps the desk keeps none of its bars."""
+        self._tape = self._wide = None
+
     def look(self) -> None:
         """Take over what everybody knows now."""
         elapsed = self._markets[0].elapsed
@@ -305,7 +309,7 @@ class Desk:
         count = self._counts[at.EVENTS]
         if count:
             for row in self.tables.event[:count].copy():
-                self._hear[row[at.R_ACCOUNT]](row)
+                self._heard[row[at.R_ACCOUNT]].append(row)
             self.fixed[at.EVENTS] = 0
 
     # --------------------------------------------------------------------------------------------------------------- rules

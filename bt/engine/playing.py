@@ -151,7 +151,10 @@ class Engine:
         if self.ear is not None:
             self.ear.end_session()
         played = Played(self._played, self._iterations, self.stopped())
-        return session_outcome(stage, prepared, self.players, played, visible)
+        outcome = session_outcome(stage, prepared, self.players, played, visible)
+        for desk in self._desks:
+            desk.let_go()
+        return outcome
 
     def _begin(self, prepared: PreparedSession, number: int) -> None:
         """Who plays in a session, and what everybody knows at its open; strategies that began later know less."""

@@ -7,6 +7,7 @@ the end. What a killed process leaves behind is hidden, is never read, and may b
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -293,6 +294,11 @@ def _sync_folder(path: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of bt, Python and the libraries that results may depend on, without importing them."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
     found = {"bt": "unknown", "python": platform.python_version()}
     for name, package in {"bt": "minute-bt", **{p: p for p in ("polars", "duckdb", "numpy", "pyarrow")}}.items():
         with contextlib.suppress(metadata.PackageNotFoundError):
