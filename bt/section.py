@@ -93,7 +93,7 @@ class MinuteRows:
         self._block = block
         self._moment = moment
         for array in (self.code, fresh, position, block):
-            array.flags.writeable = False
+            array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -211,8 +211,10 @@ class CrossFeed:
         else:
             block = np.full((len(self.numbers), len(self.symbols)), np.nan)
             has = np.zeros(len(self.symbols), dtype=bool)
-        begin = int(self.feed.begin[a]) if b > a else max(end - 1, 0)
-        constants = {f.name: constant(f, self.feed, begin, end, now) for f in self._constants}
+        constants: dict[str, Any] = {}
+        if self._constants:
+            begin = int(self.feed.begin[a]) if b > a else max(end - 1, 0)
+            constants = {f.name: constant(f, self.feed, begin, end, now) for f in self._constants}
         held = position.copy() if len(self.codes) == len(position) else position[self.codes]
         return MinuteRows(
             (self.symbols, self.codes), fresh=has, position=held, block=block,

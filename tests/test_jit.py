@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
@@ -21,6 +22,11 @@ from bt.jit import ahead, compiling, libraries
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = libraries.folder_of(targets.decide.py_func)
 SHORT = libraries.short(FOLDER)
+
+
+class Close(bt.Row):
+    symbol: str
+    close: float
 
 
 def test_compiled_functions_are_kept_by_all_the_sources_they_depend_on():
@@ -122,6 +128,30 @@ def test_the_other_process_ends_when_nobody_waits_for_it(tmp_path, monkeypatch):
     assert process.returncode is not None
     monkeypatch.setattr(ahead, "usable_cores", lambda: 1)
     assert ahead.Ahead([signalling.play], [])._process is None
+
+
+class OneColumnOfSeveral:
+    """Its targets do not lie one behind the other, and another time they are not to be written."""
+
+    row = Close
+
+    def on_minute(self, rows, book):
+        several = np.ones((len(rows), 3))
+        book.targets(rows, shares=several[:, 1])
+        several.flags.writeable = False
+        book.targets(rows.take(rows.fresh), shares=several[rows.fresh, 0])
+
+
+def test_how_an_array_lies_compiles_nothing_again():
+    bt.replay(
+        bars="data/sample",
+        calendar="XNYS",
+        strategy=OneColumnOfSeveral(),
+        start="2024-12-06",
+        end="2024-12-06",
+        save=False,
+    )
+    assert targets.decide.signatures == [ahead.signature(targets.decide)]
 
 
 def test_what_a_strategy_compiles_is_its_own(tmp_path, monkeypatch):

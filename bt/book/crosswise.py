@@ -30,7 +30,7 @@ def _aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> npt.N
         given = np.full(len(rows), given)
     if given.shape != (len(rows),):
         raise StrategyError(f"{_where(owner, kind)} must have one entry a row, {len(rows)}, was of shape {given.shape}")
-    return given
+    return np.ascontiguousarray(given)  # a column of somebody's matrix would have the rules compiled for it
 
 
 def _where(owner: str, kind: str) -> str:

@@ -220,6 +220,7 @@ class Recorder:
             rows.append_column("session", arrow(days([name], [len(intervals)])))
             .append_column("symbol", self._rows.named(quality["code"].to_numpy()))
             .append_column("interval", coded(labels, [self._labels.get(i, f"{i}m") for i in lengths.tolist()])),
+            ordered=len(lengths) == 1,
         )
 
     def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> None:
