@@ -66,7 +66,7 @@ def give_back_memory(beyond: int = _RESIDENT) -> bool:
 
 @dataclass
 class _Collections:
-    """Runs since the collector has been through all there is, when that was in the process's CPU seconds, and how long it took."""
+    """Runs since the collector has been through all there is, when that was in the process's CPU seconds, and how long it took; 0 before the first time."""
 
     runs: int = 0
     ended: float = 0.0

@@ -691,7 +691,10 @@ class Audit:
         names = account.engine.market.symbols
         same = pl.col("symbol").replace({names[code]: names[one] for code, one in account.same.items()})
         keys = ["strategy", "symbol", "id"]
-        filled = run.orders.filter(pl.col("filled") != 0).with_columns(same).select(*keys, "filled")
+        orders = run.orders.filter(pl.col("filled") != 0).with_columns(same)
+        filled = (
+            orders.group_by(keys).agg(pl.col("filled").sum()).filter(pl.col("filled") != 0)
+        )  # ids of two names may meet
         summed = (
             fills.with_columns(same)
             .rename({"order_id": "id"})

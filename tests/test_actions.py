@@ -190,6 +190,36 @@ def test_what_is_told_after_a_rename_is_told_under_the_new_name(tmp_path: Path, 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_names_that_change_places_are_told_by_their_new_ones(tmp_path: Path, alone: bool) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    class Again:
+        """Buys ten of A and twenty of B, and orders anew what has expired."""
+
+        row = Bar
+        independent = alone
+
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            if book.session == date.fromisoformat(TUESDAY) and book.position(row.symbol) == 0:
+                book.order(row.symbol, {"A": 10, "B": 20}[row.symbol])
+                book.order(row.symbol, {"A": 1, "B": 2}[row.symbol], limit=1.0)
+
+        def on_order(self, order: bt.Order, book: bt.Book) -> None:
+            told.append((book.session, order.symbol, order.shares, book.position(order.symbol)))
+            if book.session == date.fromisoformat(TUESDAY):
+                book.order(order.symbol, order.shares or 0, limit=1.0)
+
+    days = (TUESDAY, WEDNESDAY)
+    where = store(tmp_path, *(bars(symbol, [10.0, 11.0], day=day) for symbol in "AB" for day in days))
+    swap = table(*({"symbol": a, "session": WEDNESDAY, "kind": "rename", "to": b} for a, b in ("AB", "BA")))
+    play(where, Again(), TUESDAY, WEDNESDAY, actions=swap)
+    first, then = (date.fromisoformat(day) for day in days)
+    assert sorted(told) == [
+        *[(first, "A", 1, 10)] * 2, *[(first, "B", 2, 20)] * 2, (then, "A", 2, 20), (then, "B", 1, 10),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("price", "gets"), [(None, 10.0), (3.25, 3.25), (0.0, 0.0)])
 def test_a_delisting_closes_the_position(tmp_path: Path, price: float | None, gets: float) -> None:
     rows = table({"symbol": "A", "session": WEDNESDAY, "kind": "delisting", "price": price})

@@ -69,7 +69,7 @@ class _One:
         positions, shares, levels = self._account.positions, self._account.shares, self._account.levels
         positions[new], shares[new] = positions[old], shares[old]
         levels[new] = at.NULL
-        positions[new, at.OWN_ID] = positions[new, at.OWN_ID].max()  # no id of a symbol is there twice
+        positions[new, at.OWN_ID] = positions[new, at.OWN_ID].max()  # no id that a symbol has by now is given again
         for code, held in displaced.items():
             positions[code, at.AT_OPEN] += held
         for k in self._orders():

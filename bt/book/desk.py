@@ -249,7 +249,7 @@ class Desk:
         self._tape, self._wide = tape, wide
 
     def let_go(self) -> None:
-        """The session is told: whoever keeps the desk keeps none of its bars."""
+        """Whoever keeps the desk keeps none of the session's bars."""
         self._tape = self._wide = None
 
     def look(self) -> None:

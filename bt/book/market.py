@@ -104,6 +104,10 @@ class Market:
         """The session is over after `played` minutes: what they brought stays, their bars go."""
         self.elapsed = played
         self._catch_up()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Whoever keeps the market keeps none of the session's bars."""
         self._bars = None
 
     def _catch_up(self) -> None:

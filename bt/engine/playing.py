@@ -141,20 +141,27 @@ class Engine:
         for known in self._markets:
             known.play(stage.market)
         try:
+            self._play_through(stage, clock, last=last, at_end=at_end)
+            for known in self._markets:
+                known.end(self._played)
+            self.teller.speaking = None
+            if self.ear is not None:
+                self.ear.end_session()
+            played = Played(self._played, self._iterations, self.stopped())
+            return session_outcome(stage, prepared, self.players, played, visible)
+        finally:  # whatever came of it, nobody keeps its bars
+            for desk in self._desks:
+                desk.let_go()
+            for known in self._markets:
+                known.let_go()
+
+    def _play_through(self, stage: Stage, clock: Clock, *, last: bool, at_end: str) -> None:
+        """The session, unless a strategy has ended the run, and until one does."""
+        try:
             if self.raised is None:
                 self._live(stage, clock, last=last, at_end=at_end)
         except StrategyRaised as error:
             self.raised = error
-        for known in self._markets:
-            known.end(self._played)
-        self.teller.speaking = None
-        if self.ear is not None:
-            self.ear.end_session()
-        played = Played(self._played, self._iterations, self.stopped())
-        outcome = session_outcome(stage, prepared, self.players, played, visible)
-        for desk in self._desks:
-            desk.let_go()
-        return outcome
 
     def _begin(self, prepared: PreparedSession, number: int) -> None:
         """Who plays in a session, and what everybody knows at its open; strategies that began later know less."""

@@ -11,8 +11,8 @@ from bt.jit import BoolTable, FloatCube, FloatTable, IntArray, ReadInts, compile
 def in_turn(
     code: ReadInts, begin: ReadInts, end: ReadInts, minutes: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Canonical bars by (end, code), counted and not compared: the row, code and begin of each, and where the bars begin that end when 0, 1, ... `minutes` minutes are over,
-    with how many there are as the last.
+    """Canonical bars by (end, code), counted and not compared: the row, code and begin of each, and by e the first that ends when e minutes are over, with how many
+    there are as the last.
     """
     start = np.zeros(minutes + 2, dtype=np.int64)
     for row in range(len(end)):

@@ -169,11 +169,15 @@ def _replay(spec: RunSpec, parts: Made, where: _Where, progress: Progress | None
     except BaseException:
         results.discard()
         raise
-    for error in (engine.raised, coordinator.fault):
-        if error is not None:
-            error.run = run
-            raise error
-    return run
+    error = engine.raised or coordinator.fault
+    if error is None:
+        return run
+    error.run = run
+    engine.raised = coordinator.fault = None
+    try:
+        raise error
+    finally:
+        del error  # with its traceback it would be in a cycle, and all that has played the run in it
 
 
 def identity_of(spec: RunSpec, parts: Made) -> Identity:
