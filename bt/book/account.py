@@ -160,12 +160,12 @@ class Account:
     def aim(self, codes: IntArray, levels: IntArray, tag: str) -> None:
         """Targets of some symbols, in order."""
         self.flush()
-        self.desk.decide(self.number, codes, self.desk.alone(tag), levels=levels)
+        self.desk.decide(self.number, codes, self.desk.code_array(tag), levels=levels)
 
     def aim_at(self, codes: IntArray, numbers: npt.NDArray[np.float64], tag: str) -> int:
         """Targets of some symbols, in order, whose levels are numbers, NaN for none; -1, or why none was decided: as `targets.decide`."""
         self.flush()
-        return self.desk.decide(self.number, codes, self.desk.alone(tag), numbers=numbers)
+        return self.desk.decide(self.number, codes, self.desk.code_array(tag), numbers=numbers)
 
     def order(self, code: int, shares: int, asked: Asked, tag: str) -> int:
         """An order of signed shares; its id."""

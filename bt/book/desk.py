@@ -72,7 +72,7 @@ class Desk:
         self.by_symbol = by_symbol
         self.tags: list[str] = [""]
         self._tag_codes = {"": 0}
-        self._alone: dict[str, IntArray] = {}
+        self._code_arrays: dict[str, IntArray] = {}
         self._markets: list[Market] = []
         self._versions: list[int] = []
         self._knows: list[int] = []
@@ -176,11 +176,11 @@ class Desk:
             self.tags.append(tag)
         return code
 
-    def alone(self, tag: str) -> IntArray:
-        """A tag's code as an array of it alone, made once: a strategy gives the same one every minute."""
-        found = self._alone.get(tag)
+    def code_array(self, tag: str) -> IntArray:
+        """A tag's code as an array of one, made once: a strategy gives the same tag every minute."""
+        found = self._code_arrays.get(tag)
         if found is None:
-            found = self._alone[tag] = np.array([self.code_of(tag)])
+            found = self._code_arrays[tag] = np.array([self.code_of(tag)])
         return found
 
     # ------------------------------------------------------------------------------------------------------------ sessions
