@@ -42,9 +42,9 @@ class Computed:
 
     def kept(self, along: npt.NDArray[np.bool_] | None = None) -> Computed:
         """Without the groups that were dropped, and the symbols that are marked in `along` (None: none are)."""
-        if not self.failed and along is None:
-            return self
         some = self.bars[1]
+        if not self.failed and (along is None or not along[some.code].any()):
+            return self
         drop = np.zeros(max([int(some.group.max(initial=0)), *self.failed]) + 1, dtype=bool)
         drop[list(self.failed)] = True
         if along is not None:
