@@ -177,6 +177,12 @@ class Preparer:
         """The same by field, of the bars and sessions that its feature reads back to."""
         return told(self._shortness.fields(), self._store.symbols, until)
 
+    @property
+    def short_settled(self) -> date:
+        """The session from whose end on `short_history` and `short_features` say the same for good; never while somebody's history is waited for."""
+        histories = [date.max if whole is None else whole for whole in tuple(self.memory.short.values())]
+        return max([self._shortness.settled, *histories])
+
     def traded(self, first: int, last: int) -> Traded:
         """The minute bars of sessions `first` to `last` of the schedule, of every symbol, whoever is in the universe: in the terms of the last, by the
         symbols that they were in the first."""

@@ -103,6 +103,13 @@ class Shortness:
                     told.waits &= ~whole
 
     @property
+    def settled(self) -> date:
+        """The session from whose end on nothing more becomes known; never while somebody is waited for."""
+        if self._is_waiting:
+            return date.max
+        return max((day for told in self._told.values() for day in tuple(told.since.values())), default=date.min)
+
+    @property
     def _is_waiting(self) -> bool:
         return any(told.waits.any() for told in self._told.values())
 

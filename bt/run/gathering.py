@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
+from bt.arrays import table
 from bt.engine import first_lines
 from bt.execution.layout import EVERY
 from bt.metrics import Metrics, MetricsAccumulator
@@ -209,9 +209,9 @@ class Gathered:
         totals.bars += bars
         totals.equity_end = sum(last)
         orders, fills = (sum(s.counts[name] for s in slices) for name in ("orders", "fills"))
-        return pa.table(
+        return table(
             {
-                "session": [day.session], "open": [day.opened], "close": [day.closed], "early_close": [day.early_close],
+                "session": np.array([day.session], dtype="datetime64[D]"), "open": [day.opened], "close": [day.closed], "early_close": [day.early_close],
                 "bars": [bars], "iterations": [moments], "withheld": [withheld],
                 "orders": [orders], "fills": [fills], "net_pnl": [net],
             }

@@ -179,6 +179,7 @@ class SliceRecorder:
             schedule=parts.span.schedule, sessions_a_year=parts.time.sessions_a_year(), labels=parts.plan.labels,
         )  # fmt: skip
         self._short: Short | None = None
+        self._judged = date.min  # the session of which it was told last
         self.timings = Timings()
 
     @property
@@ -228,7 +229,9 @@ class SliceRecorder:
 
     def _news(self, session: date) -> Short | None:
         """Whose history was short, if that has changed."""
-        source = self._parts.source
+        source, judged, self._judged = self._parts.source, self._judged, session
+        if source.short_settled <= judged:
+            return None
         short = source.short_history(session), source.short_features(session)
         if short == self._short:
             return None
