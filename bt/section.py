@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bt.jit import IntArray, read_only
-from bt.playback import Feed, constant, lay_out
+from bt.playback import Feed, Tape, constant, find_rows, lay_out
 from bt.schema import MINUTE
 
-CELLS = 1 << 18
-"""So many numbers of a cross-section are laid out at a time: two megabytes."""
+CELLS = 1 << 20
+"""So many numbers of a cross-section are laid out at a time, eight megabytes: a symbol's bars are read one behind the other, and the fewer of them at a time the more it costs to begin
+with each."""
 
 
 class LastBars(Protocol):
@@ -65,14 +67,14 @@ class Moment(NamedTuple):
 
 
 class MinuteRows:
-    """One moment of the universe: the `Rows` handed to on_minute and timers. See `bt.strategy.Rows`.
+    """One moment of the universe: the `Rows` handed to on_minute and timers. See `bt.strategy.Rows`. `rows_of` makes them with their fields.
 
     Parameters
     ----------
     names : tuple of str and array
         The symbols and their codes.
     fresh, position, block : array
-        An entry a symbol; of `block` (fields, symbols). They become read-only.
+        An entry a symbol; of `block` (fields, symbols). They become read-only; the codes are.
     moment : Moment
     """
 
@@ -92,18 +94,15 @@ class MinuteRows:
         self.position = position
         self._block = block
         self._moment = moment
-        for array in (self.code, fresh, position, block):
+        for array in (fresh, position, block):
             array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.symbol)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in self.__slots__:  # asked while it is being copied or unpickled
+        if name.startswith("__"):
             raise AttributeError(name)
-        number = self._moment.fields.get(name)
-        if number is not None:
-            return self._block[number]
         if name in self._moment.constants:
             return self._moment.constants[name]
         raise AttributeError(
@@ -112,6 +111,10 @@ class MinuteRows:
 
     def _known(self) -> tuple[str, ...]:
         return ("symbol", "code", "fresh", "age", "position", *self._moment.fields, *self._moment.constants)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = (self.symbol, self.code)
+        return _remade, (names, self.fresh, self.position, self._block, self._moment)
 
     @property
     def age(self) -> npt.NDArray[np.float64]:
@@ -131,7 +134,8 @@ class MinuteRows:
             rows = self._places(rows.tolist())
         at = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows.astype(np.int64)
         names = tuple([self.symbol[i] for i in at.tolist()]), self.code[at]
-        return MinuteRows(
+        names[1].setflags(write=False)
+        return type(self)(
             names, fresh=self.fresh[at], position=self.position[at], block=self._block[:, at], moment=self._moment
         )
 
@@ -154,69 +158,108 @@ class MinuteRows:
         return np.ascontiguousarray(self._block[[self._moment.fields[n] for n in names]].T)
 
 
+def _remade(
+    names: tuple[tuple[str, ...], IntArray], fresh: npt.NDArray[np.bool_], position: IntArray, block: npt.NDArray[np.float64],
+    moment: Moment,
+) -> MinuteRows:  # fmt: skip
+    """Rows that were pickled or copied."""
+    return rows_of(tuple(moment.fields))(names, fresh=fresh, position=position, block=block, moment=moment)
+
+
+@lru_cache
+def rows_of(fields: tuple[str, ...]) -> type[MinuteRows]:
+    """Rows whose `fields` are found as properties: to be asked for one that is none, and to look then, takes several times as long."""
+
+    def column(number: int) -> property:
+        return property(lambda rows: rows._block[number])  # noqa: SLF001 - its own
+
+    own = {name: column(number) for number, name in enumerate(fields) if not hasattr(MinuteRows, name)}
+    return type("MinuteRows", (MinuteRows,), {"__slots__": (), "__module__": __name__, **own})
+
+
+def _moments(tape: Tape) -> tuple[Sequence[int], IntArray]:
+    """The moments at which bars end, numbered: by slot count, and by row."""
+    ends = np.diff(tape.start) > 0
+    if ends[1:].all():  # then they are the slot counts
+        return range(len(ends)), tape.end
+    number = np.cumsum(ends) - 1
+    return number.tolist(), read_only(number[tape.end])
+
+
 @dataclass
 class CrossFeed:
     """The cross-section of one row type: its number fields by minute and symbol.
 
-    `codes` and `symbols` are what it always holds; `numbers` are the fields' numbers, `place` is where each row of the feed goes among the symbols.
-    Minutes are laid out some at a time, in a table as wide as the universe.
+    `codes` and `symbols` are what it always holds, `fields` has the place of each field, `values` its numbers in the feed's canonical order. A symbol's rows are
+    there from its `since` on, and before its `over`. The moments at which rows end are laid out some at a time, in a table as wide as the universe.
     """
 
     feed: Feed
     symbols: tuple[str, ...]
     codes: IntArray
     fields: Mapping[str, int]
-    numbers: Sequence[int]
-    place: IntArray
+    values: Sequence[npt.NDArray[np.float64]]
+    since: IntArray
+    over: IntArray
 
     def __post_init__(self) -> None:
-        self._first = self._stop = 0  # of the minutes that are laid out
-        self._block: npt.NDArray[np.float64] = np.zeros((0, 0, 0))
-        self._fresh: npt.NDArray[np.bool_] = np.zeros((0, 0), dtype=bool)
+        symbols, fields = len(self.symbols), len(self.values)
+        self._number, self._moment = _moments(self.feed.tape)
+        count = min(max(1, CELLS // max(1, symbols * (fields + 1))), self._number[-1] + 1)
+        self._first = self._stop = 0  # of the moments that are laid out
+        self._block = np.empty((count, fields, symbols))
+        self._fresh = np.empty((count, symbols), dtype=bool)
+        self._begin, self._end = self.since.copy(), self.since.copy()  # the rows that are
+        self._made = rows_of(tuple(self.fields))
         self._constants = [f for f in self.feed.row.fields if f.source == "constant"]
+        self._tells_open = any(f.name == "open_time" for f in self._constants)
 
     @staticmethod
     def of(feed: Feed, codes: IntArray) -> CrossFeed:
         """From the feed of what is visible, over the sorted `codes`; text fields are left out, unknown values become NaN."""
-        numbers = [k for k in feed.arrays if feed.row.fields[k].type in ("float", "int", "bool")]
+        numbers = [k for k in feed.columns if feed.row.fields[k].type in ("float", "int", "bool")]
         fixed = np.frombuffer(codes.astype(np.int64).tobytes(), dtype=np.int64)  # nobody can make it writeable
-        place = feed.code if len(fixed) == len(feed.names) else np.searchsorted(fixed, feed.code)
         named = {feed.row.fields[k].name: i for i, k in enumerate(numbers)}
-        return CrossFeed(feed, tuple(feed.names[fixed].tolist()), fixed, named, numbers, place)
+        since = np.searchsorted(feed.tape.code, fixed)
+        over = np.append(since[1:], len(feed.tape.code))
+        return CrossFeed(
+            feed, tuple(feed.names[fixed].tolist()), fixed, named, [feed.numbers(k) for k in numbers], since, over
+        )
 
-    def _lay_out(self, end: int) -> None:
-        """The minutes from slot count `end` on as a table, as many as fit into `CELLS`."""
-        feed, n = self.feed, len(self.symbols)
-        count = max(1, CELLS // max(1, n * (len(self.numbers) + 1)))
-        self._first, self._stop = end, min(end + count, len(feed.start) - 1)
-        start = np.array(feed.start[end : self._stop + 1])
-        bars = slice(start[0], start[-1])
-        values = np.empty((len(self.numbers), start[-1] - start[0]))
-        for i, k in enumerate(self.numbers):
-            values[i] = feed.arrays[k][bars]  # an object column's None becomes NaN
-        self._block, self._fresh = lay_out(values, read_only(start - start[0]), read_only(self.place[bars]), n)
+    def _lay_out(self, first: int) -> None:
+        """The moments from number `first` on as a table, as many as fit."""
+        if first < self._first:
+            self._end[:] = self.since
+        self._first, self._stop = first, first + len(self._block)
+        moment, begin, stop = self._moment, self._begin, self._end
+        find_rows(moment, read_only(self.over), first, begin, stop, self._fresh)
+        for field, values in enumerate(self.values):
+            lay_out(values, moment, first, read_only(begin), read_only(stop), field, self._block)
 
     def rows(self, end: int, now: int, position: IntArray, ends: Ends, *, fresh: bool = True) -> MinuteRows:
         """The moment `now` at slot count `end`, with the bars that end then (`fresh`), or none.
 
         `position` is by code and copied; `ends` answers when somebody asks for ages.
         """
-        a, b = self.feed.start[end], self.feed.start[end + 1]
+        start = self.feed.start
+        a, b = start[end], start[end + 1]
         if not fresh:
             b = a
         if b > a:
-            if not self._first <= end < self._stop:
-                self._lay_out(end)
-            block, has = self._block[end - self._first].copy(), self._fresh[end - self._first].copy()
+            number = self._number[end]
+            if not self._first <= number < self._stop:
+                self._lay_out(number)
+            place = number - self._first
+            block, has = self._block[place].copy(), self._fresh[place].copy()
         else:
-            block = np.full((len(self.numbers), len(self.symbols)), np.nan)
+            block = np.full((len(self.values), len(self.symbols)), np.nan)
             has = np.zeros(len(self.symbols), dtype=bool)
         constants: dict[str, Any] = {}
         if self._constants:
-            begin = int(self.feed.begin[a]) if b > a else max(end - 1, 0)
+            begin = int(self.feed.begin[a]) if self._tells_open and b > a else max(end - 1, 0)
             constants = {f.name: constant(f, self.feed, begin, end, now) for f in self._constants}
         held = position.copy() if len(self.codes) == len(position) else position[self.codes]
-        return MinuteRows(
+        return self._made(
             (self.symbols, self.codes), fresh=has, position=held, block=block,
             moment=Moment(self.fields, constants, now, ends),
         )  # fmt: skip

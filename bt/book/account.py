@@ -247,14 +247,16 @@ class Account:
     @property
     def has_events(self) -> bool:
         """Whether on_order has something to be told."""
-        self.desk.hand_out_events()
+        if self.desk.counts[at.EVENTS]:
+            self.desk.hand_out_events()
         return bool(self._events)
 
     def decide_at(self, us: int) -> None:
         """Orders given from now on count as decided at `us`, and what is cancelled as ended then."""
-        self.flush()
+        if self.waiting_targets:
+            self.flush()
         self._own[at.DECIDED] = us
-        self.desk.fixed[at.NOW] = us
+        self.desk.counts[at.NOW] = us
 
     def events(self, of: Callable[[int], bool] | None = None) -> list[Order]:
         """What on_order has not been told yet; with `of`, of those symbols only."""

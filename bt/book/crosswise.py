@@ -28,9 +28,11 @@ def _aligned(rows: Rows, kind: str, numbers: npt.ArrayLike, owner: str) -> npt.N
         raise StrategyError(f"{_where(owner, kind)} must be an array of numbers, was {numbers!r}") from None
     if given.ndim == 0:
         given = np.full(len(rows), given)
-    if given.shape != (len(rows),):
+    if given.shape != rows.code.shape:
         raise StrategyError(f"{_where(owner, kind)} must have one entry a row, {len(rows)}, was of shape {given.shape}")
-    return np.ascontiguousarray(given)  # a column of somebody's matrix would have the rules compiled for it
+    if not given.flags.c_contiguous:  # a column of somebody's matrix would have the rules compiled for it
+        given = given.copy()
+    return given
 
 
 def _where(owner: str, kind: str) -> str:

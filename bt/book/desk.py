@@ -50,8 +50,8 @@ class Desk:
         What `bt.execution.layout` describes: the first array, and views of the second, which is replaced as it grows.
     account, position, shares, level, known, member, usual, impacts : array
         Views of the first.
-    rows, kept : list of memoryview
-        Of each account its row, and its levels that a target is known not to change, for quick looks.
+    counts, rows, kept : memoryview, list of memoryview
+        `fixed` for quick looks; likewise of each account its row, and its levels that a target is known not to change.
     tags : list of str
         The words behind their codes.
     by_symbol : bool
@@ -141,7 +141,7 @@ class Desk:
         self.position[:, at.OWN_CASH] = terms.cash if self.by_symbol else 0
         self.rows: list[memoryview[int]] = [row.data for row in self.account]
         self.kept: list[memoryview[int]] = [row.data for row in self.level.reshape(accounts, symbols)]
-        self._counts: memoryview[int] = self.fixed.data
+        self.counts: memoryview[int] = self.fixed.data
         self._versions = [-1] * markets
         self._grow(ROOM, ROOM)
 
@@ -273,8 +273,8 @@ class Desk:
 
     def _move(self, elapsed: int) -> None:
         """So many minutes are over."""
-        if elapsed != self._counts[at.ELAPSED]:
-            self._counts[at.ELAPSED] = elapsed
+        if elapsed != self.counts[at.ELAPSED]:
+            self.counts[at.ELAPSED] = elapsed
             if elapsed and len(self._usual):
                 self.usual[:] = self._usual[elapsed - 1]
 
@@ -286,6 +286,7 @@ class Desk:
         fills = self.tables.fill[: int(self.fixed[at.FILLS])]
         places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
         assert self._tape is not None
+        places = places.astype(np.uint16) if len(self.position) <= 1 << 16 else places  # uint16: a radix sort
         ledger.finish_session(self.fixed, self._growing, *self._tape, curves, np.argsort(places, kind="stable"))
         return curves
 
@@ -297,24 +298,25 @@ class Desk:
     def tape(self) -> Tape:
         """The session's bars: as little of them as the orders that are live need."""
         assert self._tape is not None
-        if not self._measures and not self.has_resting:
+        rests = self.counts[at.RESTING] > 0
+        if not self._measures and not rests:
             return self._tape
         assert self._wide is not None
-        return self._wide(self.has_resting)
+        return self._wide(rests)
 
     @property
     def has_resting(self) -> bool:
         """Whether any live order may have to do with bars otherwise than a market order."""
-        return self._counts[at.RESTING] > 0
+        return self.counts[at.RESTING] > 0
 
     @property
     def has_minuted(self) -> bool:
         """Whether any live order is for one minute."""
-        return self._counts[at.MINUTED] > 0
+        return self.counts[at.MINUTED] > 0
 
     def hand_out_events(self) -> None:
         """Tell accounts what happened to their orders."""
-        count = self._counts[at.EVENTS]
+        count = self.counts[at.EVENTS]
         if count:
             for row in self.tables.event[:count].copy():
                 self._heard[row[at.R_ACCOUNT]].append(row)
@@ -339,12 +341,12 @@ class Desk:
         return elapsed - 1
 
     def _make_room(self, more: int, *, legs: bool = False) -> None:
-        counts, growing = self._counts, self._sizes
+        counts, growing = self.counts, self._sizes
         high = counts[at.HIGH] + more
-        ended = high + max(counts[at.RECORDS], counts[at.EVENTS] - growing[at.ROOM])
+        orders_, room = growing[at.ORDER_ROOM], growing[at.ROOM]
+        ended = high + max(counts[at.RECORDS], counts[at.EVENTS] - room)
         several = legs or counts[at.RESTING] or counts[at.CAP_UP] or counts[at.GROUPED]  # as signalling.fills_each
         used = max(ended, counts[at.FILLS] + (signalling.SEVERAL if several else 1) * high)
-        orders_, room = growing[at.ORDER_ROOM], growing[at.ROOM]
         if high > orders_ or used > room:
             self._grow(2 * high if high > orders_ else orders_, used + used // 2 if used > room else room)
 
@@ -391,7 +393,7 @@ class Desk:
     @property
     def fills(self) -> int:
         """How many there are in the session so far."""
-        return self._counts[at.FILLS]
+        return self.counts[at.FILLS]
 
     @property
     def _stands(self) -> bool:

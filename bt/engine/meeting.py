@@ -41,10 +41,10 @@ class Meeting:
             if desk.has_minuted:
                 desk.end_minuted(now, limits_only=limits_only)
 
-    def opens(self, stage: Stage, end: int) -> None:
-        """Orders meet the opens of the minute that will be over when `end` minutes are: market orders with `next_open`, what waits for a price with every
+    def opens(self, stage: Stage, step: Step) -> None:
+        """Orders meet the opens of the minute that ends with a moment: market orders with `next_open`, what waits for a price with every
         rule. With `same_close` it is told when the bars have ended."""
-        opened = int(stage.market.times[end - 1])
+        opened, end = step.time - MINUTE, step.end
         for group in self._seeing(stage, end):
             desk = group[0].account.desk
             if self._waits(group) and (desk.rule == AT_OPENS or desk.has_resting):
@@ -57,7 +57,7 @@ class Meeting:
 
     def closes(self, stage: Stage, step: Step) -> None:
         """What orders meet within the bars that end now, then with `next_close` at their closes those that were given before them."""
-        opened = int(stage.market.times[step.end - 1])
+        opened = step.time - MINUTE
         for group in self._seeing(stage, step.end):
             desk = group[0].account.desk
             rests = desk.has_resting

@@ -310,9 +310,10 @@ class Engine:
             meeting.end_minuted(step.time - MINUTE if step.minute else step.time)
         rests = meets and meeting.has_resting
         if meets and (self._fill == "next_open" or rests):
-            clock.advance(int(stage.market.times[end - 1]))
-            self._set_clock(clock.now, end - 1)
-            meeting.opens(stage, end)
+            opened = step.time - MINUTE
+            clock.advance(opened)
+            self._set_clock(opened, end - 1)
+            meeting.opens(stage, step)
         clock.advance(step.time)
         self._set_clock(step.time, end)
         if meets and (self._fill == "next_close" or rests or meeting.has_resting):

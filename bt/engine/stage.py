@@ -1,4 +1,4 @@
-"""A session set up for the minute loop: its bars in playback order, the moments to step through, what each strategy is shown."""
+"""A session set up for the minute loop: its bars, the moments to step through, what each strategy is shown."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ class Stage:
             return False
         end = step.end
         return bool(self.market.bar(end - 1)[code] >= 0) or any(
-            code in tape.code[tape.start[end] : tape.start[end + 1]] for tape in self._of(rows)
+            code in tape.turns.code[tape.start[end] : tape.start[end + 1]] for tape in self._of(rows)
         )
 
     def having_bars(self, step: Step, rows: Sequence[RowType]) -> npt.NDArray[np.bool_]:
@@ -272,7 +272,7 @@ class Stage:
             return np.zeros(len(self.market.last), dtype=bool)
         marks = self.market.bar(step.end - 1) >= 0
         for tape in self._of(rows):
-            marks[tape.code[tape.start[step.end] : tape.start[step.end + 1]]] = True
+            marks[tape.turns.code[tape.start[step.end] : tape.start[step.end + 1]]] = True
         return marks
 
     def _of(self, rows: Sequence[RowType]) -> list[Tape]:
@@ -284,8 +284,7 @@ class Stage:
         prepared: PreparedSession, players: Sequence[Player], names: npt.NDArray[np.object_], zone: ZoneInfo,
         *, opened: Mapping[int, Opened], prior: npt.NDArray[np.int64], several: bool, instruments: Instruments | None = None,
     ) -> Stage:  # fmt: skip
-        """Sort every interval that is shown into playback order and make the feeds; `opened` is by number of the player, `prior` as in
-        `Market.of`; `several` says that each has moments of its own."""
+        """Make what is shown; `opened` is by number of the player, `prior` as in `Market.of`; `several` says that each has moments of its own."""
         market = Market.of(prepared, prior, instruments)
         showing = _Showing(prepared, names, zone, market)
         bars = Signalling(prepared, market.tape, len(names), instruments)
@@ -301,9 +300,7 @@ class Stage:
             ended[unseen.end] = True
         owns = _owns(prepared, players, len(names)) if several else []
         moments = _moments(prepared.session, np.flatnonzero(ended), players, zone)
-        return Stage(
-            prepared.session, market, moments, shows, {k: tape.bare() for k, tape in showing.tapes.items()}, owns
-        )
+        return Stage(prepared.session, market, moments, shows, showing.tapes, owns)
 
 
 def _owns(prepared: PreparedSession, players: Sequence[Player], symbols: int) -> list[Own]:
@@ -357,6 +354,16 @@ class _View(NamedTuple):
         """Equal for equal views; columns of at_open are nobody else's."""
         return self.codes.tobytes(), None if self.ends is None else self.ends.tobytes(), id(self.opened or None)
 
+    def marks(self, tape: Tape, symbols: int) -> npt.NDArray[np.bool_] | None:
+        """Marks the bars of a tape that it shows; None where it shows all."""
+        shown = []
+        if len(self.codes) < symbols:
+            shown.append(np.isin(np.arange(symbols), self.codes)[tape.code])
+        if self.ends is not None:
+            shown.append(np.isin(np.arange(len(tape.start)), self.ends)[tape.end])
+        marks: npt.NDArray[np.bool_] | None = np.logical_and.reduce(shown) if shown else None
+        return None if marks is None or marks.all() else marks
+
 
 class _Showing:
     """Makes what strategies are shown; what is equal for two of them is made once."""
@@ -366,6 +373,7 @@ class _Showing:
     ) -> None:
         self._members = prepared.members
         self.tapes = {interval: Tape.of(prepared.session, bars) for interval, bars in prepared.shown.items()}
+        self._columns = {interval: bars.columns for interval, bars in prepared.shown.items()}
         self._session, self._minutes = prepared.session, prepared.minutes
         self._names, self._zone, self._times = names, zone, market.times
         self._feeds: dict[Any, Feed] = {}
@@ -396,15 +404,13 @@ class _Showing:
 
     def _feed(self, key: Any, row: RowType, ids: dict[str, str], view: _View) -> Feed:
         if key not in self._feeds:
-            visible = None
-            if len(view.codes) < len(self._names):
-                visible = np.zeros(len(self._names), dtype=bool)
-                visible[view.codes] = True
-            tape = Tape.of(self._session, self._minutes) if row is BARE else self.tapes[row.interval]
-            tape = tape if view.ends is None else tape.at(view.ends)
+            if row is BARE:
+                tape, columns = Tape.of(self._session, self._minutes), self._minutes.columns
+            else:
+                tape, columns = self.tapes[row.interval], self._columns[row.interval]
             self._feeds[key] = feed(
-                tape, row, ids,
-                names=self._names, zone=self._zone, times=self._times, visible=visible, opened=view.opened,
+                tape, columns, row, ids,
+                names=self._names, zone=self._zone, times=self._times, keep=view.marks(tape, len(self._names)), opened=view.opened,
             )  # fmt: skip
         return self._feeds[key]
 

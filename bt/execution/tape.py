@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bt.execution.layout import NULL
 from bt.execution.money import unit
-from bt.jit import FloatArray, IntArray, IntTable, compiled, inner, prefetch
+from bt.jit import FloatArray, IntArray, IntTable, ReadInts, compiled, inner, prefetch, read_only
 
 # where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes, and after these bids and asks
 ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
@@ -37,7 +37,7 @@ class Tape(NamedTuple):
         last, first, slot_of, times, priors, printed = np.split(whole, places[:-1])[1:]
         slot_of[:], times[:], priors[:] = slot, time, prior
         printed[:] = NULL if prints is None else prints
-        _index(np.require(code, np.int64, ["C", "W"]), slot_of, last.reshape(symbols, slots), first)
+        _index(read_only(np.ascontiguousarray(code, dtype=np.int64)), slot_of, last.reshape(symbols, slots), first)
         return Tape(whole, np.concatenate([opens, closes]).astype(np.float64, copy=False))
 
     def widened(self, highs: FloatArray, lows: FloatArray, volumes: FloatArray, *quotes: FloatArray) -> Tape:
@@ -64,7 +64,7 @@ class Tape(NamedTuple):
 
 
 @compiled
-def _index(code: IntArray, slot: IntArray, last: IntTable, first: IntArray) -> None:
+def _index(code: ReadInts, slot: IntArray, last: IntTable, first: IntArray) -> None:
     """Find by symbol its first row, and in (symbols, minutes) the row of its last bar when a minute ends, -1 before its first."""
     row = 0
     for symbol in range(len(first)):

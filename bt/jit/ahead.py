@@ -43,7 +43,8 @@ TYPES: dict[str, Any] = {
     "int": types.int64, "float": types.float64, "bool": types.boolean, "np.uint64": types.uint64,
     "IntArray": _array(types.int64), "FloatArray": _array(types.float64), "BoolArray": _array(types.boolean), "ByteArray": _array(types.uint8), "SmallInts": _array(types.int16),
     "ReadFloats": _read(types.float64), "ReadInts": _read(types.int64), "ReadCodes": _read(types.uint16),
-    "IntTable": _array(types.int64, 2), "SmallTable": _array(types.int32, 2), "FloatTable": _array(types.float64, 2), "IntCube": _array(types.int64, 3),
+    "IntTable": _array(types.int64, 2), "SmallTable": _array(types.int32, 2), "FloatTable": _array(types.float64, 2), "BoolTable": _array(types.boolean, 2),
+    "IntCube": _array(types.int64, 3), "FloatCube": _array(types.float64, 3),
 }  # fmt: skip
 """What annotations of compiled functions mean."""
 

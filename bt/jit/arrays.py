@@ -39,5 +39,5 @@ def read_only(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     if not values.flags.writeable:
         return values
     view = values.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view

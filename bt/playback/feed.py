@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from itertools import repeat
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.errors import StrategyError
-from bt.jit import IntArray
+from bt.jit import IntArray, read_only
 from bt.model import EPOCH, Column, Session
 from bt.playback.tape import Tape
 from bt.resample import CLOSED_BY
@@ -33,22 +34,47 @@ class Withheld(NamedTuple):
 
 @dataclass(frozen=True)
 class Feed:
-    """What one row type shows of one session: columns in playback order, by minute.
+    """What one row type shows of one session.
 
-    `start` is as in Tape; `arrays` are those behind the fields that differ by symbol, by field number; the symbol is found by its code, and the other
-    fields are constants of the moment.
+    `tape` has its rows, `columns` what is behind the fields that differ by symbol, by field number, both in canonical order; the symbol is found by its code, and
+    the other fields are constants of the moment. `start` is as in Tape.
     """
 
     row: RowType
-    session: Session
+    tape: Tape
+    start: list[int]
     zone: ZoneInfo
     names: npt.NDArray[np.object_]
-    code: IntArray
-    begin: IntArray
-    start: list[int]
-    arrays: Mapping[int, Array]
+    columns: Mapping[int, Column]
     withheld: Sequence[Withheld]
     times: IntArray
+
+    @property
+    def session(self) -> Session:
+        """Its session."""
+        return self.tape.session
+
+    @cached_property
+    def code(self) -> IntArray:
+        """By row the symbol, in playback order."""
+        return self.tape.turns.code
+
+    @cached_property
+    def begin(self) -> IntArray:
+        """By row the slot at which the bar begins, in playback order."""
+        return self.tape.turns.begin
+
+    @cached_property
+    def arrays(self) -> Mapping[int, Array]:
+        """The fields' Python values, in playback order."""
+        order = self.tape.turns.order
+        return {k: _listed(self.row.fields[k], column, order) for k, column in self.columns.items()}
+
+    def numbers(self, field: int) -> npt.NDArray[np.float64]:
+        """A field in canonical order as numbers that are not to be written, NaN where it is not known."""
+        values, null = self.columns[field]
+        made = values.astype(np.float64, order="C", copy=False)
+        return read_only(made if null is None else np.where(null, np.nan, made))
 
     def rows(self, end: int) -> tuple[Iterator[Any], Any, IntArray]:
         """The rows that end at slot count `end`, the iterator whose progress tells which row is out, and their codes."""
@@ -92,12 +118,9 @@ def constant(item: RowField, feed: Feed, begin: int, end: int, now: int) -> Any:
     return moment if item.name != "local_time" else moment.astimezone(feed.zone).time()
 
 
-def _listed(item: RowField, column: Column, owner: str) -> Array:
-    """A column as the array whose slices' ``tolist()`` gives the field's Python values."""
+def _typed(item: RowField, column: Column, owner: str) -> Column:
+    """A column with values of the field's type."""
     values, null = column
-    if item.name == "closed_by":
-        named: Array = np.array(CLOSED_BY, dtype=object)[values]
-        return named
     kind = values.dtype.kind
     if item.type == "float" and kind != "f":
         values = values.astype(np.float64)
@@ -109,9 +132,18 @@ def _listed(item: RowField, column: Column, owner: str) -> Array:
         values = np.nan_to_num(values).astype(np.int64)
     elif item.type == "bool" and kind != "b":
         raise StrategyError(f"{owner}, field {item.name!r}: a bool must come from a boolean feature")
-    if null is not None and null.any():
+    return Column(values, null)
+
+
+def _listed(item: RowField, column: Column, order: IntArray) -> Array:
+    """A column's rows in an `order`, as the array whose slices' ``tolist()`` gives the field's Python values."""
+    values = np.take(column.values, order)
+    if item.name == "closed_by":
+        named: Array = np.array(CLOSED_BY, dtype=object)[values]
+        return named
+    if column.null is not None and column.null.any():
         values = values.astype(object)
-        values[null] = None
+        values[np.take(column.null, order)] = None
     return values
 
 
@@ -124,32 +156,30 @@ def _by_code(opened: Mapping[str, Column] | None, item: RowField, tape: Tape) ->
 
 
 def feed(
-    tape: Tape, row: RowType, ids: Mapping[str, str], *, names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray,
-    visible: npt.NDArray[np.bool_] | None = None, opened: Mapping[str, Column] | None = None,
+    tape: Tape, columns: Mapping[str, Column], row: RowType, ids: Mapping[str, str], *,
+    names: npt.NDArray[np.object_], zone: ZoneInfo, times: IntArray,
+    keep: npt.NDArray[np.bool_] | None = None, opened: Mapping[str, Column] | None = None,
 ) -> Feed:  # fmt: skip
-    """What `row` shows of a tape.
+    """What `row` shows of the bars of a tape and their `columns`.
 
-    `ids` maps field names to the tape's column names; `visible` marks the codes that are shown, None all; `opened` has, by field, what
+    `ids` maps field names to the columns' names; `keep` marks the rows that are shown, None all; `opened` has, by field, what
     at_open gave each code.
     """
     owner = f"row type {row.cls.__name__}"
     found: dict[int, Column] = {}
-    keep = None if visible is None or visible.all() else visible[tape.code]
     withheld: list[Withheld] = []
     for number, item in enumerate(row.fields):
         if item.source in ("symbol", "constant"):
             continue
-        column = found[number] = _by_code(opened, item, tape) if item.source == "opened" else tape.take(ids[item.name])
+        column = found[number] = _by_code(opened, item, tape) if item.source == "opened" else columns[ids[item.name]]
         if column.null is not None and not item.optional:
             shown = np.ones(len(tape.code), dtype=bool) if keep is None else keep
             hidden = column.null & shown
             if hidden.any():
                 withheld.append(Withheld(item.name, tape.code[hidden], tape.begin[hidden]))
                 keep = shown & ~hidden
-    code, begin, start = tape.code, tape.begin, tape.start
     if keep is not None:
-        code, begin = code[keep], begin[keep]
-        start = np.concatenate([[0], np.cumsum(keep)])[start].tolist()
-        found = {k: Column(c.values[keep], None if c.null is None else c.null[keep]) for k, c in found.items()}
-    arrays = {k: _listed(row.fields[k], c, owner) for k, c in found.items()}
-    return Feed(row, tape.session, zone, names, code, begin, start, arrays, withheld, times)
+        tape = tape.only(keep)
+        found = {k: column.pick(keep) for k, column in found.items()}
+    found = {k: _typed(row.fields[k], column, owner) for k, column in found.items()}
+    return Feed(row, tape, tape.start, zone, names, found, withheld, times)

@@ -4,43 +4,66 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.jit import BoolTable, FloatCube, FloatTable, IntArray, ReadInts, compiled
+from bt.jit import BoolTable, FloatCube, IntArray, ReadFloats, ReadInts, compiled, prefetch
+
+AHEAD, LINE = 4, 8
+"""So many symbols before it is their turn their numbers are brought near, so many numbers at a time."""
 
 
 @compiled
-def in_turn(
-    code: ReadInts, begin: ReadInts, end: ReadInts, minutes: int
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Canonical bars by (end, code), counted and not compared: the row, code and begin of each, and by e the first that ends when e minutes are over, with how many
-    there are as the last.
-    """
+def starts(end: ReadInts, minutes: int) -> IntArray:
+    """By e how many bars end before e minutes are over, with how many there are as the last."""
     start = np.zeros(minutes + 2, dtype=np.int64)
     for row in range(len(end)):
         start[end[row] + 1] += 1
     for at in range(1, len(start)):
         start[at] += start[at - 1]
-    free = start.copy()
+    return start
+
+
+@compiled
+def in_turn(code: ReadInts, begin: ReadInts, end: ReadInts, free: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Canonical bars by (end, code), counted and not compared: the row, code and begin of each. `free` has by e the first place of those that end when e minutes are
+    over, and is used up.
+    """
     order, codes = np.empty(len(end), dtype=np.int64), np.empty(len(end), dtype=np.int64)
     begins = np.empty(len(end), dtype=np.int64)
     for row in range(len(end)):
         place = free[end[row]]
         free[end[row]] = place + 1
         order[place], codes[place], begins[place] = row, code[row], begin[row]
-    return order, codes, begins, start
+    return order, codes, begins
 
 
 @compiled
-def lay_out(values: FloatTable, start: ReadInts, place: ReadInts, symbols: int) -> tuple[FloatCube, BoolTable]:
-    """Fields of some minutes' bars, (fields, bars), as a table (minutes, fields, symbols), NaN where a symbol has none, and which have one, (minutes, symbols). Minute m has the
-    bars from ``start[m]`` to ``start[m + 1]``, each of the symbol at its `place`.
+def find_rows(  # noqa: PLR0917 - a compiled function takes no objects
+    moment: ReadInts, over: ReadInts, first: int, begin: IntArray, stop: IntArray, has: BoolTable
+) -> None:
+    """Find the canonical rows of the moments from number `first` on, one for each of `has` (moments, symbols), which tells afterwards who has one when.
+
+    `moment` is each row's. A symbol's are from its `begin` to its `stop`; before the call that says where to look from on. Its last is before `over`.
     """
-    minutes = len(start) - 1
-    table = np.full((minutes, len(values), symbols), np.nan)
-    has = np.zeros((minutes, symbols), dtype=np.bool_)
-    for minute in range(minutes):
-        for bar in range(start[minute], start[minute + 1]):
-            has[minute, place[bar]] = True
-        for field in range(len(values)):
-            for bar in range(start[minute], start[minute + 1]):
-                table[minute, field, place[bar]] = values[field, bar]
-    return table, has
+    has[:] = False
+    for symbol in range(len(over)):
+        row = stop[symbol]
+        while row < over[symbol] and moment[row] < first:
+            row += 1
+        begin[symbol] = row
+        while row < over[symbol] and moment[row] < first + len(has):
+            has[moment[row] - first, symbol] = True
+            row += 1
+        stop[symbol] = row
+
+
+@compiled
+def lay_out(  # noqa: PLR0917 - as above
+    values: ReadFloats, moment: ReadInts, first: int, begin: ReadInts, stop: ReadInts, field: int, table: FloatCube
+) -> None:
+    """One field of the rows that `find_rows` has found as its part of a table (moments, fields, symbols), NaN where there is none."""
+    table[:, field] = np.nan
+    for symbol in range(len(begin)):
+        ahead = min(symbol + AHEAD, len(begin) - 1)
+        for row in range(begin[ahead], stop[ahead], LINE):
+            prefetch(values, row)
+        for row in range(begin[symbol], stop[symbol]):
+            table[moment[row] - first, field, symbol] = values[row]
