@@ -77,8 +77,8 @@ class Gathered:
         self._sessions.append(day.session)
         equity = self._equity(slices)
         told = {t: rows for t in PLAIN if (rows := _together(slices, t)) is not None}
-        for table, rows in (("equity", rows_of("equity", pl.concat(equity))), *told.items()):
-            self._results.append(table, rows)
+        for name, rows in (("equity", rows_of("equity", pl.concat(equity))), *told.items()):
+            self._results.append(name, rows)
         self._said(slices)
         self._universe(slices)
         self._quality(slices)
