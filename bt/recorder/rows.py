@@ -17,7 +17,8 @@ from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
 from bt.model import Schedule
-from bt.results import Rows, coded, order_of, repeated
+from bt.recorder.columns import columns_of
+from bt.results import Rows, coded, repeated
 from bt.schema import MINUTE
 
 _TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (
@@ -114,9 +115,8 @@ class StrategyRows:
     def fills(self, parts: Sequence[Fills]) -> Rows:
         """Rows of `fills`."""
         count = [len(part.rows) for part in parts]
-        fills, traded = np.concatenate([part.rows for part in parts]), np.concatenate([part.traded for part in parts])
-        order = _order(fills, at.F_TIME, at.F_CODE, at.F_ORDER, part=_numbered(count))
-        columns, traded = _columns(fills, order), traded if order is None else traded[order]
+        columns, orders = columns_of([part.rows for part in parts], at.F_TIME, at.F_CODE, at.F_ORDER)
+        traded = np.concatenate([part.traded[order] for part, order in zip(parts, orders, strict=True)])
         shares, price, reference = (columns[k] for k in (at.F_SHARES, at.F_PRICE, at.F_REFERENCE))
         size = np.abs(shares)
         unknown = ~(traded > 0)  # an exit at the session's close, or a bar without volume
@@ -144,8 +144,7 @@ class StrategyRows:
 
     def trades(self, parts: Sequence[IntArray]) -> Rows:
         """Rows of `trades`; each part is a session's."""
-        trades, part = np.concatenate(parts), _numbered([len(part) for part in parts])
-        columns = _columns(trades, _order(trades, at.T_EXITED, at.T_CODE, at.T_ENTERED, part=part))
+        columns, _ = columns_of(parts, at.T_EXITED, at.T_CODE, at.T_ENTERED)
         signed, gross, costs = (columns[k] for k in (at.T_SHARES, at.T_GROSS, at.T_COMMISSION))
         entered, left = columns[at.T_ENTRY_VALUE], columns[at.T_EXIT_VALUE]
         entry, exit_ = columns[at.T_ENTERED], columns[at.T_EXITED]
@@ -174,9 +173,8 @@ class StrategyRows:
         )
 
     def orders(self, parts: Sequence[IntArray]) -> Rows:
-        """Rows of `orders`, from their records."""
-        records = np.concatenate(parts)
-        columns = _columns(records, _order(records, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
+        """Rows of `orders`, from their records; of several parts each is a session's."""
+        columns, _ = columns_of(parts, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID)
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
         side = np.where((shares == at.NULL) | (shares == 0), columns[at.R_SIDE], shares)
         parent = columns[at.R_PARENT]
@@ -221,8 +219,7 @@ class StrategyRows:
 
     def positions(self, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
         """Rows of `positions` of a session."""
-        rows = np.array(held, dtype=np.int64)
-        code, shares, price, value = _columns(rows, _order(rows, 0))
+        (code, shares, price, value), _ = columns_of([np.array(held, dtype=np.int64)], 0)
         return table(
             {
                 "session": days([session], [len(code)]),
@@ -253,22 +250,6 @@ class StrategyRows:
 def days(sessions: Sequence[date], count: Sequence[int]) -> npt.NDArray[np.datetime64]:
     """Each session in so many rows."""
     return np.repeat(np.array(sessions, dtype="datetime64[D]"), count)
-
-
-def _numbered(count: Sequence[int]) -> IntArray | None:
-    """The number of the part that each row is of; None where there is one."""
-    return np.repeat(np.arange(len(count)), count) if len(count) > 1 else None
-
-
-def _order(rows: IntArray, *keys: int, part: IntArray | None = None) -> npt.NDArray[np.intp] | None:
-    """The order of rows by their part, then by some of their columns; None if they are in order."""
-    columns = [np.ascontiguousarray(rows[:, k]) for k in keys]
-    return order_of(columns if part is None else [part, *columns])
-
-
-def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:
-    """The columns of rows in an order."""
-    return np.ascontiguousarray((rows if order is None else rows.take(order, axis=0)).T)
 
 
 def _nullable(values: IntArray) -> pa.Array:

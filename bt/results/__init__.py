@@ -18,7 +18,7 @@ from bt.results.folder import (
     open_tables,
     versions,
 )
-from bt.results.rows import Deferred, Rows, coded, frame_of, joined, order_of, repeated, rows_of
+from bt.results.rows import Deferred, Rows, coded, frame_of, joined, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import OrdersWriter, TableWriter
 
@@ -46,7 +46,6 @@ __all__ = [
     "manifest",
     "open_documents",
     "open_tables",
-    "order_of",
     "repeated",
     "rows_of",
     "versions",
