@@ -59,28 +59,21 @@ _REPEATED = {"fills": ("session", "time"), "orders": ("session", "decided_at", "
 _SCATTERED = ("entry_time", "longest_gap_start")
 """Times of any rows' order."""
 
-_SIGNED = ("shares", "level", "position_after", "filled")
-"""Whole numbers that change their sign from row to row."""
+_STEPPING = ("shares", "level", "position_after", "filled", "parent")
+"""Whole numbers that change their sign, or are none, from row to row."""
 
 _RATIOS = ("bar_share", "return")
 """Numbers of which hardly a byte repeats."""
 
-_TRADED = ("fills", "orders", "trades")
-"""Tables of many rows, whose codes lie as it happened."""
-
 
 def _parquet(table: str) -> dict[str, Any]:
     """How a table is written. Text by its words. Numbers as they are: few repeat, and looking for those that do costs more than
-    the rest. Statistics where rows lie in order. Codes of what was traded are not compressed, but of tags, whose words may be long."""
+    the rest. Statistics where rows lie in order."""
     columns = COLUMNS[table]
-    coded = [f.name for f in columns if f.type == TEXT]
-    as_they_are = [name for name in coded if table in _TRADED and not name.endswith("tag")]
     return {
-        "compression": {f.name: "none" if f.name in as_they_are else "zstd" for f in columns}
-        if as_they_are
-        else "zstd",
+        "compression": "zstd",
         "compression_level": dict.fromkeys([name for name in _RATIOS if name in columns.names], -1) or None,
-        "use_dictionary": coded,
+        "use_dictionary": [f.name for f in columns if f.type == TEXT],
         "column_encoding": {f.name: kind for f in columns if (kind := _encoding(table, f)) is not None},
         "write_statistics": [f.name for f in columns if pa.types.is_temporal(f.type)],
         "write_batch_size": _BATCH,
@@ -93,7 +86,7 @@ def _encoding(table: str, column: pa.Field) -> str | None:
     temporal, whole = pa.types.is_temporal(column.type), pa.types.is_integer(column.type)
     if column.name in _REPEATED.get(table, ()):
         return "PLAIN"
-    if pa.types.is_floating(column.type) or column.name in _SCATTERED or (whole and column.name not in _SIGNED):
+    if pa.types.is_floating(column.type) or column.name in _SCATTERED or (whole and column.name not in _STEPPING):
         return "BYTE_STREAM_SPLIT"
     return "DELTA_BINARY_PACKED" if whole or temporal else None
 
