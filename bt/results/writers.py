@@ -45,6 +45,9 @@ BYTES = 2_000_000
 _BATCH = 1 << 16
 """Values that are encoded at a time."""
 
+_BUFFER = 1 << 18
+"""Bytes that are written at a time."""
+
 
 def _wide(table: str) -> dict[str, tuple[Callable[[pa.Array], pa.Array], int]]:
     """What tells how long the values of columns without a fixed width are, and bytes of one of that."""
@@ -143,7 +146,8 @@ class TableWriter:
         self._ordered = False
         self._sink = _Sink(path)
         try:
-            self._writer = pq.ParquetWriter(self._sink, COLUMNS[table], **_parquet(table))
+            self._stream = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER)
+            self._writer = pq.ParquetWriter(self._stream, COLUMNS[table], **_parquet(table))
         except OSError:
             self._sink.give_up()
             raise
@@ -184,6 +188,7 @@ class TableWriter:
         self.end_session()
         self._flush()
         self._writer.close()
+        self._stream.flush()
         self._sink.finish()
 
     def abort(self) -> None:
