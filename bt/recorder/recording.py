@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.arrays import arrow, table
+from bt.arrays import table
 from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
 from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
-from bt.recorder.rows import Equity, Fills, Members, RowMaker, StrategyRows, days
+from bt.recorder.rows import Equity, Fills, Members, Quality, RowMaker, StrategyRows, days
 from bt.recorder.said import recorded, spoken, warming, warming_up
-from bt.results import Deferred, Results, coded, rows_of
+from bt.results import GAP, Deferred, Results, rows_of
 from bt.schema import DAY, MINUTE
 
 
@@ -205,22 +205,19 @@ class Recorder:
             return
         intervals = quality["interval"].to_numpy()
         minute = intervals == 1
-        mostly, known = quality["quality"].to_numpy(), quality["completeness"]
-        if not minute.all():
-            mostly, known = mostly[minute], known.filter(pl.Series(minute))
-        known = known.drop_nulls()
+        mostly, known, complete = quality["quality"].to_numpy(), quality["completeness"], minute
+        if known.null_count():
+            complete = minute & known.is_not_null().to_numpy()
+        mostly, known = mostly[minute], known.to_numpy()[complete]
         self.totals.quality_sum += float(np.add.reduce(mostly))
         self.totals.quality_count += len(mostly)
-        self.totals.completeness_sum += float(np.add.reduce(known.to_numpy()))
+        self.totals.completeness_sum += float(np.add.reduce(known))
         self.totals.completeness_count += len(known)
-        lengths, labels = np.unique(intervals, return_inverse=True)
-        rows = quality.to_arrow(compat_level=pl.CompatLevel.oldest()).drop_columns(["interval", "code"])
+        gaps = int(quality["gaps"].list.len().sum()) * GAP
         self._results.append(
             "quality",
-            rows.append_column("session", arrow(days([name], [len(intervals)])))
-            .append_column("symbol", self._rows.named(quality["code"].to_numpy()))
-            .append_column("interval", coded(labels, [self._labels.get(i, f"{i}m") for i in lengths.tolist()])),
-            ordered=len(lengths) == 1,
+            Deferred(self._rows.quality, Quality(name, quality, self._labels), len(intervals), gaps),
+            ordered=bool((intervals == intervals[0]).all()),
         )
 
     def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
 from bt.arrays import arrow, table, text
@@ -70,6 +71,18 @@ class RowMaker:
             }
         )
 
+    def quality(self, parts: Sequence[Quality]) -> Rows:
+        """Rows of `quality`."""
+        frame = pl.concat([part.frame for part in parts], rechunk=True)
+        lengths, labels = np.unique(frame["interval"].to_numpy(), return_inverse=True)
+        words = [parts[0].labels.get(length, f"{length}m") for length in lengths.tolist()]
+        rows = frame.drop("interval", "code").to_arrow(compat_level=pl.CompatLevel.oldest())
+        return (
+            rows.append_column("session", arrow(days([p.session for p in parts], [p.frame.height for p in parts])))
+            .append_column("symbol", self.named(frame["code"].to_numpy()))
+            .append_column("interval", coded(labels, words))
+        )
+
     def of(self, strategy: str, tags: Sequence[str]) -> StrategyRows:
         """Makes one strategy's; `tags` by code, which may become more."""
         return StrategyRows(self, strategy, tags)
@@ -88,6 +101,14 @@ class Members(NamedTuple):
 
     session: date
     codes: IntArray
+
+
+class Quality(NamedTuple):
+    """A session's quality, by code and interval, and the names of intervals that have one, by their minutes."""
+
+    session: date
+    frame: pl.DataFrame
+    labels: Mapping[int, str]
 
 
 class Fills(NamedTuple):

@@ -18,12 +18,13 @@ from bt.results.folder import (
     open_tables,
     versions,
 )
-from bt.results.rows import Deferred, Rows, coded, frame_of, joined, repeated, rows_of
+from bt.results.rows import GAP, Deferred, Rows, coded, frame_of, joined, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import OrdersWriter, TableWriter
 
 __all__ = [
     "CATALOG",
+    "GAP",
     "MONEY",
     "ORDER",
     "SCHEMAS",

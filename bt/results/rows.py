@@ -39,6 +39,9 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 FREE_TEXT = {"log": ("message", "fields")}
 """Text of which every row may have its own: no codes."""
 
+GAP = 24
+"""Bytes of one element of a list."""
+
 _WIDEST = 1 << 62
 _MINUTE = 60_000_000
 
@@ -100,11 +103,14 @@ class Deferred:
         What these rows are made of; nothing of it may change.
     count : int
         How many they are.
+    wide : int
+        Bytes of their lists.
     """
 
     make: Callable[[Sequence[Any]], Rows]
     part: Any
     count: int
+    wide: int = 0
 
     def __len__(self) -> int:
         return self.count

@@ -25,6 +25,7 @@ from bt.arrays import arrow, plain
 from bt.results.rows import (
     COLUMNS,
     FREE_TEXT,
+    GAP,
     NO_MULTIPLIERS,
     TEXT,
     Deferred,
@@ -53,7 +54,7 @@ def _wide(table: str) -> dict[str, tuple[Callable[[pa.Array], pa.Array], int]]:
     """What tells how long the values of columns without a fixed width are, and bytes of one of that."""
     lists = [f.name for f in COLUMNS[table] if pa.types.is_large_list(f.type)]
     free = FREE_TEXT.get(table, ())
-    return dict.fromkeys(free, (pc.binary_length, 1)) | dict.fromkeys(lists, (pc.list_value_length, 24))
+    return dict.fromkeys(free, (pc.binary_length, 1)) | dict.fromkeys(lists, (pc.list_value_length, GAP))
 
 
 _REPEATED = {"fills": ("session", "time"), "orders": ("session", "decided_at", "ended_at"), "trades": ("exit_time",)}
@@ -162,8 +163,10 @@ class TableWriter:
         """The session's rows are complete: sort them, and write a row group if enough has gathered."""
         if not self._session:
             return
-        if self._ordered and not self._wide:
-            self._ready.extend(self._session)
+        first = self._session[0]
+        if self._ordered and (isinstance(first, Deferred) or not self._wide):
+            self._ready.append(first)
+            self._bytes += first.wide if isinstance(first, Deferred) else 0
         else:
             rows = joined(self._session)
             self._ready.append(rows if self._ordered else in_order(self._table, rows))
