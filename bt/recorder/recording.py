@@ -16,7 +16,7 @@ from bt.execution import IntArray
 from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
-from bt.recorder.rows import Equity, Fills, Members, Quality, RowMaker, StrategyRows, days
+from bt.recorder.rows import Equity, Fills, Members, Positions, Quality, RowMaker, StrategyRows, days
 from bt.recorder.said import recorded, spoken, warming, warming_up
 from bt.results import GAP, Deferred, Results, rows_of
 from bt.schema import DAY, MINUTE
@@ -170,7 +170,7 @@ class Recorder:
             self._write_orders(self._rows_of(player), records, None)
             held = player.account.held()
             self.totals.open_positions += len(held)
-            for code, *_ in held:
+            for code in held[:, 0].tolist():
                 ended = int(player.account.market.last_end[code])
                 if ended <= self._opened:
                     self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
@@ -213,7 +213,7 @@ class Recorder:
         self.totals.quality_count += len(mostly)
         self.totals.completeness_sum += float(np.add.reduce(known))
         self.totals.completeness_count += len(known)
-        gaps = int(quality["gaps"].list.len().sum()) * GAP
+        gaps = len(quality["gaps"].to_arrow(compat_level=pl.CompatLevel.oldest()).flatten()) * GAP
         self._results.append(
             "quality",
             Deferred(self._rows.quality, Quality(name, quality, self._labels), len(intervals), gaps),
@@ -229,8 +229,9 @@ class Recorder:
             self._results.append("cash", rows.cash(session.name, own.output.cash))
             for move in own.output.cash:
                 self.totals.moved[move.kind] = self.totals.moved.get(move.kind, 0) + move.amount
-        if own.positions:
-            self._results.append("positions", rows.positions(session.name, own.positions), ordered=True)
+        if len(own.positions):
+            held = Positions(session.name, own.positions)
+            self._results.append("positions", Deferred(rows.positions, held, len(own.positions)), ordered=True)
         if (frame := recorded(own.output)) is not None:
             frame = frame.sort("time", "code", maintain_order=True)
             self._results.append("records", rows_of("records", frame.with_columns(pl.lit(name).alias("strategy"))))

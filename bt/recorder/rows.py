@@ -119,6 +119,13 @@ class Fills(NamedTuple):
     traded: npt.NDArray[np.float64]
 
 
+class Positions(NamedTuple):
+    """What one strategy held at a session's close, as `bt.book.Account.held` tells it."""
+
+    session: date
+    held: IntArray
+
+
 class Equity(NamedTuple):
     """What one strategy was worth at the end of each minute of a session, UTC microseconds."""
 
@@ -238,12 +245,12 @@ class StrategyRows:
             }
         )
 
-    def positions(self, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
-        """Rows of `positions` of a session."""
-        (code, shares, price, value), _ = columns_of([np.array(held, dtype=np.int64)], 0)
+    def positions(self, parts: Sequence[Positions]) -> Rows:
+        """Rows of `positions`."""
+        code, shares, price, value = np.ascontiguousarray(np.concatenate([part.held for part in parts]).T)
         return table(
             {
-                "session": days([session], [len(code)]),
+                "session": days([part.session for part in parts], [len(part.held) for part in parts]),
                 "strategy": repeated(self._strategy, len(code)),
                 "symbol": self._maker.named(code),
                 "shares": shares,
