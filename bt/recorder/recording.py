@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.arrays import table
 from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
 from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
-from bt.recorder.rows import Equity, Fills, Members, Positions, Quality, RowMaker, StrategyRows, days
+from bt.recorder.rows import Counted, Equity, Fills, Members, Positions, Quality, RowMaker, StrategyRows
 from bt.recorder.said import recorded, spoken, warming, warming_up
 from bt.results import GAP, Deferred, Results, rows_of
 from bt.schema import DAY, MINUTE
@@ -146,17 +145,11 @@ class Recorder:
             if outcome.visible is not None and not outcome.visible[code]:
                 continue  # it was only read along
             totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
+        held_back = 0 if withheld.is_empty() else int(withheld["rows"].sum())
+        counts = outcome.bars, outcome.iterations, held_back, orders, sum(f.fills for f in figures), net
         self._results.append(
-            "sessions",
-            table(
-                {
-                    "session": days([name], [1]), "open": [outcome.session.open], "close": [outcome.session.close],
-                    "early_close": [outcome.session.early_close], "bars": [outcome.bars],
-                    "iterations": [outcome.iterations], "withheld": [int(withheld["rows"].sum())],
-                    "orders": [orders], "fills": [sum(f.fills for f in figures)], "net_pnl": [net],
-                }
-            ),
-        )  # fmt: skip
+            "sessions", Deferred(self._rows.sessions, Counted(outcome.session, counts), 1), ordered=True
+        )
         self._results.end_session(name)
 
     def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
@@ -275,6 +268,6 @@ class Recorder:
         self.totals.expired += int(ended[at.EXPIRED])
         self.totals.rejected += int(ended[at.REJECTED])
         self.totals.cancelled += int(ended[at.CANCELLED])
-        apart = session is None or (self._rows.days(orders[:, at.R_SESSION]) != np.datetime64(session)).any()
+        apart = session is None or (orders[:, at.R_SESSION] != self._rows.number(session)).any()
         made = rows.orders([orders]) if apart else Deferred(rows.orders, orders, len(orders))
         self._results.append("orders", made, ordered=True)

@@ -17,7 +17,7 @@ from bt.book import CashMove, Curve
 from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
-from bt.model import Schedule
+from bt.model import Schedule, Session
 from bt.recorder.columns import columns_of
 from bt.results import Rows, coded, repeated
 from bt.schema import MINUTE
@@ -44,6 +44,7 @@ class RowMaker:
         self._symbols = text(symbols)
         self._every = text([*symbols, ""])
         self._sessions = np.array(schedule.names, dtype="datetime64[D]")
+        self._number = schedule.index
         self._clock = _SessionClock(schedule)
 
     def named(self, codes: npt.NDArray[Any]) -> pa.DictionaryArray:
@@ -71,6 +72,25 @@ class RowMaker:
             }
         )
 
+    def sessions(self, parts: Sequence[Counted]) -> Rows:
+        """Rows of `sessions`."""
+        bars, iterations, withheld, orders, fills, net = np.array([part.counts for part in parts]).T
+        sessions = [part.session for part in parts]
+        return table(
+            {
+                "session": days([session.name for session in sessions], [1] * len(parts)),
+                "open": [session.open for session in sessions],
+                "close": [session.close for session in sessions],
+                "early_close": [session.early_close for session in sessions],
+                "bars": bars,
+                "iterations": iterations,
+                "withheld": withheld,
+                "orders": orders,
+                "fills": fills,
+                "net_pnl": net,
+            }
+        )
+
     def quality(self, parts: Sequence[Quality]) -> Rows:
         """Rows of `quality`."""
         frame = pl.concat([part.frame for part in parts], rechunk=True)
@@ -91,6 +111,10 @@ class RowMaker:
         """Sessions by their number in the schedule."""
         return np.asarray(self._sessions[numbers])
 
+    def number(self, session: date) -> int:
+        """A session's number in the schedule."""
+        return self._number[session]
+
     def minutes_between(self, start: IntArray, end: IntArray) -> IntArray:
         """Minutes of session from each `start` to its `end`."""
         return self._clock.between(start, end)
@@ -101,6 +125,13 @@ class Members(NamedTuple):
 
     session: date
     codes: IntArray
+
+
+class Counted(NamedTuple):
+    """A session, and what is counted of it: bars, iterations, rows withheld, orders, fills, and units of P&L."""
+
+    session: Session
+    counts: tuple[int, int, int, int, int, int]
 
 
 class Quality(NamedTuple):
