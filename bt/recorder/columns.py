@@ -12,7 +12,7 @@ from bt.schema import MINUTE
 _WIDEST = float(1 << 62)
 _DIGIT = 11
 _DIGITS = 1 << _DIGIT
-_BLOCK = 64
+_BLOCK = 16
 """Rows that are turned at a time: few enough to stay near."""
 
 
@@ -21,11 +21,10 @@ def columns_of(parts: Sequence[IntTable], *keys: int) -> tuple[IntTable, list[In
     columns = np.empty((parts[0].shape[1], sum(map(len, parts))), dtype=np.int64)
     orders, begin = [], 0
     for part in parts:
-        rows = read_only(np.ascontiguousarray(part).reshape(-1))
-        order, fits = order_by(rows, len(columns), np.array(keys))
+        order, fits = turn(read_only(np.ascontiguousarray(part).reshape(-1)), np.array(keys), columns, begin)
         if not fits:
             order = np.lexsort([part[:, key] for key in reversed(keys)])
-        turn(rows, order, columns, begin)
+            columns[:, begin : begin + len(part)] = part[order].T
         orders.append(order)
         begin += len(part)
     return columns, orders
@@ -57,20 +56,17 @@ def merged(rows: ReadInts, width: int, keys: IntArray) -> tuple[IntArray, bool]:
     return made, True
 
 
-@compiled
-def order_by(rows: ReadInts, width: int, keys: IntArray) -> tuple[IntArray, bool]:
-    """The stable order of rows of `width` numbers by some of their columns, and whether it is, as of `merged`. Rows that do not lie in order are put there by the
-    digits of those numbers, and none is compared.
-    """
-    count = len(rows) // width
+@allocating
+def order_by(numbers: IntArray) -> IntArray:
+    """The stable order of numbers from 0 on. Those that do not lie in order are put there digit by digit, and none is compared with another."""
+    count = len(numbers)
     order = np.arange(count)
-    numbers, fits = merged(rows, width, keys)
     most, ordered = 0, True
     for row in range(count):
         ordered = ordered and numbers[row] >= most
         most = max(most, numbers[row])
-    if ordered or not fits:
-        return order, fits
+    if ordered:
+        return order
     sorted_, moved = np.empty_like(numbers), np.empty_like(order)
     shift = 0
     while most >> shift:
@@ -87,15 +83,20 @@ def order_by(rows: ReadInts, width: int, keys: IntArray) -> tuple[IntArray, bool
         numbers, sorted_ = sorted_, numbers
         order, moved = moved, order
         shift += _DIGIT
-    return order, True
+    return order
 
 
 @compiled
-def turn(rows: ReadInts, order: IntArray, columns: IntTable, begin: int) -> None:
-    """Rows in an order, from row `begin` of their columns on."""
+def turn(rows: ReadInts, keys: IntArray, columns: IntTable, begin: int) -> tuple[IntArray, bool]:
+    """Put rows, ordered by some of their columns, from row `begin` of `columns` on; their order, and whether there is one, as of `merged`: else nothing is done."""
     width = len(columns)
+    numbers, fits = merged(rows, width, keys)
+    if not fits:
+        return numbers, False
+    order = order_by(numbers)
     for first in range(0, len(order), _BLOCK):
         last = min(first + _BLOCK, len(order))
         for column in range(width):
             for row in range(first, last):
                 columns[column, begin + row] = rows[order[row] * width + column]
+    return order, True
