@@ -44,21 +44,28 @@ def table(columns: Mapping[str, npt.ArrayLike | pa.Array]) -> pa.Table:
     return pa.Table.from_arrays(made, names=list(columns))
 
 
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, not copied where it is; Arrow's own `combine_chunks` copies a piece that is alone."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
 def plain(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     """The numbers of a column, days as datetime64[D] and times as their int64; not copied where it is in one piece. Where it is null they mean nothing."""
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    kind = whole.type
+    piece = whole(column)
+    kind = piece.type
     if pa.types.is_boolean(kind):
-        bits = np.frombuffer(whole.buffers()[1], dtype=np.uint8)
-        return np.unpackbits(bits, count=whole.offset + len(whole), bitorder="little")[whole.offset :].astype(bool)
+        bits = np.frombuffer(piece.buffers()[1], dtype=np.uint8)
+        return np.unpackbits(bits, count=piece.offset + len(piece), bitorder="little")[piece.offset :].astype(bool)
     name = ("float" if pa.types.is_floating(kind) else "uint" if pa.types.is_unsigned_integer(kind) else "int") + str(
         kind.bit_width
     )
-    if not len(whole):
+    if not len(piece):
         found: npt.NDArray[Any] = np.zeros(0, dtype=name)
     else:
         size = kind.bit_width // 8
-        found = np.frombuffer(whole.buffers()[1], dtype=name, count=len(whole), offset=whole.offset * size)
+        found = np.frombuffer(piece.buffers()[1], dtype=name, count=len(piece), offset=piece.offset * size)
     return found.astype("datetime64[D]") if pa.types.is_date32(kind) else found
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import polars as pl
+
+from bt.arrays import plain
+from bt.schema import MINUTE
 
 ACTIVE = 90
 """A symbol is active if its median quality, over the sessions in which it has rows, is at least this."""
@@ -113,37 +117,38 @@ class Watch:
 def _dark(table: pl.DataFrame) -> pl.DataFrame:
     """Runs of minutes that most symbols with rows lack."""
     here = table.filter(pl.col("present") > 0)
-    symbols = here.group_by("session").agg(pl.len().cast(pl.Int64).alias("symbols"))
-    gaps = here.select("session", "gaps").explode("gaps").drop_nulls("gaps").unnest("gaps")
-    steps = [gaps.select("session", pl.col(edge).alias("start"), pl.lit(by).alias("step")) for edge, by in _EDGES]
-    # between two edges the number of symbols that lack the minute is the same
-    spans = (
-        pl.concat(steps)
-        .group_by("session", "start")
-        .agg(pl.col("step").sum())
-        .sort("session", "start")
-        .with_columns(pl.col("step").cum_sum().over("session"), pl.col("start").shift(-1).over("session").alias("end"))
-        .drop_nulls("end")
-        .join(symbols, on="session", maintain_order="left")
-        .with_columns(
-            (OF * pl.col("step") >= LACKING * pl.col("symbols")).alias("dark"),
-            (pl.col("end") - pl.col("start")).dt.total_minutes().alias("minutes"),
-        )
-        .with_columns(pl.struct("session", "dark").rle_id().alias("run"))
+    names, session, symbols = np.unique(
+        here["session"].to_physical().to_numpy(), return_inverse=True, return_counts=True
     )
-    runs = spans.filter("dark").group_by("session", "run", "symbols").agg(
-        pl.col("start").min(),
-        pl.col("end").max(),
-        pl.col("minutes").sum(),
-        (pl.col("step") * pl.col("minutes")).sum().alias("without"),
-    )  # fmt: skip
-    share = pl.col("without") / (pl.col("symbols") * pl.col("minutes"))
-    return runs.filter(pl.col("minutes") >= MINUTES).with_columns(
-        share.alias("lacking"), pl.lit(value=False).alias("whole_session")
+    lists = here["gaps"].to_arrow(compat_level=pl.CompatLevel.oldest())
+    of = np.repeat(session, np.where(plain(lists.is_valid()), plain(lists.value_lengths()), 0))
+    gaps = lists.flatten()
+    if not len(gaps):
+        return SCHEMA.to_frame()
+    edges = [plain(gaps.field(edge)) // MINUTE for edge in ("start", "end")]
+    begin = np.full(len(names), int(edges[1].max()))
+    np.minimum.at(begin, of, edges[0])
+    # a row a session, a column each minute from its first gap on: how many symbols lack it
+    wide = int((edges[1] - begin[of]).max()) + 2
+    places = [of * wide + edge - begin[of] + 1 for edge in edges]
+    steps = np.subtract(*(np.bincount(place, minlength=len(names) * wide) for place in places)).reshape(-1, wide)
+    lacking = steps.cumsum(axis=1)
+    turns = np.diff(OF * lacking >= LACKING * symbols[:, None], append=False)
+    row, edge = np.nonzero(turns)  # where a run of dark minutes begins, then where it ends
+    row, first, last = row[::2], edge[::2], edge[1::2]
+    total = lacking.cumsum(axis=1)
+    minutes, share = last - first, (total[row, last] - total[row, first]) / (symbols[row] * (last - first))
+    runs = pl.DataFrame(
+        {
+            "session": pl.Series(names[row]).cast(pl.Date),
+            "start": pl.Series((begin[row] + first) * MINUTE).cast(_TIME),
+            "end": pl.Series((begin[row] + last) * MINUTE).cast(_TIME),
+            "minutes": minutes,
+            "symbols": symbols[row],
+            "lacking": share,
+        }
     )
-
-
-_EDGES = (("start", 1), ("end", -1))
+    return runs.filter(pl.col("minutes") >= MINUTES).with_columns(pl.lit(value=False).alias("whole_session"))
 
 
 def _sessions(table: pl.DataFrame) -> pl.DataFrame:

@@ -444,10 +444,12 @@ class Audit:
             if player.asleep and player.over is not None:
                 continue  # its run was over before this session: nobody is told what it holds now
             worth = [
-                (code, lot.shares, int(account.marks[code]), lot.shares * int(account.marks[code]))
+                [code, lot.shares, int(account.marks[code]), lot.shares * int(account.marks[code])]
                 for code, lot in sorted(books.lots.items())
             ]
-            assert list(own.positions) == worth, f"{tape.session.name}: positions {own.positions}, by the fills {worth}"
+            assert own.positions.tolist() == worth, (
+                f"{tape.session.name}: positions {own.positions.tolist()}, by the fills {worth}"
+            )
             value = books.cash + sum(w[3] for w in worth)
             explained = books.start + books.net_of_trades + books.open_pnl(account.marks) + books.moved
             assert value == explained, (

@@ -108,7 +108,7 @@ def another_equity(outcome: SessionOutcome) -> SessionOutcome:
 
 
 def lost_position(outcome: SessionOutcome) -> SessionOutcome:
-    return with_player(outcome, positions=list(outcome.players[0].positions)[:-1])
+    return with_player(outcome, positions=outcome.players[0].positions[:-1])
 
 
 def better_trade(outcome: SessionOutcome) -> SessionOutcome:

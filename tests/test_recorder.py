@@ -17,6 +17,7 @@ from small import at as minute_at
 import bt
 from bt.execution import layout as at
 from bt.model import Schedule
+from bt.recorder.columns import columns_of
 from bt.recorder.rows import Fills, RowMaker
 from bt.results import ORDER, Deferred, frame_of, joined, open_tables
 from bt.results.rows import settled
@@ -106,6 +107,20 @@ def test_rows_of_several_sessions_at_once_are_those_of_each(seed: int, unit: int
         apart = settled(table, joined([make([part]) for part in parts]))
         assert settled(table, joined(deferred)).equals(apart), table
         assert settled(table, joined([deferred[0], make([parts[1]]), deferred[2]])).equals(apart), table
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bits=st.sampled_from([1, 4, 12, 30, 40]), unit=st.sampled_from([1, 60_000_000]))
+def test_columns_lie_in_the_order_of_their_keys_however_wide_these_are(seed: int, bits: int, unit: int):
+    rng = np.random.default_rng(seed)
+    parts = [rng.integers(-(1 << bits) // unit, (1 << bits) // unit + 1, (n, 4)) * unit for n in (1, 70, 300)]
+    for part in parts:
+        part[:, 3] = np.arange(len(part))
+    columns, orders = columns_of(parts, 2, 0)
+    for part, order in zip(parts, orders, strict=True):
+        assert order.tolist() == np.lexsort((part[:, 0], part[:, 2])).tolist()
+    in_order = [part[order] for part, order in zip(parts, orders, strict=True)]
+    assert np.array_equal(columns, np.concatenate(in_order).T)
 
 
 def test_symbols_must_be_in_text_order():

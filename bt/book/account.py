@@ -99,10 +99,11 @@ class Account:
         lot = int(listed.lot[code])
         return shares // lot * lot if shares >= 0 else -(-shares // lot * lot)
 
-    def held(self) -> list[tuple[int, int, int, int]]:
-        """(code, shares, what one is worth at the last close and all of them, in units) of every position."""
-        last, shares = self.market.last, self.shares
-        return [(c, int(shares[c]), int(last[c]), int(shares[c]) * int(last[c])) for c in self.held_codes()]
+    def held(self) -> IntArray:
+        """A row (code, shares, what one is worth at the last close and all of them, in units) of every position, by code."""
+        code = np.flatnonzero(self.shares)
+        shares, last = self.shares[code], self.market.last[code]
+        return np.stack([code, shares, last, shares * last], axis=1)
 
     # --------------------------------------------------------------------------------------------------------------- money
 

@@ -88,7 +88,9 @@ def _purses(accounts: Sequence[Account]) -> Iterator[Purse]:
         sharing = [account for account in accounts if id(account.desk) == key]
         first = sharing[0]
         held = [
-            Held(a, code, shares, price, margin_of(a, code)) for a in sharing for code, shares, price, _ in a.held()
+            Held(a, code, shares, price, margin_of(a, code))
+            for a in sharing
+            for code, shares, price, _ in a.held().tolist()
         ]
         if not first.by_symbol:
             yield _purse(first, at.EVERY, held)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bt.book import Account, Curve, Output, Recall, StrategyBook
+from bt.execution import IntArray
 from bt.model import PreparedSession
 from bt.playback import Withheld
 from bt.prepare import PastBars
@@ -72,6 +73,6 @@ class PlayerOutcome:
 
     output: Output
     curve: Curve
-    positions: Sequence[tuple[int, int, int, int]]  # code, shares, price and value in units
+    positions: IntArray  # by code: code, shares, price and value in units
     withheld: Sequence[Withheld]
     traded: npt.NDArray[np.float64]

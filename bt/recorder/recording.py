@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.arrays import arrow, table
 from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
 from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
-from bt.recorder.rows import Equity, Fills, Members, RowMaker, StrategyRows, days
+from bt.recorder.rows import Counted, Equity, Fills, Members, Positions, Quality, RowMaker, StrategyRows
 from bt.recorder.said import recorded, spoken, warming, warming_up
-from bt.results import Deferred, Results, coded, rows_of
+from bt.results import GAP, Deferred, Results, rows_of
 from bt.schema import DAY, MINUTE
 
 
@@ -146,17 +145,11 @@ class Recorder:
             if outcome.visible is not None and not outcome.visible[code]:
                 continue  # it was only read along
             totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
+        held_back = 0 if withheld.is_empty() else int(withheld["rows"].sum())
+        counts = outcome.bars, outcome.iterations, held_back, orders, sum(f.fills for f in figures), net
         self._results.append(
-            "sessions",
-            table(
-                {
-                    "session": days([name], [1]), "open": [outcome.session.open], "close": [outcome.session.close],
-                    "early_close": [outcome.session.early_close], "bars": [outcome.bars],
-                    "iterations": [outcome.iterations], "withheld": [int(withheld["rows"].sum())],
-                    "orders": [orders], "fills": [sum(f.fills for f in figures)], "net_pnl": [net],
-                }
-            ),
-        )  # fmt: skip
+            "sessions", Deferred(self._rows.sessions, Counted(outcome.session, counts), 1), ordered=True
+        )
         self._results.end_session(name)
 
     def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
@@ -170,7 +163,7 @@ class Recorder:
             self._write_orders(self._rows_of(player), records, None)
             held = player.account.held()
             self.totals.open_positions += len(held)
-            for code, *_ in held:
+            for code in held[:, 0].tolist():
                 ended = int(player.account.market.last_end[code])
                 if ended <= self._opened:
                     self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
@@ -205,22 +198,19 @@ class Recorder:
             return
         intervals = quality["interval"].to_numpy()
         minute = intervals == 1
-        mostly, known = quality["quality"].to_numpy(), quality["completeness"]
-        if not minute.all():
-            mostly, known = mostly[minute], known.filter(pl.Series(minute))
-        known = known.drop_nulls()
+        mostly, known, complete = quality["quality"].to_numpy(), quality["completeness"], minute
+        if known.null_count():
+            complete = minute & known.is_not_null().to_numpy()
+        mostly, known = mostly[minute], known.to_numpy()[complete]
         self.totals.quality_sum += float(np.add.reduce(mostly))
         self.totals.quality_count += len(mostly)
-        self.totals.completeness_sum += float(np.add.reduce(known.to_numpy()))
+        self.totals.completeness_sum += float(np.add.reduce(known))
         self.totals.completeness_count += len(known)
-        lengths, labels = np.unique(intervals, return_inverse=True)
-        rows = quality.to_arrow(compat_level=pl.CompatLevel.oldest()).drop_columns(["interval", "code"])
+        gaps = len(quality["gaps"].to_arrow(compat_level=pl.CompatLevel.oldest()).flatten()) * GAP
         self._results.append(
             "quality",
-            rows.append_column("session", arrow(days([name], [len(intervals)])))
-            .append_column("symbol", self._rows.named(quality["code"].to_numpy()))
-            .append_column("interval", coded(labels, [self._labels.get(i, f"{i}m") for i in lengths.tolist()])),
-            ordered=len(lengths) == 1,
+            Deferred(self._rows.quality, Quality(name, quality, self._labels), len(intervals), gaps),
+            ordered=bool((intervals == intervals[0]).all()),
         )
 
     def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> None:
@@ -232,8 +222,9 @@ class Recorder:
             self._results.append("cash", rows.cash(session.name, own.output.cash))
             for move in own.output.cash:
                 self.totals.moved[move.kind] = self.totals.moved.get(move.kind, 0) + move.amount
-        if own.positions:
-            self._results.append("positions", rows.positions(session.name, own.positions), ordered=True)
+        if len(own.positions):
+            held = Positions(session.name, own.positions)
+            self._results.append("positions", Deferred(rows.positions, held, len(own.positions)), ordered=True)
         if (frame := recorded(own.output)) is not None:
             frame = frame.sort("time", "code", maintain_order=True)
             self._results.append("records", rows_of("records", frame.with_columns(pl.lit(name).alias("strategy"))))
@@ -277,6 +268,6 @@ class Recorder:
         self.totals.expired += int(ended[at.EXPIRED])
         self.totals.rejected += int(ended[at.REJECTED])
         self.totals.cancelled += int(ended[at.CANCELLED])
-        apart = session is None or (self._rows.days(orders[:, at.R_SESSION]) != np.datetime64(session)).any()
+        apart = session is None or (orders[:, at.R_SESSION] != self._rows.number(session)).any()
         made = rows.orders([orders]) if apart else Deferred(rows.orders, orders, len(orders))
         self._results.append("orders", made, ordered=True)

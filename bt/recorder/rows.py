@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
 from bt.arrays import arrow, table, text
@@ -16,8 +17,9 @@ from bt.book import CashMove, Curve
 from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
-from bt.model import Schedule
-from bt.results import Rows, coded, order_of, repeated
+from bt.model import Schedule, Session
+from bt.recorder.columns import columns_of
+from bt.results import Rows, coded, repeated
 from bt.schema import MINUTE
 
 _TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (
@@ -42,6 +44,7 @@ class RowMaker:
         self._symbols = text(symbols)
         self._every = text([*symbols, ""])
         self._sessions = np.array(schedule.names, dtype="datetime64[D]")
+        self._number = schedule.index
         self._clock = _SessionClock(schedule)
 
     def named(self, codes: npt.NDArray[Any]) -> pa.DictionaryArray:
@@ -69,6 +72,37 @@ class RowMaker:
             }
         )
 
+    def sessions(self, parts: Sequence[Counted]) -> Rows:
+        """Rows of `sessions`."""
+        bars, iterations, withheld, orders, fills, net = np.array([part.counts for part in parts]).T
+        sessions = [part.session for part in parts]
+        return table(
+            {
+                "session": days([session.name for session in sessions], [1] * len(parts)),
+                "open": [session.open for session in sessions],
+                "close": [session.close for session in sessions],
+                "early_close": [session.early_close for session in sessions],
+                "bars": bars,
+                "iterations": iterations,
+                "withheld": withheld,
+                "orders": orders,
+                "fills": fills,
+                "net_pnl": net,
+            }
+        )
+
+    def quality(self, parts: Sequence[Quality]) -> Rows:
+        """Rows of `quality`."""
+        frame = pl.concat([part.frame for part in parts], rechunk=True)
+        lengths, labels = np.unique(frame["interval"].to_numpy(), return_inverse=True)
+        words = [parts[0].labels.get(length, f"{length}m") for length in lengths.tolist()]
+        rows = frame.drop("interval", "code").to_arrow(compat_level=pl.CompatLevel.oldest())
+        return (
+            rows.append_column("session", arrow(days([p.session for p in parts], [p.frame.height for p in parts])))
+            .append_column("symbol", self.named(frame["code"].to_numpy()))
+            .append_column("interval", coded(labels, words))
+        )
+
     def of(self, strategy: str, tags: Sequence[str]) -> StrategyRows:
         """Makes one strategy's; `tags` by code, which may become more."""
         return StrategyRows(self, strategy, tags)
@@ -76,6 +110,10 @@ class RowMaker:
     def days(self, numbers: IntArray) -> npt.NDArray[np.datetime64]:
         """Sessions by their number in the schedule."""
         return np.asarray(self._sessions[numbers])
+
+    def number(self, session: date) -> int:
+        """A session's number in the schedule."""
+        return self._number[session]
 
     def minutes_between(self, start: IntArray, end: IntArray) -> IntArray:
         """Minutes of session from each `start` to its `end`."""
@@ -89,12 +127,34 @@ class Members(NamedTuple):
     codes: IntArray
 
 
+class Counted(NamedTuple):
+    """A session, and what is counted of it: bars, iterations, rows withheld, orders, fills, and units of P&L."""
+
+    session: Session
+    counts: tuple[int, int, int, int, int, int]
+
+
+class Quality(NamedTuple):
+    """A session's quality, by code and interval, and the names of intervals that have one, by their minutes."""
+
+    session: date
+    frame: pl.DataFrame
+    labels: Mapping[int, str]
+
+
 class Fills(NamedTuple):
     """A session's fills of one strategy, and what traded in the bars that they were in (0: not known)."""
 
     session: date
     rows: IntArray
     traded: npt.NDArray[np.float64]
+
+
+class Positions(NamedTuple):
+    """What one strategy held at a session's close, as `bt.book.Account.held` tells it."""
+
+    session: date
+    held: IntArray
 
 
 class Equity(NamedTuple):
@@ -114,9 +174,8 @@ class StrategyRows:
     def fills(self, parts: Sequence[Fills]) -> Rows:
         """Rows of `fills`."""
         count = [len(part.rows) for part in parts]
-        fills, traded = np.concatenate([part.rows for part in parts]), np.concatenate([part.traded for part in parts])
-        order = _order(fills, at.F_TIME, at.F_CODE, at.F_ORDER, part=_numbered(count))
-        columns, traded = _columns(fills, order), traded if order is None else traded[order]
+        columns, orders = columns_of([part.rows for part in parts], at.F_TIME, at.F_CODE, at.F_ORDER)
+        traded = np.concatenate([part.traded[order] for part, order in zip(parts, orders, strict=True)])
         shares, price, reference = (columns[k] for k in (at.F_SHARES, at.F_PRICE, at.F_REFERENCE))
         size = np.abs(shares)
         unknown = ~(traded > 0)  # an exit at the session's close, or a bar without volume
@@ -144,8 +203,7 @@ class StrategyRows:
 
     def trades(self, parts: Sequence[IntArray]) -> Rows:
         """Rows of `trades`; each part is a session's."""
-        trades, part = np.concatenate(parts), _numbered([len(part) for part in parts])
-        columns = _columns(trades, _order(trades, at.T_EXITED, at.T_CODE, at.T_ENTERED, part=part))
+        columns, _ = columns_of(parts, at.T_EXITED, at.T_CODE, at.T_ENTERED)
         signed, gross, costs = (columns[k] for k in (at.T_SHARES, at.T_GROSS, at.T_COMMISSION))
         entered, left = columns[at.T_ENTRY_VALUE], columns[at.T_EXIT_VALUE]
         entry, exit_ = columns[at.T_ENTERED], columns[at.T_EXITED]
@@ -174,9 +232,8 @@ class StrategyRows:
         )
 
     def orders(self, parts: Sequence[IntArray]) -> Rows:
-        """Rows of `orders`, from their records."""
-        records = np.concatenate(parts)
-        columns = _columns(records, _order(records, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID))
+        """Rows of `orders`, from their records; of several parts each is a session's."""
+        columns, _ = columns_of(parts, at.R_SESSION, at.R_DECIDED, at.R_CODE, at.R_ID)
         shares, code = columns[at.R_SHARES], columns[at.R_CODE]
         side = np.where((shares == at.NULL) | (shares == 0), columns[at.R_SIDE], shares)
         parent = columns[at.R_PARENT]
@@ -219,13 +276,12 @@ class StrategyRows:
             }
         )
 
-    def positions(self, session: date, held: Sequence[tuple[int, int, int, int]]) -> Rows:
-        """Rows of `positions` of a session."""
-        rows = np.array(held, dtype=np.int64)
-        code, shares, price, value = _columns(rows, _order(rows, 0))
+    def positions(self, parts: Sequence[Positions]) -> Rows:
+        """Rows of `positions`."""
+        code, shares, price, value = np.ascontiguousarray(np.concatenate([part.held for part in parts]).T)
         return table(
             {
-                "session": days([session], [len(code)]),
+                "session": days([part.session for part in parts], [len(part.held) for part in parts]),
                 "strategy": repeated(self._strategy, len(code)),
                 "symbol": self._maker.named(code),
                 "shares": shares,
@@ -253,22 +309,6 @@ class StrategyRows:
 def days(sessions: Sequence[date], count: Sequence[int]) -> npt.NDArray[np.datetime64]:
     """Each session in so many rows."""
     return np.repeat(np.array(sessions, dtype="datetime64[D]"), count)
-
-
-def _numbered(count: Sequence[int]) -> IntArray | None:
-    """The number of the part that each row is of; None where there is one."""
-    return np.repeat(np.arange(len(count)), count) if len(count) > 1 else None
-
-
-def _order(rows: IntArray, *keys: int, part: IntArray | None = None) -> npt.NDArray[np.intp] | None:
-    """The order of rows by their part, then by some of their columns; None if they are in order."""
-    columns = [np.ascontiguousarray(rows[:, k]) for k in keys]
-    return order_of(columns if part is None else [part, *columns])
-
-
-def _columns(rows: IntArray, order: npt.NDArray[np.intp] | None) -> IntArray:
-    """The columns of rows in an order."""
-    return np.ascontiguousarray((rows if order is None else rows.take(order, axis=0)).T)
 
 
 def _nullable(values: IntArray) -> pa.Array:

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bt.arrays import arrow, plain, text
+from bt.arrays import arrow, plain, text, whole
 from bt.model import UNIT
 from bt.results.tables import ABSENT_AS_NULL, MONEY, NULLABLE, ORDER, PRICES, SCHEMAS, conform, currency_of
 
@@ -38,6 +38,9 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 
 FREE_TEXT = {"log": ("message", "fields")}
 """Text of which every row may have its own: no codes."""
+
+GAP = 24
+"""Bytes of one element of a list."""
 
 _WIDEST = 1 << 62
 _MINUTE = 60_000_000
@@ -100,11 +103,14 @@ class Deferred:
         What these rows are made of; nothing of it may change.
     count : int
         How many they are.
+    wide : int
+        Bytes of their lists.
     """
 
     make: Callable[[Sequence[Any]], Rows]
     part: Any
     count: int
+    wide: int = 0
 
     def __len__(self) -> int:
         return self.count
@@ -128,7 +134,7 @@ def in_order(table: str, rows: Rows) -> Rows:
     """Rows sorted as the table is; those that tie stay as they came."""
     if rows.num_rows < 2:
         return rows
-    order = order_of([_key(rows[name].combine_chunks()) for name in ORDER[table]])
+    order = order_of([_key(whole(rows[name])) for name in ORDER[table]])
     return rows if order is None else rows.take(arrow(order)).combine_chunks()
 
 
@@ -158,10 +164,8 @@ def _merged(keys: Sequence[Integers]) -> IntArray | None:
 
 def _in_minutes(values: Integers) -> Integers:
     """Times that lie on minutes, far apart, as their minutes; other numbers as they are."""
-    whole = (
-        values.dtype == np.int64 and int(values.max()) - int(values.min()) > _MINUTE and not (values % _MINUTE).any()
-    )
-    return values // _MINUTE if whole else values
+    even = values.dtype == np.int64 and int(values.max()) - int(values.min()) > _MINUTE and not (values % _MINUTE).any()
+    return values // _MINUTE if even else values
 
 
 def _key(column: pa.Array) -> Integers:
@@ -193,14 +197,14 @@ def settled(table: str, rows: Rows, multipliers: Multipliers = NO_MULTIPLIERS) -
     columns, names = [], rows.column_names
     for field in COLUMNS[table]:
         if field.name in names:
-            column = rows[field.name].combine_chunks()
+            column = whole(rows[field.name])
             money = field.name in MONEY.get(table, ()) and pa.types.is_integer(column.type)
             if column.null_count and not field.nullable:
                 raise TypeError(
                     f"{table}: {field.name} must not be null, was in {column.null_count} of {len(rows)} rows"
                 )
             if money and multipliers and field.name in PRICES.get(table, ()):
-                columns.append(_prices(column, rows["symbol"].combine_chunks(), multipliers))
+                columns.append(_prices(column, whole(rows["symbol"]), multipliers))
             else:
                 columns.append(_currency(column) if money else _settled(column, field.type))
         elif field.name in ABSENT_AS_NULL.get(table, ()):
@@ -245,14 +249,24 @@ def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
     if column.null_count:
         absent = plain(column.is_null())
         codes = np.where(absent, len(known), codes)
-    present = np.bincount(codes, minlength=len(known))[: len(known)] > 0
-    if column.type == TEXT and present.all() and _in_text_order(known):
+    occurring = _occurring(codes, len(known))
+    if column.type == TEXT and len(occurring) == len(known) and _in_text_order(known):
         return column
     words, places = known.to_pylist(), dict[str, int]()
     new = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is of no text
-    for code in sorted(np.flatnonzero(present).tolist(), key=words.__getitem__):
+    for code in sorted(occurring, key=words.__getitem__):
         new[code] = places.setdefault(words[code], len(places))
-    return pa.DictionaryArray.from_arrays(arrow(new[codes], absent=absent), text(list(places)))
+    indices = arrow(new.take(codes), absent=absent)
+    return pa.DictionaryArray.from_arrays(indices, text(list(places)), safe=False)
+
+
+def _occurring(codes: Integers, known: int) -> list[int]:
+    """Which of so many known codes occur; most columns have one or two."""
+    if not len(codes):
+        return []
+    low, high = int(codes.min()), int(codes.max())
+    found = {low, high} if high - low < 2 else np.flatnonzero(np.bincount(codes)).tolist()
+    return [code for code in found if code < known]
 
 
 def _in_text_order(words: pa.Array) -> bool:

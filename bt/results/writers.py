@@ -25,6 +25,7 @@ from bt.arrays import arrow, plain
 from bt.results.rows import (
     COLUMNS,
     FREE_TEXT,
+    GAP,
     NO_MULTIPLIERS,
     TEXT,
     Deferred,
@@ -45,29 +46,53 @@ BYTES = 2_000_000
 _BATCH = 1 << 16
 """Values that are encoded at a time."""
 
+_BUFFER = 1 << 18
+"""Bytes that are written at a time."""
+
 
 def _wide(table: str) -> dict[str, tuple[Callable[[pa.Array], pa.Array], int]]:
     """What tells how long the values of columns without a fixed width are, and bytes of one of that."""
     lists = [f.name for f in COLUMNS[table] if pa.types.is_large_list(f.type)]
     free = FREE_TEXT.get(table, ())
-    return dict.fromkeys(free, (pc.binary_length, 1)) | dict.fromkeys(lists, (pc.list_value_length, 24))
+    return dict.fromkeys(free, (pc.binary_length, 1)) | dict.fromkeys(lists, (pc.list_value_length, GAP))
+
+
+_REPEATED = {"fills": ("session", "time"), "orders": ("session", "decided_at", "ended_at"), "trades": ("exit_time",)}
+"""Columns whose values come again row after row."""
+
+_SCATTERED = ("entry_time", "longest_gap_start")
+"""Times of any rows' order."""
+
+_STEPPING = ("shares", "level", "position_after", "filled", "parent")
+"""Whole numbers that change their sign, or are none, from row to row."""
+
+_RATIOS = ("bar_share", "return")
+"""Numbers of which hardly a byte repeats."""
 
 
 def _parquet(table: str) -> dict[str, Any]:
     """How a table is written. Text by its words. Numbers as they are: few repeat, and looking for those that do costs more than
-    the rest; whole ones by their differences, others byte by byte, which is what zstd can shorten. Statistics where rows lie in
-    order."""
+    the rest. Statistics where rows lie in order."""
     columns = COLUMNS[table]
-    whole = [f.name for f in columns if pa.types.is_integer(f.type) or pa.types.is_temporal(f.type)]
-    real = [f.name for f in columns if pa.types.is_floating(f.type)]
     return {
         "compression": "zstd",
+        "compression_level": dict.fromkeys([name for name in _RATIOS if name in columns.names], -1) or None,
         "use_dictionary": [f.name for f in columns if f.type == TEXT],
-        "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED") | dict.fromkeys(real, "BYTE_STREAM_SPLIT"),
+        "column_encoding": {f.name: kind for f in columns if (kind := _encoding(table, f)) is not None},
         "write_statistics": [f.name for f in columns if pa.types.is_temporal(f.type)],
         "write_batch_size": _BATCH,
         "store_schema": False,  # or text would be read as what it is here, codes
     }
+
+
+def _encoding(table: str, column: pa.Field) -> str | None:
+    """How numbers lie in a file, so that zstd finds what repeats: as they are where whole ones do, by their differences where those are small, or byte by byte."""
+    temporal, whole = pa.types.is_temporal(column.type), pa.types.is_integer(column.type)
+    if column.name in _REPEATED.get(table, ()):
+        return "PLAIN"
+    if pa.types.is_floating(column.type) or column.name in _SCATTERED or (whole and column.name not in _STEPPING):
+        return "BYTE_STREAM_SPLIT"
+    return "DELTA_BINARY_PACKED" if whole or temporal else None
 
 
 class _Sink(io.RawIOBase):
@@ -122,7 +147,8 @@ class TableWriter:
         self._ordered = False
         self._sink = _Sink(path)
         try:
-            self._writer = pq.ParquetWriter(self._sink, COLUMNS[table], **_parquet(table))
+            self._stream = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER)
+            self._writer = pq.ParquetWriter(self._stream, COLUMNS[table], **_parquet(table))
         except OSError:
             self._sink.give_up()
             raise
@@ -137,8 +163,10 @@ class TableWriter:
         """The session's rows are complete: sort them, and write a row group if enough has gathered."""
         if not self._session:
             return
-        if self._ordered and not self._wide:
-            self._ready.extend(self._session)
+        first = self._session[0]
+        if self._ordered and (isinstance(first, Deferred) or not self._wide):
+            self._ready.append(first)
+            self._bytes += first.wide if isinstance(first, Deferred) else 0
         else:
             rows = joined(self._session)
             self._ready.append(rows if self._ordered else in_order(self._table, rows))
@@ -163,6 +191,7 @@ class TableWriter:
         self.end_session()
         self._flush()
         self._writer.close()
+        self._stream.flush()
         self._sink.finish()
 
     def abort(self) -> None:

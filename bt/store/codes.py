@@ -74,6 +74,7 @@ def _perfect_bits(hashes: npt.NDArray[np.uint64]) -> tuple[int, int] | None:
     fewest = max(1, (len(hashes) ** 2 // 16).bit_length())
     for bits in range(fewest, _MOST_BITS + 1):
         for shift in range(65 - bits):
-            if len(np.unique(_slots(hashes, bits, shift))) == len(hashes):
+            slots = np.sort(_slots(hashes, bits, shift))
+            if (slots[1:] != slots[:-1]).all():
                 return bits, shift
     return None
