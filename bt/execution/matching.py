@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bt.execution.layout import (
-    ACCOUNTS, AT_QUOTES, AT_TARGET, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, KNOWS, LEVELS_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
+    ACCOUNTS, AT_QUOTES, AT_TARGET, BEGIN, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, KNOWS, LEVELS_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
     ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
     ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TABLED, TARGET, WAKES_AT, account_at, instrument_at, known_at, order_at, position_at,
 )  # fmt: skip
@@ -17,6 +17,8 @@ from bt.execution.standing import fill_one, place_of, possible, standing, take
 from bt.execution.shown import OUTSIDE, show
 from bt.execution.tape import (
     close_of,
+    fetch_closes,
+    fetch_row,
     filling_row,
     last_filling_row,
     open_of,
@@ -203,6 +205,21 @@ def put_in_order(g: IntArray, rows: IntArray, keys: IntArray) -> None:
             keys[place] = key
 
 
+@inner
+def _bring_near(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, met: IntArray, slot: int) -> None:
+    """Have the processor bring near the closes that trades will be judged by: one by one each would be waited for."""
+    for k in met:
+        code = g[order_at(g, k) + O_CODE]
+        at = g[order_at(g, k) + O_ACCOUNT] * b[SYMBOLS] + code
+        if b[b[SHARES_AT] + at] != 0:
+            fetch_row(t, code, min(b[position_at(b, at) + BEGIN], slot))
+    for k in met:
+        code = g[order_at(g, k) + O_CODE]
+        at = g[order_at(g, k) + O_ACCOUNT] * b[SYMBOLS] + code
+        if b[b[SHARES_AT] + at] != 0:
+            fetch_closes(t, p, code, min(b[position_at(b, at) + BEGIN], slot), slot)
+
+
 @compiled
 def match(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, time: int, due: int, slot: int, at_close: bool,
@@ -218,6 +235,7 @@ def match(
     if len(met) == 0:
         return
     b[NOW] = time
+    _bring_near(b, g, t, p, met, slot)
     for k in met:
         if known != OUTSIDE:
             show(b, t, p, g[order_at(g, k) + O_CODE], known)

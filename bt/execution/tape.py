@@ -14,6 +14,9 @@ from bt.jit import FloatArray, IntArray, IntTable, ReadInts, compiled, inner, pr
 # where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes, and after these bids and asks
 ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
 
+LINE = 8
+"""Numbers that the processor brings near at once."""
+
 
 class Tape(NamedTuple):
     """Bars in canonical order (symbol, slot): `whole` numbers and `prices`."""
@@ -157,6 +160,23 @@ def last_filling_row(t: IntArray, p: FloatArray, code: int, slot: int, skips: in
         if row < first:
             return -1
     return row
+
+
+@inner
+def fetch_row(t: IntArray, code: int, slot: int) -> None:
+    """Have the processor bring near where a symbol's last bar by a minute is."""
+    prefetch(t, t[LAST_ROW_AT] + code * t[SLOTS] + slot)
+
+
+@inner
+def fetch_closes(t: IntArray, p: FloatArray, code: int, begin: int, slot: int) -> None:
+    """Likewise the closes of a symbol from its last bar by minute `begin` to that by minute `slot`, and what tells when that began; where they are must be near."""
+    row, since = last_row(t, code, slot), max(last_row(t, code, begin), t[t[FIRST_ROW_AT] + code])
+    if row >= 0:
+        for k in range(since, row, LINE):
+            prefetch(p, t[ROWS] + k)
+        prefetch(p, t[ROWS] + row)
+        prefetch(t, t[SLOT_AT] + row)
 
 
 @inner

@@ -54,8 +54,8 @@ from bt.execution.layout import (
 from bt.execution.orders import end, enter, finish, new
 from bt.execution.power import spare
 from bt.execution.shown import OUTSIDE, afford, show, show_held
-from bt.execution.tape import fetch_next, last_row
-from bt.jit import FloatArray, IntArray, ReadFloats, ReadInts, compiled, inner
+from bt.execution.tape import fetch_closes, fetch_next, fetch_row, last_row
+from bt.jit import FloatArray, IntArray, ReadFloats, ReadInts, allocating, compiled, inner
 
 MOST = 2.0**53
 """Up to here every whole number is a double."""
@@ -206,6 +206,25 @@ def _refused(codes: ReadInts, numbers: ReadFloats) -> int:
     return k if wrong else ALL_DECIDED
 
 
+@allocating
+def _bring_near(
+    b: IntArray, t: IntArray, p: FloatArray, known: int, a: int, codes: ReadInts, numbers: ReadFloats
+) -> None:
+    """Have the processor bring near the last bars of the symbols whose level changes: one by one each would be waited for. Without `numbers` all change; where minute `known` is none
+    there is nothing to bring."""
+    if known < 0:
+        return
+    some, count = np.empty(len(codes), dtype=np.int64), 0
+    for k in range(len(codes)):
+        at = a * b[SYMBOLS] + codes[k]
+        if not len(numbers) or (not np.isnan(numbers[k]) and b[b[LEVELS_AT] + at] != int(numbers[k])):
+            some[count] = codes[k]
+            count += 1
+            fetch_row(t, codes[k], known)
+    for n in range(count):
+        fetch_closes(t, p, some[n], known, known)
+
+
 @compiled
 def decide(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, known: int, a: int, codes: ReadInts, levels: IntArray, numbers: ReadFloats,
@@ -220,6 +239,7 @@ def decide(
     refused = _refused(codes, numbers)
     if refused != ALL_DECIDED:
         return refused
+    _bring_near(b, t, p, known, a, codes, numbers)
     left = np.inf
     if known not in (OUTSIDE, b[SHOWN]):
         b[VALUED], left = -1, spare(b)
