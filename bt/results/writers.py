@@ -57,8 +57,8 @@ def _wide(table: str) -> dict[str, tuple[Callable[[pa.Array], pa.Array], int]]:
     return dict.fromkeys(free, (pc.binary_length, 1)) | dict.fromkeys(lists, (pc.list_value_length, GAP))
 
 
-_REPEATED = {"fills": ("session", "time"), "orders": ("session", "decided_at", "ended_at"), "trades": ("exit_time",)}
-"""Columns whose values come again row after row."""
+_REPEATED = {"fills": ("session",), "orders": ("session", "ended_at")}
+"""Columns whose values come again row after row, however few rows there are."""
 
 _SCATTERED = ("entry_time", "longest_gap_start")
 """Times of any rows' order."""
