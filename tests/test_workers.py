@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -420,10 +421,10 @@ def test_who_is_at_another_session_or_stopped():
 
 def test_what_is_printed_comes_session_by_session_in_the_order_of_the_parts(capsys: pytest.CaptureFixture[str]):
     team = Team([Plays("b1", Result("b"))], Event(), lambda told: print("heard", *told))
-    for word in ("one", "two"):
-        print(word, file=team.prints)
-        if word == "one":
-            team.tell("a1")
+    with redirect_stdout(team.prints):
+        print("one")
+        team.tell("a1")
+        print("two")
     assert capsys.readouterr().out == "one\n", "it waits for the others' first session"
     assert team.ends("a") == ["a", "b"]
     assert capsys.readouterr().out == "heard a1 b1\ntwo\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -96,7 +97,8 @@ class Team:
             if isinstance(told[0], Result):
                 return told
             self._is_whole = False
-            self._heard(told)
+            with contextlib.redirect_stdout(self._out):  # it is no word of the strategies'
+                self._heard(told)
             self._is_whole = True
         return None
 

@@ -15,6 +15,7 @@ from market import CASH, COMMISSION, FAST, SHARES, SLOW, Sitting
 
 import bt
 
+replay = bt.replay  # bt imports what it needs when it is first asked for; the others have by now
 sitting = Sitting()
 style, _, bars = sitting.mode.partition("-")
 
@@ -69,7 +70,7 @@ class Columns:
 
 
 with tempfile.TemporaryDirectory(dir=sitting.folder.parent) as folder:
-    run = bt.replay(
+    run = replay(
         bars=sys.argv[3] if bars == "ingested" else sitting.folder / "*.parquet",
         columns={} if bars == "ingested" else {"open_time": "ts"},
         calendar="XNYS", start=sitting.first, end=sitting.last, cash=CASH, out=Path(folder, "run"),
