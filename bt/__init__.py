@@ -10,6 +10,8 @@ import importlib.metadata
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from bt.collector import seldom
+
 if TYPE_CHECKING:
     from bt.api import (
         Book,
@@ -170,7 +172,8 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for one o
 
     def __getattr__(name: str) -> Any:
         if name in __all__:
-            from bt import api  # heavy: only when something of it is used
+            with seldom():
+                from bt import api  # heavy: only when something of it is used
 
             value = getattr(api, name)
             globals()[name] = value

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bt.collector import seldom
+
 try:
     import resource
 except ImportError:  # Windows
@@ -87,16 +89,14 @@ _collections = _Collections()
 
 @contextlib.contextmanager
 def calm_collector() -> Iterator[None]:
-    """While a run lasts, Python's garbage collector looks after 100,000 new objects instead of 700, and leaves alone what was there
+    """While a run lasts, Python's garbage collector looks seldom, and leaves alone what was there
     before. Cycles that a strategy makes are still found. What it has left alone counts as old from then on, and it would hardly come there
     by itself: after some runs it is sent."""
-    before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
     try:
-        yield
+        with seldom():
+            yield
     finally:
-        gc.set_threshold(*before)
         gc.unfreeze()
         _collections.run_ended()
 

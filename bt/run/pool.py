@@ -39,7 +39,14 @@ AHEAD = 4
 PAUSE = 0.02
 """Seconds between two looks at workers that have told nothing."""
 
-BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from bt.run.worker import main; main()"
+BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from bt.collector import seldom
+with seldom():
+    from bt.run.worker import main
+main()
+"""
 HEAD = struct.Struct(">Q")
 
 
