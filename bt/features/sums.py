@@ -56,10 +56,13 @@ def window_quotients(
     made = np.empty(len(rows), dtype=np.float64)
     null = np.empty(len(rows), dtype=np.bool_)
     count, exact, group, divisor = 0, True, 0, below[0] if len(below) else 1
+    begin = over = 0  # the group's rows
     for k in range(len(rows)):
         row = rows[k]
-        group = group_of(first, row, group)
-        null[k] = row - first[group] < n - 1
+        if row < begin or row >= over:
+            group = group_of(first, row, group)
+            begin, over = first[group], first[group + 1] if group + 1 < len(first) else len(total)
+        null[k] = row - begin < n - 1
         if null[k]:
             made[k] = np.nan
             count += 1
