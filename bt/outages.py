@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bt.arrays import plain
 from bt.schema import MINUTE
+
+IntArray = npt.NDArray[np.int64]
+
+_TOGETHER = 256
+"""Sessions that are looked at together: each has a place for every one of its minutes."""
 
 ACTIVE = 90
 """A symbol is active if its median quality, over the sessions in which it has rows, is at least this."""
@@ -126,6 +133,16 @@ def _dark(table: pl.DataFrame) -> pl.DataFrame:
     if not len(gaps):
         return SCHEMA.to_frame()
     edges = [plain(gaps.field(edge)) // MINUTE for edge in ("start", "end")]
+    found = []
+    for first in range(0, len(names), _TOGETHER):
+        some, own = slice(first, first + _TOGETHER), (of >= first) & (of < first + _TOGETHER)
+        if own.any():
+            found.append(_dark_runs(names[some], symbols[some], of[own] - first, [edge[own] for edge in edges]))
+    return pl.concat(found)
+
+
+def _dark_runs(names: npt.NDArray[Any], symbols: IntArray, of: IntArray, edges: Sequence[IntArray]) -> pl.DataFrame:
+    """Those of some sessions that are called `names` and have so many `symbols`, from the minutes at which the gaps `of` each begin and end."""
     begin = np.full(len(names), int(edges[1].max()))
     np.minimum.at(begin, of, edges[0])
     # a row a session, a column each minute from its first gap on: how many symbols lack it

@@ -163,6 +163,7 @@ def _remade(
     moment: Moment,
 ) -> MinuteRows:  # fmt: skip
     """Rows that were pickled or copied."""
+    names[1].setflags(write=False)
     return rows_of(tuple(moment.fields))(names, fresh=fresh, position=position, block=block, moment=moment)
 
 
@@ -173,7 +174,7 @@ def rows_of(fields: tuple[str, ...]) -> type[MinuteRows]:
     def column(number: int) -> property:
         return property(lambda rows: rows._block[number])  # noqa: SLF001 - its own
 
-    own = {name: column(number) for number, name in enumerate(fields) if not hasattr(MinuteRows, name)}
+    own = {name: column(number) for number, name in enumerate(fields) if name not in dir(MinuteRows)}
     return type("MinuteRows", (MinuteRows,), {"__slots__": (), "__module__": __name__, **own})
 
 

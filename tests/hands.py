@@ -22,12 +22,6 @@ class Here:
     def __init__(self, work: Callable[..., Any], argument: Any, *, threads: int = 0) -> None:
         self._job = dumps((work, argument), "test")
         self._told: list[Any] | None = None
-        self._asked = 0
-
-    def poll(self) -> Any:
-        """Every third time."""
-        self._asked += 1
-        return self.take() if self._asked % 3 == 0 else None
 
     def take(self, stop: Event | None = None) -> Any:
         if self._told is None:

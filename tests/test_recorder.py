@@ -110,7 +110,11 @@ def test_rows_of_several_sessions_at_once_are_those_of_each(seed: int, unit: int
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), bits=st.sampled_from([1, 4, 12, 30, 40]), unit=st.sampled_from([1, 60_000_000]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bits=st.sampled_from([1, 4, 12, 26, 27, 28, 29, 30, 40, 62]),
+    unit=st.sampled_from([1, 60_000_000]),
+)
 def test_columns_lie_in_the_order_of_their_keys_however_wide_these_are(seed: int, bits: int, unit: int):
     rng = np.random.default_rng(seed)
     parts = [rng.integers(-(1 << bits) // unit, (1 << bits) // unit + 1, (n, 4)) * unit for n in (1, 70, 300)]

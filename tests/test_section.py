@@ -114,9 +114,9 @@ def test_a_cross_section_is_what_ends_then_however_much_is_laid_out_at_a_time(da
 
 def section(**constants: Any) -> bt.section.MinuteRows:
     ends = Ends(None, 0, np.zeros(2, dtype=np.int64))  # type: ignore[arg-type]
-    moment = bt.section.Moment({"close": 0, "code": 1}, constants, 5, ends)
-    names = ("A", "B"), np.arange(2)
-    return bt.section.rows_of(("close", "code"))(
+    moment = bt.section.Moment({"close": 0, "code": 1, "mro": 0}, constants, 5, ends)
+    names = ("A", "B"), np.frombuffer(np.arange(2).tobytes(), dtype=np.int64)
+    return bt.section.rows_of(("close", "code", "mro"))(
         names, fresh=np.ones(2, dtype=bool), position=np.zeros(2, dtype=np.int64),
         block=np.array([[1.0, 2.0], [3.0, 4.0]]), moment=moment,
     )  # fmt: skip
@@ -126,6 +126,7 @@ def test_a_field_is_no_method_s_and_no_other_row_type_s():
     rows = section(minute=7)
     assert rows.close.tolist() == [1.0, 2.0]
     assert rows.code.tolist() == [0, 1]  # what rows have themselves goes before a field of the name
+    assert rows.mro.tolist() == [1.0, 2.0]  # what their class alone has does not
     assert rows.minute == 7
     with pytest.raises(AttributeError, match=r"a column must be one of .*close.*, was 'open'"):
         _ = rows.open
@@ -141,6 +142,6 @@ def test_rows_are_copied_and_pickled_as_what_they_are(again: Any):
     other = again(rows)
     assert other.symbol == rows.symbol
     assert other.close.tolist() == [1.0, 2.0]
-    assert not other.close.flags.writeable
+    assert not any(array.flags.writeable for array in (other.close, other.code, other.fresh, other.position))
     assert other.take(["B"]).close.tolist() == [2.0]
     assert other.minute == 7

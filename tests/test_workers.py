@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -21,11 +19,12 @@ from hands import assert_same_files, files
 from small import THURSDAY, TUESDAY, WEDNESDAY, at, bars, store
 
 import bt
+from bt.engine import Pace
 from bt.errors import StrategyRaised, UsageError, WorkerError
+from bt.run.divided import _told
 from bt.run.gathering import Undivided, _union
 from bt.run.pool import Result, Worker, run_spawned, threads_each
 from bt.run.slices import Stopped
-from bt.run.team import AHEAD, Team
 
 DAYS = (TUESDAY, WEDNESDAY, THURSDAY)
 
@@ -277,17 +276,13 @@ class Slow(Idle):
         import time
 
         print("over", flush=True)
-        if session.isoformat() != "2024-12-03":
-            open(f"{self.plays_brik}", "w").close()
-            if self.plays_brik == (os.environ["SLOW"] == "BRIK"):  # the other part goes on
-                time.sleep(600)
+        if session.isoformat() != "2024-12-03" and self.plays_brik:  # the other worker goes on
+            time.sleep(600)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize(("slow", "times"), [("BRIK", 2), ("others", 1)])
-def test_ctrl_c_ends_everybody_and_keeps_whole_sessions(tmp_path: Path, slow: str, times: int):
-    """What this process plays itself is ended after the minute, as a run of one process, and at once when it is pressed again."""
+def test_ctrl_c_ends_everybody_and_keeps_whole_sessions(tmp_path: Path):
     folder = market(tmp_path)
     ours = folder / "strategies" / "ours.py"
     ours.write_text(ours.read_text() + SLOW)
@@ -303,20 +298,21 @@ def test_ctrl_c_ends_everybody_and_keeps_whole_sessions(tmp_path: Path, slow: st
         "strategy.use=strategies/ours.py:Slow",
     ]
     with subprocess.Popen(
-        [*command, "--out", "kept", "--json"], cwd=folder, env=environment() | {"SLOW": slow}, text=True, process_group=0,
+        [*command, "--out", "kept", "--json"], cwd=folder, env=environment(), text=True, process_group=0,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as run:  # fmt: skip
-        while not (folder / "True").exists() or not (folder / "False").exists():  # both have told their first session
-            assert run.poll() is None, "it has ended by itself"
-            time.sleep(0.1)
-        time.sleep(1)
+        assert run.stderr is not None
+        heard = 0
+        while heard < 2:  # printed as the first session of each worker is taken
+            line = run.stderr.readline()
+            assert line, "it has ended by itself"
+            heard += "over" in line
+        time.sleep(2)
         workers = children(run.pid)
-        for _ in range(times):
-            os.killpg(run.pid, signal.SIGINT)
-            time.sleep(1)
+        os.killpg(run.pid, signal.SIGINT)
         out, err = run.communicate(timeout=60)
     assert run.returncode == 130, err
-    assert len(workers) == 1, "the process itself is the other one"
+    assert len(workers) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     told = json.loads(out)
     assert (told["finish_reason"], told["stop_reason"], told["sessions"]) == ("stopped", "interrupted", 1)
@@ -339,95 +335,24 @@ def children(pid: int) -> list[int]:
 
 
 class Tells:
-    """A worker that tells some things, one after another; what it waits for comes after Ctrl-C."""
+    """A worker that has one thing to tell, or nothing before Ctrl-C."""
 
-    def __init__(self, *told: Any) -> None:
-        self.told = list(told)
+    def __init__(self, told: Any) -> None:
+        self.told = told
 
-    def poll(self) -> Any:
-        return self.told.pop(0) if self.told else None
-
-    def take(self, stop: Event | None = None) -> Any:
-        assert stop is not None
-        stop.set()
+    def take(self, stop: Any) -> Any:
+        return self.told
 
 
-class Plays(Tells):
-    """One that is slow: it tells when it is waited for."""
-
-    def poll(self) -> Any:
-        return None
-
-    def take(self, stop: Event | None = None) -> Any:
-        return self.told.pop(0)
-
-
-def test_a_session_is_passed_on_when_everybody_has_told_it():
-    stop, heard = Event(), []  # type: ignore[var-annotated]
-    team = Team([Tells("b1", "b2", "b3"), Tells("c1")], stop, heard.append)
-    for told in ("a1", "a2"):
-        team.tell(told)
-    assert heard == [["a1", "b1", "c1"]]
-    assert team.ends("a") is None, "Ctrl-C while the third one is waited for"
-    team.tell("a3")
-    assert heard == [["a1", "b1", "c1"]]
-    done = Team([Tells("b1", Result("b"))], Event(), heard.append)
-    done.tell("a1")
-    assert done.ends("a") == ["a", "b"]
-    assert heard[1:] == [["a1", "b1"]]
-
-
-def test_what_was_told_before_ctrl_c_is_passed_on():
-    stop, heard = Event(), []  # type: ignore[var-annotated]
-    late = Tells()
-    team = Team([late], stop, heard.append)
-    team.tell("a1")
-    stop.set()
-    late.told = ["b1", "b2"]
-    assert team.ends("a") is None
-    assert heard == [["a1", "b1"]]
-
-    def breaks_off(told: list[Any]) -> None:
-        heard.append(told)
-        raise KeyboardInterrupt
-
-    team = Team([Tells("b1", "b2")], Event(), breaks_off)
-    with pytest.raises(KeyboardInterrupt):
-        team.tell("a1")
-    team._own.append(("", "a2"))
-    team.rest()
-    assert heard[1:] == [["a1", "b1"]], "half of it may be in the tables"
-
-
-def test_who_is_far_ahead_waits_for_the_others():
-    heard: list[Any] = []
-    team = Team([Plays(*range(100))], Event(), heard.append)
-    for number in range(AHEAD):
-        team.tell(number)
-    assert heard == []
-    for number in range(AHEAD, AHEAD + 5):
-        team.tell(number)
-    assert heard == [[n, n] for n in range(5)]
-
-
-def test_who_is_at_another_session_or_stopped():
+def test_a_session_is_kept_when_everybody_has_told_it():
+    ends = [Result("one"), Result("other")]
+    pace = Pace(0.0)
+    assert _told([Tells(end) for end in ends], pace) == ends
+    assert _told([Tells(ends[0]), Tells(None)], pace) is None
     with pytest.raises(WorkerError, match="must play the same sessions"):
-        Team([Tells("a slice")], Event(), print).ends("over")
+        _told([Tells(ends[0]), Tells("a slice")], pace)
     with pytest.raises(Undivided, match="enough"):
-        Team([Tells(Stopped("enough"))], Event(), print).tell("a slice")
-    with pytest.raises(Undivided, match="enough"):
-        Team([Tells()], Event(), print).tell(Stopped("enough"))
-
-
-def test_what_is_printed_comes_session_by_session_in_the_order_of_the_parts(capsys: pytest.CaptureFixture[str]):
-    team = Team([Plays("b1", Result("b"))], Event(), lambda told: print("heard", *told))
-    with redirect_stdout(team.prints):
-        print("one")
-        team.tell("a1")
-        print("two")
-    assert capsys.readouterr().out == "one\n", "it waits for the others' first session"
-    assert team.ends("a") == ["a", "b"]
-    assert capsys.readouterr().out == "heard a1 b1\ntwo\n"
+        _told([Tells("a slice"), Tells(Stopped("enough"))], pace)
 
 
 # ------------------------------------------------------------------------------------------------------------ the pool

@@ -10,6 +10,7 @@ from bt.jit import IntArray, IntTable, ReadInts, allocating, compiled, read_only
 from bt.schema import MINUTE
 
 _WIDEST = float(1 << 62)
+_BITS = 63
 _DIGIT = 11
 _DIGITS = 1 << _DIGIT
 _BLOCK = 16
@@ -42,6 +43,8 @@ def merged(rows: ReadInts, width: int, keys: IntArray) -> tuple[IntArray, bool]:
         for row in range(count):
             values[row] = rows[row * width + key]
         low, high = values.min(), values.max()
+        if float(high) - float(low) > _WIDEST:
+            return made, False
         minutes = high - low > MINUTE
         for row in range(count if minutes else 0):
             if values[row] % MINUTE:
@@ -69,7 +72,7 @@ def order_by(numbers: IntArray) -> IntArray:
         return order
     sorted_, moved = np.empty_like(numbers), np.empty_like(order)
     shift = 0
-    while most >> shift:
+    while shift < _BITS and most >> shift:
         start = np.zeros(_DIGITS + 1, dtype=np.int64)
         for row in range(count):
             start[(numbers[row] >> shift & _DIGITS - 1) + 1] += 1

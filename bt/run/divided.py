@@ -1,4 +1,4 @@
-"""A run played by several workers, this process and those that it starts: each plays its part, and what they tell is put together session by session.
+"""A run played by several workers: each plays its part, and what they tell is put together session by session.
 
 Results are those of one process, byte by byte. What workers cannot know alone ends the attempt, and the run is played in one process
 instead (`Undivided`): a strategy that raises or calls `book.stop` ends the run at that minute for everybody, and what the others had done
@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from bt.coordinator import FinishReason, Marking, Timings, mark_streams
 from bt.engine import Pace
-from bt.errors import BtError, ResultsError, UsageError, WorkerError
+from bt.errors import BtError, UsageError, WorkerError
 from bt.model import Progress, RunSpec
 from bt.results import Results
 from bt.run.driving import labels_of
@@ -24,10 +25,9 @@ from bt.run.finishing import Elsewhere
 from bt.run.gathering import Gathered, Undivided
 from bt.run.interrupt import interruptible
 from bt.run.making import Made, Share
-from bt.run.pool import Worker, threads_each
+from bt.run.pool import Result, Worker, threads_each
 from bt.run.sharding import Shard, shards
-from bt.run.slices import Over, Part, Slice, play_part
-from bt.run.team import Team
+from bt.run.slices import Over, Part, Slice, Stopped, play_part
 from bt.store import Store
 from bt.strategy import pack
 
@@ -140,7 +140,7 @@ def kept_together(
 
 
 def play_divided(made: Made, results: Results, progress: Progress | None) -> tuple[Gathered, Driven, Elsewhere]:
-    """Play a run with workers, of which this process is the first.
+    """Play a run with workers.
 
     Raises
     ------
@@ -153,39 +153,40 @@ def play_divided(made: Made, results: Results, progress: Progress | None) -> tup
     gathered = Gathered(results, made, [part.share for part in parts])
     driven, pace = Driven(markings=mark_streams("backtest", labels_of(made))), Pace(0.0)
     total = made.span.last - made.span.first + 1
-
-    def told(slices: Sequence[Slice]) -> None:
-        gathered.session(slices)
-        _time(driven, slices, gathered)
-        if progress is not None:
-            progress(gathered.totals.sessions, total, gathered.totals.bars)
-
-    ends: Sequence[Over] | None = None
+    told = None
     with interruptible(pace, driven), contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
-        workers = [stack.enter_context(Worker(play_part, p, threads=p.spec.threads)) for p in parts[1:]]
-        team = Team(workers, pace.stop, told)
-        try:
-            ends = _ends(team, parts[0], pace)
-        except KeyboardInterrupt:
-            team.rest()
-    if ends is None:
+        workers = [stack.enter_context(Worker(play_part, p, threads=p.spec.threads)) for p in parts]
+        while (told := _told(workers, pace)) is not None and not isinstance(told[0], Result):
+            gathered.session(told)
+            _time(driven, told, gathered)
+            if progress is not None:
+                progress(gathered.totals.sessions, total, gathered.totals.bars)
+    if told is None or not isinstance(told[0], Result):
         driven.stop_reason = "interrupted"
     else:
-        _over(driven, ends)
+        _over(driven, [result.value for result in told])
     history, features = gathered.short
     return gathered, driven, Elsewhere(history, features, driven.peak_rss_mb)
 
 
-def _ends(team: Team, part: Part, pace: Pace) -> Sequence[Over] | None:
-    """Play this process's part and await the others: how each came to its end, None after Ctrl-C."""
+def _told(workers: Sequence[Worker], pace: Pace) -> Any:
+    """What every worker tells next: slices of one session, or results; None after Ctrl-C."""
     try:
-        with contextlib.redirect_stdout(team.prints):
-            over = play_part(part, team.tell, pace)
-        return team.ends(over)
-    except (WorkerError, ResultsError):
+        told = [worker.take(pace.stop) for worker in workers]
+    except WorkerError:
         raise
     except BtError as error:  # it is told as one process tells it
         raise Undivided(str(error)) from error
+    if any(one is None for one in told):
+        return None
+    for stopped in (t for t in told if isinstance(t, Stopped)):
+        raise Undivided(stopped.reason)
+    kinds = {type(t) for t in told}
+    if len(kinds) > 1:
+        raise WorkerError(
+            "engine.workers: workers must play the same sessions, were at different ones; this is a bug in bt"
+        )
+    return told
 
 
 def _time(driven: Driven, slices: Sequence[Slice], gathered: Gathered) -> None:
@@ -195,11 +196,11 @@ def _time(driven: Driven, slices: Sequence[Slice], gathered: Gathered) -> None:
 
 
 def _over(driven: Driven, ends: Sequence[Over]) -> None:
-    """Every phase and part is that of the worker that took longest; memory is that of all other processes together."""
+    """Every phase and part is that of the worker that took longest; memory is that of all together."""
     driven.reason = ends[0].reason
     for mine, theirs in (
         (driven.timings.phases, [e.phases for e in ends]),
         (driven.timings.parts, [e.parts for e in ends]),
     ):
         mine.update({name: max(one.get(name, 0.0) for one in theirs) for one in theirs for name in one})
-    driven.peak_rss_mb = sum(e.peak_rss_mb or 0.0 for e in ends[1:])
+    driven.peak_rss_mb = sum(e.peak_rss_mb or 0.0 for e in ends)

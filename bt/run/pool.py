@@ -8,7 +8,6 @@ a fork leaves behind, and it does not run the caller's script again, as `multipr
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -57,32 +56,8 @@ class Result:
     value: Any
 
 
-class Prints(io.TextIOBase):
-    """Standard output of who works: what is printed is kept until it is taken."""
-
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._size = 0
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Keep it; how many characters it has."""
-        self._text.append(text)
-        self._size += len(text)
-        return len(text)
-
-    def taken(self) -> str:
-        """What was printed since the last time."""
-        text, self._text, self._size = "".join(self._text), [], 0
-        return text
-
-
 class Worker:
-    """One process, which runs ``work(argument, tell)``. As a context manager it is gone at the end, whatever it was doing. What it prints goes to what is standard
-    output as it is started.
+    """One process, which runs ``work(argument, tell)``. As a context manager it is gone at the end, whatever it was doing.
 
     Parameters
     ----------
@@ -102,7 +77,6 @@ class Worker:
         )  # fmt: skip
         self._messages: Queue[tuple[str, Any]] = Queue(AHEAD)
         self._closed = Event()
-        self._out = sys.stdout
         self._listener = Thread(target=self._listen, args=(job,), name="bt-worker", daemon=True)
         self._listener.start()
 
@@ -128,13 +102,13 @@ class Worker:
 
     def poll(self, seconds: float = 0.0) -> Any:
         """As `take`; None where the worker has told nothing, waiting so long for it."""
-        kind, value = "said", ""
-        while kind == "said":
-            self._out.write(value)
-            try:
-                kind, value = self._messages.get(timeout=seconds) if seconds else self._messages.get_nowait()
-            except Empty:
-                return None
+        try:
+            kind, value = self._messages.get(timeout=seconds) if seconds else self._messages.get_nowait()
+        except Empty:
+            return None
+        if kind == "said":
+            sys.stdout.write(value)
+            return None
         if kind == "told":
             return value
         if kind == "done":

@@ -113,13 +113,13 @@ class Over:
     peak_rss_mb: float | None
 
 
-def play_part(part: Part, tell: Tell, pace: Pace | None = None) -> Over:
-    """Play a part of a run and tell every session's `Slice`; a `Stopped` where it does not come to its end by itself. `pace` is told of Ctrl-C where this process is."""
+def play_part(part: Part, tell: Tell) -> Over:
+    """Play a part of a run and tell every session's `Slice`; a `Stopped` where it does not come to its end by itself."""
     keep_freed_memory()
     spec = replace(part.spec, strategies=tuple(unpack(data) for data in part.strategies))
     with made(spec, share=part.share) as parts:
         engine = Engine(
-            parts.market, parts.players, ZoneInfo(parts.time.zone), pace=pace or Pace(spec.session.speed),
+            parts.market, parts.players, ZoneInfo(parts.time.zone), pace=Pace(spec.session.speed),
             isolate=spec.run.on_strategy_error == "isolate",
             leave=parts.spec.universe is not None and parts.spec.universe.leavers == "exit",
             several=len(parts.declarations) > 1,

@@ -6,6 +6,7 @@ told to the process that started this one, which prints it.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -16,7 +17,7 @@ from threading import Lock, Thread
 from typing import IO, Any
 
 from bt.errors import BtError
-from bt.run.pool import Prints, receive, send
+from bt.run.pool import receive, send
 from bt.strategy import dumps
 
 IN, OUT, ERR = 0, 1, 2
@@ -24,22 +25,28 @@ MUCH = 1 << 16
 """Characters of prints that are passed on at once, at the latest when something is told."""
 
 
-class _Prints(Prints):
+class _Prints(io.TextIOBase):
     """Standard output of a worker."""
 
     def __init__(self, channel: _Channel) -> None:
-        super().__init__()
         self._channel = channel
+        self._text: list[str] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
 
     def write(self, text: str) -> int:
-        size = super().write(text)
+        self._text.append(text)
+        self._size += len(text)
         if self._size > MUCH:
             self.pass_on()
-        return size
+        return len(text)
 
     def pass_on(self) -> None:
         """Hand over what was printed."""
-        if text := self.taken():
+        text, self._text, self._size = "".join(self._text), [], 0
+        if text:
             self._channel.post("said", text)
 
 
