@@ -114,11 +114,11 @@ def test_a_cross_section_is_what_ends_then_however_much_is_laid_out_at_a_time(da
 
 def section(**constants: Any) -> bt.section.MinuteRows:
     ends = Ends(None, 0, np.zeros(2, dtype=np.int64))  # type: ignore[arg-type]
-    moment = bt.section.Moment({"close": 0, "code": 1, "mro": 0}, constants, 5, ends)
+    moment = bt.section.Moment({"close": 0, "code": 1, "mro": 2}, constants, 5, ends)
     names = ("A", "B"), np.frombuffer(np.arange(2).tobytes(), dtype=np.int64)
     return bt.section.rows_of(("close", "code", "mro"))(
         names, fresh=np.ones(2, dtype=bool), position=np.zeros(2, dtype=np.int64),
-        block=np.array([[1.0, 2.0], [3.0, 4.0]]), moment=moment,
+        block=np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), moment=moment,
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def test_a_field_is_no_method_s_and_no_other_row_type_s():
     rows = section(minute=7)
     assert rows.close.tolist() == [1.0, 2.0]
     assert rows.code.tolist() == [0, 1]  # what rows have themselves goes before a field of the name
-    assert rows.mro.tolist() == [1.0, 2.0]  # what their class alone has does not
+    assert rows.mro.tolist() == [5.0, 6.0]  # what their class alone has does not
     assert rows.minute == 7
     with pytest.raises(AttributeError, match=r"a column must be one of .*close.*, was 'open'"):
         _ = rows.open
