@@ -39,10 +39,13 @@ def merged(rows: ReadInts, width: int, keys: IntArray) -> tuple[IntArray, bool]:
     count = len(rows) // width
     made, values = np.zeros(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     room = 1.0
+    if count == 0:
+        return made, True
     for key in keys:
+        low = high = rows[key]
         for row in range(count):
             values[row] = rows[row * width + key]
-        low, high = values.min(), values.max()
+            low, high = min(low, values[row]), max(high, values[row])
         if float(high) - float(low) > _WIDEST:
             return made, False
         minutes = high - low > MINUTE
@@ -63,14 +66,15 @@ def merged(rows: ReadInts, width: int, keys: IntArray) -> tuple[IntArray, bool]:
 def order_by(numbers: IntArray) -> IntArray:
     """The stable order of numbers from 0 on. Those that do not lie in order are put there digit by digit, and none is compared with another."""
     count = len(numbers)
-    order = np.arange(count)
+    order = np.empty(count, dtype=np.int64)
     most, ordered = 0, True
     for row in range(count):
+        order[row] = row
         ordered = ordered and numbers[row] >= most
         most = max(most, numbers[row])
     if ordered:
         return order
-    sorted_, moved = np.empty_like(numbers), np.empty_like(order)
+    sorted_, moved = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     shift = 0
     while shift < _BITS and most >> shift:
         start = np.zeros(_DIGITS + 1, dtype=np.int64)
