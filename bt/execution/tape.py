@@ -9,13 +9,10 @@ import numpy.typing as npt
 
 from bt.execution.layout import NULL
 from bt.execution.money import unit
-from bt.jit import FloatArray, IntArray, IntTable, ReadInts, compiled, inner, prefetch, read_only
+from bt.jit import LINE, FloatArray, IntArray, IntTable, ReadInts, compiled, inner, prefetch, read_only
 
 # where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes, and after these bids and asks
 ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
-
-LINE = 8
-"""Numbers that the processor brings near at once."""
 
 
 class Tape(NamedTuple):

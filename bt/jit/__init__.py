@@ -18,9 +18,9 @@ from bt.jit.arrays import (
     SmallTable,
     read_only,
 )
-from bt.jit.compiling import allocating, compiled, inner, prefetch, saying
+from bt.jit.compiling import LINE, allocating, compiled, inner, prefetch, saying
 
 __all__ = [
-    "Ahead", "BoolArray", "BoolTable", "ByteArray", "FloatArray", "FloatCube", "FloatTable", "IntArray", "IntCube", "IntTable", "ReadCodes", "ReadFloats", "ReadInts", "SmallInts", "SmallTable",
+    "LINE", "Ahead", "BoolArray", "BoolTable", "ByteArray", "FloatArray", "FloatCube", "FloatTable", "IntArray", "IntCube", "IntTable", "ReadCodes", "ReadFloats", "ReadInts", "SmallInts", "SmallTable",
     "allocating", "compiled", "inner", "prefetch", "read_only", "saying",
 ]  # fmt: skip

@@ -89,6 +89,9 @@ def _prefetch(typing: Any, array: Any, place: Any) -> Any:  # noqa: ARG001
     return types.void(array, place), lowered
 
 
+LINE = 8
+"""Numbers that the processor brings near at once."""
+
 prefetch = cast("Callable[[Any, int], None]", _prefetch)
 """In a compiled function, have the processor bring an element of an array near; the place may be past its end."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt.jit import BoolTable, FloatCube, IntArray, ReadFloats, ReadInts, compiled, prefetch
+from bt.jit import LINE, BoolTable, FloatCube, IntArray, ReadFloats, ReadInts, compiled, prefetch
 
-AHEAD, LINE = 4, 8
-"""So many symbols before it is their turn their numbers are brought near, so many numbers at a time."""
+AHEAD = 4
+"""So many symbols before it is their turn their numbers are brought near."""
 
 
 @compiled
