@@ -6,10 +6,12 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import TypingError
 
 import bt
 import bt.execution
@@ -17,7 +19,7 @@ import bt.features
 import bt.playback
 import bt.prepare
 from bt.execution import closing, matching, signalling, targets
-from bt.jit import ahead, compiling, libraries
+from bt.jit import ahead, compiled, compiling, libraries
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = libraries.folder_of(targets.decide.py_func)
@@ -140,6 +142,30 @@ class OneColumnOfSeveral:
         book.targets(rows, shares=several[:, 1])
         several.flags.writeable = False
         book.targets(rows.take(rows.fresh), shares=several[rows.fresh, 0])
+
+
+def _closure(x: int) -> int:
+    def more(y: int) -> int:
+        return x + y
+
+    return more(3)
+
+
+def _comprehension(x: int) -> int:
+    return len([y for y in range(x)])  # noqa: C416 - what it is there for
+
+
+def _none(x: int, y: Any = None) -> int:
+    if y is None:
+        return x
+    return int(y[0])
+
+
+@pytest.mark.parametrize("function", [_closure, _comprehension, _none])
+def test_what_is_left_out_of_compiling_does_not_compile(function):
+    made = compiled(function, cache=False)
+    with pytest.raises(TypingError, match="Failed in rules mode pipeline"):
+        made(3)
 
 
 def test_how_an_array_lies_compiles_nothing_again():

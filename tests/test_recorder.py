@@ -17,8 +17,7 @@ from small import at as minute_at
 import bt
 from bt.execution import layout as at
 from bt.model import Schedule
-from bt.recorder.columns import columns_of
-from bt.recorder.rows import Fills, RowMaker
+from bt.recorder.rows import Fills, RowMaker, columns_of
 from bt.results import ORDER, Deferred, frame_of, joined, open_tables
 from bt.results.rows import settled
 

@@ -18,8 +18,7 @@ from bt.exact import quotient
 from bt.execution import IntArray, portions
 from bt.execution import layout as at
 from bt.model import Schedule, Session
-from bt.recorder.columns import columns_of
-from bt.results import Rows, coded, repeated
+from bt.results import Rows, coded, order_of, repeated
 from bt.schema import MINUTE
 
 _TYPES, _TIFS, _STATUSES, _REASONS, _SIDES, _POSITIONS = (
@@ -304,6 +303,20 @@ class StrategyRows:
                 "net": np.concatenate([part.curve.net for part in parts]),
             }
         )
+
+
+def columns_of(parts: Sequence[IntArray], *keys: int) -> tuple[IntArray, list[IntArray]]:
+    """The columns of some rows, one part's behind the other's, each part in the stable order of some of its columns, the first key first; and those orders."""
+    columns = np.empty((parts[0].shape[1], sum(map(len, parts))), dtype=np.int64)
+    orders, begin = [], 0
+    for part in parts:
+        order = order_of([part[:, key] for key in keys])
+        if order is None:
+            order = np.arange(len(part))
+        columns[:, begin : begin + len(part)] = part[order].T
+        orders.append(order)
+        begin += len(part)
+    return columns, orders
 
 
 def days(sessions: Sequence[date], count: Sequence[int]) -> npt.NDArray[np.datetime64]:

@@ -18,7 +18,7 @@ from bt.results.folder import (
     open_tables,
     versions,
 )
-from bt.results.rows import GAP, Deferred, Rows, coded, frame_of, joined, repeated, rows_of
+from bt.results.rows import GAP, Deferred, Rows, coded, frame_of, joined, order_of, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import OrdersWriter, TableWriter
 
@@ -47,6 +47,7 @@ __all__ = [
     "manifest",
     "open_documents",
     "open_tables",
+    "order_of",
     "repeated",
     "rows_of",
     "versions",
