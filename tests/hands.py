@@ -19,9 +19,11 @@ from bt.strategy import dumps
 class Here:
     """Stands in for `bt.run.pool.Worker`: the work is done in this process, all of it when something is first asked for."""
 
-    def __init__(self, work: Callable[..., Any], argument: Any, *, threads: int = 0) -> None:
-        self._job = dumps((work, argument), "test")
+    def __init__(self, *, threads: int = 0) -> None:
         self._told: list[Any] | None = None
+
+    def begin(self, work: Callable[..., Any], argument: Any) -> None:
+        self._job = dumps((work, argument), "test")
 
     def take(self, stop: Event | None = None) -> Any:
         if self._told is None:

@@ -159,14 +159,14 @@ def test_each_set_is_as_alone(
 
 
 @law(8)
-@given(worlds(sessions=3), st.integers(1, 9), st.integers(0, 99))
-def test_how_sets_are_divided_changes_nothing(world: World, together: int, seed: int) -> None:
+@given(worlds(sessions=3), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99))
+def test_how_sets_are_divided_changes_nothing(world: World, together: int, workers: int, seed: int) -> None:
     grid = {"seed": [seed, seed + 1], "stops": [0, 60], "execution.slippage_bps": [0.0, 3.0], "n": [1, 5]}
     with stored(world) as folder, refusals():
         given_ = {"bars": folder, "strategy": Gambler, "calendar": world.calendar, **world.span, "save": False}
         whole = bt.sweep(grid=grid, **given_)
         parts: list[Any] = []
-        for lot in chunks(whole.spec, whole.sets, together):
+        for lot in chunks(whole.spec, whole.sets, workers, together):
             assert len(lot) <= together
             carried = pickle.loads(pickle.dumps(lot))  # noqa: S301 - our own
             parts += run_sets(whole.spec, carried)
@@ -274,13 +274,23 @@ def test_keys_that_need_a_pass_of_their_own(market: Path) -> None:
     shared = {"hold": [1, 2], "execution.slippage_bps": [0.0, 1.0], "account.cash": [10.0, 20.0], "run.seed": [0, 1]}
     grid = {**shared, "execution.fill": ["next_open", "next_close"], "session.end": ["2024-01-03", "2024-01-04"]}
     sweep = sweeping(market, grid)
-    lots = chunks(sweep.spec, sweep.sets, 1000)
+    lots = chunks(sweep.spec, sweep.sets, together=1000)
     assert [len(lot) for lot in lots] == [16] * 4
     for lot in lots:
         assert len({(s.values["execution.fill"], s.values["session.end"]) for s in lot}) == 1
     for number in (0, 1, 2, 3, 63):
         same(sweep, number, sweep.run(number))
     assert [len(lot) for lot in chunks(sweep.spec, sweep.sets[:1] * 100)] == [50, 50]
+
+
+def test_workers_have_as_many_passes_of_sets_that_cost_as_much(market: Path) -> None:
+    sweep = sweeping(market, {"hold": [1]})
+    sets = [dataclasses.replace(sweep.sets[0], number=n) for n in range(150)]
+    assert [[s.number for s in lot] for lot in chunks(sweep.spec, sets[:5], workers=2)] == [[0, 2, 4], [1, 3]]
+    assert [len(lot) for lot in chunks(sweep.spec, sets, workers=2)] == [38, 38, 37, 37]
+    assert [lot[-1].number for lot in chunks(sweep.spec, sets, workers=2)] == [74, 75, 148, 149]
+    assert [len(lot) for lot in chunks(sweep.spec, sets[:2], workers=4)] == [1, 1]
+    assert [[s.number for s in lot] for lot in chunks(sweep.spec, sets[:5], together=2)] == [[0, 1], [2, 3], [4]]
 
 
 def test_universes_that_a_parameter_decides_are_passes_of_their_own(market: Path) -> None:

@@ -52,7 +52,7 @@ GRID = {"hold": [1, 2, 3, 99], "shares": [1, 2], "account.cash": [100.0, 1000.0]
 def sweeping(market: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The sweep of `GRID`, five sets a pass."""
     chunks = bt.sweeps.sweeping.chunks
-    monkeypatch.setattr(bt.sweeps.sweeping, "chunks", lambda spec, sets, _: chunks(spec, sets, 5))
+    monkeypatch.setattr(bt.sweeps.sweeping, "chunks", lambda spec, sets, _: chunks(spec, sets, together=5))
 
     def run(out: Path | None, grid: dict[str, Any] = GRID, **more: Any) -> bt.Sweep:
         given = {
@@ -270,7 +270,7 @@ def slow(spec, sets, **how):
     return run_sets(spec, sets, **how)
 
 
-bt.sweeps.sweeping.chunks = lambda spec, sets, _: chunks(spec, sets, 2)
+bt.sweeps.sweeping.chunks = lambda spec, sets, _: chunks(spec, sets, together=2)
 bt.sweeps.sweeping.run_sets = slow
 bt.sweep(bars=sys.argv[1], strategy=Steady, start="2024-01-02", end="2024-01-03", grid=GRID, out=sys.argv[2],
          output={"dir": sys.argv[4]})

@@ -23,7 +23,7 @@ from bt.engine import Pace
 from bt.errors import StrategyRaised, UsageError, WorkerError
 from bt.run.divided import _told
 from bt.run.gathering import Undivided, _union
-from bt.run.pool import Result, Worker, run_spawned, threads_each
+from bt.run.pool import Crew, Result, Worker, threads_each
 from bt.run.slices import Stopped
 
 DAYS = (TUESDAY, WEDNESDAY, THURSDAY)
@@ -381,45 +381,70 @@ def fail(_: Any, tell: Any) -> None:
 
 
 def test_results_come_with_their_numbers(capsys: pytest.CaptureFixture[str]):
-    assert dict(run_spawned(double, [2, 0, 1], workers=2)) == {0: 4, 1: 0, 2: 2}
+    with Crew(2) as crew:
+        assert dict(crew.played(double, [2, 0, 1])) == {0: 4, 1: 0, 2: 2}
     assert sorted(capsys.readouterr().out.splitlines()) == ["doubling 0", "doubling 1", "doubling 2"]
 
 
 def test_what_is_told_meanwhile_is_heard():
     """Nobody waits because another one is slow."""
     heard: list[tuple[int, int]] = []
-    results = dict(run_spawned(chatter, [20, 30], workers=2, heard=lambda number, told: heard.append((number, told))))
+    with Crew(2) as crew:
+        results = dict(crew.played(chatter, [20, 30], lambda number, told: heard.append((number, told))))
     assert results == {0: "done", 1: "done"}
     assert [told for number, told in heard if number == 1] == list(range(30))
     assert len(heard) == 50
 
 
 def test_an_error_of_ours_comes_back_and_ends_the_others():
-    with pytest.raises(UsageError, match="number: it must be 0 or more"):
-        list(run_spawned(double, [-1, 1], workers=2))
+    with Crew(2) as crew, pytest.raises(UsageError, match="number: it must be 0 or more"):
+        list(crew.played(double, [-1, 1]))
 
 
 def test_an_error_of_theirs_is_told_with_its_traceback():
-    with pytest.raises(WorkerError, match=r"(?s)stopped by an error:.*in fail.*ZeroDivisionError: no error of ours"):
-        list(run_spawned(fail, [0], workers=1))
+    told = r"(?s)stopped by an error:.*in fail.*ZeroDivisionError: no error of ours"
+    with Crew(1) as crew, pytest.raises(WorkerError, match=told):
+        list(crew.played(fail, [0]))
 
 
 def test_a_process_that_ends_by_itself():
-    with pytest.raises(WorkerError, match="ended by itself with exit code 91"):
-        list(run_spawned(double, [91], workers=1))
+    with Crew(1) as crew, pytest.raises(WorkerError, match="ended by itself with exit code 91"):
+        list(crew.played(double, [91]))
 
 
 def test_who_is_not_heard_waits_and_is_ended():
     """A few messages wait for their reader; leaving ends the process."""
-    with Worker(chatter, 1_000_000) as worker:
+    with Worker() as worker:
+        worker.begin(chatter, 1_000_000)
         assert [worker.take() for _ in range(3)] == [0, 1, 2]
         time.sleep(0.5)
         pid = worker.pid
         assert worker._messages.full()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    with Worker(chatter, 2) as worker:
-        assert [worker.take() for _ in range(3)] == [0, 1, Result("done")]
+    with Worker() as worker:
+        for _ in range(2):
+            worker.begin(chatter, 2)
+            assert [worker.take() for _ in range(3)] == [0, 1, Result("done")]
+
+
+def whose(_: Any, tell: Any) -> int:
+    """Tells who does it."""
+    print("to stderr", file=sys.stderr)
+    return os.getpid()
+
+
+def test_a_process_does_one_job_after_another(capfd: pytest.CaptureFixture[str]):
+    with Crew(2) as crew:
+        done = [dict(crew.played(whose, range(count))) for count in (5, 0, 2)]
+    assert [sorted(one) for one in done] == [[0, 1, 2, 3, 4], [], [0, 1]]
+    assert set(done[0].values()) == set(done[2].values()) == {worker.pid for worker in crew.workers}
+    assert capfd.readouterr().err == 7 * "to stderr\n"
+
+
+def test_a_result_that_cannot_be_carried_is_told():
+    with Crew(1) as crew, pytest.raises(WorkerError, match="cannot pickle"):
+        list(crew.played(lambda _, tell: (n for n in ()), [0]))
 
 
 def test_threads_are_shared():

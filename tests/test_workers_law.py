@@ -19,7 +19,7 @@ from watchers import Alone, Dice, Habits, Made, Watcher, habits, refusals, watch
 from worlds import World, stored, worlds
 
 import bt
-from bt.run import divided, replaying
+from bt.run import pool, replaying
 
 
 class Busy(Watcher):
@@ -83,7 +83,7 @@ def assert_divided_alike(
         with refusals():
             bt.replay(**given, strategies=strategies(), out=out[0])
         whole = mock.Mock(side_effect=replaying._replay)
-        with mock.patch.object(divided, "Worker", Here), mock.patch.object(replaying, "_replay", whole):
+        with mock.patch.object(pool, "Worker", Here), mock.patch.object(replaying, "_replay", whole):
             bt.replay(**given, strategies=strategies(), out=out[1], engine={"workers": workers})
         assert not whole.called, "nothing made it one process's run"
         assert_same_files(*out)

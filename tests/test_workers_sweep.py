@@ -6,14 +6,17 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import test_walk_forward as several_folds
 from cli_runs import market, process
 from small import THURSDAY, TUESDAY, Bar
 from test_workers import walk
 
 import bt
 from bt.errors import WorkerError
+from bt.run import pool
 
 FILES = ("sets.json", "results.parquet", "returns.parquet")
 
@@ -81,15 +84,20 @@ def test_a_killed_worker_ends_the_sweep_and_what_is_done_is_kept(tmp_path: Path)
 
 
 def test_a_walk_forward(tmp_path: Path):
-    where = walk(tmp_path)
-    folds = {"train": "2d", "test": "1d", "step": "1d", "embargo": "0d"}
+    """All folds are the same processes' work."""
+    where, started = several_folds.market(tmp_path, several_folds.prices(5)), []
+
+    class Counted(pool.Worker):
+        def __init__(self, **how: Any) -> None:
+            super().__init__(**how)
+            started.append(self.pid)
+
     for workers in (1, 2):
-        bt.walk_forward(
-            grid={"hold": [3, 30], "shares": [1, -1]}, **folds, out=tmp_path / str(workers), engine={"workers": workers},
-            bars=where, calendar="XNYS", strategy=Holds, start=TUESDAY, end=THURSDAY,
-        )  # fmt: skip
+        with mock.patch.object(pool, "Worker", Counted):
+            several_folds.walked(where, save=True, out=tmp_path / str(workers), engine={"workers": workers})
+    assert len(started) == 2
     names = [p.relative_to(tmp_path / "1") for p in (tmp_path / "1").rglob("*.parquet")]
-    assert Path("chained.parquet") in names
+    assert {Path("chained.parquet"), Path("train-000/results.parquet"), Path("train-002/results.parquet")} < {*names}
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
 

@@ -25,7 +25,7 @@ from bt.run.finishing import Elsewhere
 from bt.run.gathering import Gathered, Undivided
 from bt.run.interrupt import interruptible
 from bt.run.making import Made, Share
-from bt.run.pool import Result, Worker, threads_each
+from bt.run.pool import Crew, Result, Worker, threads_each
 from bt.run.sharding import Shard, shards
 from bt.run.slices import Over, Part, Slice, Stopped, play_part
 from bt.store import Store
@@ -139,8 +139,10 @@ def kept_together(
     return [None if share is None else tuple(sorted(share)) for share in made]
 
 
-def play_divided(made: Made, results: Results, progress: Progress | None) -> tuple[Gathered, Driven, Elsewhere]:
-    """Play a run with workers.
+def play_divided(
+    made: Made, results: Results, progress: Progress | None, crew: Crew
+) -> tuple[Gathered, Driven, Elsewhere]:
+    """Play a run with a crew of as many workers as it is to have.
 
     Raises
     ------
@@ -154,9 +156,10 @@ def play_divided(made: Made, results: Results, progress: Progress | None) -> tup
     driven, pace = Driven(markings=mark_streams("backtest", labels_of(made))), Pace(0.0)
     total = made.span.last - made.span.first + 1
     told = None
-    with interruptible(pace, driven), contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
-        workers = [stack.enter_context(Worker(play_part, p, threads=p.spec.threads)) for p in parts]
-        while (told := _told(workers, pace)) is not None and not isinstance(told[0], Result):
+    with interruptible(pace, driven), contextlib.suppress(KeyboardInterrupt):
+        for worker, part in zip(crew.workers, parts, strict=True):
+            worker.begin(play_part, part)
+        while (told := _told(crew.workers, pace)) is not None and not isinstance(told[0], Result):
             gathered.session(told)
             _time(driven, told, gathered)
             if progress is not None:

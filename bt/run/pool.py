@@ -1,6 +1,6 @@
 """Other processes that work for this one.
 
-Each is started afresh and runs one function (`bt.run.worker`): it is never forked, for DuckDB and Polars would wait for ever for threads that
+Each is started afresh and does one job after another (`bt.run.worker`): it is never forked, for DuckDB and Polars would wait for ever for threads that
 a fork leaves behind, and it does not run the caller's script again, as `multiprocessing` would. What it is given travels by value
 (`bt.strategy.dumps`), and what it tells comes in order; a few messages wait for their reader, then the worker does.
 """
@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
+from queue import Empty, Full, Queue, SimpleQueue
 from threading import Event, Thread
 from types import TracebackType
 from typing import IO, Any, Self
@@ -30,7 +30,7 @@ from bt.strategy import dumps
 
 Tell = Callable[[Any], None]
 Work = Callable[[Any, Tell], Any]
-"""What a worker runs, a function of a module: it is given its argument and how to tell anything meanwhile, and gives a result."""
+"""A job of a worker's, a function of a module: it is given its argument and how to tell anything meanwhile, and gives a result."""
 
 AHEAD = 4
 """Messages of a worker that wait to be read before it has to wait itself: so memory does not grow with a fast worker."""
@@ -51,13 +51,13 @@ HEAD = struct.Struct(">Q")
 
 @dataclass(frozen=True)
 class Result:
-    """What a worker's function gave back: its last message."""
+    """What a worker's function gave back: the last message of a job."""
 
     value: Any
 
 
 class Worker:
-    """One process, which runs ``work(argument, tell)``. As a context manager it is gone at the end, whatever it was doing.
+    """One process. As a context manager it is gone at the end, whatever it was doing.
 
     Parameters
     ----------
@@ -65,8 +65,7 @@ class Worker:
         Threads that Polars may use there; 0 leaves it alone.
     """
 
-    def __init__(self, work: Work, argument: Any, *, threads: int = 0) -> None:
-        job = dumps((work, argument), "engine.workers: what a worker is given")
+    def __init__(self, *, threads: int = 0) -> None:
         environment = {**os.environ, "POLARS_MAX_THREADS": str(threads)} if threads else dict(os.environ)
         apart: dict[str, Any] = {"process_group": 0}  # Ctrl-C at a terminal is for this process, which ends the others
         if os.name == "nt":
@@ -75,9 +74,10 @@ class Worker:
             [sys.executable, "-c", BOOT, json.dumps(sys.path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, **apart,
         )  # fmt: skip
+        self._jobs: SimpleQueue[bytes | None] = SimpleQueue()
         self._messages: Queue[tuple[str, Any]] = Queue(AHEAD)
         self._closed = Event()
-        self._listener = Thread(target=self._listen, args=(job,), name="bt-worker", daemon=True)
+        self._listener = Thread(target=self._listen, name="bt-worker", daemon=True)
         self._listener.start()
 
     @property
@@ -85,8 +85,18 @@ class Worker:
         """The process's id."""
         return self._process.pid
 
+    def begin(self, work: Work, argument: Any) -> None:
+        """Have it do ``work(argument, tell)``, once it has told the `Result` of what it was given before.
+
+        Raises
+        ------
+        StrategyError
+            That cannot be carried there.
+        """
+        self._jobs.put(dumps((work, argument), "engine.workers: what a worker is given"))
+
     def take(self, stop: Event | None = None) -> Any:
-        """What the worker tells next, its `Result` at last; what it prints meanwhile is printed. None once `stop` is set.
+        """What the worker tells next of a job, its `Result` at last; what it prints meanwhile is printed. None once `stop` is set.
 
         Raises
         ------
@@ -129,6 +139,7 @@ class Worker:
         self._closed.set()
         self._process.kill()
         self._process.wait()
+        self._jobs.put(None)
         self._listener.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -145,20 +156,25 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------- on a thread of its own
 
-    def _listen(self, job: bytes) -> None:
-        """Hand over the job, then receive until the last message or the process's end."""
+    def _listen(self) -> None:
+        """Hand over a job and receive until its last message, again and again until `close` or the process's end."""
+        try:
+            while (job := self._jobs.get()) is not None and self._does(job):
+                pass
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+            self._put(("died", None))  # also in the middle of a message, or of ours
+
+    def _does(self, job: bytes) -> bool:
+        """Receive all that a job tells; whether the process does another one."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
-            send(self._process.stdin, job)
-            while (data := receive(self._process.stdout)) is not None:
-                message = pickle.loads(data)  # noqa: S301 - from our own process
-                self._put(message)
-                if message[0] in ("done", "raised"):
-                    return
-        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
-            pass  # it died in the middle of a message, or of ours
-        self._put(("died", None))
+        send(self._process.stdin, job)
+        while (data := receive(self._process.stdout)) is not None:
+            message = pickle.loads(data)  # noqa: S301 - from our own process
+            self._put(message)
+            if message[0] in ("done", "raised"):
+                return bool(message[0] == "done")
+        raise EOFError
 
     def _put(self, message: tuple[str, Any]) -> None:
         while not self._closed.is_set():
@@ -208,41 +224,54 @@ def _death(code: int) -> str:
     )
 
 
-def run_spawned(
-    work: Work,
-    arguments: Sequence[Any],
-    *,
-    workers: int,
-    threads: int = 0,
-    heard: Callable[[int, Any], None] | None = None,
-) -> Iterator[tuple[int, Any]]:
-    """``work(argument, tell)`` for each of the arguments, in as many processes at once as `workers`: each argument's number and result, as
-    they come.
+class Crew:
+    """Some workers, which begin to start at once. As a context manager all of them are gone at the end."""
 
-    `heard` is called with the number and what is told. An error in one ends all of them, and so does leaving the iterator.
+    def __init__(self, workers: int, *, threads: int = 0) -> None:
+        with contextlib.ExitStack() as stack:
+            self.workers = [stack.enter_context(Worker(threads=threads)) for _ in range(workers)]
+            self._stack = stack.pop_all()
 
-    Raises
-    ------
-    WorkerError, BtError
-        As `Worker.take`.
-    """
-    waiting = iter(enumerate(arguments))
-    running: dict[int, Worker] = {}
-    with contextlib.ExitStack() as stack:
+    def played(
+        self, work: Work, arguments: Sequence[Any], heard: Callable[[int, Any], None] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """``work(argument, tell)`` for each of the arguments, by who has nothing to do: each argument's number and result, as they come.
+
+        `heard` is called with the number and what is told. Who leaves the iterator before its end, or after an error, has to end the crew.
+
+        Raises
+        ------
+        WorkerError, BtError
+            As `Worker.take`.
+        """
+        waiting, idle = iter(enumerate(arguments)), list(self.workers)
+        running: dict[int, Worker] = {}
         while True:
-            for number, argument in itertools.islice(waiting, workers - len(running)):
-                running[number] = stack.enter_context(Worker(work, argument, threads=threads))
+            for number, argument in itertools.islice(waiting, len(idle)):
+                running[number] = idle.pop()
+                running[number].begin(work, argument)
             if not running:
                 return
             told = [(number, worker.poll()) for number, worker in running.items()]
             for number, value in told:
                 if isinstance(value, Result):
-                    running.pop(number).close()
+                    idle.append(running.pop(number))
                     yield number, value.value
                 elif value is not None and heard is not None:
                     heard(number, value)
             if all(value is None for _, value in told):
                 time.sleep(PAUSE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def crew_of(workers: int, threads: int) -> contextlib.AbstractContextManager[Crew | None]:
+    """So many workers, who share `threads`; none where there is one, which is this process."""
+    return contextlib.nullcontext() if workers == 1 else Crew(workers, threads=threads_each(threads, workers))
 
 
 def threads_each(threads: int, workers: int) -> int:

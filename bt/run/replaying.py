@@ -26,6 +26,7 @@ from bt.run.finishing import Played, finished
 from bt.run.gathering import Undivided
 from bt.run.interrupt import interruptible
 from bt.run.making import Made, made
+from bt.run.pool import Crew, crew_of
 from bt.run.result import Run
 from bt.run.sharding import shards
 from bt.strategy import Declaration
@@ -77,10 +78,10 @@ def run_spec(
     def check(declarations: Sequence[Declaration]) -> None:
         shards(spec, declarations, spec.workers)
 
-    with made(spec, check=check, checking=checking, now=now) as parts:
+    with crew_of(spec.workers, spec.threads) as crew, made(spec, check=check, checking=checking, now=now) as parts:
         where = _Where(save, out, began)
         try:
-            run = _played(parts, where, progress)
+            run = _played(parts, where, progress, crew)
         except BtError as error:
             if isinstance(error.run, Run):
                 _write_html(spec, error.run)
@@ -89,10 +90,10 @@ def run_spec(
     return run
 
 
-def _played(parts: Made, where: _Where, progress: Progress | None) -> Run:
-    if parts.spec.workers > 1:
-        with contextlib.suppress(Undivided):
-            return _divide(parts, where, progress)
+def _played(parts: Made, where: _Where, progress: Progress | None, crew: Crew | None) -> Run:
+    if crew is not None:
+        with contextlib.suppress(Undivided), crew:
+            return _divide(parts, where, progress, crew)
     return _replay(parts.spec, parts, where, progress)
 
 
@@ -118,7 +119,7 @@ class _Where(NamedTuple):
         return RunFolder.create(folder, spec_hash=identity.hash, out=self.out, multipliers=multipliers)
 
 
-def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
+def _divide(parts: Made, where: _Where, progress: Progress | None, crew: Crew) -> Run:
     """Play a run with several workers.
 
     Raises
@@ -130,7 +131,7 @@ def _divide(parts: Made, where: _Where, progress: Progress | None) -> Run:
     identity = identity_of(parts.spec, parts)
     results = where.results(parts, identity)
     try:
-        gathered, driven, elsewhere = play_divided(parts, results, progress)
+        gathered, driven, elsewhere = play_divided(parts, results, progress, crew)
         played = Played(parts, identity, results, gathered, driven, benchmark, where.began, elsewhere)
         return finished(played, driven.reason)
     except BaseException:

@@ -1,4 +1,4 @@
-"""A worker: the other end of `bt.run.pool`. It is given one job on standard input, and tells on what was standard output.
+"""A worker: the other end of `bt.run.pool`. It is given jobs on standard input, one after another, and tells on what was standard output.
 
 It dies with the process that started it. Whatever else is written to standard output goes to standard error; what Python code prints is
 told to the process that started this one, which prints it.
@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import IO, Any
 
@@ -72,36 +73,46 @@ class _Channel:
         self.prints.pass_on()
         self.post("told", value)
 
+    def end(self, kind: str, value: Any) -> None:
+        """The last message of a job, after all that was said: who receives it may end this process."""
+        self.prints.pass_on()
+        with suppress(OSError):
+            sys.stderr.flush()
+        self.post(kind, value)
+
 
 def main() -> None:
-    """Do one job and end the process."""
+    """Do jobs until one raises, or whoever gives them ends this process or its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    jobs = os.fdopen(os.dup(IN), "rb")
+    given = os.fdopen(os.dup(IN), "rb")
     channel = _Channel(os.fdopen(os.dup(OUT), "wb"))
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, IN)
     os.dup2(ERR, OUT)
     sys.stdout = channel.prints
-    job = receive(jobs)
-    if job is None:
-        os._exit(1)
-    Thread(target=_outlive_nobody, args=(jobs,), daemon=True).start()
-    try:
-        work, argument = pickle.loads(job)  # noqa: S301 - from our own process
-        result = work(argument, channel.tell)
-        channel.prints.pass_on()
-        channel.post("done", result)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the process that waits must be told
-        channel.prints.pass_on()
-        channel.post("raised", (_carried(error), "".join(traceback.format_exception(error))))
-    with suppress(OSError):
-        sys.stderr.flush()
+    jobs: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_outlive_nobody, args=(given, jobs), daemon=True).start()
+    while _does(jobs.get(), channel):
+        pass
     os._exit(0)  # threads of libraries are not waited for: everything is told
 
 
-def _outlive_nobody(jobs: IO[bytes]) -> None:
-    """The other end of the pipe closes when the process that started this one ends."""
-    jobs.read(1)
+def _does(job: bytes, channel: _Channel) -> bool:
+    """Do a job, and tell its result or error; whether there was no error."""
+    try:
+        work, argument = pickle.loads(job)  # noqa: S301 - from our own process
+        channel.end("done", work(argument, channel.tell))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the process that waits must be told
+        channel.end("raised", (_carried(error), "".join(traceback.format_exception(error))))
+        return False
+    return True
+
+
+def _outlive_nobody(given: IO[bytes], jobs: SimpleQueue[bytes]) -> None:
+    """Take jobs; the other end of the pipe closes when the process that started this one ends."""
+    with suppress(EOFError, OSError):
+        while (job := receive(given)) is not None:
+            jobs.put(job)
     os._exit(1)
 
 

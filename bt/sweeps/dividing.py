@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from bt.model import RunSpec
-from bt.run.pool import Tell, run_spawned, threads_each
+from bt.run.pool import Crew, Tell, crew_of, threads_each
 from bt.strategy import Source, pack, remember, source_of, unpack
-from bt.sweeps.passes import TOGETHER
 from bt.sweeps.playing import run_sets
 from bt.sweeps.recording import SetResult
 from bt.sweeps.sets import ParameterSet
@@ -34,13 +34,13 @@ class Lot:
     now: datetime
 
 
-def together(sets: int, workers: int) -> int:
-    """How many of so many sets share a pass at most: every worker has one."""
-    return max(1, min(TOGETHER, -(-sets // workers)))
+def crew_for(spec: RunSpec, sets: Sequence[ParameterSet]) -> AbstractContextManager[Crew | None]:
+    """The workers of a sweep: none of them is without a set."""
+    return crew_of(max(1, min(spec.workers, len(sets))), spec.threads)
 
 
 def played_apart(
-    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime
+    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime, crew: Crew
 ) -> Iterator[tuple[int, list[SetResult]]]:
     """The number of each lot and what its sets come to, as they come.
 
@@ -52,15 +52,10 @@ def played_apart(
         As `run_sets`.
     """
     packed = tuple(pack(given) for given in spec.strategies)
-    each = replace(spec, strategies=(), threads=threads_each(spec.threads, spec.workers), workers=1)
+    threads = threads_each(spec.threads, len(crew.workers))
+    each = replace(spec, strategies=(), threads=threads, workers=1)
     given = [Lot(each, packed, lot, _sources(lot), now) for lot in lots]
-    return run_spawned(
-        play_lot,
-        given,
-        workers=spec.workers,
-        threads=each.threads,
-        heard=lambda number, told: heard.tell(number, *told),
-    )
+    return crew.played(play_lot, given, lambda number, told: heard.tell(number, *told))
 
 
 def _sources(lot: Sequence[ParameterSet]) -> list[tuple[type, Source]]:

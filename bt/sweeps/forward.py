@@ -16,7 +16,9 @@ from bt.errors import StrategyRaised, UsageError
 from bt.metrics import Metrics
 from bt.model import UNIT, ForwardSpec, Progress, RunSpec
 from bt.run import Run, run_spec
+from bt.run.pool import Crew
 from bt.strategy import told
+from bt.sweeps.dividing import crew_for
 from bt.sweeps.folder import opened, write_frame
 from bt.sweeps.folds import Fold, folds
 from bt.sweeps.identity import Ground, document, grounded
@@ -172,19 +174,21 @@ def walk_forward_spec(
     now = now or datetime.now(UTC)
     sets = expand(asked.spec, asked.grid, asked.where)
     ground = grounded(asked.spec, checking=checking, now=now)
-    walk = _Walk(asked, ground, folds(ground.sessions, forward, "sweep.walk_forward"), progress, now)
-    if not save:
-        tested, metrics = walk.walked(None)
-        return WalkForward(ground.spec, tested, metrics, choose, None, ground.time.sessions_a_year())
-    known_by = {"walk_forward": told(forward), "choose": choose}
-    where = asked.where if isinstance(asked.where, str) else told(asked.where)
-    told_ = document(ground, sets, known_by, grid={k: list(v) for k, v in asked.grid.items()}, where=where)
-    path = place(ground.spec, told_, out, "walk-forward")
-    with opened(path, told_, named=out is not None):
-        tested, metrics = walk.walked(path)
-        made = WalkForward(ground.spec, tested, metrics, choose, path, ground.time.sessions_a_year())
-        write_frame(path / "chained.parquet", made.equity)
-        write_frame(path / "folds.parquet", made.folds)
+    parts = folds(ground.sessions, forward, "sweep.walk_forward")
+    with crew_for(asked.spec, sets) as crew:
+        walk = _Walk(asked, ground, parts, progress, now, crew)
+        if not save:
+            tested, metrics = walk.walked(None)
+            return WalkForward(ground.spec, tested, metrics, choose, None, ground.time.sessions_a_year())
+        known_by = {"walk_forward": told(forward), "choose": choose}
+        where = asked.where if isinstance(asked.where, str) else told(asked.where)
+        told_ = document(ground, sets, known_by, grid={k: list(v) for k, v in asked.grid.items()}, where=where)
+        path = place(ground.spec, told_, out, "walk-forward")
+        with opened(path, told_, named=out is not None):
+            tested, metrics = walk.walked(path)
+            made = WalkForward(ground.spec, tested, metrics, choose, path, ground.time.sessions_a_year())
+            write_frame(path / "chained.parquet", made.equity)
+            write_frame(path / "folds.parquet", made.folds)
     return made
 
 
@@ -197,6 +201,7 @@ class _Walk:
     folds: Sequence[Fold]
     progress: Progress | None
     now: datetime
+    crew: Crew | None
 
     def walked(self, path: Path | None) -> tuple[list[Tested], Metrics]:
         """Every fold, and the metrics of their tests chained; trainings are kept in `path`."""
@@ -218,7 +223,7 @@ class _Walk:
                 self.progress(done * total + sessions, total * len(self.folds), bars)
 
         try:
-            return sweep_spec(asked, progress=tell, save=out is not None, out=out, now=self.now)
+            return sweep_spec(asked, progress=tell, save=out is not None, out=out, now=self.now, crew=self.crew)
         except SweepInterrupted as error:
             path = None if out is None else out.parent
             before = done * error.trials

@@ -23,25 +23,31 @@ OWN = {
 """Keys that are an account's own: sets that differ in these alone share a pass."""
 
 
-def chunks(spec: RunSpec, sets: Sequence[ParameterSet], together: int = TOGETHER) -> list[list[ParameterSet]]:
-    """The sets in lots that share a pass each, of at most `together` sets; in order of their first set's number."""
+def chunks(
+    spec: RunSpec, sets: Sequence[ParameterSet], workers: int = 1, together: int = TOGETHER
+) -> list[list[ParameterSet]]:
+    """The sets in lots that share a pass each, of at most `together` sets; in order of their first set's number.
+
+    Several workers have about as many lots each, and what lots that are played at the same time cost is about the same: neighbours in a grid, which trade as often, are dealt out among them.
+    """
+    most = _even(-(-len(sets) // workers), together)
     classes: dict[str, type] = {}
     passes: dict[str, list[ParameterSet]] = {}
     for one in sets:
         passes.setdefault(_pass(one.applied(spec), classes), []).append(one)
-    lots = [
-        shared[i : i + size]
-        for shared in passes.values()
-        for size in (_even(len(shared), together),)
-        for i in range(0, len(shared), size)
-    ]
+    lots = []
+    for shared in passes.values():
+        block = _even(len(shared), most) * workers
+        for begin in range(0, len(shared), block):
+            dealt = shared[begin : begin + block]
+            lots += [dealt[number::workers] for number in range(min(workers, len(dealt)))]
     return sorted(lots, key=lambda lot: lot[0].number)
 
 
 def _even(count: int, most: int) -> int:
     """The size of lots of at most `most` that are as equal as can be."""
-    lots = -(-count // most)
-    return -(-count // lots)
+    lots = max(1, -(-count // most))
+    return max(1, -(-count // lots))
 
 
 def _pass(run: RunSpec, classes: dict[str, type]) -> str:

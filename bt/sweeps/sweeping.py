@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bt.model import Progress, RunSpec
+from bt.run.pool import Crew
 from bt.strategy import told
-from bt.sweeps.dividing import played_apart, together
+from bt.sweeps.dividing import crew_for, played_apart
 from bt.sweeps.folder import SweepFolder, opened
 from bt.sweeps.identity import Ground, document, grounded
 from bt.sweeps.passes import chunks
@@ -49,6 +51,7 @@ def sweep_spec(
     save: bool = True,
     out: Path | None = None,
     now: datetime | None = None,
+    crew: Crew | None = None,
 ) -> Sweep:
     """Play every set of a grid that is not done yet.
 
@@ -62,6 +65,8 @@ def sweep_spec(
         False keeps the results in memory.
     out : Path, optional
         The sweep's folder itself, instead of ``sweep-<hash>`` in ``output.dir``; where the same sweep was stopped, it goes on.
+    crew : Crew, optional
+        Workers of somebody who has more for them to do; else as many as ``engine.workers`` are started.
 
     Raises
     ------
@@ -77,16 +82,17 @@ def sweep_spec(
     spec, choose = asked.spec, checked_metric(asked.choose, "sweep.choose")
     now = now or datetime.now(UTC)
     sets = expand(spec, asked.grid, asked.where)
-    ground = grounded(spec, checking=checking, now=now)
-    play = partial(_results, ground, sets, progress=progress, now=now)
     path: Path | None = None
-    if save:
-        told_ = document(ground, sets, grid={k: list(v) for k, v in asked.grid.items()}, where=_where(asked.where))
-        path = place(ground.spec, told_, out, "sweep")
-        with opened(path, told_, named=out is not None) as folder:
-            results = play(folder)
-    else:
-        results = play(None)
+    with crew_for(spec, sets) if crew is None else nullcontext(crew) as workers:
+        ground = grounded(spec, checking=checking, now=now)
+        play = partial(_results, ground, sets, progress=progress, now=now, crew=workers)
+        if save:
+            told_ = document(ground, sets, grid={k: list(v) for k, v in asked.grid.items()}, where=_where(asked.where))
+            path = place(ground.spec, told_, out, "sweep")
+            with opened(path, told_, named=out is not None) as folder:
+                results = play(folder)
+        else:
+            results = play(None)
     return Sweep(replace(ground.spec, workers=1), sets, results, choose, path, ground.time.sessions_a_year())
 
 
@@ -108,14 +114,15 @@ def _results(
     *,
     progress: Progress | None,
     now: datetime,
+    crew: Crew | None,
 ) -> list[SetResult]:
     """What every set comes to, in order; those that `folder` has are not played again."""
     found = {} if folder is None else folder.results()
     left = [one for one in sets if one.number not in found]
-    lots = chunks(ground.spec, left, together(len(left), ground.spec.workers))
+    lots = chunks(ground.spec, left, ground.spec.workers)
     passed = _Passes(len(lots), progress)
     try:
-        for number, results in _played(ground.spec, lots, passed, now):
+        for number, results in _played(ground.spec, lots, passed, now, crew):
             passed.end(number)
             found |= {result.number: result for result in results}
             if folder is not None:
@@ -130,11 +137,11 @@ def _results(
 
 
 def _played(
-    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], passed: _Passes, now: datetime
+    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], passed: _Passes, now: datetime, crew: Crew | None
 ) -> Iterator[tuple[int, list[SetResult]]]:
     """What the sets of each lot come to, by the lot's number: one after another here, or some at a time by workers."""
-    if spec.workers > 1 and len(lots) > 1:
-        yield from played_apart(spec, lots, passed, now)
+    if crew is not None and len(lots) > 1:
+        yield from played_apart(spec, lots, passed, now, crew)
         return
     for number, lot in enumerate(lots):
         yield number, run_sets(spec, lot, progress=partial(passed.tell, number), now=now)
