@@ -12,12 +12,13 @@ from bt.engine.figures import figures_of, together
 from bt.engine.hearing import first_lines, hearing
 from bt.engine.opening import nothing, opened
 from bt.engine.outcomes import SessionOutcome
-from bt.engine.players import Player, PlayerOutcome
+from bt.engine.players import Left, Player, PlayerOutcome
 from bt.engine.playing import Engine, Pace
 from bt.engine.stage import Stage, Step, alone, visible_codes
 
 __all__ = [
     "Engine",
+    "Left",
     "Pace",
     "Player",
     "PlayerOutcome",

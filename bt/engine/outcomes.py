@@ -20,7 +20,7 @@ from bt.playback import Withheld
 class SessionOutcome:
     """What happened in a session. `minutes` of it were played (all, unless the run was stopped). `moments` are those stepped through, twice
     their UTC microseconds, and 1 more where a minute ends; `bars_of` counts the session's bars by code. `ranking` are the codes of the
-    universe by rank, None without one; `visible` marks the codes of which anything could be shown, None for all."""
+    universe by rank, None without one; `visible` marks the codes of which anything could be shown, None for all. `now` is when it ended, UTC microseconds."""
 
     session: Session
     players: Sequence[PlayerOutcome]
@@ -30,16 +30,18 @@ class SessionOutcome:
     stopped: str | None
     moments: npt.NDArray[np.int64]
     bars_of: npt.NDArray[np.int64]
+    now: int
     ranking: npt.NDArray[np.int64] | None = None
     visible: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
 class Played:
-    """How far a session was played: `minutes` of it, in `iterations` moments, to where the run was `stopped` (why, None if it goes on)."""
+    """How far a session was played: `minutes` of it, in `iterations` moments, until `now`, to where the run was `stopped` (why, None if it goes on)."""
 
     minutes: int
     iterations: int
+    now: int
     stopped: str | None
 
 
@@ -58,6 +60,7 @@ def session_outcome(
         played.stopped,
         moments=stage.moments.key[: played.iterations],
         bars_of=np.diff(stage.market.first, append=len(prepared.minutes.code)),
+        now=played.now,
         ranking=prepared.ranking,
         visible=visible,
     )
@@ -78,4 +81,4 @@ def _player_outcome(
         Withheld(w.field, w.code[w.begin < played], w.begin[w.begin < played]) for w in stage.shows[number].withheld
     ]
     traded = stage.market.traded(fills[:, layout.F_CODE], fills[:, layout.F_BAR])
-    return PlayerOutcome(output, curve, player.account.held(), withheld, traded)
+    return PlayerOutcome(output, curve, player.account.held(), withheld, traded, player.account.orders_given)

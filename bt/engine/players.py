@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,16 @@ class Player:
     number: int = 0
 
     @property
+    def name(self) -> str:
+        """The strategy's."""
+        return self.declaration.name
+
+    @property
+    def start_cash(self) -> int:
+        """Cash at the start, units."""
+        return self.account.start_cash
+
+    @property
     def instance(self) -> Any:
         """The strategy itself."""
         return self.declaration.instance
@@ -65,14 +75,32 @@ class Player:
             return np.arange(len(self.account.market.symbols), dtype=np.int64)
         return np.union1d(members, np.flatnonzero(self.account.shares))
 
+    def left(self, opened: int) -> Left:
+        """What it leaves if the run ends now, after a session that `opened` then."""
+        held = self.account.held()[:, 0]
+        ended = self.account.market.last_end[held]
+        stale = {code: end for code, end in zip(held.tolist(), ended.tolist(), strict=True) if end <= opened}
+        return Left(self.account.abandon(), len(held), stale)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a strategy leaves where the run ends: the records of its live orders (columns R_ of bt.execution.layout), how many positions, and of those that had no bar in the last
+    session when their last bar ended, by code, UTC microseconds."""
+
+    orders: IntArray
+    positions: int
+    stale: Mapping[int, int]
+
 
 @dataclass(frozen=True)
 class PlayerOutcome:
     """What one strategy did in a session: its account's output, equity curve and positions at the close; `traded` is the volume of the
-    bar behind each fill, 0 where none is."""
+    bar behind each fill, 0 where none is; `given` counts its orders, refused ones included."""
 
     output: Output
     curve: Curve
     positions: IntArray  # by code: code, shares, price and value in units
     withheld: Sequence[Withheld]
     traded: npt.NDArray[np.float64]
+    given: int

@@ -147,7 +147,7 @@ class Engine:
             self.teller.speaking = None
             if self.ear is not None:
                 self.ear.end_session()
-            played = Played(self._played, self._iterations, self.stopped())
+            played = Played(self._played, self._iterations, market.now, self.stopped())
             return session_outcome(stage, prepared, self.players, played, visible)
         finally:  # whatever came of it, nobody keeps its bars
             for desk in self._desks:

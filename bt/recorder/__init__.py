@@ -7,6 +7,6 @@ text as codes; `said` what strategies said, and were not shown.
 from __future__ import annotations
 
 from bt.recorder.recording import Recorder, Totals
-from bt.recorder.said import recorded, spoken, warming, warming_up
+from bt.recorder.said import Said, said
 
-__all__ = ["Recorder", "Totals", "recorded", "spoken", "warming", "warming_up"]
+__all__ = ["Recorder", "Said", "Totals", "said"]

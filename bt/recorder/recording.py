@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.engine import Player, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
+from bt.engine import Left, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
 from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
 from bt.recorder.rows import Counted, Equity, Fills, Members, Positions, Quality, RowMaker, StrategyRows
-from bt.recorder.said import recorded, spoken, warming, warming_up
+from bt.recorder.said import Said, said, warming, warming_up
 from bt.results import GAP, Deferred, Results, rows_of
 from bt.schema import DAY, MINUTE
 
@@ -64,6 +65,21 @@ class Totals:
     ever_members: set[int] = field(default_factory=set)
 
 
+class Playing(Protocol):
+    """A strategy of which is told: a `bt.engine.Player`, or one that others play."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def start_cash(self) -> int:
+        """Cash at the start, units."""
+
+    def left(self, opened: int) -> Left:
+        """What it leaves if the run ends after the session that `opened` then."""
+
+
 class Recorder:
     """Turns outcomes into tables, session by session, and keeps the run's totals and metrics.
 
@@ -71,7 +87,7 @@ class Recorder:
     ----------
     results : Results
         Where the tables go.
-    players : sequence of Player
+    players : sequence of Playing
     schedule : Schedule
         Numbers sessions for orders that outlive theirs, and counts minutes held.
     labels : mapping
@@ -81,7 +97,7 @@ class Recorder:
     def __init__(
         self,
         results: Results,
-        players: Sequence[Player],
+        players: Sequence[Playing],
         symbols: Sequence[str],
         *,
         schedule: Schedule,
@@ -96,7 +112,7 @@ class Recorder:
         self._of: dict[str, StrategyRows] = {}
         self._labels = {1: "1m", DAY: "1d", **labels}
         self.totals = Totals()
-        starts = [p.account.start_cash for p in players]
+        starts = [p.start_cash for p in players]
         self.totals.equity_start = self.totals.equity_end = sum(starts)
         self._metrics = MetricsAccumulator(sum(starts), sessions_a_year)
         self._own = [MetricsAccumulator(s, sessions_a_year) for s in starts] if len(players) > 1 else []
@@ -112,9 +128,14 @@ class Recorder:
     # ------------------------------------------------------------------------------------------------------ one session
 
     def session(
-        self, outcome: SessionOutcome, quality: pl.DataFrame, guards: pl.DataFrame, failed: Mapping[int, str]
+        self,
+        outcome: SessionOutcome,
+        quality: pl.DataFrame,
+        guards: pl.DataFrame,
+        failed: Mapping[int, str],
+        spoken: Sequence[Said] | None = None,
     ) -> None:
-        """Write every table's rows of one session."""
+        """Write every table's rows of one session; what strategies have said is in their output, or `spoken`."""
         name = outcome.session.name
         self._sessions.append(name)
         self._opened = outcome.session.open
@@ -124,15 +145,16 @@ class Recorder:
         self._write_quality(name, quality)
         figures: list[SessionFigures] = []
         net, orders = 0, 0
+        heard = [said(own.output) for own in outcome.players] if spoken is None else spoken
         for number, (player, own) in enumerate(zip(self._players, outcome.players, strict=True)):
-            self._player(player, own, outcome)
+            self._player(player.name, own, outcome, heard[number])
             figures.append(figures_of(own))
             if self._own:
                 self._own[number].add(figures[-1])
             last = int(own.curve.equity[-1]) if len(own.curve.equity) else self._last[number]
             net += last - self._last[number]
             self._last[number] = last
-            orders += player.account.orders_given
+            orders += own.given
         self._metrics.add(together(figures))
         self._write_universe(name, outcome.ranking)
         totals = self.totals
@@ -158,17 +180,15 @@ class Recorder:
         `benchmark` are the session returns of what they are compared with.
         """
         for player in self._players:
-            records = player.account.abandon()
-            self.totals.open_orders += len(records)
-            self._write_orders(self._rows_of(player), records, None)
-            held = player.account.held()
-            self.totals.open_positions += len(held)
-            for code in held[:, 0].tolist():
-                ended = int(player.account.market.last_end[code])
-                if ended <= self._opened:
-                    self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
+            left = player.left(self._opened)
+            self.totals.open_orders += len(left.orders)
+            if len(left.orders):
+                self._write_orders(self._of[player.name], left.orders, None)
+            self.totals.open_positions += left.positions
+            for code, ended in left.stale.items():
+                self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
         others = [benchmark.get(name) for name in self._sessions]
-        own = {p.declaration.name: m.result(others) for p, m in zip(self._players, self._own, strict=False)}
+        own = {p.name: m.result(others) for p, m in zip(self._players, self._own, strict=False)}
         return self._metrics.result(others), own
 
     # --------------------------------------------------------------------------------------------------- rows of tables
@@ -213,10 +233,10 @@ class Recorder:
             ordered=bool((intervals == intervals[0]).all()),
         )
 
-    def _player(self, player: Player, own: PlayerOutcome, outcome: SessionOutcome) -> None:
+    def _player(self, name: str, own: PlayerOutcome, outcome: SessionOutcome, heard: Said) -> None:
         """Rows of one strategy."""
-        name, now, session = player.declaration.name, player.account.market.now, outcome.session
-        rows = self._rows_of(player)
+        session = outcome.session
+        rows = self._rows_of(name, own.output.tags)
         self._write_orders(rows, own.output.orders, session.name)
         if own.output.cash:
             self._results.append("cash", rows.cash(session.name, own.output.cash))
@@ -225,11 +245,11 @@ class Recorder:
         if len(own.positions):
             held = Positions(session.name, own.positions)
             self._results.append("positions", Deferred(rows.positions, held, len(own.positions)), ordered=True)
-        if (frame := recorded(own.output)) is not None:
+        if (frame := heard.records) is not None:
             frame = frame.sort("time", "code", maintain_order=True)
             self._results.append("records", rows_of("records", frame.with_columns(pl.lit(name).alias("strategy"))))
-        if (frame := spoken(own.output)) is not None:
-            lines = first_lines(frame, now).with_columns(pl.lit(name).alias("strategy"))
+        if (frame := heard.log) is not None:
+            lines = first_lines(frame, outcome.now).with_columns(pl.lit(name).alias("strategy"))
             self._results.append("log", rows_of("log", lines))
         times = slot_times(session)[: outcome.minutes] + MINUTE
         equity = Deferred(rows.equity, Equity(session.name, times, own.curve), len(times))
@@ -253,11 +273,10 @@ class Recorder:
         totals.at_quotes += own.output.at_quotes
         totals.unmoved += own.output.unmoved
 
-    def _rows_of(self, player: Player) -> StrategyRows:
-        """Makes a strategy's rows."""
-        name = player.declaration.name
+    def _rows_of(self, name: str, tags: Sequence[str]) -> StrategyRows:
+        """Makes a strategy's rows; `tags` become more."""
         if name not in self._of:
-            self._of[name] = self._rows.of(name, player.account.desk.tags)
+            self._of[name] = self._rows.of(name, tags)
         return self._of[name]
 
     def _write_orders(self, rows: StrategyRows, orders: IntArray, session: date | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import polars as pl
 
 from bt.book import Output
@@ -9,16 +11,28 @@ from bt.engine import SessionOutcome
 from bt.model import slot_times
 
 
-def recorded(output: Output) -> pl.DataFrame | None:
-    """What a strategy recorded in a session, with the code of the symbol each value is about; None if nothing."""
+class Said(NamedTuple):
+    """What a strategy recorded and what it said in a session, None where nothing."""
+
+    records: pl.DataFrame | None
+    log: pl.DataFrame | None
+
+
+def said(output: Output) -> Said:
+    """What a strategy recorded and said."""
+    return Said(_recorded(output), _spoken(output))
+
+
+def _recorded(output: Output) -> pl.DataFrame | None:
+    """With the code of the symbol each value is about."""
     if not output.records:
         return None
     types = {"time": pl.Int64, "name": pl.String, "value": pl.Float64, "code": pl.Int64}
     return pl.DataFrame(output.records, schema=types, orient="row")
 
 
-def spoken(output: Output) -> pl.DataFrame | None:
-    """What it said (the columns of `Spoken`), None if nothing."""
+def _spoken(output: Output) -> pl.DataFrame | None:
+    """The columns of `Spoken`."""
     if not output.log:
         return None
     types = {"time": pl.Int64, "message": pl.String, "fields": pl.String, "code": pl.Int64, "heard": pl.Int64}

@@ -31,9 +31,6 @@ from bt.run.slices import Over, Part, Slice, Stopped, play_part
 from bt.store import Store
 from bt.strategy import pack
 
-FACTS = ("quality", "guards")
-"""Tables of what happened to symbols, whoever plays: those who play all of them know all of it."""
-
 
 @dataclass
 class Driven:
@@ -48,7 +45,7 @@ class Driven:
 
 
 def parts_of(made: Made) -> list[Part]:
-    """What each worker of a run plays. Of the tables that several would tell, only the first tells.
+    """What each worker of a run plays. Who plays all symbols knows all that happened to them: the first of those tells.
 
     Raises
     ------
@@ -68,10 +65,8 @@ def parts_of(made: Made) -> list[Part]:
     each = replace(spec, strategies=(), threads=threads_each(spec.threads, spec.workers), workers=1)
     parts = []
     for number, shard in enumerate(found):
-        without = {"sessions"} | (set() if number == 0 else {"universe"})
-        if whole and number != whole[0]:
-            without |= set(FACTS)
-        parts.append(Part(each, packed, Share(shard.strategies, symbols[number]), frozenset(without)))
+        facts = not whole or number == whole[0]
+        parts.append(Part(each, packed, Share(shard.strategies, symbols[number]), facts))
     return parts
 
 

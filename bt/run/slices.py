@@ -6,32 +6,21 @@ A slice holds everything that the run's tables and summary need of its session, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from bt.coordinator import FinishReason, Timings
-from bt.engine import Engine, Pace, PlayerOutcome, SessionOutcome, hearing
+from bt.engine import Engine, Left, Pace, PlayerOutcome, SessionOutcome, hearing
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import RunSpec
-from bt.recorder import Recorder, Totals, recorded, spoken, warming
-from bt.results import SCHEMAS, Deferred, Rows, joined
+from bt.recorder import Said, Totals, said
 from bt.run.driving import coordinated
 from bt.run.making import Made, Share, made
 from bt.run.pool import Tell
 from bt.strategy import unpack
-
-COUNTS = (
-    "orders", "fills", "expired", "rejected", "cancelled", "trades", "commission", "slippage", "stale_exits", "ambiguous_bars",
-    "ambiguous_trades", "otherwise", "at_quotes", "margin_calls", "unmoved",
-)  # fmt: skip
-"""Totals that are sums over strategies and symbols."""
 
 Short = tuple[dict[str, dict[str, str | None]], dict[str, dict[str, str | None]]]
 """Whose history, and whose features' history, was short at the start, and since when all of it is there."""
@@ -39,13 +28,13 @@ Short = tuple[dict[str, dict[str, str | None]], dict[str, dict[str, str | None]]
 
 @dataclass(frozen=True)
 class Part:
-    """What a worker is to play: of the run `spec`, whose strategies travel as `strategies`, a `share`. Of the tables `without`
-    somebody else tells."""
+    """What a worker is to play: of the run `spec`, whose strategies travel as `strategies`, a `share`; whether it tells what happened to symbols, whoever
+    plays: quality and guards."""
 
     spec: RunSpec
     strategies: Sequence[bytes]
     share: Share
-    without: frozenset[str]
+    facts: bool
 
 
 @dataclass(frozen=True)
@@ -54,43 +43,28 @@ class Slice:
 
     Attributes
     ----------
-    tables : mapping of str to Rows
-        As `bt.results` has them from the engine; `equity` has the rows of each strategy, `guards` what was withheld from everybody.
-    said : mapping of int to (DataFrame or None, DataFrame or None)
-        By strategy what it recorded and what it said.
-    warming : sequence of (int, DataFrame)
-        Guard reports of rows that a strategy was not shown, with its number.
-    counts : mapping of str to int
-        The session's own part of `COUNTS`.
-    moved : mapping of str to int
-        Cash that moved without a trade, by kind, units.
-    moments, bars_of
-        As in `SessionOutcome`.
-    open_orders, open_positions, stale
-        What the run leaves if it ends here.
-    failed : mapping of str to str
-        Symbols dropped, and why.
+    outcome : SessionOutcome
+        Of the part's strategies, without what they said. The tags of each are those that are new, and all words count among codes.
+    quality, guards : DataFrame
+        As the engine's window has them, without rows where others tell them.
+    failed : mapping of int to str
+        Symbols dropped, by code, and why.
+    said : sequence of Said
+        By strategy of the part.
+    left : sequence of Left
+        What each leaves if the run ends here.
     strategies_failed : mapping of int to str
-        Strategies that have raised, here or before.
+        Strategies that have raised, here or before, by their number in the run.
     short : Short or None
         None if it is what the slice before told.
     """
 
-    session: date
-    opened: int
-    closed: int
-    early_close: bool
-    tables: Mapping[str, Rows]
-    said: Mapping[int, tuple[pl.DataFrame | None, pl.DataFrame | None]]
-    warming: Sequence[tuple[int, pl.DataFrame]]
-    counts: Mapping[str, int]
-    moved: Mapping[str, int]
-    moments: npt.NDArray[np.int64]
-    bars_of: npt.NDArray[np.int64]
-    open_orders: Rows | None
-    open_positions: int
-    stale: Mapping[str, str]
-    failed: Mapping[str, str]
+    outcome: SessionOutcome
+    quality: pl.DataFrame
+    guards: pl.DataFrame
+    failed: Mapping[int, str]
+    said: Sequence[Said]
+    left: Sequence[Left]
     strategies_failed: Mapping[int, str]
     short: Short | None
     seconds: float
@@ -135,57 +109,16 @@ def play_part(part: Part, tell: Tell) -> Over:
         return Over(reason, timings.phases, timings.parts, peak_rss_mb())
 
 
-@dataclass
-class _Kept:
-    """Results that are taken session by session."""
-
-    rows: dict[str, list[Rows | Deferred]] = field(default_factory=lambda: {table: [] for table in SCHEMAS})
-
-    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:  # noqa: ARG002 - other parts come in between
-        """As `Results.append`."""
-        if len(rows):
-            self.rows[table].append(rows)
-
-    def end_session(self, session: date) -> None:
-        """Nothing to do."""
-
-    def complete(self) -> Mapping[str, pl.LazyFrame]:
-        """Nothing is ever complete here."""
-        return {}
-
-    def finish(
-        self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]
-    ) -> Path | None:
-        """Nothing to do."""
-
-    def discard(self) -> None:
-        """Nothing to do."""
-
-    def taken(self) -> dict[str, Rows]:
-        """The rows since the last time, by table."""
-        found = {table: joined(parts) for table, parts in self.rows.items() if parts}
-        self.rows = {table: [] for table in SCHEMAS}
-        return found
-
-
 class SliceRecorder:
     """A recorder that tells what a session left, and forgets it."""
 
     def __init__(self, parts: Made, part: Part, tell: Tell) -> None:
         self._parts, self._part, self._tell = parts, part, tell
-        self._results = _Kept()
-        self._recorder = Recorder(
-            self._results, parts.players, parts.store.symbols,
-            schedule=parts.span.schedule, sessions_a_year=parts.time.sessions_a_year(), labels=parts.plan.labels,
-        )  # fmt: skip
+        self._words = [0 for _ in parts.players]  # tags of each that were told
         self._short: Short | None = None
         self._judged = date.min  # the session of which it was told last
+        self.totals = Totals()
         self.timings = Timings()
-
-    @property
-    def totals(self) -> Totals:
-        """So far."""
-        return self._recorder.totals
 
     def session(
         self, outcome: SessionOutcome, quality: pl.DataFrame, guards: pl.DataFrame, failed: Mapping[int, str]
@@ -193,39 +126,31 @@ class SliceRecorder:
         """Tell a session that was played to its end."""
         if outcome.stopped is not None:
             return
-        before, known = self._counts(), set(self.totals.failed)
-        self.totals.moved.clear()
-        silent = replace(outcome, players=[_silent(own) for own in outcome.players])
-        self._recorder.session(silent, quality, guards, failed)
-        tables = {name: frame for name, frame in self._results.taken().items() if name not in self._part.without}
-        after = self._counts()
-        self.totals.open_orders = self.totals.open_positions = 0
-        self.totals.stale.clear()
-        self._recorder.finish({})
-        left = self._results.taken().get("orders")
-        numbers, day = self._part.share.strategies, outcome.session
-        pairs = list(zip(numbers, self._parts.players, outcome.players, strict=True))
+        self.totals.sessions += 1
+        self.totals.bars += outcome.bars
+        facts, visible, players = self._part.facts, outcome.visible, self._parts.players
+        silent = [self._silent(number, own) for number, own in enumerate(outcome.players)]
         self._tell(
             Slice(
-                day.name, day.open, day.close, day.early_close, tables,
-                said={n: (recorded(own.output), spoken(own.output)) for n, _, own in pairs},
-                warming=[(n, w) for n, _, own in pairs for w in warming(replace(outcome, players=[own]))],
-                counts={name: after[name] - before[name] for name in COUNTS},
-                moved=dict(self.totals.moved),
-                moments=outcome.moments,
-                bars_of=outcome.bars_of,
-                open_orders=left,
-                open_positions=self.totals.open_positions,
-                stale=dict(self.totals.stale),
-                failed={s: why for s, why in self.totals.failed.items() if s not in known},
-                strategies_failed={n: p.failed for n, p, _ in pairs if p.failed},
-                short=self._news(day.name),
+                replace(outcome, players=silent),
+                quality if facts else quality.clear(),
+                guards if facts else guards.clear(),
+                {code: why for code, why in failed.items() if visible is None or visible[code]},
+                said=[said(own.output) for own in outcome.players],
+                left=[player.left(outcome.session.open) for player in players],
+                strategies_failed={
+                    n: p.failed for n, p in zip(self._part.share.strategies, players, strict=True) if p.failed
+                },
+                short=self._news(outcome.session.name),
                 seconds=self.timings.sessions[-1]["stream"],
             )
-        )  # fmt: skip
+        )
 
-    def _counts(self) -> dict[str, int]:
-        return {name: getattr(self.totals, name) for name in COUNTS}
+    def _silent(self, number: int, own: PlayerOutcome) -> PlayerOutcome:
+        """Without what is told apart: what the strategy said, and tags that were told before."""
+        tags = own.output.tags[self._words[number] :]
+        self._words[number] += len(tags)
+        return replace(own, output=replace(own.output, records=[], log=[], tags=tags))
 
     def _news(self, session: date) -> Short | None:
         """Whose history was short, if that has changed."""
@@ -237,8 +162,3 @@ class SliceRecorder:
             return None
         self._short = short
         return short
-
-
-def _silent(own: PlayerOutcome) -> PlayerOutcome:
-    """Without what is told apart: what the strategy said, and was not shown."""
-    return replace(own, output=replace(own.output, records=[], log=[]), withheld=())

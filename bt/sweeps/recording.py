@@ -158,10 +158,10 @@ class _Count:
         self._over = any(p.over is not None for p in self._players)
         own = outcome.players[self._begin : self._begin + len(self._players)]
         counts = self._counts
-        for number, (player, done) in enumerate(zip(self._players, own, strict=True)):
+        for number, done in enumerate(own):
             if len(done.curve.equity):
                 self._last[number] = int(done.curve.equity[-1])
-            counts["orders"] += player.account.orders_given
+            counts["orders"] += done.given
             self._ended(done.output.orders)
             counts["stale_exits"] += int((done.output.fills[:, at.F_STALE] > 0).sum())
             counts["commission"] += total(done.output.fills[:, at.F_COMMISSION])
@@ -187,9 +187,9 @@ class _Count:
         if self._chain is not None:
             self._chain.benchmark += others
         for player in self._players:
-            left = player.account.abandon()
-            counts["open_orders"] += len(left)
-            counts["open_positions"] += len(player.account.held())
+            left = player.left(0)
+            counts["open_orders"] += len(left.orders)
+            counts["open_positions"] += left.positions
         counts["slippage"] -= counts["commission"]
         end = sum(self._last)
         counts["net_pnl"], counts["equity_end"] = end - self._start, end
