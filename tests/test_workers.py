@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,58 @@ def test_strategies_are_divided(tmp_path: Path):
         {"name": n, "use": use, "params": {"tag": n}} for n, use in (("a", Whole), ("b", Crosses), ("c", Whole))
     ]
     two(tmp_path, 4, strategies=strategies)
+
+
+class Waits:
+    """Orders far from the market that live on, with words of their own; no two symbols are first to use the same ones."""
+
+    row: Any = Fields
+    independent = True
+
+    def __init__(self) -> None:
+        self.session = 0
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"mean": bt.sma("close", 10)}
+
+    def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
+        self.session += 1
+
+    def on_bar(self, row: Fields, book: bt.Book) -> None:
+        word = f"{'xyz'[('ABC'.index(row.symbol) + row.minute) % 3]}{row.minute // 25} of {self.session}"
+        if row.minute % 10 == 0:
+            book.order(row.symbol, 3, limit=round(row.close / 2, 2), tif="gtc", tag=f"waits {word}")
+        elif row.close > row.mean:
+            book.order(row.symbol, 1 if row.minute % 2 else -1, tag=word)
+
+
+def test_words_and_what_is_open_at_the_end_are_those_of_all_parts(tmp_path: Path):
+    one, _ = two(tmp_path, 3, strategy=Waits)
+    run = bt.open_run(one)
+    left = run.orders.filter(pl.col("status") == "open")
+    assert left["symbol"].n_unique() == 3
+    assert left["tag"].n_unique() > 3
+    assert run.trades["entry_tag"].n_unique() > 3
+    assert run.summary["open_orders"] == left.height
+
+
+class Keeps(Waits):
+    """One share of everything."""
+
+    def on_bar(self, row: Fields, book: bt.Book) -> None:
+        book.target(row.symbol, 1)
+
+
+def test_positions_of_all_parts_are_in_order(tmp_path: Path):
+    """A becomes C, which is played by who plays A; B lies between them."""
+    prices = [10.0 + minute for minute in range(14)]
+    rows = [bars(symbol, prices, day=day) for symbol, day in zip("ACC", DAYS, strict=True)]
+    where = store(tmp_path, *rows, *(bars("B", prices, day=day) for day in DAYS))
+    actions = pl.DataFrame({"symbol": ["A"], "session": [date.fromisoformat(DAYS[1])], "kind": ["rename"], "to": ["C"]})
+    for workers in (1, 2):
+        replay(where, workers, tmp_path / str(workers), strategy=Keeps, data={"actions": actions})
+    assert_same_files(tmp_path / "1", tmp_path / "2")
+    assert bt.open_run(tmp_path / "2").positions["symbol"].to_list() == ["A", "B", "B", "C", "B", "C"]
 
 
 NOTEBOOK = """
