@@ -10,7 +10,7 @@ import importlib.metadata
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from bt.collector import seldom
+from bt.collector import START, seldom
 
 if TYPE_CHECKING:
     from bt.api import (
@@ -172,7 +172,7 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for one o
 
     def __getattr__(name: str) -> Any:
         if name in __all__:
-            with seldom():
+            with seldom(START):
                 from bt import api  # heavy: only when something of it is used
 
             value = getattr(api, name)

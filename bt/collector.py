@@ -6,15 +6,21 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SELDOM = (100_000, 20, 100)
-"""New objects after which it looks at those, and how often it does until it looks at older ones; Python's own are 700, 10 and 10."""
+RUN = 100_000
+"""New objects of a run after which it looks at them; Python's own are 700."""
+
+START = 1_000_000
+"""Likewise while modules are imported: those of all that a run needs are 230,000."""
+
+OLDER = (20, 100)
+"""How often it looks at new objects until it looks at older ones; Python's own are 10 and 10."""
 
 
 @contextmanager
-def seldom() -> Iterator[None]:
-    """Until the end it looks after 100,000 new objects instead of 700. Cycles are still found."""
+def seldom(objects: int = RUN) -> Iterator[None]:
+    """Until the end it looks after so many new objects. Cycles are still found."""
     before = gc.get_threshold()
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(objects, *OLDER)
     try:
         yield
     finally:

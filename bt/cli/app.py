@@ -20,7 +20,7 @@ from typer.main import get_command
 from bt.cli.cores import limit_polars
 from bt.cli.failures import DONE, USAGE, failed, refused
 from bt.cli.streams import Output, forget, results_stream
-from bt.collector import seldom
+from bt.collector import START, seldom
 
 
 @dataclass(frozen=True)
@@ -402,7 +402,7 @@ def _run(given: list[str], output: Output) -> int:
         return int(job or DONE)
     output.quiet, code = job.quiet, DONE
     try:
-        with seldom():  # a job begins with what it imports
+        with seldom(START):  # a job begins with what it imports
             code = job.run(output)
         output.results.flush()
     except BrokenPipeError:

@@ -259,7 +259,17 @@ class _WholeOnDisk(_OnDisk):
 
 
 class _Kept(FunctionCache):
-    """Loads what was compiled without all that compiling takes: Numba would first import what it knows of NumPy, and of SciPy where that is installed."""
+    """Loads what was compiled without all that compiling takes: Numba would first import what it knows of NumPy, and of SciPy where that is installed. Where a function is kept is
+    found out when it is first asked for: of most it never is, and for all together it takes a twentieth of a start."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __getattr__(self, name: str) -> Any:
+        if "_impl" in vars(self) or name == "_function":
+            raise AttributeError(name)
+        super().__init__(self._function)
+        return getattr(self, name)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What there is for a signature, None for nothing."""

@@ -41,10 +41,10 @@ PAUSE = 0.02
 BOOT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from bt.collector import seldom
-with seldom():
+from bt.collector import START, seldom
+with seldom(START):
     from bt.run.worker import main
-main()
+    main()
 """
 HEAD = struct.Struct(">Q")
 
