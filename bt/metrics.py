@@ -1,17 +1,6 @@
-"""What a run earned and risked: frames of integer money in, a `Metrics` out.
+"""What a run earned and risked: arrays of integer money in, session by session, a `Metrics` out.
 
-Frames carry the engine's integer money: Int64 units of 1e-8 of the currency.
-
-=========  =====================================================================================================
-frame      columns read
-=========  =====================================================================================================
-equity     time (one row per minute and strategy), equity, gross, net in units
-fills      shares (Int64), price, slippage, commission in units, bar_share (Float64 fraction, null if unknown)
-trades     net_pnl in units; closed trades only
-=========  =====================================================================================================
-
-One account may be one strategy's rows or all of them: rows of one minute are summed as integers, so the combined account is
-exact. `MetricsAccumulator` takes one session at a time and keeps a few numbers per session; `metrics_of` takes whole frames.
+Money is the engine's: int64 units of 1e-8 of the currency. `MetricsAccumulator` takes one session at a time (`SessionFigures`) and keeps a few numbers of each.
 The ratios are undefined, None, where their divisor is zero or their data too short: never NaN, never infinite.
 """
 
@@ -23,9 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from bt.errors import MoneyError
 from bt.exact import total
 from bt.model import UNIT
 from bt.ratios import alpha, beta, cagr, calmar, information_ratio, mean, sharpe, sortino, volatility
@@ -137,45 +124,6 @@ class SessionFigures:
     trades: Int64Array
 
 
-def _total(values: pl.Series) -> int:
-    """Exact integer sum: a session's traded value may pass 64 bits."""
-    return int(values.cast(pl.Int128).sum())
-
-
-def _figures(equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame) -> SessionFigures:
-    """Of a session's frames; any of them may have no rows, and then no columns."""
-    none = np.zeros(0, dtype=np.int64)
-    minutes = _account_minutes(equity) if equity.height else None
-    worth, gross, net = (
-        (none, none, none) if minutes is None else (minutes[c].to_numpy() for c in ("equity", "gross", "net"))
-    )
-    value = costs = large = 0
-    if fills.height:
-        value = _total(fills["shares"].abs().cast(pl.Int128) * fills["price"].cast(pl.Int128))
-        costs = _total(fills["slippage"]) + _total(fills["commission"])
-        large = int((fills["bar_share"] > CAPACITY_SHARE).sum())
-    closed = trades["net_pnl"].to_numpy() if trades.height else none
-    return SessionFigures(worth, gross, net, value, costs, fills.height, large, closed)
-
-
-def _account_minutes(equity: pl.DataFrame) -> pl.DataFrame:
-    """equity, gross and net of the whole account (Int64 units), one row per minute in time order.
-
-    Raises
-    ------
-    MoneyError
-        When the strategies' sum does not fit.
-    """
-    money = pl.col("equity", "gross", "net")
-    total = equity.group_by("time").agg(money.cast(pl.Int128).sum()).sort("time")
-    try:
-        return total.with_columns(money.cast(pl.Int64))
-    except pl.exceptions.InvalidOperationError as error:
-        raise MoneyError(
-            "metrics: the account's equity must fit int64 units of 1e-8, was more; use less cash"
-        ) from error
-
-
 def _deepest(equity: Int64Array, peaks: Int64Array) -> tuple[int, float]:
     """The first minute of the deepest fall below `peaks`, and the fall, rounded once: large amounts are no doubles."""
     near = (equity - peaks) / peaks
@@ -254,10 +202,6 @@ class MetricsAccumulator:
         self._trades = self._wins = self._gain = self._loss = 0
         self._fills = self._large = self._value = self._costs = 0
 
-    def add_session(self, equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame) -> None:
-        """One session's frames, columns as in the module's table; any of them may have no rows."""
-        self.add(_figures(equity, fills, trades))
-
     def restart(self, start_cash: int) -> None:
         """Go on with another account, flat and with `start_cash` units, as if all were invested again: returns are chained."""
         self._grown *= self._last / self._start
@@ -331,19 +275,3 @@ class MetricsAccumulator:
             beta=beta(own, other),
             information_ratio=information_ratio(own, other, self._a_year),
         )
-
-
-def metrics_of(
-    equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame, *, start_cash: int, sessions_a_year: float
-) -> Metrics:
-    """Metrics of whole frames: as `MetricsAccumulator`, with the session (Date) of each row in `equity` and `fills`.
-
-    Trades need no session. Sessions are those of `equity`.
-    """
-    account = MetricsAccumulator(start_cash, sessions_a_year)
-    sessions = equity["session"].unique().sort()
-    rest = trades
-    for name in sessions:
-        account.add_session(equity.filter(pl.col("session") == name), fills.filter(pl.col("session") == name), rest)
-        rest = trades.clear()
-    return account.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from collections.abc import Callable
@@ -14,6 +15,20 @@ import polars as pl
 
 from bt.run.pool import Result
 from bt.strategy import dumps
+
+
+class _Frameless(pickle.Pickler):
+    """Refuses frames: who pickles them may wait for ever (`bt.frames`)."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        assert not isinstance(thing, pl.DataFrame | pl.Series | pl.LazyFrame), "a worker must not tell a frame"
+        return NotImplemented
+
+
+def _pickled(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    _Frameless(buffer, protocol=5).dump(value)
+    return buffer.getvalue()
 
 
 class Here:
@@ -29,7 +44,7 @@ class Here:
         if self._told is None:
             work, argument = pickle.loads(self._job)  # noqa: S301 - our own
             self._told = told = []
-            carried = lambda value: pickle.loads(pickle.dumps(value, protocol=5))  # noqa: E731, S301
+            carried = lambda value: pickle.loads(_pickled(value))  # noqa: E731, S301
             told.append(Result(work(argument, lambda value: told.append(carried(value)))))
         return self._told.pop(0)
 

@@ -15,8 +15,9 @@ import pytest
 from oracle.metrics import drawdown_minutes, max_drawdown
 
 from bt import metrics as m
+from bt.engine import together
 from bt.errors import MoneyError
-from bt.metrics import Metrics, MetricsAccumulator, metrics_of
+from bt.metrics import CAPACITY_SHARE, Metrics, MetricsAccumulator, SessionFigures
 
 UNIT = 10**8
 FILLS = pl.Schema(
@@ -40,6 +41,28 @@ def equity_of(per_session: list[list[int]], gross: int = 0, net: int = 0) -> pl.
         schema={"time": pl.Int64, "session": pl.Date, "equity": pl.Int64, "gross": pl.Int64, "net": pl.Int64},
         orient="row",
     )
+
+
+def figures(equity: pl.DataFrame, fills: pl.DataFrame = NO_FILLS, trades: pl.DataFrame = NO_TRADES) -> SessionFigures:
+    """A session's, of frames."""
+    exact = fills.with_columns(pl.col(pl.Int64).cast(pl.Int128))
+    value = int((exact["shares"].abs() * exact["price"]).sum())
+    costs = int(exact["slippage"].sum()) + int(exact["commission"].sum())
+    large = int((fills["bar_share"] > CAPACITY_SHARE).sum())
+    worth = (equity[name].to_numpy() for name in ("equity", "gross", "net"))
+    return SessionFigures(*worth, value, costs, fills.height, large, trades["net_pnl"].to_numpy())
+
+
+def metrics_of(
+    equity: pl.DataFrame, fills: pl.DataFrame, trades: pl.DataFrame, *, start_cash: int, sessions_a_year: float
+) -> Metrics:
+    """Of whole frames, with the session of each row of `equity` and `fills`; all trades are of the first."""
+    account = MetricsAccumulator(start_cash, sessions_a_year)
+    for name in equity["session"].unique().sort():
+        own = pl.col("session") == name
+        account.add(figures(equity.filter(own), fills.filter(own), trades))
+        trades = trades.clear()
+    return account.result()
 
 
 def run(per_session: list[list[int]], start: int = 100 * UNIT, fills: pl.DataFrame = NO_FILLS,
@@ -84,7 +107,7 @@ def test_figures_against_a_benchmark_agree_with_empyrical(seed: int) -> None:
     own = np.diff(worth) / np.array(worth[:-1])
     account = MetricsAccumulator(start, 252)
     for day in range(200):
-        account.add_session(equity_of([[worth[day + 1]]]), NO_FILLS, NO_TRADES)
+        account.add(figures(equity_of([[worth[day + 1]]])))
     found = account.result([None if day % 50 == 3 else float(other[day]) for day in range(200)])
     keep = np.arange(200) % 50 != 3
     mine, theirs = own[keep], other[keep]
@@ -99,7 +122,7 @@ def test_figures_against_a_benchmark_agree_with_empyrical(seed: int) -> None:
 def test_without_a_benchmark_or_its_variance_nothing_is_said() -> None:
     account = MetricsAccumulator(100 * UNIT, 252)
     for worth in (101, 103, 102):
-        account.add_session(equity_of([[worth * UNIT]]), NO_FILLS, NO_TRADES)
+        account.add(figures(equity_of([[worth * UNIT]])))
     for returns in ((), (None, None, 0.5), (0.25, 0.25, 0.25)):
         found = account.result(returns)
         assert (found.alpha, found.beta) == (None, None)
@@ -200,14 +223,19 @@ def test_trades_fills_and_exposure_by_hand() -> None:
 
 
 def test_the_combined_account_is_the_integer_sum() -> None:
-    one = equity_of([[100 * UNIT, 101 * UNIT], [99 * UNIT]], gross=UNIT)
-    two = equity_of([[50 * UNIT, 49 * UNIT], [52 * UNIT]], gross=UNIT)
-    both = metrics_of(pl.concat([two, one]), NO_FILLS, NO_TRADES, start_cash=150 * UNIT, sessions_a_year=252)
-    total = metrics_of(
-        equity_of([[150 * UNIT, 150 * UNIT], [151 * UNIT]], gross=2 * UNIT), NO_FILLS, NO_TRADES,
-        start_cash=150 * UNIT, sessions_a_year=252,
-    )  # fmt: skip
-    assert both == total
+    one, two, both = (
+        [figures(equity_of([[value * UNIT for value in session]], gross=gross)) for session in sessions]
+        for gross, sessions in (
+            (UNIT, ((100, 101), (99,))),
+            (UNIT, ((50, 49), (52,))),
+            (2 * UNIT, ((150, 150), (151,))),
+        )
+    )
+    accounts = MetricsAccumulator(150 * UNIT, 252), MetricsAccumulator(150 * UNIT, 252)
+    for mine, theirs, sums in zip(one, two, both, strict=True):
+        accounts[0].add(together([theirs, mine]))
+        accounts[1].add(sums)
+    assert accounts[0].result() == accounts[1].result()
 
 
 def test_amounts_beyond_64_bits() -> None:
@@ -215,9 +243,9 @@ def test_amounts_beyond_64_bits() -> None:
     found = run([[9 * 10**18]], start=9 * 10**18, fills=fills)
     assert found.turnover == 20.0
     assert found.cost_bps == pytest.approx(10_000 / 9)
-    big = equity_of([[9 * 10**18]])
+    big = figures(equity_of([[9 * 10**18]]))
     with pytest.raises(MoneyError, match="must fit int64 units"):
-        metrics_of(pl.concat([big, big]), NO_FILLS, NO_TRADES, start_cash=UNIT, sessions_a_year=252)
+        together([big, big])
 
 
 def test_the_start_must_be_positive_and_values_frozen() -> None:

@@ -291,6 +291,11 @@ def test_workers_have_as_many_passes_of_sets_that_cost_as_much(market: Path) -> 
     assert [lot[-1].number for lot in chunks(sweep.spec, sets, workers=2)] == [74, 75, 148, 149]
     assert [len(lot) for lot in chunks(sweep.spec, sets[:2], workers=4)] == [1, 1]
     assert [[s.number for s in lot] for lot in chunks(sweep.spec, sets[:5], together=2)] == [[0, 1], [2, 3], [4]]
+    kinds = {"hold": [1, 2], "execution.fill": ["next_open", "next_close", "same_close"]}
+    several = sweeping(market, kinds).sets
+    lots = [[s.number for s in lot] for lot in chunks(sweep.spec, several, workers=2)]
+    assert lots == [[0, 3], [1, 4], [2, 5]], "a kind of passes is cut only where there are fewer than workers"
+    assert [len(lot) for lot in chunks(sweep.spec, several, workers=4)] == [1] * 6
 
 
 def test_universes_that_a_parameter_decides_are_passes_of_their_own(market: Path) -> None:

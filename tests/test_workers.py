@@ -22,6 +22,7 @@ from small import THURSDAY, TUESDAY, WEDNESDAY, at, bars, store
 import bt
 from bt.engine import Pace
 from bt.errors import StrategyRaised, UsageError, WorkerError
+from bt.run import divided, pool
 from bt.run.divided import _told
 from bt.run.gathering import Undivided, _union
 from bt.run.pool import Crew, Result, Worker, threads_each
@@ -408,6 +409,24 @@ def test_a_session_is_kept_when_everybody_has_told_it():
         _told([Tells("a slice"), Tells(Stopped("enough"))], pace)
 
 
+def test_an_interrupt_before_the_first_session_is_over_keeps_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(divided, "_told", lambda *_: None)  # as after Ctrl-C
+    run = replay(walk(tmp_path), 2, tmp_path / "run", strategy=Crosses)
+    assert (run.finish_reason, run.stop_reason, run.summary["sessions"]) == ("stopped", "interrupted", 0)
+    assert bt.open_run(tmp_path / "run").orders.height == 0
+
+
+def test_a_run_that_cannot_be_divided_is_refused_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def start(**_: Any) -> Worker:
+        raise AssertionError("no process is needed to see that")
+
+    monkeypatch.setattr(pool, "Worker", start)
+    with pytest.raises(UsageError, match="engine.workers must be at most 1"):
+        replay(walk(tmp_path), 100, None, strategy=Whole)
+
+
 # ------------------------------------------------------------------------------------------------------------ the pool
 
 
@@ -492,12 +511,38 @@ def test_a_process_does_one_job_after_another(capfd: pytest.CaptureFixture[str])
         done = [dict(crew.played(whose, range(count))) for count in (5, 0, 2)]
     assert [sorted(one) for one in done] == [[0, 1, 2, 3, 4], [], [0, 1]]
     assert set(done[0].values()) == set(done[2].values()) == {worker.pid for worker in crew.workers}
-    assert capfd.readouterr().err == 7 * "to stderr\n"
+    assert capfd.readouterr().err.count("to stderr") == 7
 
 
 def test_a_result_that_cannot_be_carried_is_told():
     with Crew(1) as crew, pytest.raises(WorkerError, match="cannot pickle"):
         list(crew.played(lambda _, tell: (n for n in ()), [0]))
+
+
+def test_who_has_ended_does_nothing_more():
+    with Worker() as worker:
+        for _ in range(2):
+            worker.begin(fail, None)
+            with pytest.raises(WorkerError):
+                worker.take()
+
+
+class Unreadable:
+    """Cannot be unpickled where nobody knows the error."""
+
+    def __reduce__(self) -> Any:
+        return (int, ("no number",))
+
+
+def unreadable(_: Any, tell: Any) -> None:
+    tell(Unreadable())
+
+
+def test_what_cannot_be_read_is_no_wait_for_ever():
+    with Worker() as worker:
+        worker.begin(unreadable, None)
+        with pytest.raises(WorkerError):
+            worker.take()
 
 
 def test_threads_are_shared():

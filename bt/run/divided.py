@@ -137,7 +137,7 @@ def kept_together(
 def play_divided(
     made: Made, results: Results, progress: Progress | None, crew: Crew
 ) -> tuple[Gathered, Driven, Elsewhere]:
-    """Play a run with a crew of as many workers as it is to have.
+    """Play a run with a crew of as many workers as it is to have; they are gone at the end.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def play_divided(
     driven, pace = Driven(markings=mark_streams("backtest", labels_of(made))), Pace(0.0)
     total = made.span.last - made.span.first + 1
     told = None
-    with interruptible(pace, driven), contextlib.suppress(KeyboardInterrupt):
+    with interruptible(pace, driven), contextlib.suppress(KeyboardInterrupt), crew:
         for worker, part in zip(crew.workers, parts, strict=True):
             worker.begin(play_part, part)
         while (told := _told(crew.workers, pace)) is not None and not isinstance(told[0], Result):

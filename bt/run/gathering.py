@@ -18,6 +18,7 @@ from bt.book import Curve
 from bt.engine import Left, PlayerOutcome, SessionOutcome
 from bt.execution import IntArray
 from bt.execution import layout as at
+from bt.frames import unpacked
 from bt.metrics import Metrics
 from bt.recorder import Recorder, Said, Totals
 from bt.results import Results
@@ -84,10 +85,10 @@ class Gathered:
                 strategy.together([s.outcome.players[place] for s, place in own], [s.left[place] for s, place in own])
             )
             spoken.append(_heard([s.said[place] for s, place in own]))
-        quality = _together([s.quality for s in slices])
+        quality = _together([unpacked(s.quality) for s in slices])
         if quality.height:
             quality = quality.sort("code", maintain_order=True)
-        guards = _together([s.guards for s in slices])
+        guards = _together([unpacked(s.guards) for s in slices])
         failed = {code: why for s in reversed(slices) for code, why in s.failed.items()}
         self._recorder.session(_outcome([s.outcome for s in slices], players), quality, guards, failed, spoken)
         for worker, short in enumerate(s.short for s in slices):
@@ -123,12 +124,11 @@ class _Strategy:
         self.name, self.start_cash, self.workers = name, start_cash, workers
         self._tags: list[str] = []
         self._codes: dict[str, int] = {}
-        self._of: list[list[int]] = [[] for _ in workers]  # by part and its code
-        self._left: Left | None = None
+        self._of = [np.zeros(0, dtype=np.int64) for _ in workers]  # by part and its code
+        self._left = Left(np.zeros((0, at.RECORD_COLUMNS), dtype=np.int64), 0, {})  # before anything is told
 
     def left(self, opened: int) -> Left:  # noqa: ARG002 - who played it knew
         """What it leaves if the run ends now."""
-        assert self._left is not None
         return self._left
 
     def together(self, parts: Sequence[PlayerOutcome], left: Sequence[Left]) -> PlayerOutcome:
@@ -157,15 +157,15 @@ class _Strategy:
             sum(part.given for part in parts),
         )
 
-    def _learn(self, part: int, tags: Sequence[str]) -> IntArray | None:
-        """The codes of a part's tags, of which `tags` are new; None where they are its own."""
+    def _learn(self, part: int, tags: Sequence[str]) -> IntArray:
+        """The codes of a part's tags, of which `tags` are new."""
         for word in tags:
             if word not in self._codes:
                 self._codes[word] = len(self._tags)
                 self._tags.append(word)
-            self._of[part].append(self._codes[word])
-        codes = np.array(self._of[part], dtype=np.int64)
-        return None if np.array_equal(codes, np.arange(len(codes))) else codes
+        if tags:
+            self._of[part] = np.append(self._of[part], [self._codes[word] for word in tags])
+        return self._of[part]
 
     def _curve(self, parts: Sequence[Curve]) -> Curve:
         """The equity of all parts, each of which begins with the cash of all.
@@ -196,14 +196,11 @@ def _outcome(parts: Sequence[SessionOutcome], players: Sequence[PlayerOutcome]) 
     )  # fmt: skip
 
 
-def _rows(parts: Sequence[IntArray], codes: Sequence[IntArray | None], tag: int) -> IntArray:
+def _rows(parts: Sequence[IntArray], codes: Sequence[IntArray], tag: int) -> IntArray:
     """Rows of all parts, whose tags are in a column."""
-    made = []
     for rows, code in zip(parts, codes, strict=True):
-        made.append(rows)
-        if code is not None:
-            rows[:, tag] = code[rows[:, tag]]
-    return made[0] if len(made) == 1 else np.concatenate(made)
+        rows[:, tag] = code[rows[:, tag]]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -211,9 +208,12 @@ def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([frame for frame in frames if frame.height] or frames[:1])
 
 
-def _heard(parts: Sequence[Said]) -> Said:
+def _heard(parts: Sequence[tuple[bytes | None, bytes | None]]) -> Said:
     """What the parts of a strategy recorded and said."""
-    return Said(_once([part.records for part in parts]), _once([part.log for part in parts]))
+    records, log = (
+        _once([None if data is None else unpacked(data) for data in kind]) for kind in zip(*parts, strict=True)
+    )
+    return Said(records, log)
 
 
 def _once(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame | None:

@@ -158,11 +158,10 @@ class Worker:
 
     def _listen(self) -> None:
         """Hand over a job and receive until its last message, again and again until `close` or the process's end."""
-        try:
+        with contextlib.suppress(Exception):  # in the middle of a message, or of ours, or nothing that can be read
             while (job := self._jobs.get()) is not None and self._does(job):
                 pass
-        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
-            self._put(("died", None))  # also in the middle of a message, or of ours
+        self._put(("died", None))  # whoever asks for more is told
 
     def _does(self, job: bytes) -> bool:
         """Receive all that a job tells; whether the process does another one."""

@@ -75,10 +75,15 @@ def run_spec(
     began = wall.perf_counter()
     keep_freed_memory()
 
-    def check(declarations: Sequence[Declaration]) -> None:
-        shards(spec, declarations, spec.workers)
+    with contextlib.ExitStack() as stack:
+        crew: Crew | None = None
 
-    with crew_of(spec.workers, spec.threads) as crew, made(spec, check=check, checking=checking, now=now) as parts:
+        def check(declarations: Sequence[Declaration]) -> None:
+            nonlocal crew
+            shards(spec, declarations, spec.workers)
+            crew = stack.enter_context(crew_of(spec.workers, spec.threads))
+
+        parts = stack.enter_context(made(spec, check=check, checking=checking, now=now))
         where = _Where(save, out, began)
         try:
             run = _played(parts, where, progress, crew)
@@ -92,7 +97,7 @@ def run_spec(
 
 def _played(parts: Made, where: _Where, progress: Progress | None, crew: Crew | None) -> Run:
     if crew is not None:
-        with contextlib.suppress(Undivided), crew:
+        with contextlib.suppress(Undivided):
             return _divide(parts, where, progress, crew)
     return _replay(parts.spec, parts, where, progress)
 

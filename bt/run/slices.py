@@ -14,6 +14,7 @@ import polars as pl
 
 from bt.coordinator import FinishReason, Timings
 from bt.engine import Engine, Left, Pace, PlayerOutcome, SessionOutcome, hearing
+from bt.frames import packed
 from bt.memory import calm_collector, keep_freed_memory, peak_rss_mb
 from bt.model import RunSpec
 from bt.recorder import Said, Totals, said
@@ -45,12 +46,12 @@ class Slice:
     ----------
     outcome : SessionOutcome
         Of the part's strategies, without what they said. The tags of each are those that are new, and all words count among codes.
-    quality, guards : DataFrame
-        As the engine's window has them, without rows where others tell them.
+    quality, guards : bytes
+        Frames (`bt.frames.packed`) as the engine's window has them, without rows where others tell them.
     failed : mapping of int to str
         Symbols dropped, by code, and why.
-    said : sequence of Said
-        By strategy of the part.
+    said : sequence of (bytes or None, bytes or None)
+        What each strategy of the part recorded and said (`bt.recorder.Said`), packed likewise.
     left : sequence of Left
         What each leaves if the run ends here.
     strategies_failed : mapping of int to str
@@ -60,10 +61,10 @@ class Slice:
     """
 
     outcome: SessionOutcome
-    quality: pl.DataFrame
-    guards: pl.DataFrame
+    quality: bytes
+    guards: bytes
     failed: Mapping[int, str]
-    said: Sequence[Said]
+    said: Sequence[tuple[bytes | None, bytes | None]]
     left: Sequence[Left]
     strategies_failed: Mapping[int, str]
     short: Short | None
@@ -109,6 +110,11 @@ def play_part(part: Part, tell: Tell) -> Over:
         return Over(reason, timings.phases, timings.parts, peak_rss_mb())
 
 
+def _packed(heard: Said) -> tuple[bytes | None, bytes | None]:
+    records, log = (None if frame is None else packed(frame) for frame in heard)
+    return records, log
+
+
 class SliceRecorder:
     """A recorder that tells what a session left, and forgets it."""
 
@@ -133,10 +139,10 @@ class SliceRecorder:
         self._tell(
             Slice(
                 replace(outcome, players=silent),
-                quality if facts else quality.clear(),
-                guards if facts else guards.clear(),
+                packed(quality if facts else quality.clear()),
+                packed(guards if facts else guards.clear()),
                 {code: why for code, why in failed.items() if visible is None or visible[code]},
-                said=[said(own.output) for own in outcome.players],
+                said=[_packed(said(own.output)) for own in outcome.players],
                 left=[player.left(outcome.session.open) for player in players],
                 strategies_failed={
                     n: p.failed for n, p in zip(self._part.share.strategies, players, strict=True) if p.failed

@@ -110,10 +110,11 @@ def _does(job: bytes, channel: _Channel) -> bool:
 
 def _outlive_nobody(given: IO[bytes], jobs: SimpleQueue[bytes]) -> None:
     """Take jobs; the other end of the pipe closes when the process that started this one ends."""
-    with suppress(EOFError, OSError):
+    try:
         while (job := receive(given)) is not None:
             jobs.put(job)
-    os._exit(1)
+    finally:
+        os._exit(1)  # whatever it was: nobody would give this process anything to do
 
 
 def _carried(error: BaseException) -> BaseException | None:

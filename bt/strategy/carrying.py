@@ -2,7 +2,7 @@
 
 What is defined in a notebook's cell, at a prompt, in a script or in a file that was loaded by its path travels with its
 code, and with everything of its module that the code names; the modules beside such a file are imported from there again. cloudpickle does that but for two things done here: row
-types, whose slots it cannot rebuild, and annotations written as text, which mean nothing where their names are unknown.
+types, whose slots it cannot rebuild, and annotations written as text, which mean nothing where their names are unknown. Polars' frames travel as `bt.frames` has them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any
 
 import cloudpickle
 import msgspec
+import polars as pl
 
 from bt.errors import StrategyError
+from bt.frames import packed, unpacked, unpacked_series
 from bt.model import StrategySpec
 from bt.strategy.neighbours import by_reference, with_imports
 from bt.strategy.sources import CARRIED, source_of
@@ -131,8 +133,8 @@ def _dump(thing: Any, file: Any) -> None:
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type | types.FunctionType | types.ModuleType) and (place := by_reference(obj)) is not None:
-            return place
+        if (known := _framed(obj) or _named(obj)) is not None:
+            return known
         reduced = super().reducer_override(obj)
         if reduced is NotImplemented:  # by reference
             return reduced
@@ -143,6 +145,18 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type):
             return _with_hints(obj, reduced)
         return reduced
+
+
+def _framed(thing: Any) -> tuple[Any, ...] | None:
+    if isinstance(thing, pl.DataFrame):
+        return unpacked, (packed(thing),)
+    if isinstance(thing, pl.Series):
+        return unpacked_series, (packed(thing.to_frame()),)
+    return None
+
+
+def _named(thing: Any) -> Any:
+    return by_reference(thing) if isinstance(thing, type | types.FunctionType | types.ModuleType) else None
 
 
 def _with_hints(thing: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

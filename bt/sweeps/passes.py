@@ -28,19 +28,21 @@ def chunks(
 ) -> list[list[ParameterSet]]:
     """The sets in lots that share a pass each, of at most `together` sets; in order of their first set's number.
 
-    Several workers have about as many lots each, and what lots that are played at the same time cost is about the same: neighbours in a grid, which trade as often, are dealt out among them.
+    Several workers have about as many lots each. Where there are fewer kinds of passes than workers, who share one then have lots that cost about the same: neighbours in a grid, which
+    trade as often, are dealt out among them.
     """
     most = _even(-(-len(sets) // workers), together)
     classes: dict[str, type] = {}
     passes: dict[str, list[ParameterSet]] = {}
     for one in sets:
         passes.setdefault(_pass(one.applied(spec), classes), []).append(one)
+    hands = -(-workers // max(1, len(passes)))
     lots = []
     for shared in passes.values():
-        block = _even(len(shared), most) * workers
+        block = _even(len(shared), most) * hands
         for begin in range(0, len(shared), block):
             dealt = shared[begin : begin + block]
-            lots += [dealt[number::workers] for number in range(min(workers, len(dealt)))]
+            lots += [dealt[hand::hands] for hand in range(min(hands, len(dealt)))]
     return sorted(lots, key=lambda lot: lot[0].number)
 
 
