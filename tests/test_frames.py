@@ -36,6 +36,16 @@ def test_a_series_is_the_same_again():
     assert_series_equal(pickle.loads(dumps(series, "test")), series)  # noqa: S301 - our own
 
 
+class Own(pl.DataFrame):
+    """A user's class of frames."""
+
+
+def test_a_frame_of_the_user_s_own_class_stays_one():
+    frame = pickle.loads(dumps(Own({"x": [1]}), "test"))  # noqa: S301 - our own
+    assert type(frame) is Own
+    assert_frame_equal(frame, Own({"x": [1]}))
+
+
 def test_python_objects_do_not_travel():
     with pytest.raises(StrategyError, match="test: it must pickle, .*Python objects"):
         dumps(pl.DataFrame({"o": pl.Series([object()], dtype=pl.Object)}), "test")

@@ -148,9 +148,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 def _framed(thing: Any) -> tuple[Any, ...] | None:
-    if isinstance(thing, pl.DataFrame):
+    """How Polars' frames and series travel; classes made of them know themselves what they are."""
+    if type(thing) is pl.DataFrame:
         return unpacked, (packed(thing),)
-    if isinstance(thing, pl.Series):
+    if type(thing) is pl.Series:
         return unpacked_series, (packed(thing.to_frame()),)
     return None
 
