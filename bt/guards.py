@@ -7,6 +7,7 @@ the same minute. What is left is canonical: sorted by (session, symbol, slot), o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +27,16 @@ class Withheld:
 
     frame: pl.DataFrame
 
-    @staticmethod
-    def empty() -> Withheld:
-        """No rows."""
-        schema = {"session": pl.Int32, "code": pl.Int64, "time": pl.Int64, "reason": pl.String}
-        return Withheld(pl.DataFrame(schema=schema))
+
+@cache
+def nothing_withheld() -> pl.DataFrame:
+    """The frame of no withheld rows."""
+    return pl.DataFrame(schema={"session": pl.Int32, "code": pl.Int64, "time": pl.Int64, "reason": pl.String})
+
+
+@cache
+def _nothing_reported() -> pl.DataFrame:
+    return _report(nothing_withheld())
 
 
 def withheld(session: IntArray, code: IntArray, time: IntArray, reason: list[str] | npt.NDArray[np.str_]) -> Withheld:
@@ -95,6 +101,10 @@ def fault_names(fault: npt.NDArray[np.integer]) -> npt.NDArray[np.str_]:
 
 def report(frame: pl.DataFrame) -> pl.DataFrame:
     """The guard report of withheld rows: session, code, reason, rows, first_time, last_time, sample (up to 3 times)."""
+    return _nothing_reported() if frame.is_empty() else _report(frame)
+
+
+def _report(frame: pl.DataFrame) -> pl.DataFrame:
     return (
         frame.sort("session", "code", "reason", "time", maintain_order=True)
         .group_by("session", "code", "reason", maintain_order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +28,19 @@ class Grid:
     offset: IntArray
 
 
-def quality(group: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.DataFrame:
+def quality(
+    bounds: IntArray, jumps: IntArray, unit_of: Callable[[IntArray], IntArray], symbols: int, grid: Grid
+) -> pl.DataFrame:
     """Quality of every symbol in every session of a grid.
 
     Parameters
     ----------
-    group, unit : arrays
-        Of each present unit, sorted by both without repeats: session x `symbols` + code, and an index into `grid`.
+    bounds : array
+        The present units of each group, session x `symbols` + code: those of group g are bounds[g] to bounds[g + 1], in order and without repeats.
+    jumps : array
+        Those that are not the one after the present unit before them, in order; the first of a group may be among them.
+    unit_of : callable
+        Of some present units their indices into `grid`.
     symbols : int
         Number of symbols.
 
@@ -46,8 +53,7 @@ def quality(group: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.Dat
     """
     sessions = len(grid.offset) - 1
     groups = sessions * symbols
-    bounds = np.searchsorted(group, np.arange(groups + 1))
-    first, stop, owner = _gaps(bounds, unit, symbols, grid)
+    first, stop, owner = _gaps(bounds, jumps, unit_of, grid)
     total = np.concatenate([[0], np.cumsum(grid.minutes)])
     minutes = total[stop] - total[first]
     start, end = grid.begin[first], grid.end[stop - 1]
@@ -73,27 +79,24 @@ def quality(group: IntArray, unit: IntArray, symbols: int, grid: Grid) -> pl.Dat
     )
 
 
-def _gaps(bounds: IntArray, unit: IntArray, symbols: int, grid: Grid) -> tuple[IntArray, IntArray, IntArray]:
-    """Runs of missing units: first, stop (past the last), and the group each belongs to, sorted by group and time.
-
-    `bounds` are the rows of each group: those of group g are bounds[g] to bounds[g + 1].
-    """
+def _gaps(
+    bounds: IntArray, jumps: IntArray, unit_of: Callable[[IntArray], IntArray], grid: Grid
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Runs of missing units: first, stop (past the last), and the group each belongs to, sorted by group and time."""
+    symbols = (len(bounds) - 1) // (len(grid.offset) - 1)
     low, high = (np.repeat(edge, symbols) for edge in (grid.offset[:-1], grid.offset[1:]))
+    # the first unit of each group, and past its last; of an empty one its session
+    before, after = low.copy(), high.copy()
     here = np.flatnonzero(np.diff(bounds))
-    before, after = (
-        low.copy(),
-        high.copy(),
-    )  # the first unit of each group, and past its last; of an empty one its session
-    before[here], after[here] = unit[bounds[here]], unit[bounds[here + 1] - 1] + 1
+    before[here], after[here] = unit_of(bounds[here]), unit_of(bounds[here + 1] - 1) + 1
     empty = np.flatnonzero(np.diff(bounds) == 0)
     before[empty] = high[empty]
     head, foot = np.flatnonzero(before > low), np.flatnonzero(after < high)
-    at = np.flatnonzero(np.diff(unit) > 1)
-    owner = np.searchsorted(bounds, at, side="right") - 1
-    inside = at + 1 < bounds[owner + 1]  # not the step from one group to the next
-    at, owner = at[inside], owner[inside]
-    first = np.concatenate([low[head], unit[at] + 1, after[foot]])
-    stop = np.concatenate([before[head], unit[at + 1], high[foot]])
+    owner = np.searchsorted(bounds, jumps, side="right") - 1
+    inside = jumps > bounds[owner]  # not the step from one group to the next
+    at, owner = jumps[inside], owner[inside]
+    first = np.concatenate([low[head], unit_of(at - 1) + 1, after[foot]])
+    stop = np.concatenate([before[head], unit_of(at), high[foot]])
     owner = np.concatenate([head, owner, foot])
     cuts = np.setdiff1d(np.flatnonzero(grid.begin[1:] != grid.end[:-1]) + 1, grid.offset)
     for cut in cuts:  # a break: no gap runs through it

@@ -9,6 +9,7 @@ from small import TUESDAY, bars, store
 
 import bt
 from bt.exact import scaled
+from bt.features import Place, Rows, Runs
 from bt.features.kernels import running
 from bt.features.sums import DOUBLE, running_prices, window_quotients
 from bt.jit import read_only
@@ -30,7 +31,7 @@ def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
     )
     some = data.draw(st.booleans()) and len(rows) != 1
     below = np.array([data.draw(DIVISORS) for _ in range(len(rows) if some else 1)], dtype=np.int64)
-    made, null, unknown, exact = window_quotients(running(values), n, rows, first, below)
+    made, null, unknown, exact = window_quotients(running(values), n, *Rows(at=rows).spans, first, below)
     assert unknown == null.sum()
     for k, row in enumerate(rows.tolist()):
         assert null[k] == (row - start[row] + 1 < n)
@@ -44,19 +45,48 @@ def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
             assert not exact
 
 
+@given(st.lists(st.integers(0, 30)))
+def test_rows_are_told_as_spans_and_one_by_one(rows):
+    at = np.array(rows, dtype=np.int64)
+    start, stop = Rows(at=at).spans
+    assert Rows(spans=(start, stop)).at.tolist() == rows
+    assert len(Rows(spans=(start, stop))) == len(rows)
+    assert all(a != b for a, b in zip(start[1:].tolist(), stop.tolist(), strict=False))  # none longer
+
+
+RUNS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 2]),  # the session: 0 is warm-up
+        st.sampled_from([0, 1, 2]),  # the symbol
+        st.lists(st.floats(0.0001, 1e6), min_size=1, max_size=5),
+    ),
+    unique_by=lambda run: run[:2], max_size=9,
+)  # fmt: skip
+
+
 @settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([1, 100, 10**8]), st.lists(st.floats(0.0001, 1e6), min_size=1, max_size=5)),
-        max_size=4,
+@given(RUNS)
+def test_running_prices_are_of_whole_numbers_by_their_scale_in_feature_order(runs):
+    """Warm-up bars lie by symbol and a window's by session and symbol; sums are of a symbol's bars one after another."""
+    scales = np.array([1, 100, 10**8])
+    runs = sorted(runs)
+    prices = [np.array([p for session, _, some in runs if (session > 0) == own for p in some]) for own in (False, True)]
+    of = []
+    for own in (False, True):
+        mine = [run for run in runs if (run[0] > 0) == own]
+        start = np.concatenate([[0], np.cumsum([len(some) for *_, some in mine])])[: len(mine)].astype(np.int64)
+        of.append(Runs(start, *(np.array([run[k] for run in mine], dtype=np.int64) for k in (1, 0))))
+    place = Place.of(*of, len(prices[0]), len(prices[1]))
+    ordered = sorted(runs, key=lambda run: (run[1], run[0]))
+    whole = [p for _, symbol, some in ordered for p in scaled(np.array(some), int(scales[symbol])).tolist()]
+    made = running_prices(
+        *(read_only(some) for some in prices), place.runs.start, place.origin, scales[place.runs.code]
     )
-)
-def test_running_prices_are_of_whole_numbers_by_their_scale(runs):
-    first = np.concatenate([[0], np.cumsum([len(prices) for _, prices in runs])])[: len(runs)].astype(np.int64)
-    prices = np.array([price for _, some in runs for price in some])
-    scale = np.array([scale for scale, _ in runs], dtype=np.int64)
-    whole = scaled(prices, np.repeat(scale, [len(some) for _, some in runs]))
-    assert running_prices(read_only(prices), first, scale).tolist() == running(whole).tolist()
+    assert made.tolist() == running(np.array(whole, dtype=np.int64)).tolist()
+    expected = [p for *_, some in ordered for p in some]
+    assert place.joined(*prices).tolist() == expected
+    if prices[1].size and not prices[0].size and len({session for session, *_ in runs}) == 1:
+        assert place.in_order
 
 
 def test_a_mean_beyond_what_a_double_tells_is_exact(tmp_path):

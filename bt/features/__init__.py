@@ -18,7 +18,7 @@ from bt.features.expressions import bar_expression, is_wrapped
 from bt.features.intraday import opening_range, so_far, vwap
 from bt.features.kernels import Kernels
 from bt.features.linking import OVER_BARS, linked
-from bt.features.ordered import Ordered, Place, Runs, borders, ranges
+from bt.features.ordered import Ordered, Place, Rows, Runs, borders, ranges
 from bt.features.past import prior, relative_volume, trailing
 from bt.features.pieces import Pieces, column, pieces, warm_up_of
 from bt.features.recursions import recursion
@@ -35,6 +35,7 @@ __all__ = [
     "Ordered",
     "Pieces",
     "Place",
+    "Rows",
     "Runs",
     "Today",
     "atr",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bt.exact import quotient, scaled
 from bt.features.declared import Feature, Within
-from bt.features.ordered import Ordered
+from bt.features.ordered import Ordered, Rows
 from bt.features.sums import DOUBLE, running_prices, window_quotients
 from bt.jit import read_only
 from bt.model import Column
@@ -53,10 +53,11 @@ class Kernels:
         self.most_scale = int(scale.max(initial=1))
         self._rough = bool((bars.scale[bars.runs.code] == 0).any())
 
-    def value(self, feature: Feature, rows: IntArray) -> Column:
-        """A windowed feature at `rows` (of feature order); not known where the symbol, or session, has too few bars."""
+    def value(self, feature: Feature, asked: Rows) -> Column:
+        """A windowed feature at the rows that are `asked` for; not known where the symbol, or session, has too few bars."""
         if feature.aggregate in ("sma", "sum") and self.is_whole(feature.column):
-            return self._whole_sum(feature, rows)
+            return self._whole_sum(feature, asked)
+        rows = asked.at
         back = feature.n if feature.aggregate in ("lag", "ret") else feature.n - 1
         null = self.depth(feature.within, rows) < back
         values, unknown = self._MADE[feature.aggregate](self, feature.column, feature.n, rows, null)
@@ -86,10 +87,9 @@ class Kernels:
     def totals(self, name: str) -> IntArray:
         """Sums of the whole numbers before each row, and of all: length rows + 1."""
         if name not in self._sums and name in PRICES and name not in self._whole:
-            runs = self.bars.runs
-            known = self._columns.get(name)
-            prices = self.bars.column(name) if known is None else known  # not kept: it may not be needed again
-            self._sums[name] = running_prices(read_only(prices), runs.start, self._scale[runs.code])
+            before, own = (read_only(prices) for prices in self.bars.sources(lambda bars: bars[name].to_numpy()))
+            runs, origin = self.bars.place.runs, self.bars.place.origin
+            self._sums[name] = running_prices(before, own, runs.start, origin, self._scale[runs.code])
         if name not in self._sums:
             self._sums[name] = running(self.whole(name))
         return self._sums[name]
@@ -103,7 +103,12 @@ class Kernels:
 
     def divisor(self, name: str, rows: IntArray) -> IntArray | int:
         """What makes the column's whole numbers its values."""
-        return self.scale_of(rows) if name in PRICES else 1
+        same = self._same_divisor(name)
+        return self.scale_of(rows) if same is None else same
+
+    def _same_divisor(self, name: str) -> int | None:
+        """Likewise where that is the same for every row; None where it is not."""
+        return self._same_scale if name in PRICES else 1
 
     def starts(self, within: Within) -> IntArray:
         """For each row the first row of its symbol, or session."""
@@ -138,19 +143,20 @@ class Kernels:
         self._window = name, n, rows, made
         return made
 
-    def _whole_sum(self, feature: Feature, rows: IntArray) -> Column:
+    def _whole_sum(self, feature: Feature, rows: Rows) -> Column:
         """A sum or mean of whole numbers, and of floats for symbols without a tick grid."""
         name, n = feature.column, feature.n
         count = n if feature.aggregate == "sma" else 1
-        below = np.atleast_1d(np.asarray(self.divisor(name, rows) * count, dtype=np.int64))
+        same = self._same_divisor(name)
+        below = np.atleast_1d(np.asarray(count * (self.scale_of(rows.at) if same is None else same), dtype=np.int64))
         first = self.bars.firsts(feature.within)
-        made, null, unknown, exact = window_quotients(self.totals(name), n, rows, first, below)
+        made, null, unknown, exact = window_quotients(self.totals(name), n, *rows.spans, first, below)
         if not exact:
-            made = quotient(self._window_sum(name, n, rows), below)
+            made = quotient(self._window_sum(name, n, rows.at), below)
             made[null] = np.nan
-        at = self.inexact(name, rows, null)
-        if len(at):
-            made[at] = float_sum(self.column(name), n, rows[at]) / count
+        if name in PRICES and self._rough:
+            at = self.inexact(name, rows.at, null)
+            made[at] = float_sum(self.column(name), n, rows.at[at]) / count
         return Column(made, null if unknown else None)
 
     def _sum(self, name: str, n: int, rows: IntArray, null: Mask, *, mean: bool) -> tuple[Floats, None]:

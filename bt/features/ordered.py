@@ -54,20 +54,86 @@ class Runs(NamedTuple):
         return borders(self.code)
 
 
-class Place(NamedTuple):
-    """Where the rows of two sources stand in feature order: warm-up bars, and a window's own (None: they are all, and in order)."""
+class Rows:
+    """Some rows of feature order: those of spans, one behind another, or one by one; the other is made when it is asked for."""
 
-    before: IntArray
-    own: IntArray | None
+    at: IntArray
+    spans: tuple[IntArray, IntArray]
+
+    def __init__(self, *, at: IntArray | None = None, spans: tuple[IntArray, IntArray] | None = None) -> None:
+        if at is not None:
+            self.at = at
+        if spans is not None:
+            self.spans = spans
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "at":
+            self.at = ranges(*self.spans)
+        elif name == "spans":
+            self.spans = spans_of(self.at)
+        else:
+            raise AttributeError(name)
+        return self.__dict__[name]
+
+    def __len__(self) -> int:
+        return len(self.at) if "at" in self.__dict__ else int((self.spans[1] - self.spans[0]).sum())
+
+
+def spans_of(rows: IntArray) -> tuple[IntArray, IntArray]:
+    """The first row of each stretch of rows that follow one another, and past its last."""
+    if not len(rows):
+        return rows, rows
+    last = np.append(np.flatnonzero(np.diff(rows) != 1), len(rows) - 1)
+    return rows[np.append(0, last[:-1] + 1)], rows[last] + 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of two sources stand in feature order: the runs of the first, warm-up bars, and of the second, a window's own.
+
+    By run of feature order, `runs`, `origin` is its first row in the sources, one behind the other, of which the first has `warm_up` rows. `in_order` says that the own rows are
+    all there are, and stand as they are.
+    """
+
+    before: Rows
+    own: Rows
+    runs: Runs
+    origin: IntArray
+    warm_up: int
     total: int
+    in_order: bool
+
+    @staticmethod
+    def of(before: Runs, own: Runs, warm_up: int, rows: int) -> Place:
+        """Where the bars stand, of so many rows in each source, whose runs these are."""
+        total = warm_up + rows
+        start, code, session = (np.concatenate(pair) for pair in zip(before, own, strict=True))
+        origin = start + np.where(np.arange(len(start)) < len(before.start), 0, warm_up)
+        # runs are sorted by symbol and session, not their rows: whole runs change places
+        moved = np.lexsort((session, code))
+        length = np.append(origin[1:], total)[: len(origin)] - origin
+        there = np.empty(len(moved), dtype=np.int64)  # where each run went
+        there[moved] = np.cumsum(length[moved]) - length[moved]
+        cut = len(before.start)
+        stands = [Rows(spans=(there[part], (there + length)[part])) for part in (slice(cut), slice(cut, None))]
+        runs = Runs(there[moved], code[moved], session[moved])
+        in_order = not warm_up and len(np.unique(own.session)) < 2
+        return Place(stands[0], stands[1], runs, origin[moved], warm_up, total, in_order)
+
+    @staticmethod
+    def alone(runs: Runs, total: int) -> Place:
+        """Where bars stand that are in feature order."""
+        nobody = Rows(at=np.zeros(0, dtype=np.int64))
+        everybody = Rows(spans=(np.zeros(1, dtype=np.int64), np.full(1, total, dtype=np.int64)))
+        return Place(nobody, everybody, runs, runs.start, 0, total, in_order=True)
 
     def joined(self, before: npt.NDArray[Any], own: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A column of both sources in feature order."""
-        if self.own is None:
+        if self.in_order:
             return own
         made = np.empty(self.total, dtype=own.dtype)
-        made[self.own] = own
-        made[self.before] = before
+        made[self.own.at] = own
+        made[self.before.at] = before
         return made
 
 
@@ -94,27 +160,31 @@ class Ordered:
 
     def joined(self, made: Callable[[pl.DataFrame], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """What is `made` of each row of bars without nulls, in feature order."""
+        return self.place.joined(*self.sources(made))
+
+    def sources(self, made: Callable[[pl.DataFrame], npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Likewise in the order of the sources: of the warm-up bars, and of the own."""
         own = made(self.own)
-        return self.place.joined(made(self.before), own) if len(self.place.before) else self.place.joined(own[:0], own)
+        return (made(self.before) if self.place.warm_up else own[:0]), own
 
     def frame(self, names: Sequence[str]) -> pl.DataFrame:
         """Bar columns in feature order."""
         return pl.DataFrame([self._series(name) for name in names])
 
     def at(self, names: Sequence[str], rows: IntArray) -> pl.DataFrame:
-        """Bar columns at some rows of feature order, which are in order."""
-        place, marked = self.place, np.zeros(len(self), dtype=bool)
-        marked[rows] = True
-        own = np.flatnonzero(marked if place.own is None else marked[place.own])
-        own_at = own if place.own is None else place.own[own]
-        before = np.flatnonzero(marked[place.before])
-        found = self.own.select(names)[own]
-        if len(before):
-            found = pl.concat([self.before.select(names)[before], found])
-        return found[np.argsort(np.concatenate([place.before[before], own_at]))]
+        """Bar columns at some rows of feature order, which are in order, and whose they are: `code` and `session`."""
+        runs, warm_up = self.place.runs, self.place.warm_up
+        run = np.searchsorted(runs.start, rows, side="right") - 1
+        origin = rows + (self.place.origin - runs.start)[run]
+        own = origin >= warm_up
+        found = self.own.select(names)[origin[own] - warm_up]
+        if not own.all():
+            found = pl.concat([self.before.select(names)[origin[~own]], found])
+            found = found[np.argsort(np.concatenate([np.flatnonzero(~own), np.flatnonzero(own)]), kind="stable")]
+        return found.with_columns(pl.Series("code", runs.code[run]), pl.Series("session", runs.session[run]))
 
     def _series(self, name: str) -> pl.Series:
-        before, own = self.before[name] if len(self.place.before) else self.own[name].clear(), self.own[name]
+        before, own = self.before[name] if self.place.warm_up else self.own[name].clear(), self.own[name]
         if not (before.null_count() or own.null_count()):
             return pl.Series(name, self.column(name))
         return pl.concat([before, own]).gather(np.argsort(self._at, kind="stable"))
@@ -122,8 +192,7 @@ class Ordered:
     @property
     def _at(self) -> IntArray:
         """Where the rows of both sources stand, one behind the other."""
-        own = np.arange(self.place.total) if self.place.own is None else self.place.own
-        return np.concatenate([self.place.before, own])
+        return np.concatenate([self.place.before.at, self.place.own.at])
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Ordered:
         """The rows marked in `keep`."""
@@ -131,12 +200,15 @@ class Ordered:
         runs = Runs.of(self.code[keep], self.session[keep])
         kept = self.frame(self.own.columns).filter(pl.Series(keep))
         slots = self.begin[keep], self.end[keep]
-        return replace(self.made_of(kept, slots), runs=runs, chosen=self.chosen[left])
+        place = Place.alone(runs, kept.height)
+        return replace(
+            self, before=kept.clear(), own=kept, place=place, runs=runs, chosen=self.chosen[left], slots=slots
+        )
 
-    def made_of(self, frame: pl.DataFrame, slots: tuple[IntArray, IntArray] | None = None) -> Ordered:
+    def made_of(self, frame: pl.DataFrame) -> Ordered:
         """The same bars with the columns, in feature order, of a frame."""
-        place = Place(np.zeros(0, dtype=np.int64), None, frame.height)
-        return replace(self, before=frame.clear(), own=frame, place=place, slots=slots or (self.begin, self.end))
+        place = Place.alone(self.runs, frame.height)
+        return replace(self, before=frame.clear(), own=frame, place=place, slots=(self.begin, self.end))
 
     def __len__(self) -> int:
         return self.place.total

@@ -11,18 +11,25 @@ DOUBLE = 2**53
 
 
 @compiled
-def running_prices(prices: ReadFloats, first: IntArray, scale: IntArray) -> IntArray:
+def running_prices(
+    before: ReadFloats, own: ReadFloats, first: IntArray, origin: IntArray, scale: IntArray
+) -> IntArray:  # fmt: skip
     """Sums before each price, and of all, length prices + 1: of whole numbers, a price times its run's `scale` rounded.
 
-    `first` is the first row of each run. A total may wrap around: the difference of two of them is right nevertheless.
+    The prices are those of two sources in another order: `first` is the first row of each run, `origin` where that is among those `before` with the `own` behind them. A total
+    may wrap around: the difference of two of them is right nevertheless.
     """
-    total = np.empty(len(prices) + 1, dtype=np.int64)
+    rows = len(before) + len(own)
+    total = np.empty(rows + 1, dtype=np.int64)
     total[0] = so_far = 0
     for run in range(len(first)):
-        stop = first[run + 1] if run + 1 < len(first) else len(prices)
-        for row in range(first[run], stop):
-            so_far += int(np.rint(prices[row] * scale[run]))
-            total[row + 1] = so_far
+        row = first[run]
+        length = (first[run + 1] if run + 1 < len(first) else rows) - row
+        source, at = (before, origin[run]) if origin[run] < len(before) else (own, origin[run] - len(before))
+        prices, made, times = source[at : at + length], total[row + 1 : row + 1 + length], scale[run]
+        for k in range(length):
+            so_far += int(np.rint(prices[k] * times))
+            made[k] = so_far
     return total
 
 
@@ -46,30 +53,42 @@ def group_of(first: IntArray, row: int, near: int) -> int:
 
 @compiled
 def window_quotients(
-    total: IntArray, n: int, rows: IntArray, first: IntArray, below: IntArray
+    total: IntArray, n: int, start: IntArray, stop: IntArray, first: IntArray, below: IntArray
 ) -> tuple[FloatArray, BoolArray, int, bool]:
-    """What the last `n` values of each of `rows` add to a running `total`, divided by `below`: one number, or one a row.
+    """What the last `n` values of some rows add to a running `total`, divided by `below`: one number, or one a row. The rows are those from each `start` to its `stop`.
 
     `first` is the first row of each group. Returns the quotients, NaN where the group has fewer than `n` values by then, and marks those; how many they are; and whether
     each quotient was rounded once, as where both numbers are doubles.
     """
-    made = np.empty(len(rows), dtype=np.float64)
-    null = np.empty(len(rows), dtype=np.bool_)
-    count, exact, group, divisor = 0, True, 0, below[0] if len(below) else 1
-    begin = over = 0  # the group's rows
-    for k in range(len(rows)):
-        row = rows[k]
-        if row < begin or row >= over:
+    made = np.empty((stop - start).sum(), dtype=np.float64)
+    null = np.zeros(len(made), dtype=np.bool_)
+    count, done, group = 0, 0, 0
+    least = most = 0
+    widest = below[0] if len(below) else 1
+    divisor = float(widest)
+    for span in range(len(start)):
+        row = start[span]
+        while row < stop[span]:
             group = group_of(first, row, group)
-            begin, over = first[group], first[group + 1] if group + 1 < len(first) else len(total)
-        null[k] = row - begin < n - 1
-        if null[k]:
-            made[k] = np.nan
-            count += 1
-            continue
-        if len(below) > 1:
-            divisor = below[k]
-        value = total[row + 1] - total[row + 1 - n]
-        exact = exact and abs(value) <= DOUBLE and divisor <= DOUBLE
-        made[k] = value / divisor
-    return made, null, count, exact
+            over = min(first[group + 1] if group + 1 < len(first) else len(total) - 1, stop[span])
+            known = min(max(first[group] + n - 1, row), over)
+            made[done : done + known - row] = np.nan
+            null[done : done + known - row] = True
+            count += known - row
+            done += known - row
+            # views: the compiler sees that no index of them is negative, and takes several rows at once
+            after, before, values = total[known + 1 : over + 1], total[known + 1 - n : over + 1 - n], made[done:]
+            if len(below) > 1:
+                divisors = below[done:]
+                for k in range(len(after)):
+                    value = after[k] - before[k]
+                    least, most, widest = min(least, value), max(most, value), max(widest, divisors[k])
+                    values[k] = value / divisors[k]
+            else:
+                for k in range(len(after)):
+                    value = after[k] - before[k]
+                    least, most = min(least, value), max(most, value)
+                    values[k] = float(value) / divisor
+            done += len(after)
+            row = over
+    return made, null, count, least >= -DOUBLE and max(most, widest) <= DOUBLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,6 @@ from bt.quality import Grid, quality
 from bt.schema import MINUTE
 
 IntArray = npt.NDArray[np.int64]
-
-
-def _rows(over: Grouped, number: int) -> slice:
-    """Rows of the window's session `number`."""
-    edge = np.searchsorted(over.session, [number, number + 1])
-    return slice(int(edge[0]), int(edge[1]))
 
 
 def _columns_of(over: Grouped, rows: slice, names: Iterable[str]) -> PreparedBars:
@@ -59,25 +54,35 @@ def quality_frames(bars: Mapping[int, Grouped], minutes: Minutes, usual: Sequenc
     values = pl.Series("completeness", arrow(whole.values, absent=whole.null))
     for interval, over in bars.items():
         grid = _grid(minutes.sessions, over)
-        group, unit = over.group, over.begin
         if over.bins is not None and over.bin is not None:
-            whole = over.frame["n_obs"].to_numpy() == over.bins.expected[over.bin]
-            group, unit = group[whole], over.bin[whole]
-        elif len(minutes.sessions) > 1:
-            unit = unit + grid.offset[over.session]
-        made = quality(group, unit, minutes.symbols, grid)
+            complete = over.frame["n_obs"].to_numpy() == over.bins.expected[over.bin]
+            bounds = np.searchsorted(over.group[complete], np.arange(minutes.groups + 1))
+            units = over.bin[complete]
+            made = quality(bounds, np.flatnonzero(np.diff(units) != 1) + 1, units.__getitem__, minutes.symbols, grid)
+        else:
+            made = quality(minutes.bounds, minutes.jumps, partial(_units, minutes, grid), minutes.symbols, grid)
         frames.append(made.hstack([pl.Series("interval", np.full(len(made), interval)), values]))
     per = minutes.symbols
     sessions = ([f.slice(i * per, per) for f in frames] for i in range(len(minutes.sessions)))
     return [one[0] if len(one) == 1 else pl.concat(one) for one in sessions]
 
 
+def _units(minutes: Minutes, grid: Grid, rows: IntArray) -> IntArray:
+    """The units of a grid of minutes that some rows are."""
+    run = np.searchsorted(minutes.grouping.start, rows, side="right") - 1
+    found: IntArray = minutes.slot[rows] + grid.offset[minutes.grouping.number[run] // minutes.symbols]
+    return found
+
+
 def present_so_far(plan: Plan, bars: Mapping[int, Grouped], minutes: Minutes) -> dict[int, IntArray]:
     """The symbol's minutes of the session up to each row's end, for the intervals that show quality or completeness."""
-    made = {}
+    made: dict[int, IntArray] = {}
+    wanted = plan.quality_on | plan.completeness_on
+    if not wanted:
+        return made
     stride = max(s.minutes for s in minutes.sessions) + 1
     key = minutes.group * stride + minutes.slot
-    for interval in plan.quality_on | plan.completeness_on:
+    for interval in wanted:
         over = bars[interval]
         first = np.searchsorted(key, over.group * stride)
         made[interval] = np.searchsorted(key, over.group * stride + over.end) - first
@@ -105,7 +110,7 @@ def prepared_session(
     shown = {}
     for interval, columns in plan.shown.items():
         over = computed.shown[interval]
-        rows = _rows(over, number)
+        rows = over.grouping.at(number)
         found = {name: Column(over.frame[name].to_numpy()[rows]) for name in bar_columns(interval, columns)}
         for id_, values in computed.columns[interval].items():
             found[id_] = Column(values.values[rows], None if values.null is None else values.null[rows])
@@ -117,12 +122,12 @@ def prepared_session(
         found |= tables.columns(interval, session, over.code[rows], over.end[rows])
         shown[interval] = PreparedBars(over.code[rows], over.begin[rows], over.end[rows], found)
     minutes = computed.bars[1]
-    rows = _rows(minutes, number)
+    rows = minutes.grouping.at(number)
     bars = _columns_of(minutes, rows, traded)
     unseen = {}
     for interval in plan.timers:
         if interval > 1:
             over = computed.bars[interval]
-            rows = _rows(over, number)
+            rows = over.grouping.at(number)
             unseen[interval] = _columns_of(over, rows, ())
     return PreparedSession(session, bars, shown, closing, usual=by_minute, unseen=unseen)

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Kernels, Ordered, Pieces, Place, Runs, Today, pieces, ranges, recursion, warm_up_of
+from bt.features import Feature, Kernels, Ordered, Pieces, Place, Rows, Runs, Today, pieces, ranges, recursion, warm_up_of
 from bt.model import Column
+from bt.prepare.grouping import Grouping
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
 from bt.strategy import COARSE_ONLY
@@ -29,15 +30,13 @@ IntArray = npt.NDArray[np.int64]
 class Grouped:
     """Bars of one interval in canonical order.
 
-    `begin` and `end` are slots; `session` counts from the window's first. `frame` has the bar columns and, for coarser
+    `begin` and `end` are slots; sessions count from the window's first. `frame` has the bar columns and, for coarser
     bars, n_obs, n_expected and closed_by (code).
     """
 
     interval: int
     frame: pl.DataFrame
-    code: IntArray
-    session: IntArray
-    group: IntArray
+    grouping: Grouping
     begin: IntArray
     end: IntArray
     bins: Bins | None = None
@@ -45,11 +44,26 @@ class Grouped:
     rows: IntArray | None = None
     """Of bars picked from others: their rows there."""
 
+    @property
+    def code(self) -> IntArray:
+        """The symbol of each bar."""
+        return self.grouping.code
+
+    @property
+    def session(self) -> IntArray:
+        """The session of each bar."""
+        return self.grouping.session
+
+    @property
+    def group(self) -> IntArray:
+        """The group of each bar."""
+        return self.grouping.group
+
     def pick(self, rows: IntArray, columns: Sequence[str] | None = None) -> Grouped:
         """Some of the bars, with those bar `columns`; None means all."""
         named = self.frame.columns if columns is None else columns
         return replace(
-            self, frame=pl.DataFrame([self.frame[name].gather(rows) for name in named]), code=self.code[rows], session=self.session[rows], group=self.group[rows],
+            self, frame=pl.DataFrame([self.frame[name].gather(rows) for name in named]), grouping=self.grouping.pick(rows),
             begin=self.begin[rows], end=self.end[rows], bin=None if self.bin is None else self.bin[rows],
             rows=rows if self.rows is None else self.rows[rows],
         )  # fmt: skip
@@ -66,7 +80,7 @@ def shown_bars(bars: Grouped, ends: Sequence[IntArray | None], columns: Sequence
     if all(e is None for e in ends):
         return bars
     picked = []
-    edges = np.searchsorted(bars.session, np.arange(len(ends) + 1))
+    edges = bars.grouping.edges(len(ends))
     for end, low, high in zip(ends, edges, edges[1:], strict=False):
         asked = np.zeros(int(bars.end[low:high].max(initial=0)) + 1, dtype=bool)
         asked[slice(None) if end is None else end[end < len(asked)]] = True
@@ -76,7 +90,7 @@ def shown_bars(bars: Grouped, ends: Sequence[IntArray | None], columns: Sequence
 
 def grouped_minutes(minutes: Minutes) -> Grouped:
     """The minute bars themselves."""
-    return Grouped(1, minutes.frame, minutes.code, minutes.session, minutes.group, minutes.slot, minutes.slot + 1)
+    return Grouped(1, minutes.frame, minutes.grouping, minutes.slot, minutes.slot + 1)
 
 
 @dataclass(frozen=True)
@@ -104,9 +118,8 @@ class Resampling:
         group_session = np.arange(self.minutes.groups) // symbols
         for (interval, bins), frame in zip(self.layouts.items(), frames, strict=True):
             done, group, at = finish(frame.rechunk(), bins, group_session)
-            session = group // symbols
             made[interval] = Grouped(
-                interval, done, group - session * symbols, session, group,
+                interval, done, Grouping.of_rows(symbols, group),
                 done["begin"].to_numpy().astype(np.int64), done["end"].to_numpy().astype(np.int64), bins, at,
             )  # fmt: skip
         return made
@@ -124,9 +137,9 @@ def resampled(minutes: Minutes, intervals: Mapping[int, Sequence[str]]) -> dict[
 
 
 class Placed(NamedTuple):
-    """Rows of feature order that some rows see, and which of them see none (then `at` is 0)."""
+    """Rows of feature order that some rows see, and which of them see none (then it is row 0)."""
 
-    at: IntArray
+    rows: Rows
     missing: npt.NDArray[np.bool_] | None
 
 
@@ -141,27 +154,14 @@ class Bars:
         self, bars: Grouped, tail: pl.DataFrame, first: int, *, scale: IntArray, need: Need, columns: Sequence[str]
     ) -> None:
         self.bars = bars
-        n, total = tail.height, tail.height + len(bars.code)
+        number, symbols = bars.grouping.number, bars.grouping.symbols
         before = Runs.of(tail["code"].to_numpy().astype(np.int64), tail["session"].to_numpy().astype(np.int64))
-        today = Runs.of(bars.code, bars.session)
-        source = Runs(
-            *(
-                np.concatenate(pair)
-                for pair in zip(before, (today.start + n, today.code, today.session + first), strict=True)
-            )
-        )
-        # runs are sorted by symbol and session, not their rows: whole runs change places
-        moved = np.lexsort((source.session, source.code))
-        length = source.stop(total) - source.start
-        there = np.empty(len(moved), dtype=np.int64)  # where each run went
-        there[moved] = np.cumsum(length[moved]) - length[moved]
-        runs = Runs(there[moved], source.code[moved], source.session[moved])
+        own = Runs(bars.grouping.start, number % symbols, number // symbols + first)
+        place = Place.of(before, own, tail.height, bars.grouping.rows)
+        runs = place.runs
         chosen = runs.session >= first
         if need.deep or need.codes:
             chosen |= (runs.session == last_before(runs, first)) & need.is_deep(runs.code)
-        self._place = ranges(there[len(before.start) :], (there + length)[len(before.start) :])
-        own = None if not n and len(set(today.session.tolist())) < 2 else self._place
-        place = Place(ranges(there[: len(before.start)], (there + length)[: len(before.start)]), own, total)
         self.ordered = Ordered(tail, bars.frame.select(columns), place, runs, chosen, scale, (bars.begin, bars.end))
         self._kernels = Kernels(self.ordered)
         self._today = Today(self._kernels)
@@ -203,12 +203,13 @@ class Bars:
     def shown(self, feature: Feature, found: Column | None, placed: Placed) -> Column:
         """A feature at some rows: `found` in feature order, or by a kernel where it is None."""
         if not len(self.ordered):
-            return Column(np.zeros(len(placed.at)), np.ones(len(placed.at), dtype=bool))
+            return Column(np.zeros(len(placed.rows)), np.ones(len(placed.rows), dtype=bool))
         if found is not None:
-            made = _taken(found, placed.at)
+            made = _taken(found, placed.rows.at)
+        elif feature.kind == "window":
+            made = self._kernels.value(feature, placed.rows)
         else:
-            kernel = self._kernels if feature.kind == "window" else self._today
-            made = kernel.value(feature, placed.at)
+            made = self._today.value(feature, placed.rows.at)
         if placed.missing is None:
             return made
         null = placed.missing if made.null is None else placed.missing | made.null
@@ -222,7 +223,8 @@ class Bars:
         key = rows.interval, within, -1
         if key not in self._joins:
             if rows.interval == self.bars.interval:
-                self._joins[key] = Placed(self._place if rows.rows is None else self._place[rows.rows], None)
+                own = self.ordered.place.own
+                self._joins[key] = Placed(own if rows.rows is None else Rows(at=own.at[rows.rows]), None)
             else:
                 self._joins[key] = self._asof(rows, groups, minutes, within=within)
         return self._joins[key]
@@ -243,7 +245,7 @@ class Bars:
             begin = first + np.searchsorted(runs.session[first:last], self._first + np.arange(shape[0]))
             low, at = edge[first], edge[begin][rows.session] + count - 1
             missing = (at < low) | (count == 0 if within else False)
-            self._joins[key] = Placed(np.where(missing, 0, at), missing if missing.any() else None)
+            self._joins[key] = _placed(at, missing)
         return self._joins[key]
 
     def _asof(self, rows: Grouped, groups: int, minutes: int, *, within: bool) -> Placed:
@@ -252,24 +254,24 @@ class Bars:
         known[bars.group, bars.end] = 1
         count = np.cumsum(known, axis=1, dtype=np.int16)[rows.group, rows.end].astype(np.int64)
         start = np.full(groups, -1, dtype=np.int64)
-        fresh = np.ones(len(bars.group), dtype=bool)
-        fresh[1:] = bars.group[1:] != bars.group[:-1]
-        start[bars.group[fresh]] = self._place[fresh]
+        start[bars.grouping.number] = self.ordered.place.own.spans[0]
         at = start[rows.group] + count - 1
         code_start = np.searchsorted(self.ordered.code, np.arange(int(rows.code.max(initial=0)) + 1))
         missing = (start[rows.group] < 0) | (at < code_start[rows.code])
         if within:
             missing |= count == 0
-        return Placed(np.where(missing, 0, at), missing) if missing.any() else Placed(at, None)
+        return _placed(at, missing)
 
     def tail(self) -> pl.DataFrame:
         """The warm-up for the next window."""
         bars = self.ordered
         upcoming = int(bars.runs.session.max(initial=0)) + 1
-        kept = self._need.keep(bars.runs, len(bars), upcoming)
-        return bars.at(self._columns, kept).with_columns(
-            pl.Series("code", bars.code[kept]), pl.Series("session", bars.session[kept])
-        )
+        return bars.at(self._columns, self._need.keep(bars.runs, len(bars), upcoming))
+
+
+def _placed(at: IntArray, missing: npt.NDArray[np.bool_]) -> Placed:
+    """Rows that see those `at`, but for those where it is `missing`."""
+    return Placed(Rows(at=np.where(missing, 0, at)), missing) if missing.any() else Placed(Rows(at=at), None)
 
 
 def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> Column:

@@ -112,7 +112,7 @@ def _sessions(
     id_: str, feature: Feature, trailed: Sequence[Mapping[str, Trailed]], rows: Grouped, code: int | None
 ) -> list[tuple[slice, Any, Trailed]]:
     """For each session its rows, where an indicator's arrays have their values (of one `code`, or of each row's), and those."""
-    edges = np.searchsorted(rows.session, np.arange(len(trailed) + 1))
+    edges = rows.grouping.edges(len(trailed))
     found: list[tuple[slice, Any, Trailed]] = []
     for number, now in enumerate(trailed):
         part = slice(int(edges[number]), int(edges[number + 1]))

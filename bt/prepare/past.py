@@ -120,7 +120,7 @@ class PastBars:
     @staticmethod
     def _frames(minutes: Minutes, interval: int, columns: tuple[str, ...]) -> list[pl.DataFrame]:
         bars = grouped_minutes(minutes) if interval == 1 else resampled(minutes, {interval: columns})[interval]
-        edges = np.searchsorted(bars.session, np.arange(len(minutes.sessions) + 1))
+        edges = bars.grouping.edges(len(minutes.sessions))
         frames = []
         for session, low, high in zip(minutes.sessions, edges, edges[1:], strict=False):
             opens, rows = slot_times(session), slice(int(low), int(high))

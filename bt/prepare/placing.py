@@ -10,25 +10,32 @@ from bt.schema import MINUTE
 
 @compiled
 def place(  # noqa: PLR0917 - a compiled function takes no objects
-    time: ReadInts, codes: ReadCodes, start: int, session_of: SmallInts, slot_of: SmallInts, lead: int, symbols: int, stride: int
+    time: ReadInts, codes: ReadCodes, start: int, session_of: SmallInts, slot_of: SmallInts, lead: int, symbols: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, bool, bool]:  # fmt: skip
-    """The code, session, slot (or outside reason) and group of each row; whether all are inside; and whether they lie in canonical order, each minute of a group once.
+    """The slot (or outside reason) of each row; the first row of each run of rows of one group, and its group; the other rows whose slot is not the one after that
+    of the row before; whether all rows are inside; and whether they lie in canonical order, each minute of a group once.
 
-    `session_of`, `slot_of`, `start` and `lead` are a `bt.sessions.MinuteTable`'s; a group is ``session x symbols + code``, and has fewer slots than `stride`.
+    `session_of`, `slot_of`, `start` and `lead` are a `bt.sessions.MinuteTable`'s; a group is ``session x symbols + code``.
     """
-    code, session = np.empty(len(time), dtype=np.int64), np.empty(len(time), dtype=np.int64)
-    slot, group = np.empty(len(time), dtype=np.int64), np.empty(len(time), dtype=np.int64)
-    inside, ordered, last = True, True, -1
+    slot = np.empty(len(time), dtype=np.int64)
+    first, number, jump = np.empty_like(slot), np.empty_like(slot), np.empty_like(slot)
+    inside, ordered, runs, jumps, group, last = True, True, 0, 0, -1, 0
     for row in range(len(time)):
         minute = (time[row] - start) // MINUTE
         at = max(minute, 0)
         if at >= len(slot_of):
             raise IndexError("a row must be stamped before the last session's later midpoint")
-        code[row], session[row] = codes[row], session_of[at]
-        slot[row] = slot_of[at] if minute >= 0 else lead  # off the grid, after the first midpoint but in its minute
-        group[row] = session[row] * symbols + code[row]
-        inside = inside and slot[row] >= 0
-        key = group[row] * stride + slot[row]
-        ordered = ordered and key > last
-        last = key
-    return code, session, slot, group, inside, ordered
+        now = slot_of[at] if minute >= 0 else lead  # off the grid, after the first midpoint but in its minute
+        slot[row] = now
+        inside = inside and now >= 0
+        here = session_of[at] * symbols + codes[row]
+        if here != group:
+            ordered = ordered and here > group
+            first[runs], number[runs] = row, here
+            runs += 1
+        elif now != last + 1:
+            ordered = ordered and now > last
+            jump[jumps] = row
+            jumps += 1
+        group, last = here, now
+    return slot, first[:runs].copy(), number[:runs].copy(), jump[:jumps].copy(), inside, ordered

@@ -319,7 +319,7 @@ class Preparer:
                 for i, p in enumerate(sessions)
             ],
             quality,
-            [guards.filter(pl.col("session") == i).drop("session") for i in numbers],
+            [_of_session(guards, i) for i in numbers],
             {
                 (g // minutes.symbols, g % minutes.symbols): why
                 for g, why in failed.items()
@@ -399,6 +399,11 @@ class Preparer:
         if self._spec.execution.close_price != "closing_print":
             return {}
         return {code: price for (session, code), price in loaded.closing.items() if session == number}
+
+
+def _of_session(guards: pl.DataFrame, number: int) -> pl.DataFrame:
+    """The rows of one session."""
+    return (guards if guards.is_empty() else guards.filter(pl.col("session") == number)).drop("session")
 
 
 def _patiently(future: Future[PreparedWindow]) -> PreparedWindow:

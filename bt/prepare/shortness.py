@@ -92,8 +92,8 @@ class Shortness:
             return
         for number, session in enumerate(minutes.sessions):
             for interval in self._have:
-                edge = np.searchsorted(bars[interval].session, [number, number + 1])
-                more = np.bincount(bars[interval].code[edge[0] : edge[1]], minlength=minutes.symbols)
+                rows = bars[interval].grouping.at(number)
+                more = np.bincount(bars[interval].code[rows], minlength=minutes.symbols)
                 self._have[interval] = self._have[interval] + more
             for told in self._told.values():
                 here = told.in_session(None if members is None else members[number])

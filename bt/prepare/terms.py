@@ -24,6 +24,7 @@ from bt.exact import quotient, scaled
 from bt.execution import portions
 from bt.model import Action, Schedule
 from bt.prepare.actions import Actions
+from bt.prepare.grouping import Grouping
 from bt.prepare.window import Loader, Minutes
 from bt.schema import PRICES
 from bt.store import Store
@@ -265,9 +266,8 @@ class Terms:
         group = minutes.session * minutes.symbols + owner
         order = np.flatnonzero(keep)
         order = order[np.argsort(group[order], kind="stable")]
-        return replace(
-            minutes, frame=frame[order], code=owner[order], session=minutes.session[order], slot=minutes.slot[order], group=group[order]
-        )  # fmt: skip
+        told = Grouping.of_rows(minutes.symbols, group[order])
+        return Minutes.of(minutes.sessions, minutes.first, frame[order], minutes.slot[order], told)
 
     def _converted(self, minutes: Minutes, rows: IntArray, place: IntArray, view: _View) -> pl.DataFrame:
         """The columns with the prices and volumes of some rows in the terms of their segments."""

@@ -1,7 +1,4 @@
-"""Some sessions' minute bars in canonical order: sorted by (session, symbol, slot), one good row a minute.
-
-A *group* is one symbol in one session, numbered ``session x symbols + code``; rows of a group are contiguous.
-"""
+"""Some sessions' minute bars in canonical order: sorted by (session, symbol, slot), one good row a minute."""
 
 from __future__ import annotations
 
@@ -14,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, outside, withheld
+from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, nothing_withheld, outside, withheld
 from bt.jit import read_only
 from bt.model import Schedule, Session
+from bt.prepare.grouping import Grouping
 from bt.prepare.placing import place
 from bt.schema import BAR_COLUMNS, MINUTE, OK, PRICES, fault_code, sound_prices
 from bt.sessions import TimeManager
@@ -29,33 +27,56 @@ IntArray = npt.NDArray[np.int64]
 class Minutes:
     """Good minute bars of the sessions `first` to `last` of a schedule (both included), in canonical order.
 
-    `frame` has the bar columns asked for. Arrays have one entry a row: `code`, `session` (counted from `first`), `slot`,
-    `group`. `bounds` are the rows of each group: group g has rows bounds[g] to bounds[g + 1].
+    `frame` has the bar columns asked for, `grouping` tells whose the rows are, sessions counted from `first`. `slot` has one entry a row, and `jumps` are the rows whose slot
+    is not the one after that of the row before, of the same group.
     """
 
     sessions: Sequence[Session]
     first: int
-    symbols: int
     frame: pl.DataFrame
-    code: IntArray
-    session: IntArray
     slot: IntArray
-    group: IntArray
+    grouping: Grouping
+    jumps: IntArray
+
+    @staticmethod
+    def of(sessions: Sequence[Session], first: int, frame: pl.DataFrame, slot: IntArray, grouping: Grouping) -> Minutes:
+        """Those of some rows of which nobody knows the jumps."""
+        jumping = np.flatnonzero(np.diff(slot) != 1) + 1
+        return Minutes(sessions, first, frame, slot, grouping, np.setdiff1d(jumping, grouping.start))
+
+    @property
+    def symbols(self) -> int:
+        """Number of symbols, those without a row included."""
+        return self.grouping.symbols
 
     @property
     def groups(self) -> int:
         """Number of groups, empty ones included."""
         return len(self.sessions) * self.symbols
 
+    @property
+    def code(self) -> IntArray:
+        """The symbol of each row."""
+        return self.grouping.code
+
+    @property
+    def session(self) -> IntArray:
+        """The session of each row, counted from `first`."""
+        return self.grouping.session
+
+    @property
+    def group(self) -> IntArray:
+        """The group of each row."""
+        return self.grouping.group
+
     @cached_property
     def bounds(self) -> IntArray:
-        """Rows of each group; length groups + 1."""
-        return np.searchsorted(self.group, np.arange(self.groups + 1)).astype(np.int64)
+        """Rows of each group: group g has rows bounds[g] to bounds[g + 1]; length groups + 1."""
+        return self.grouping.bounds(0, self.groups)
 
     def at(self, session: int) -> slice:
         """Rows of one session, counted from `first`."""
-        edge = np.searchsorted(self.session, [session, session + 1])
-        return slice(int(edge[0]), int(edge[1]))
+        return self.grouping.at(session)
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,8 @@ class Loaded:
 
     def of(self, groups: npt.NDArray[np.bool_]) -> Loaded:
         """With only those withheld rows whose group is marked."""
+        if self.withheld.is_empty():
+            return self
         session, code = (self.withheld[c].to_numpy().astype(np.int64) for c in ("session", "code"))
         return replace(self, withheld=self.withheld.filter(pl.Series(groups[session * self.minutes.symbols + code])))
 
@@ -128,18 +151,14 @@ class Loader:
         read = columns if clean else tuple(dict.fromkeys((*columns, *BAR_COLUMNS)))
         frame = self._store.read(start, end, read, symbols=ask.symbols).rechunk()
         n = len(self._store.symbols)
-        time = frame["time"].to_numpy()
-        most = max(s.minutes for s in sessions)
-        code, session, slot, group, inside, ordered = place(
-            read_only(time),
-            read_only(frame["code"].to_numpy()),
-            table.start,
-            table.session,
-            table.slot,
-            table.lead,
-            n,
-            most,
+        time, codes = frame["time"].to_numpy(), frame["code"].to_numpy()
+        slot, start, number, jumps, inside, ordered = place(
+            read_only(time), read_only(codes), table.start, table.session, table.slot, table.lead, n
         )
+        grouping = Grouping.of_runs(n, len(time), start, number)
+        if inside and clean and ordered:
+            return Loaded(Minutes(sessions, first, frame.select(columns), slot, grouping, jumps), nothing_withheld(), {})
+        code, session, group = codes.astype(np.int64), grouping.session, grouping.group
         reports = []
         closing: dict[tuple[int, int], float] = {}
         if not (inside and clean):
@@ -158,7 +177,7 @@ class Loader:
                 code, session, slot, group = code[good], session[good], slot[good], group[good]
                 ordered = False  # as far as is known
         if not ordered:
-            key = group * most + slot
+            key = group * max(one.minutes for one in sessions) + slot
             order = np.argsort(key, kind="stable")
             if (np.diff(key[order]) == 0).any():
                 if not set(BAR_COLUMNS) <= set(frame.columns):
@@ -167,10 +186,9 @@ class Loader:
                 frame, order, report = _without_duplicates(frame, order, session, code, slot)
                 reports.append(report)
             frame = frame[order]
-            code, session, slot, group = code[order], session[order], slot[order], group[order]
-        minutes = Minutes(sessions, first, n, frame.select(columns), code, session, slot, group)
-        empty = withheld(*(np.zeros(0, np.int64),) * 3, []).frame
-        return Loaded(minutes, pl.concat([empty, *reports]), closing)
+            slot, group = slot[order], group[order]
+        minutes = Minutes.of(sessions, first, frame.select(columns), slot, Grouping.of_rows(n, group))
+        return Loaded(minutes, pl.concat([nothing_withheld(), *reports]), closing)
 
 
 class _Placed(NamedTuple):

@@ -194,8 +194,8 @@ class Store:
 
         Files whose time ranges overlap for some symbol are not clean either: a bar could be in both.
         """
-        touched = self.files.filter((pl.col("first") < end) & (pl.col("last") >= start))
-        return bool(touched["clean"].all())
+        first, last = self._ranges
+        return bool(self._clean[(first < end) & (last >= start)].all())
 
     def read(
         self, start: int, end: int, columns: Sequence[str], *, symbols: Sequence[str] | None = None
@@ -266,6 +266,11 @@ class Store:
         frame = self.files.select(*never)
         return frame["first"].to_numpy(), frame["last"].to_numpy()
 
+    @cached_property
+    def _clean(self) -> npt.NDArray[np.bool_]:
+        """Whether each file is."""
+        return self.files["clean"].to_numpy()
+
     def close(self) -> None:
         """Release DuckDB's memory; the store cannot be read afterwards."""
         self._connection.close()
@@ -304,9 +309,9 @@ class Store:
     def _files_between(self, start: int, end: int, codes: Sequence[int] | None) -> list[int]:
         """Indices of the files with bars in ``[start, end)`` of the symbols with `codes` (None: any)."""
         if codes is None:
-            touched = self.files.with_row_index("file")
-        else:
-            touched = self.spans.filter(pl.col("code").is_in(list(codes)))
+            first, last = self._ranges
+            return np.flatnonzero((first < end) & (last >= start)).tolist()
+        touched = self.spans.filter(pl.col("code").is_in(list(codes)))
         touched = touched.filter((pl.col("first") < end) & (pl.col("last") >= start))
         return touched["file"].unique().sort().to_list()
 
