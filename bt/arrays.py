@@ -56,8 +56,7 @@ def plain(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     piece = whole(column)
     kind = piece.type
     if pa.types.is_boolean(kind):
-        bits = np.frombuffer(piece.buffers()[1], dtype=np.uint8)
-        return np.unpackbits(bits, count=piece.offset + len(piece), bitorder="little")[piece.offset :].astype(bool)
+        return _unpacked(piece, piece.buffers()[1])
     name = ("float" if pa.types.is_floating(kind) else "uint" if pa.types.is_unsigned_integer(kind) else "int") + str(
         kind.bit_width
     )
@@ -67,6 +66,19 @@ def plain(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
         size = kind.bit_width // 8
         found = np.frombuffer(piece.buffers()[1], dtype=name, count=len(piece), offset=piece.offset * size)
     return found.astype("datetime64[D]") if pa.types.is_date32(kind) else found
+
+
+def absent(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Where a column is null."""
+    piece = whole(column)
+    valid = piece.buffers()[0]
+    return np.zeros(len(piece), dtype=bool) if valid is None else ~_unpacked(piece, valid)
+
+
+def _unpacked(piece: pa.Array, bits: pa.Buffer) -> npt.NDArray[np.bool_]:
+    """A bit of each row."""
+    found = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=piece.offset + len(piece), bitorder="little")
+    return found[piece.offset :].view(bool)
 
 
 def _bits(flags: npt.NDArray[np.bool_]) -> pa.Buffer:

@@ -129,7 +129,6 @@ class Market:
     def of(prepared: PreparedSession, prior: npt.NDArray[np.int64], instruments: Instruments | None = None) -> Market:
         """The bars of a prepared session; `prior` are the closes before it by code, units. By `instruments` prices become what a share is worth."""
         session, bars = prepared.session, prepared.minutes
-        count = np.bincount(bars.begin, minlength=session.minutes).tolist()
         times = slot_times(session)
         prints = np.full(len(prior), NULL, dtype=np.int64)
         for code, price in prepared.closing.items():
@@ -138,7 +137,9 @@ class Market:
         if instruments is not None:
             opens, closes = instruments.worths(bars.code, opens, closes)
         tape = Bars.of(bars.code, bars.begin, opens, closes, time=times, prior=prior, prints=prints)
-        return Market(session, bars, times, tape.last, tape.first, count, tape, instruments, prepared.extremes)
+        return Market(
+            session, bars, times, tape.last, tape.first, tape.count.tolist(), tape, instruments, prepared.extremes
+        )
 
     def bar(self, slot: int) -> npt.NDArray[np.int64]:
         """Each symbol's bar in a minute, -1 where there is none."""

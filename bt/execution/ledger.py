@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bt.errors import MoneyError
 from bt.execution.layout import (
     ACCOUNTS, AT_OPEN, AT_QUOTES, AWAKE, BARS_BEFORE, BEGIN, BEST, BY_SYMBOL, CASH, COMMISSION, COST, DOUBTED, ENTERED, ENTERED_VALUE, ENTRY_TAG, EXITED,
@@ -11,8 +13,18 @@ from bt.execution.layout import (
     position_at, trade_at,
 )  # fmt: skip
 from bt.execution.money import SURELY, plus, portion, times, unit
-from bt.execution.tape import FIRST_ROW_AT, PRIOR_AT, close_of, last_row
+from bt.execution.tape import FIRST_ROW_AT, LAST_ROW_AT, PRIOR_AT, ROWS, SLOTS, close_of, last_row
 from bt.jit import FloatArray, IntArray, IntCube, compiled, inner
+
+
+@inner
+def _extremes(prices: FloatArray) -> tuple[float, float]:
+    """The least and the greatest of some prices, positive numbers: doubles of which are in the order of their bits, and whole numbers are compared several at once."""
+    bits = prices.view(np.int64)
+    least = most = bits[0]
+    for k in range(len(bits)):
+        least, most = min(least, bits[k]), max(most, bits[k])
+    return np.int64(least).view(np.float64), np.int64(most).view(np.float64)
 
 
 @inner
@@ -29,11 +41,7 @@ def widen(b: IntArray, t: IntArray, p: FloatArray, at: int, code: int, end: int)
     else:
         low = high = unit(close_of(t, p, row))
     if stop >= 0:
-        least = most = close_of(t, p, row)
-        for k in range(row + 1, stop + 1):
-            close = close_of(t, p, k)
-            least = min(least, close)
-            most = max(most, close)
+        least, most = _extremes(p[t[ROWS] + row : t[ROWS] + stop + 1])
         low, high = min(low, unit(least)), max(high, unit(most))
     base = b[position_at(b, at) + REALIZED] - b[position_at(b, at) + COST]
     one, other = base + b[b[SHARES_AT] + at] * low, base + b[b[SHARES_AT] + at] * high
@@ -178,23 +186,39 @@ def _mark(
 ) -> float:
     """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
     held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]
+    gross, net, minutes = curves[a, 2], curves[a, 3], b[MINUTES]
+    rows = t[t[LAST_ROW_AT] + code * t[SLOTS] : t[LAST_ROW_AT] + code * t[SLOTS] + minutes]
+    closes, prior = p[t[ROWS] : 2 * t[ROWS]], t[t[PRIOR_AT] + code]
     most, k, slot = 0.0, 0, 0
-    while slot < b[MINUTES]:
+    while slot < minutes:
         while k < len(fills) and g[fill_at(g, fills[k]) + F_SLOT] <= slot:
             held += g[fill_at(g, fills[k]) + F_SHARES]
             k += 1
-        stop = min(g[fill_at(g, fills[k]) + F_SLOT], b[MINUTES]) if k < len(fills) else b[MINUTES]
-        if held == 0:
-            slot = stop
-            continue
-        row = last_row(t, code, slot)
-        price = unit(close_of(t, p, row)) if row >= 0 else t[t[PRIOR_AT] + code]
-        for minute in range(slot, stop):
-            if last_row(t, code, minute) != row:
-                row = last_row(t, code, minute)
-                price = unit(close_of(t, p, row))
-            most = max(most, abs(float(held) * float(price)))
-            curves[a, 2, minute] += abs(held * price)
-            curves[a, 3, minute] += held * price
+        stop = min(g[fill_at(g, fills[k]) + F_SLOT], minutes) if k < len(fills) else minutes
+        if held != 0:
+            top = _hold(held, rows[slot:stop], closes, prior, gross[slot:stop], net[slot:stop])
+            most = max(most, abs(float(held) * float(top)))
         slot = stop
     return most
+
+
+@inner
+def _hold(held: int, rows: IntArray, closes: FloatArray, prior: int, gross: IntArray, net: IntArray) -> int:
+    """What is held through some minutes is added to `gross` and `net`; the greatest price, units. `rows` are the last bars by then, -1 before the first: then
+    the price is `prior`."""
+    size, top, first = abs(held), 0, rows[0]
+    if first >= 0 and rows[len(rows) - 1] - first == len(rows) - 1:  # a bar every minute
+        prices = closes[first : first + len(rows)]
+        _, highest = _extremes(prices)
+        top = unit(highest)
+        for k in range(len(prices)):
+            price = int(np.rint(prices[k] * 1e8))
+            gross[k] += size * price
+            net[k] += held * price
+        return top
+    for k in range(len(rows)):
+        price = unit(closes[rows[k]]) if rows[k] >= 0 else prior
+        top = max(top, price)
+        gross[k] += size * price
+        net[k] += held * price
+    return top

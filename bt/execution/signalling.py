@@ -74,6 +74,37 @@ def priced(values: FloatArray, null: BoolArray, legs: IntTable, leg: int) -> Non
             legs[row, leg] = NULL
 
 
+@inner
+def _mark_new(
+    style: int, marks: BoolArray, code: IntArray, level: IntArray, number: FloatArray, said: ByteArray
+) -> None:
+    """Mark the bars that say what their symbol's bar before did not."""
+    if len(code) == 0:
+        return
+    if style == FRACTIONS:
+        marks[0] = not np.isnan(number[0])
+    else:
+        marks[0] = level[0] != NULL if style == LEVELS else said[0] != 0
+    # views: the compiler sees that no index of them is negative, and takes several bars at once
+    rows = len(code) - 1
+    made, symbol, one = marks[1 : rows + 1], code[1:], code[:rows]
+    if style == FRACTIONS:
+        part, before = number[1:], number[:rows]
+        for k in range(rows):
+            again = (symbol[k] == one[k]) & (before[k] == 0.0)
+            made[k] = (part[k] == part[k]) & ((part[k] != 0.0) | (not again))
+        return
+    now, then = level[1:], level[:rows]
+    if style == LEVELS:
+        for k in range(rows):
+            made[k] = (now[k] != NULL) & ((now[k] == UNSURE) | (symbol[k] != one[k]) | (now[k] != then[k]))
+    else:
+        says, did = said[1:], said[:rows]
+        for k in range(rows):
+            other = (symbol[k] != one[k]) | (says[k] != did[k]) | (now[k] != then[k])
+            made[k] = (says[k] != 0) & ((now[k] == UNSURE) | other)
+
+
 @compiled
 def news(
     style: int, visible: BoolArray, t: IntArray, p: FloatArray, start: IntArray, code: IntArray, level: IntArray,
@@ -84,35 +115,28 @@ def news(
 
     What a symbol's bars go on saying is decided already, unless one of its orders was refused, or has ended otherwise than by filling its target.
     """
-    found = np.zeros(len(code), dtype=np.bool_)
-    for row in range(len(code)):
-        again = row > 0 and code[row - 1] == code[row]
-        if style == FRACTIONS:
-            new = not np.isnan(number[row]) and (number[row] != 0.0 or not again or number[row - 1] != 0.0)
-        elif style == LEVELS:
-            new = level[row] != NULL and (level[row] == UNSURE or not again or level[row - 1] != level[row])
-        else:
-            new = said[row] != 0 and (
-                level[row] == UNSURE or not again or said[row - 1] != said[row] or level[row - 1] != level[row]
-            )
-        if new and visible[code[row]]:
-            found[row] = True
-            start[slot_of(t, row) + 1] += 1
+    marks = np.zeros((len(code) + 7) // 8 * 8, dtype=np.bool_)
+    _mark_new(style, marks, code, level, number, said)
+    rows, count = np.empty(len(code), dtype=np.int64), 0
+    some = marks.view(np.uint64)  # eight bars at once: most say nothing new
+    for eight in range(len(some)):
+        if some[eight]:
+            for row in range(8 * eight, 8 * eight + 8):
+                if marks[row] and visible[code[row]]:
+                    rows[count] = row
+                    count += 1
+                    start[slot_of(t, row) + 1] += 1
     for k in range(1, len(start)):
         start[k] += start[k - 1]
-    turn = np.empty(start[len(start) - 1], dtype=np.int64)
-    told = np.empty((len(turn), NEWS_COLUMNS), dtype=np.int64)
+    turn = np.empty(count, dtype=np.int64)
+    told = np.empty((count, NEWS_COLUMNS), dtype=np.int64)
     free = start.copy()
-    for row in range(len(code)):
-        if found[row]:
-            k = free[slot_of(t, row)]
-            turn[k] = row
-            told[k, NEWS_CODE], told[k, NEWS_LEVEL], told[k, NEWS_CLOSE] = (
-                code[row],
-                level[row],
-                unit(close_of(t, p, row)),
-            )
-            free[slot_of(t, row)] = k + 1
+    for n in range(count):
+        row = rows[n]
+        k = free[slot_of(t, row)]
+        turn[k] = row
+        told[k, NEWS_CODE], told[k, NEWS_LEVEL], told[k, NEWS_CLOSE] = code[row], level[row], unit(close_of(t, p, row))
+        free[slot_of(t, row)] = k + 1
     return turn, told
 
 

@@ -12,7 +12,7 @@ from bt.execution.money import unit
 from bt.jit import LINE, FloatArray, IntArray, IntTable, ReadInts, compiled, inner, prefetch, read_only
 
 # where tables begin in the whole numbers; of prices the opens come first, then the closes, then where anybody asks for them highs, lows and volumes, and after these bids and asks
-ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, HEADER = range(9)
+ROWS, SLOTS, LAST_ROW_AT, FIRST_ROW_AT, SLOT_AT, TIME_AT, PRIOR_AT, PRINT_AT, COUNT_AT, HEADER = range(10)
 
 
 class Tape(NamedTuple):
@@ -30,14 +30,15 @@ class Tape(NamedTuple):
         and `prints`, the prices at the close that are no rows, both in units, NULL without one.
         """
         rows, slots, symbols = len(code), len(time), len(prior)
-        sizes = (symbols * slots, symbols, rows, slots, symbols, symbols)
+        sizes = (symbols * slots, symbols, rows, slots, symbols, symbols, slots)
         places = HEADER + np.concatenate([[0], np.cumsum(sizes)])
         whole = np.empty(places[-1], dtype=np.int64)
         whole[:HEADER] = rows, slots, *places[:-1]
-        last, first, slot_of, times, priors, printed = np.split(whole, places[:-1])[1:]
+        last, first, slot_of, times, priors, printed, count = np.split(whole, places[:-1])[1:]
         slot_of[:], times[:], priors[:] = slot, time, prior
         printed[:] = NULL if prints is None else prints
-        _index(read_only(np.ascontiguousarray(code, dtype=np.int64)), slot_of, last.reshape(symbols, slots), first)
+        codes = read_only(np.ascontiguousarray(code, dtype=np.int64))
+        _index(codes, slot_of, last.reshape(symbols, slots), first, count)
         return Tape(whole, np.concatenate([opens, closes]).astype(np.float64, copy=False))
 
     def widened(self, highs: FloatArray, lows: FloatArray, volumes: FloatArray, *quotes: FloatArray) -> Tape:
@@ -57,6 +58,11 @@ class Tape(NamedTuple):
         return self.whole[self.whole[FIRST_ROW_AT] : self.whole[SLOT_AT]]
 
     @property
+    def count(self) -> IntArray:
+        """How many bars each minute has."""
+        return self.whole[self.whole[COUNT_AT] :]
+
+    @property
     def close(self) -> FloatArray:
         """By row the close."""
         rows = int(self.whole[ROWS])
@@ -64,17 +70,23 @@ class Tape(NamedTuple):
 
 
 @compiled
-def _index(code: ReadInts, slot: IntArray, last: IntTable, first: IntArray) -> None:
-    """Find by symbol its first row, and in (symbols, minutes) the row of its last bar when a minute ends, -1 before its first."""
+def _index(code: ReadInts, slot: IntArray, last: IntTable, first: IntArray, count: IntArray) -> None:
+    """Find by symbol its first row, in (symbols, minutes) the row of its last bar when a minute ends, -1 before its first, and by minute the `count` of its bars."""
     row = 0
+    count[:] = 0
     for symbol in range(len(first)):
         first[symbol] = row
-        known, minute = -1, 0
+        mine, known, minute = last[symbol], -1, 0
         while row < len(code) and code[row] == symbol:
-            last[symbol, minute : slot[row]] = known
-            known, minute = row, slot[row]
+            while minute < slot[row]:
+                mine[minute] = known
+                minute += 1
+            count[minute] += 1
+            known = row
             row += 1
-        last[symbol, minute:] = known
+        while minute < len(mine):
+            mine[minute] = known
+            minute += 1
 
 
 @inner

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.arrays import arrow
+from bt.arrays import absent, arrow
 from bt.errors import BtError, DataError, StrategyError
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.checks import CODE, check_signals
@@ -214,6 +214,7 @@ def _column(series: pl.Series, at: str) -> Column:
     numbers = series.cast(pl.Int64 if dtype.is_integer() else pl.Float64)
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
-    null = numbers.is_null().to_numpy()
-    values: npt.NDArray[Any] = numbers.fill_null(0).to_numpy()
-    return Column(values, null if null.any() else None)
+    if not numbers.null_count():
+        return Column(numbers.to_numpy())
+    null = absent(numbers.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return Column(numbers.fill_null(0).to_numpy(), null)

@@ -8,6 +8,10 @@ from bt.jit import IntArray, ReadCodes, ReadInts, SmallInts, compiled
 from bt.schema import MINUTE
 
 
+NEVER = -(2**63)
+"""No row's time."""
+
+
 @compiled
 def place(  # noqa: PLR0917 - a compiled function takes no objects
     time: ReadInts, codes: ReadCodes, start: int, session_of: SmallInts, slot_of: SmallInts, lead: int, symbols: int
@@ -20,7 +24,12 @@ def place(  # noqa: PLR0917 - a compiled function takes no objects
     slot = np.empty(len(time), dtype=np.int64)
     first, number, jump = np.empty_like(slot), np.empty_like(slot), np.empty_like(slot)
     inside, ordered, runs, jumps, group, last = True, True, 0, 0, -1, 0
+    due, code, at = NEVER, -1, 0
     for row in range(len(time)):
+        if time[row] == due and codes[row] == code and at + 1 < len(slot_of) and slot_of[at + 1] == last + 1:
+            at, last, due = at + 1, last + 1, due + MINUTE  # as nearly always: the symbol's next minute
+            slot[row] = last
+            continue
         minute = (time[row] - start) // MINUTE
         at = max(minute, 0)
         if at >= len(slot_of):
@@ -37,5 +46,6 @@ def place(  # noqa: PLR0917 - a compiled function takes no objects
             ordered = ordered and now > last
             jump[jumps] = row
             jumps += 1
-        group, last = here, now
+        group, last, code = here, now, codes[row]
+        due = time[row] + MINUTE if now >= 0 else NEVER
     return slot, first[:runs].copy(), number[:runs].copy(), jump[:jumps].copy(), inside, ordered

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bt.cores import usable_cores
 from bt.guards import report
 from bt.model import Action, PreparedBars, PreparedSession, RunSpec, Schedule, Traded, slot_times
 from bt.prepare.actions import Actions
@@ -232,22 +233,18 @@ class Preparer:
         return [(a, min(a + days, stop) - 1) for begin, stop in pairwise(borders) for a in range(begin, stop, days)]
 
     def windows(self) -> Generator[PreparedWindow, None, None]:
-        """Every window in order. One more is prepared ahead, on a thread of its own."""
+        """Every window in order. One more is prepared ahead, on a thread of its own; in turn where there is one thread, or one core."""
         edges = self._edges
-        with ThreadPoolExecutor(1, "bt-prefetch") as pool:
+        with _one_ahead(self._spec.threads) as begin:
             opening = replace(self._opening, new=self._opening.new[:0])  # their history is there
-            waiting: list[Future[PreparedWindow]] = [pool.submit(self._window, *edges[0], opening, self._traded)]
-            try:
-                for following in [*edges[1:], None]:
-                    done = _patiently(waiting.pop())
-                    if following is not None:
-                        attendance = self._roster.window(*following, self._holding(following[0]))
-                        waiting.append(pool.submit(self._window, *following, attendance, self._traded))
-                    yield done
-                    del done  # a window's memory is free before the next one is waited for
-            finally:
-                for future in waiting:
-                    future.cancel()
+            waiting = begin(self._window, *edges[0], opening, self._traded)
+            for following in [*edges[1:], None]:
+                done = waiting()
+                if following is not None:
+                    attendance = self._roster.window(*following, self._holding(following[0]))
+                    waiting = begin(self._window, *following, attendance, self._traded)
+                yield done
+                del done  # a window's memory is free before the next one is waited for
 
     def _holding(self, session: int) -> set[int]:
         """What is held, or is renamed to as the session begins and may then be held."""
@@ -406,8 +403,34 @@ def _of_session(guards: pl.DataFrame, number: int) -> pl.DataFrame:
     return (guards if guards.is_empty() else guards.filter(pl.col("session") == number)).drop("session")
 
 
-def _patiently(future: Future[PreparedWindow]) -> PreparedWindow:
-    """The future's result; waits in short steps so that an interrupt is noticed."""
+Waiting = Callable[[], PreparedWindow]
+"""Waits for a window."""
+
+
+@contextmanager
+def _one_ahead(threads: int) -> Iterator[Callable[..., Waiting]]:
+    """How the preparing of a window is begun, and waited for: on a thread of its own, unless there is one in all (0: one a core), which does it when it is waited for: two would take
+    the core, and the memory near it, from each other."""
+    if (threads or usable_cores()) == 1:
+        yield partial
+        return
+    with ThreadPoolExecutor(1, "bt-prefetch") as pool:
+        begun: list[Future[PreparedWindow]] = []
+
+        def begin(prepare: Callable[..., PreparedWindow], *given: object) -> Waiting:
+            begun[:] = [pool.submit(prepare, *given)]
+            return partial(_patiently, begun)
+
+        try:
+            yield begin
+        finally:
+            for future in begun:
+                future.cancel()
+
+
+def _patiently(begun: list[Future[PreparedWindow]]) -> PreparedWindow:
+    """The future's result, which is let go; waits in short steps so that an interrupt is noticed."""
+    future = begun.pop()
     while True:
         try:
             return future.result(timeout=0.5)
