@@ -18,16 +18,6 @@ from bt.jit import FloatArray, IntArray, IntCube, compiled, inner
 
 
 @inner
-def _extremes(prices: FloatArray) -> tuple[float, float]:
-    """The least and the greatest of some prices, positive numbers: doubles of which are in the order of their bits, and whole numbers are compared several at once."""
-    bits = prices.view(np.int64)
-    least = most = bits[0]
-    for k in range(len(bits)):
-        least, most = min(least, bits[k]), max(most, bits[k])
-    return np.int64(least).view(np.float64), np.int64(most).view(np.float64)
-
-
-@inner
 def widen(b: IntArray, t: IntArray, p: FloatArray, at: int, code: int, end: int) -> None:
     """A trade's worst and best P&L take in the closes of the minutes BEGIN <= s < end, in which its position did not change."""
     begin = b[position_at(b, at) + BEGIN]
@@ -41,7 +31,11 @@ def widen(b: IntArray, t: IntArray, p: FloatArray, at: int, code: int, end: int)
     else:
         low = high = unit(close_of(t, p, row))
     if stop >= 0:
-        least, most = _extremes(p[t[ROWS] + row : t[ROWS] + stop + 1])
+        least = most = close_of(t, p, row)
+        for k in range(row + 1, stop + 1):
+            close = close_of(t, p, k)
+            least = min(least, close)
+            most = max(most, close)
         low, high = min(low, unit(least)), max(high, unit(most))
     base = b[position_at(b, at) + REALIZED] - b[position_at(b, at) + COST]
     one, other = base + b[b[SHARES_AT] + at] * low, base + b[b[SHARES_AT] + at] * high
@@ -209,8 +203,10 @@ def _hold(held: int, rows: IntArray, closes: FloatArray, prior: int, gross: IntA
     size, top, first = abs(held), 0, rows[0]
     if first >= 0 and rows[len(rows) - 1] - first == len(rows) - 1:  # a bar every minute
         prices = closes[first : first + len(rows)]
-        _, highest = _extremes(prices)
-        top = unit(highest)
+        bits = prices.view(np.int64)  # positive doubles are in the order of their bits, and whole numbers are compared several at once
+        for k in range(len(bits)):
+            top = max(top, bits[k])
+        top = unit(np.int64(top).view(np.float64))
         for k in range(len(prices)):
             price = int(np.rint(prices[k] * 1e8))
             gross[k] += size * price
