@@ -37,9 +37,11 @@ def test_a_whole_session_and_none_of_it(tmp_path: Path):
 
 
 def test_coarser_intervals_count_complete_bins(tmp_path: Path):
-    where = store(tmp_path, bars("A", [1.0] * 14 + [None] + [1.0] * 375))
+    where = store(tmp_path, bars("A", [1.0] * 14 + [None] + [1.0] * 375), bars("B", [1.0] * 10, first=15))
     run = play(where, Script(), streams={"intervals": ["5m", "1h"]})
     five, hour = rows(run, "A", "5m"), rows(run, "A", "1h")
+    two = [{"start": at(0), "end": at(15), "minutes": 15}, {"start": at(25), "end": at(390), "minutes": 365}]
+    assert rows(run, "B", "5m")["gaps"] == rows(run, "B")["gaps"] == two
     assert (five["present"], five["expected"]) == (77, 78)
     assert five["gaps"] == [{"start": at(10), "end": at(15), "minutes": 5}]
     assert (hour["present"], hour["expected"], hour["longest_gap_minutes"]) == (6, 7, 60)

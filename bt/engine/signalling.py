@@ -241,7 +241,7 @@ def _whole(column: Column, least: int) -> IntArray:
     values, null = column
     with np.errstate(invalid="ignore"):
         level = values.astype(np.int64)
-    if values.dtype.kind != "i":
+    if values.dtype.kind not in "iu":
         level[level != values] = UNSURE
     if len(level) and not (least <= level.min() and level.max() <= MOST):
         level[(level < least) | (level > MOST)] = UNSURE

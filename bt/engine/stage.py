@@ -138,7 +138,7 @@ class Market:
             opens, closes = instruments.worths(bars.code, opens, closes)
         tape = Bars.of(bars.code, bars.begin, opens, closes, time=times, prior=prior, prints=prints)
         return Market(
-            session, bars, times, tape.last, tape.first, tape.count.tolist(), tape, instruments, prepared.extremes
+            session, bars, times, tape.last, tape.first, tape.per_minute.tolist(), tape, instruments, prepared.extremes
         )
 
     def bar(self, slot: int) -> npt.NDArray[np.int64]:

@@ -58,7 +58,7 @@ class Tape(NamedTuple):
         return self.whole[self.whole[FIRST_ROW_AT] : self.whole[SLOT_AT]]
 
     @property
-    def count(self) -> IntArray:
+    def per_minute(self) -> IntArray:
         """How many bars each minute has."""
         return self.whole[self.whole[COUNT_AT] :]
 

@@ -52,7 +52,7 @@ def group_of(first: IntArray, row: int, near: int) -> int:
 
 
 @compiled
-def window_quotients(
+def window_quotients(  # noqa: PLR0917 - as in bt.prepare.placing: a compiled function takes no objects
     total: IntArray, n: int, start: IntArray, stop: IntArray, first: IntArray, below: IntArray
 ) -> tuple[FloatArray, BoolArray, int, bool]:
     """What the last `n` values of some rows add to a running `total`, divided by `below`: one number, or one a row. The rows are those from each `start` to its `stop`.

@@ -16,7 +16,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Kernels, Ordered, Pieces, Place, Rows, Runs, Today, pieces, ranges, recursion, warm_up_of
+from bt.features import (
+    Feature,
+    Kernels,
+    Ordered,
+    Pieces,
+    Place,
+    Rows,
+    Runs,
+    Today,
+    pieces,
+    ranges,
+    recursion,
+    warm_up_of,
+)
 from bt.model import Column
 from bt.prepare.grouping import Grouping
 from bt.prepare.window import Minutes

@@ -29,6 +29,9 @@ TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }  # fmt: skip
 """Of columns that NumPy holds as Python objects."""
 
+NARROW = frozenset((pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32))
+"""Whole numbers that are as they are."""
+
 
 class Decider:
     """Evaluates the signals of one session after another; they are checked on the first that has bars.
@@ -197,7 +200,7 @@ def _source(asked: Deciding) -> str:
 
 
 def _column(series: pl.Series, at: str) -> Column:
-    """A signal's values: booleans, False where null; whole numbers as int64, others as float64, null where null or NaN.
+    """A signal's values: booleans, False where null; whole numbers of at most 64 bits, others as float64, null where null or NaN.
 
     Raises
     ------
@@ -211,9 +214,10 @@ def _column(series: pl.Series, at: str) -> Column:
         return Column(series.cast(pl.Boolean).fill_null(value=False).to_numpy())
     if not dtype.is_numeric() and dtype != pl.Null:
         raise StrategyError(f"{at} must be a number, was {dtype}; write pl.when(...).then(100).otherwise(0)")
-    numbers = series.cast(pl.Int64 if dtype.is_integer() else pl.Float64)
-    if numbers.dtype.is_float():
-        numbers = numbers.fill_nan(None)
+    if dtype in NARROW:
+        numbers = series
+    else:
+        numbers = series.cast(pl.Int64) if dtype.is_integer() else series.cast(pl.Float64).fill_nan(None)
     if not numbers.null_count():
         return Column(numbers.to_numpy())
     null = absent(numbers.to_arrow(compat_level=pl.CompatLevel.oldest()))

@@ -7,7 +7,6 @@ import numpy as np
 from bt.jit import IntArray, ReadCodes, ReadInts, SmallInts, compiled
 from bt.schema import MINUTE
 
-
 NEVER = -(2**63)
 """No row's time."""
 

@@ -152,12 +152,14 @@ class Loader:
         frame = self._store.read(start, end, read, symbols=ask.symbols).rechunk()
         n = len(self._store.symbols)
         time, codes = frame["time"].to_numpy(), frame["code"].to_numpy()
-        slot, start, number, jumps, inside, ordered = place(
+        slot, runs, number, jumps, inside, ordered = place(
             read_only(time), read_only(codes), table.start, table.session, table.slot, table.lead, n
         )
-        grouping = Grouping.of_runs(n, len(time), start, number)
+        grouping = Grouping.of_runs(n, len(time), runs, number)
         if inside and clean and ordered:
-            return Loaded(Minutes(sessions, first, frame.select(columns), slot, grouping, jumps), nothing_withheld(), {})
+            return Loaded(
+                Minutes(sessions, first, frame.select(columns), slot, grouping, jumps), nothing_withheld(), {}
+            )
         code, session, group = codes.astype(np.int64), grouping.session, grouping.group
         reports = []
         closing: dict[tuple[int, int], float] = {}
