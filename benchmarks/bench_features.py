@@ -27,7 +27,7 @@ import polars as pl
 import bt
 from benchmarks.figures import row
 from benchmarks.pinned import FOLDER, Data, data, machine, python, say
-from benchmarks.stages import Stages, in_turn
+from benchmarks.stages import Stages, counted
 
 FEATURES: dict[str, Callable[[], bt.Feature]] = {
     "sma(close, 30)": lambda: bt.sma("close", 30),
@@ -89,7 +89,7 @@ STYLES = {"minute": EachMinute, "quarter": EachQuarter}
 
 def child(style: str, feature: str, bars: str, start: str, end: str) -> None:
     """One replay in this process: its CPU seconds, start and results apart."""
-    stages: Stages = in_turn()
+    stages: Stages = counted()
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         bt.replay(
             bars=bars, start=start, end=end, calendar="XNYS", strategy=STYLES[style](feature), engine={"threads": 1},

@@ -3,9 +3,8 @@
     python -m benchmarks.stages                            500 symbols x 60 sessions, ingested
     python -m benchmarks.stages --picture stages.svg       and draws it
 
-Every case is a replay in a fresh process on one core. The next window is prepared in turn instead of on a thread beside the
-replay, so that the CPU clock of the process belongs to one stage at a time; a stage inside another one is not counted in
-it. `benchmarks.bench_read` says what DuckDB alone takes to read the same columns of the same files.
+Every case is a replay in a fresh process on one core with one thread. The next window is prepared in turn, as it is then, so that the CPU clock of the process belongs to one stage at a time; a stage inside
+another one is not counted in it. `benchmarks.bench_read` says what DuckDB alone takes to read the same columns of the same files.
 """
 
 from __future__ import annotations
@@ -15,10 +14,8 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from benchmarks.figures import Figure, arguments, asked_for_child, median, repeated, row
 from benchmarks.pinned import FOLDER, data, machine
@@ -83,24 +80,8 @@ class Stages:
         return dict(self.seconds)
 
 
-class InTurn:
-    """Stands in for ThreadPoolExecutor: what is submitted is done at once."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(function(*given))
-        return done
-
-
-def in_turn() -> Stages:
-    """From now on the next window is prepared in turn, and every second of this process counted in its stage."""
+def counted() -> Stages:
+    """From now on every second of this process is counted in its stage."""
     from bt.engine import Engine
     from bt.prepare import preparer
     from bt.recorder import Recorder
@@ -108,7 +89,6 @@ def in_turn() -> Stages:
     from bt.store import Store
 
     stages = Stages()
-    preparer.ThreadPoolExecutor = InTurn
     stages.time("read", Store, "read")
     stages.time("order", preparer.Loader, "window")
     stages.time("order", preparer.Loader, "history")
@@ -130,7 +110,7 @@ def staged(bars: str, start: str, end: str, asked: dict[str, Any]) -> dict[str, 
     """CPU seconds by stage of one replay in this process, and how many fills it had."""
     import bt
 
-    stages = in_turn()
+    stages = counted()
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         run = bt.replay(bars=bars, start=start, end=end, out=Path(folder, "run"), **asked)
     return {**stages.finish(), "fills": run.summary["fills"]}
