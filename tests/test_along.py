@@ -174,3 +174,13 @@ def test_load_bars_too(tmp_path: Path) -> None:
         features={"spy": bt.of("SPY", bt.lag("close", 0))},
     )
     assert found["1m"].select("symbol", "spy").rows() == [("AAA", 10.0), ("AAA", 11.0)]
+
+
+@pytest.mark.parametrize("gate", ["completeness", "quality"])
+def test_what_gates_entries_is_of_those_that_may_be_traded(tmp_path: Path, gate: str) -> None:
+    """What a symbol usually has by each minute is worked out for those that are read along as well."""
+    where = store(tmp_path, bars("A", [1.0, 1.01, 1.02, 1.0]), bars("B", [2.0, 2.01, 2.02, 2.0]))
+    settings: dict[str, Any] = {"symbols": ["A"], "quality": {"gate": gate, "minimum": 50}}
+    along, alone = play(where, Watches("B"), **settings), play(where, Watches(), **settings)
+    assert_frame_equal(along.orders, alone.orders)
+    assert along.orders.height

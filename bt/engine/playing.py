@@ -173,7 +173,7 @@ class Engine:
         self._markets = list({id(self.market): self.market, **markets}.values())
         for market in self._markets:
             market.begin(session, number)
-            market.usual = prepared.usual
+            market.usual = None if prepared.usual is None else prepared.usual[:, : len(market.symbols)]
             market.member = None if members is None else np.isin(np.arange(len(self._names)), members)
         for player in self.players:
             if player.account.market is not self.market:  # the run's own knows what anybody is shown
