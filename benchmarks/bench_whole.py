@@ -91,9 +91,7 @@ def speed(size: str, runs: int, cases: Sequence[str]) -> None:
         after = statistics.median(u.cpu - u.answer["imports"] for u in used)
         figures = (*(f"{given.rows / s / 1e6:.2f}" for s in (cpu, after)), f"{cpu:.2f}", f"{wall:.2f}", f"{peak:.0f}")
         print(row(CASES[case], "as found" if found else "ingested", *figures))
-    print(
-        "\nWall seconds by part. Loading to quality run on a thread beside the replay and share its core; queues is waiting for them.\n"
-    )
+    print("\nWall seconds by part. Queues is waiting for what comes before it, which one thread does in turn.\n")
     print(row("", "store", *PARTS, "total"))
     print(row("---", "---", *["--:"] * (len(PARTS) + 1)))
     for (case, found), used in results.items():
