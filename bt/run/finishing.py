@@ -15,7 +15,7 @@ import polars as pl
 
 from bt.config import Identity
 from bt.coordinator import FinishReason, Marking, Timings
-from bt.memory import peak_rss_mb
+from bt.memory import give_back_memory, peak_rss_mb
 from bt.metrics import Metrics
 from bt.model import UNIT
 from bt.recorder import Totals
@@ -93,7 +93,11 @@ def finished(played: Played, reason: FinishReason) -> Run:
     """
     results, coordinator = played.results, played.coordinator
     metrics, own = played.recorder.finish(played.benchmark)
-    outages = outages_in(results.complete()["quality"])
+    complete = results.complete()
+    give_back_memory(
+        0
+    )  # of sessions, which have no use for it any more; what follows takes its own where sessions are many
+    outages = outages_in(complete["quality"])
     seconds = wall.perf_counter() - played.began
     summary = {
         "run": None,
