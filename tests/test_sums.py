@@ -31,7 +31,7 @@ def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
     )
     some = data.draw(st.booleans()) and len(rows) != 1
     below = np.array([data.draw(DIVISORS) for _ in range(len(rows) if some else 1)], dtype=np.int64)
-    made, null, unknown, exact = window_quotients(running(values), n, *Rows(at=rows).spans, first, below)
+    made, null, unknown, exact = window_quotients(running(values), n, *Rows.of(rows).spans, first, below)
     assert unknown == null.sum()
     for k, row in enumerate(rows.tolist()):
         assert null[k] == (row - start[row] + 1 < n)
@@ -48,9 +48,9 @@ def test_quotients_of_windows_are_rounded_once_or_told_not_to_be(data):
 @given(st.lists(st.integers(0, 30)))
 def test_rows_are_told_as_spans_and_one_by_one(rows):
     at = np.array(rows, dtype=np.int64)
-    start, stop = Rows(at=at).spans
-    assert Rows(spans=(start, stop)).at.tolist() == rows
-    assert len(Rows(spans=(start, stop))) == len(rows)
+    start, stop = Rows.of(at).spans
+    assert Rows.spanning(start, stop).at.tolist() == rows
+    assert len(Rows.spanning(start, stop)) == len(rows)
     assert all(a != b for a, b in zip(start[1:].tolist(), stop.tolist(), strict=False))  # none longer
 
 

@@ -55,25 +55,34 @@ class Runs(NamedTuple):
 
 
 class Rows:
-    """Some rows of feature order: those of spans, one behind another, or one by one; the other is made when it is asked for."""
+    """Some rows of feature order; what is not known of them is made when it is asked for.
 
-    at: IntArray
-    spans: tuple[IntArray, IntArray]
+    `Rows.spanning` knows them as spans, one behind another, `Rows.of` one by one.
+    """
 
-    def __init__(self, *, at: IntArray | None = None, spans: tuple[IntArray, IntArray] | None = None) -> None:
-        if at is not None:
-            self.at = at
-        if spans is not None:
-            self.spans = spans
+    @staticmethod
+    def spanning(start: IntArray, stop: IntArray) -> Rows:
+        """The rows from each `start` to its `stop`."""
+        made = Rows()
+        made.spans = start, stop
+        return made
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "at":
-            self.at = ranges(*self.spans)
-        elif name == "spans":
-            self.spans = spans_of(self.at)
-        else:
-            raise AttributeError(name)
-        return self.__dict__[name]
+    @staticmethod
+    def of(at: IntArray) -> Rows:
+        """Those rows, in any order."""
+        made = Rows()
+        made.at = at
+        return made
+
+    @cached_property
+    def at(self) -> IntArray:
+        """Each of them."""
+        return ranges(*self.spans)
+
+    @cached_property
+    def spans(self) -> tuple[IntArray, IntArray]:
+        """Where each stretch of rows that follow one another begins, and past its last."""
+        return spans_of(self.at)
 
     def __len__(self) -> int:
         return len(self.at) if "at" in self.__dict__ else int((self.spans[1] - self.spans[0]).sum())
@@ -115,7 +124,7 @@ class Place:
         there = np.empty(len(moved), dtype=np.int64)  # where each run went
         there[moved] = np.cumsum(length[moved]) - length[moved]
         cut = len(before.start)
-        stands = [Rows(spans=(there[part], (there + length)[part])) for part in (slice(cut), slice(cut, None))]
+        stands = [Rows.spanning(there[part], (there + length)[part]) for part in (slice(cut), slice(cut, None))]
         runs = Runs(there[moved], code[moved], session[moved])
         in_order = not warm_up and len(np.unique(own.session)) < 2
         return Place(stands[0], stands[1], runs, origin[moved], warm_up, total, in_order)
@@ -123,8 +132,8 @@ class Place:
     @staticmethod
     def alone(runs: Runs, total: int) -> Place:
         """Where bars stand that are in feature order."""
-        nobody = Rows(at=np.zeros(0, dtype=np.int64))
-        everybody = Rows(spans=(np.zeros(1, dtype=np.int64), np.full(1, total, dtype=np.int64)))
+        nobody = Rows.of(np.zeros(0, dtype=np.int64))
+        everybody = Rows.spanning(np.zeros(1, dtype=np.int64), np.full(1, total, dtype=np.int64))
         return Place(nobody, everybody, runs, runs.start, 0, total, in_order=True)
 
     def joined(self, before: npt.NDArray[Any], own: npt.NDArray[Any]) -> npt.NDArray[Any]:

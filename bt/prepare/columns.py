@@ -237,7 +237,7 @@ class Bars:
         if key not in self._joins:
             if rows.interval == self.bars.interval:
                 own = self.ordered.place.own
-                self._joins[key] = Placed(own if rows.rows is None else Rows(at=own.at[rows.rows]), None)
+                self._joins[key] = Placed(own if rows.rows is None else Rows.of(own.at[rows.rows]), None)
             else:
                 self._joins[key] = self._asof(rows, groups, minutes, within=within)
         return self._joins[key]
@@ -284,7 +284,7 @@ class Bars:
 
 def _placed(at: IntArray, missing: npt.NDArray[np.bool_]) -> Placed:
     """Rows that see those `at`, but for those where it is `missing`."""
-    return Placed(Rows(at=np.where(missing, 0, at)), missing) if missing.any() else Placed(Rows(at=at), None)
+    return Placed(Rows.of(np.where(missing, 0, at)), missing) if missing.any() else Placed(Rows.of(at), None)
 
 
 def evaluate(bars: Ordered, feature: Feature, *, factor: int = 1) -> Column:
