@@ -232,7 +232,8 @@ class MetricsAccumulator:
         self._solvent = self._solvent and bool((worth > 0).all())
         if self._solvent:
             self._gross.append(math.fsum(session.gross / worth))
-            self._net.append(math.fsum(session.net / worth))
+            long = np.array_equal(session.gross, session.net)
+            self._net.append(self._gross[-1] if long else math.fsum(session.net / worth))
 
     def _add_trades(self, net: Int64Array) -> None:
         self._wins += int((net > 0).sum())

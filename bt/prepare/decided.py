@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.arrays import absent, arrow
+from bt.arrays import absent, arrow, plain
 from bt.errors import BtError, DataError, StrategyError
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.checks import CODE, check_signals
@@ -132,12 +132,13 @@ class Decider:
     def _columns(self, number: int, frame: pl.DataFrame) -> dict[str, Column]:
         """The columns of an evaluated frame."""
         source = _source(self._plan.signals[number])
-        return {series.name: _column(series, f"{source}: {series.name!r}") for series in frame.drop(CODE)}
+        made = (series for series in frame.get_columns() if series.name != CODE)
+        return {series.name: _column(series, f"{source}: {series.name!r}") for series in made}
 
     def _frames(self, prepared: PreparedSession) -> dict[int, pl.DataFrame]:
         """By strategy, the columns that its signals read; one behind several is made once."""
         bars, known = prepared.shown[1], {}
-        frames = {}
+        codes, frames = _taken_over(bars.code).alias(CODE), {}
         for i, asked in self._plan.signals.items():
             columns = []
             for item in asked.signals.reads.fields:
@@ -145,7 +146,7 @@ class Decider:
                 if (id_, item.source) not in known:
                     known[id_, item.source] = self._series(item, id_, prepared.session, bars)
                 columns.append(known[id_, item.source].alias(item.name))
-            frames[i] = pl.DataFrame([_taken_over(bars.code).alias(CODE), *columns])
+            frames[i] = pl.DataFrame([codes, *columns])
         return frames
 
     def _series(self, item: RowField, id_: str, session: Session, bars: PreparedBars) -> pl.Series:
@@ -220,5 +221,7 @@ def _column(series: pl.Series, at: str) -> Column:
         numbers = series.cast(pl.Int64) if dtype.is_integer() else series.cast(pl.Float64).fill_nan(None)
     if not numbers.null_count():
         return Column(numbers.to_numpy())
-    null = absent(numbers.to_arrow(compat_level=pl.CompatLevel.oldest()))
-    return Column(numbers.fill_null(0).to_numpy(), null)
+    column = numbers.to_arrow(compat_level=pl.CompatLevel.oldest())
+    null, values = absent(column), plain(column).copy()
+    values[null] = 0
+    return Column(values, null)
