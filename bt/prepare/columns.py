@@ -31,7 +31,7 @@ from bt.features import (
     warm_up_of,
 )
 from bt.model import Column
-from bt.prepare.grouping import Grouping
+from bt.prepare.grouping import Grouping, Owned
 from bt.prepare.window import Minutes
 from bt.resample import Bins, finish, keys, plan, window_bins
 from bt.strategy import COARSE_ONLY
@@ -40,7 +40,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Grouped:
+class Grouped(Owned):
     """Bars of one interval in canonical order.
 
     `begin` and `end` are slots; sessions count from the window's first. `frame` has the bar columns and, for coarser
@@ -56,21 +56,6 @@ class Grouped:
     bin: IntArray | None = None
     rows: IntArray | None = None
     """Of bars picked from others: their rows there."""
-
-    @property
-    def code(self) -> IntArray:
-        """The symbol of each bar."""
-        return self.grouping.code
-
-    @property
-    def session(self) -> IntArray:
-        """The session of each bar."""
-        return self.grouping.session
-
-    @property
-    def group(self) -> IntArray:
-        """The group of each bar."""
-        return self.grouping.group
 
     def pick(self, rows: IntArray, columns: Sequence[str] | None = None) -> Grouped:
         """Some of the bars, with those bar `columns`; None means all."""

@@ -90,3 +90,24 @@ class Grouping:
         """Likewise the rows of one session."""
         begin, end = self.bounds(session * self.symbols, (session + 1) * self.symbols)[[0, -1]].tolist()
         return slice(begin, end)
+
+
+class Owned:
+    """Rows with a `grouping`, and whose each of them is."""
+
+    grouping: Grouping
+
+    @property
+    def code(self) -> IntArray:
+        """The symbol of each row."""
+        return self.grouping.code
+
+    @property
+    def session(self) -> IntArray:
+        """The session of each row, counted from the window's first."""
+        return self.grouping.session
+
+    @property
+    def group(self) -> IntArray:
+        """The group of each row."""
+        return self.grouping.group

@@ -14,7 +14,7 @@ import polars as pl
 from bt.guards import AFTER_CLOSE, BEFORE_OPEN, duplicates, fault_names, nothing_withheld, outside, withheld
 from bt.jit import read_only
 from bt.model import Schedule, Session
-from bt.prepare.grouping import Grouping
+from bt.prepare.grouping import Grouping, Owned
 from bt.prepare.placing import place
 from bt.schema import BAR_COLUMNS, MINUTE, OK, PRICES, fault_code, sound_prices
 from bt.sessions import TimeManager
@@ -24,7 +24,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Minutes:
+class Minutes(Owned):
     """Good minute bars of the sessions `first` to `last` of a schedule (both included), in canonical order.
 
     `frame` has the bar columns asked for, `grouping` tells whose the rows are, sessions counted from `first`. `slot` has one entry a row, and `jumps` are the rows whose slot
@@ -53,21 +53,6 @@ class Minutes:
     def groups(self) -> int:
         """Number of groups, empty ones included."""
         return len(self.sessions) * self.symbols
-
-    @property
-    def code(self) -> IntArray:
-        """The symbol of each row."""
-        return self.grouping.code
-
-    @property
-    def session(self) -> IntArray:
-        """The session of each row, counted from `first`."""
-        return self.grouping.session
-
-    @property
-    def group(self) -> IntArray:
-        """The group of each row."""
-        return self.grouping.group
 
     @cached_property
     def bounds(self) -> IntArray:
