@@ -173,6 +173,7 @@ class Engine:
         self._markets = list({id(self.market): self.market, **markets}.values())
         for market in self._markets:
             market.begin(session, number)
+            # those that are only read along come last
             market.usual = None if prepared.usual is None else prepared.usual[:, : len(market.symbols)]
             market.member = None if members is None else np.isin(np.arange(len(self._names)), members)
         for player in self.players:

@@ -203,9 +203,8 @@ def _hold(held: int, rows: IntArray, closes: FloatArray, prior: int, gross: IntA
     size, top, first = abs(held), 0, rows[0]
     if first >= 0 and rows[len(rows) - 1] - first == len(rows) - 1:  # a bar every minute
         prices = closes[first : first + len(rows)]
-        bits = prices.view(
-            np.int64
-        )  # positive doubles are in the order of their bits, and whole numbers are compared several at once
+        # positive doubles are in the order of their bits, and whole numbers are compared several at once
+        bits = prices.view(np.int64)
         for k in range(len(bits)):
             top = max(top, bits[k])
         top = unit(np.int64(top).view(np.float64))

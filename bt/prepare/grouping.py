@@ -78,18 +78,19 @@ class Grouping:
 
     def bounds(self, first: int, last: int) -> IntArray:
         """Where each of the groups ``first <= g < last`` begins, and where the last of them ends, in canonical order; last - first + 1 rows."""
-        edge = np.append(self.start, self.rows)
-        return edge[np.searchsorted(self.number, np.arange(first, last + 1))]
+        return self._begins(np.arange(first, last + 1))
 
     def edges(self, sessions: int) -> IntArray:
         """Likewise where each of so many sessions begins, and where the last ends."""
-        edge = np.append(self.start, self.rows)
-        return edge[np.searchsorted(self.number, np.arange(sessions + 1) * self.symbols)]
+        return self._begins(np.arange(sessions + 1) * self.symbols)
+
+    def _begins(self, groups: IntArray) -> IntArray:
+        """The first row of some groups, or of what comes after them."""
+        return np.append(self.start, self.rows)[np.searchsorted(self.number, groups)]
 
     def at(self, session: int) -> slice:
         """Likewise the rows of one session."""
-        begin, end = self.bounds(session * self.symbols, (session + 1) * self.symbols)[[0, -1]].tolist()
-        return slice(begin, end)
+        return slice(*self._begins(np.array([session, session + 1]) * self.symbols).tolist())
 
 
 class Owned:

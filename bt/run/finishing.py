@@ -94,9 +94,8 @@ def finished(played: Played, reason: FinishReason) -> Run:
     results, coordinator = played.results, played.coordinator
     metrics, own = played.recorder.finish(played.benchmark)
     complete = results.complete()
-    give_back_memory(
-        0
-    )  # of sessions, which have no use for it any more; what follows takes its own where sessions are many
+    # what sessions took has no use any more, and what follows takes its own where they are many
+    give_back_memory(0)
     outages = outages_in(complete["quality"])
     seconds = wall.perf_counter() - played.began
     summary = {
