@@ -7,13 +7,14 @@ The ratios are undefined, None, where their divisor is zero or their data too sh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bt.exact import total
+from bt.execution import counting
 from bt.model import UNIT
 from bt.ratios import alpha, beta, cagr, calmar, information_ratio, mean, sharpe, sortino, volatility
 
@@ -98,39 +99,67 @@ class Metrics:
 # ------------------------------------------------------------------------------------------------------ accumulation
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFigures:
-    """One session of one account. Money in units.
+class Counts(NamedTuple):
+    """What fills, trades and orders add up to. Money in units.
 
     Attributes
     ----------
-    equity, gross, net : Int64Array
-        One value a minute.
-    value, costs : int
-        Value traded, and its slippage and commission.
-    fills, large : int
-        Fills, and those of more than `CAPACITY_SHARE` of their bar.
-    trades : Int64Array
-        Net P&L of each trade that closed.
+    fills, large, stale_exits : int
+        Fills, those of more than `CAPACITY_SHARE` of their bar, and those at a price that was old.
+    trades, wins, ambiguous_trades : int
+        Trades that closed, those that won net of commission, and those of which a bar may have had another path.
+    expired, rejected, cancelled : int
+        Orders that ended so.
+    value, commission, slippage : int
+        Of fills; `value` is what was bought and sold.
+    gain, loss : int
+        Net P&L of trades that won, and of those that lost, both 0 or more.
     """
+
+    fills: int = 0
+    large: int = 0
+    stale_exits: int = 0
+    trades: int = 0
+    wins: int = 0
+    ambiguous_trades: int = 0
+    expired: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    value: int = 0
+    commission: int = 0
+    slippage: int = 0
+    gain: int = 0
+    loss: int = 0
+
+    @staticmethod
+    def of(made: Int64Array) -> Counts:
+        """As `bt.execution.counting.count` has made them."""
+        values = made.tolist()
+        counts, halves = values[: len(counting.COUNTS)], values[len(counting.COUNTS) :]
+        return Counts(*counts, *[(high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True)])
+
+    @staticmethod
+    def total(some: Iterable[Counts]) -> Counts:
+        """The sum of some."""
+        return Counts(*map(sum, zip(*some, strict=True)))
+
+
+class SessionFigures(NamedTuple):
+    """One session of one account: one value a minute of `equity`, `gross` and `net`, units, and its `counts`."""
 
     equity: Int64Array
     gross: Int64Array
     net: Int64Array
-    value: int
-    costs: int
-    fills: int
-    large: int
-    trades: Int64Array
+    counts: Counts
 
 
-def _deepest(equity: Int64Array, peaks: Int64Array) -> tuple[int, float]:
-    """The first minute of the deepest fall below `peaks`, and the fall, rounded once: large amounts are no doubles."""
+def _deepest(equity: Int64Array, peak: int) -> int:
+    """The first minute of the deepest fall below the running peak, rounded once: large amounts are no doubles."""
+    peaks = np.maximum.accumulate(np.maximum(equity, peak))
     near = (equity - peaks) / peaks
-    close = np.flatnonzero(near <= near.min() * (1 - 1e-12)).tolist()
+    close = np.flatnonzero(near <= near.min() * (1 - counting.NEAR)).tolist()
     falls = [(int(equity[i]) - int(peaks[i])) / int(peaks[i]) for i in close]
-    depth = min(falls)
-    return close[falls.index(depth)], depth
+    return int(close[falls.index(min(falls))])
 
 
 class _Drawdown:
@@ -144,29 +173,25 @@ class _Drawdown:
         self._from = 0  # the deepest one: since when, below which peak, and until when (None: not over)
         self._below = start
         self._until: int | None = 0
+        self._found = np.zeros(counting.FALL_COLUMNS, dtype=np.int64)
 
     def add(self, equity: Int64Array) -> None:
-        """The next minutes' equity, units."""
-        peaks = np.maximum.accumulate(np.maximum(equity, self._peak))
-        worst, depth = _deepest(equity, peaks)
+        """The next minutes' equity, units; at least one."""
+        found = self._found
+        if not counting.fall(equity, self._peak, self._below, -1, found):
+            counting.fall(equity, self._peak, self._below, _deepest(equity, self._peak), found)
+        worst, peak, before, back, recovered, last_peak, top = found.tolist()
+        depth = (int(equity[worst]) - peak) / peak if worst >= 0 else 0.0
         if depth < self.depth:
-            before = np.flatnonzero(equity[: worst + 1] == peaks[: worst + 1])
-            self._from = self._minutes + int(before[-1]) + 1 if before.size else self._peak_at
-            self.depth, self._below, self._until = depth, int(peaks[worst]), None
-            self._recover(equity, worst + 1)
-        else:
-            self._recover(equity, 0)
-        at_peak = np.flatnonzero(equity == peaks)
-        if at_peak.size:
-            self._peak_at = self._minutes + int(at_peak[-1]) + 1
-        self._peak = int(peaks[-1])
+            self._from = self._minutes + before + 1 if before >= 0 else self._peak_at
+            self.depth, self._below, self._until = depth, peak, None
+            recovered = back
+        if self._until is None and recovered >= 0:
+            self._until = self._minutes + recovered + 1
+        if last_peak >= 0:
+            self._peak_at = self._minutes + last_peak + 1
+        self._peak = top
         self._minutes += len(equity)
-
-    def _recover(self, equity: Int64Array, first: int) -> None:
-        if self._until is None:
-            back = np.flatnonzero(equity[first:] >= self._below)
-            if back.size:
-                self._until = self._minutes + first + int(back[0]) + 1
 
     @property
     def length(self) -> int:
@@ -183,6 +208,11 @@ class MetricsAccumulator:
         Equity before the first session, units; above 0. For a combined account the sum of its strategies'.
     sessions_a_year : float
         The calendar's sessions in a year, for annualized figures.
+
+    Attributes
+    ----------
+    counts : Counts
+        Of the sessions so far.
     """
 
     def __init__(self, start_cash: int, sessions_a_year: float) -> None:
@@ -199,8 +229,7 @@ class MetricsAccumulator:
         self._net: list[float] = []
         self._minutes = 0
         self._drawdown = _Drawdown(start_cash)
-        self._trades = self._wins = self._gain = self._loss = 0
-        self._fills = self._large = self._value = self._costs = 0
+        self.counts = Counts()
 
     def restart(self, start_cash: int) -> None:
         """Go on with another account, flat and with `start_cash` units, as if all were invested again: returns are chained."""
@@ -212,15 +241,11 @@ class MetricsAccumulator:
         """One session."""
         before = self._last
         self._add_equity(session)
-        self._value += session.value
-        self._costs += session.costs
-        self._fills += session.fills
-        self._large += session.large
-        self._add_trades(session.trades)
+        self.counts = Counts.total((self.counts, session.counts))
         self._sessions += 1
         if before > 0:
             self._returns.append((self._last - before) / before)  # exact integers: one correctly rounded division
-            self._turnover.append(session.value / before)
+            self._turnover.append(session.counts.value / before)
 
     def _add_equity(self, session: SessionFigures) -> None:
         worth = session.equity
@@ -229,17 +254,12 @@ class MetricsAccumulator:
         self._drawdown.add(worth if self._scale == 1.0 else np.rint(worth * self._scale).astype(np.int64))
         self._last = int(worth[-1])
         self._minutes += len(worth)
-        self._solvent = self._solvent and bool((worth > 0).all())
+        sums = np.zeros(4)
+        self._solvent = self._solvent and counting.exposed(worth, session.gross, session.net, sums)
         if self._solvent:
-            self._gross.append(math.fsum(session.gross / worth))
-            long = np.array_equal(session.gross, session.net)
-            self._net.append(self._gross[-1] if long else math.fsum(session.net / worth))
-
-    def _add_trades(self, net: Int64Array) -> None:
-        self._wins += int((net > 0).sum())
-        self._gain += total(np.maximum(net, 0))
-        self._loss -= total(np.minimum(net, 0))
-        self._trades += len(net)
+            gross, gross_off, net, net_off = sums.tolist()
+            self._gross.append(gross + gross_off)
+            self._net.append(net + net_off)
 
     @property
     def returns(self) -> list[float]:
@@ -253,7 +273,7 @@ class MetricsAccumulator:
         own, other = [r for r, _ in pairs], [b for _, b in pairs]
         grown = self._grown * (self._last / self._start)
         growth = cagr(grown, self._sessions, self._a_year)
-        per_minute = self._minutes if self._solvent else 0
+        per_minute, counts = self._minutes if self._solvent else 0, self.counts
         return Metrics(
             sessions=self._sessions,
             total_return=(self._last - self._start) / self._start if self._grown == 1.0 else grown - 1,
@@ -264,14 +284,14 @@ class MetricsAccumulator:
             calmar=calmar(growth, self._drawdown.depth),
             max_drawdown=self._drawdown.depth,
             max_drawdown_minutes=self._drawdown.length,
-            hit_rate=self._wins / self._trades if self._trades else None,
-            profit_factor=self._gain / self._loss if self._loss else None,
-            avg_trade=(self._gain - self._loss) / (self._trades * UNIT) if self._trades else None,
+            hit_rate=counts.wins / counts.trades if counts.trades else None,
+            profit_factor=counts.gain / counts.loss if counts.loss else None,
+            avg_trade=(counts.gain - counts.loss) / (counts.trades * UNIT) if counts.trades else None,
             turnover=mean(self._turnover) if self._turnover and self._solvent else None,
             exposure_gross=math.fsum(self._gross) / per_minute if per_minute else None,
             exposure_net=math.fsum(self._net) / per_minute if per_minute else None,
-            cost_bps=self._costs * 10_000 / self._value if self._value else None,
-            capacity=self._large / self._fills if self._fills else None,
+            cost_bps=(counts.slippage + counts.commission) * 10_000 / counts.value if counts.value else None,
+            capacity=counts.large / counts.fills if counts.fills else None,
             alpha=alpha(own, other, self._a_year),
             beta=beta(own, other),
             information_ratio=information_ratio(own, other, self._a_year),

@@ -5,6 +5,8 @@ import os
 import pkgutil
 import subprocess
 import sys
+import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +122,74 @@ def test_another_process_compiles_what_this_one_then_finds(tmp_path, monkeypatch
     assert done.stdout == "[]\n"
 
 
+def test_what_is_being_compiled_now_comes_first():
+    made = []
+
+    class Stub:
+        def __init__(self, name, *parts):
+            self.name, self.parts = name, parts
+
+        def __repr__(self):
+            return self.name
+
+    def parts(stub):
+        yield from stub.parts
+
+    a, b, c, d = (Stub(name) for name in "abcd")
+    one, other, now = Stub("one", a, b), Stub("other", c, d), deque()
+    for stub in (a, b, c, d, one, other):
+        stub.get_call_template = lambda _types, _kws, stub=stub: made.append(f"part {stub}")
+        stub.compile = lambda _types, stub=stub: made.append(f"whole {stub}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ahead, "parts", parts)
+        patch.setattr(ahead, "signature", lambda _function: ())
+        turns = ahead.compiled_in_turn([[one], [other, one], [other]], now)
+        next(turns)
+        now.append(other)
+        next(turns)
+        now.append(one)  # before all that the other is made of
+        list(turns)
+    # what is made already is found at once when it is its turn again
+    assert made == ["part a", "part c", "part a", "part b", "part b", "whole other", "whole one", "part c", "part d"]
+
+
+def test_the_other_process_is_told_what_is_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    helper = ahead.Ahead([], [], [signalling.play])
+    helper.tell(closing.live)
+    process = helper._process
+    assert process is not None
+    wanted = {ahead._name(part).removeprefix("bt.execution.") for part in ahead.parts(closing.live)}
+    deadline = time.monotonic() + 60
+    while not wanted <= {file.name.partition("-")[0] for file in tmp_path.rglob("*.nbc")}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    helper.stop()
+    helper.tell(closing.live)  # nobody hears it
+
+
+def test_who_is_handed_an_array_counts_who_refers_to_it():
+    """Nobody else would ever free it. `allocating` functions count, and `compiled` ones that Python calls, but not where compiled ones do."""
+    every = dispatchers()
+    called = {one for function in every for one in ahead.calls(function)}
+    handed = [f for f in every if any("Array" in one.py_func.__annotations__["return"] for one in ahead.calls(f))]
+    assert len(handed) > 5
+    for function in handed:
+        by_python = compiling._pipeline(function) is compiling.MakingWhole
+        assert function not in called if by_python else function.targetoptions["_nrt"], function.py_func
+
+
 def test_the_other_process_ends_when_nobody_waits_for_it(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
-    helper = ahead.Ahead([signalling.play], [])
+    helper = ahead.Ahead([signalling.play])
     process = helper._process
     helper.stop()
     assert process is not None
     assert process.returncode is not None
     monkeypatch.setattr(ahead, "usable_cores", lambda: 1)
-    assert ahead.Ahead([signalling.play], [])._process is None
+    assert ahead.Ahead([signalling.play])._process is None
 
 
 class OneColumnOfSeveral:

@@ -17,7 +17,7 @@ from oracle.metrics import drawdown_minutes, max_drawdown
 from bt import metrics as m
 from bt.engine import together
 from bt.errors import MoneyError
-from bt.metrics import CAPACITY_SHARE, Metrics, MetricsAccumulator, SessionFigures
+from bt.metrics import CAPACITY_SHARE, Counts, Metrics, MetricsAccumulator, SessionFigures
 
 UNIT = 10**8
 FILLS = pl.Schema(
@@ -46,11 +46,13 @@ def equity_of(per_session: list[list[int]], gross: int = 0, net: int = 0) -> pl.
 def figures(equity: pl.DataFrame, fills: pl.DataFrame = NO_FILLS, trades: pl.DataFrame = NO_TRADES) -> SessionFigures:
     """A session's, of frames."""
     exact = fills.with_columns(pl.col(pl.Int64).cast(pl.Int128))
-    value = int((exact["shares"].abs() * exact["price"]).sum())
-    costs = int(exact["slippage"].sum()) + int(exact["commission"].sum())
-    large = int((fills["bar_share"] > CAPACITY_SHARE).sum())
-    worth = (equity[name].to_numpy() for name in ("equity", "gross", "net"))
-    return SessionFigures(*worth, value, costs, fills.height, large, trades["net_pnl"].to_numpy())
+    net = trades["net_pnl"].cast(pl.Int128)
+    counts = Counts(
+        fills=fills.height, large=int((fills["bar_share"] > CAPACITY_SHARE).sum()), trades=len(net), wins=int((net > 0).sum()),
+        value=int((exact["shares"].abs() * exact["price"]).sum()), gain=int(net.filter(net > 0).sum()), loss=-int(net.filter(net < 0).sum()),
+        **{name: int(exact[name].sum()) for name in ("slippage", "commission")},
+    )  # fmt: skip
+    return SessionFigures(*(equity[name].to_numpy(writable=True) for name in ("equity", "gross", "net")), counts)
 
 
 def metrics_of(

@@ -102,8 +102,10 @@ class Account:
     def held(self) -> IntArray:
         """A row (code, shares, what one is worth at the last close and all of them, in units) of every position, by code."""
         code = np.flatnonzero(self.shares)
-        shares, last = self.shares[code], self.market.last[code]
-        return np.stack([code, shares, last, shares * last], axis=1)
+        made = np.empty((len(code), 4), dtype=np.int64)
+        made[:, 0], made[:, 1], made[:, 2] = code, self.shares[code], self.market.last[code]
+        np.multiply(made[:, 1], made[:, 2], out=made[:, 3])
+        return made
 
     # --------------------------------------------------------------------------------------------------------------- money
 
@@ -352,16 +354,17 @@ class Account:
 
     def settle(self, curves: IntArray) -> tuple[Output, Curve]:
         """The session's output and equity curve; `curves` are the desk's."""
-        desk = self.desk
-        counts = desk.fixed[[at.RECORDS, at.FILLS, at.TRADES]].tolist()
-        columns = (at.R_ACCOUNT, at.F_ACCOUNT, at.T_ACCOUNT)
-        rows = [t[:n] for t, n in zip((desk.tables.record, desk.tables.fill, desk.tables.trade), counts, strict=True)]
-        alone = len(desk.account) == 1
-        records, fills, trades = (
-            r.copy() if alone else r[r[:, c] == self.number] for r, c in zip(rows, columns, strict=True)
-        )
+        desk, tables, counts = self.desk, self.desk.tables, self.desk.counts
+        records, fills = tables.record[: counts[at.RECORDS]], tables.fill[: counts[at.FILLS]]
+        trades = tables.trade[: counts[at.TRADES]]
+        if len(desk.account) == 1:
+            records, fills, trades = records.copy(), fills.copy(), trades.copy()
+        else:
+            records = records[records[:, at.R_ACCOUNT] == self.number]
+            fills = fills[fills[:, at.F_ACCOUNT] == self.number]
+            trades = trades[trades[:, at.T_ACCOUNT] == self.number]
         output = Output(
-            records, fills, trades, self.desk.tags, self.records, self.log,
+            records, fills, trades, desk.tags, self.records, self.log,
             margin_calls=self.margin_calls, cash=[move for number, move in desk.moves if number == self.number],
             at_quotes=self._own[at.AT_QUOTES], unmoved=desk.unmoved(fills[:, at.F_CODE]), ambiguous_bars=self._own[at.UNSURE_BARS], otherwise=self._own[at.OTHERWISE],
         )  # fmt: skip

@@ -39,6 +39,7 @@ class Tables(NamedTuple):
     event: IntArray
     fill: IntArray
     trade: IntArray
+    met: IntArray
 
 
 class Desk:
@@ -155,8 +156,8 @@ class Desk:
 
     def _grow(self, order_room: int, room: int) -> None:
         """The second array with room for more; what there is stays."""
-        columns = (at.ORDER_COLUMNS, at.RECORD_COLUMNS, at.RECORD_COLUMNS, at.FILL_COLUMNS, at.TRADE_COLUMNS)
-        counts = (order_room, room, 2 * room, room, room)
+        columns = (at.ORDER_COLUMNS, at.RECORD_COLUMNS, at.RECORD_COLUMNS, at.FILL_COLUMNS, at.TRADE_COLUMNS, 2)
+        counts = (order_room, room, 2 * room, room, room, order_room)
         ends = [at.GROWS + end for end in np.cumsum([n * c for n, c in zip(counts, columns, strict=True)]).tolist()]
         made = np.zeros(ends[-1], dtype=np.int64)
         begins = [at.GROWS, *ends[:-1]]
@@ -188,14 +189,14 @@ class Desk:
     def begin(self, session: Session, number: int) -> None:
         """A session opens, and nothing has happened in it yet."""
         self.hand_out_events()
-        terms, first = self.fixed, self._markets[0]
-        terms[[at.SESSION, at.NOW, at.OPENS, at.CLOSES]] = number, session.open, session.open, session.close
-        terms[at.MINUTES] = session.minutes
-        terms[[at.RECORDS, at.EVENTS, at.FILLS, at.TRADES]] = 0
+        terms, first = self.counts, self._markets[0]
+        terms[at.SESSION], terms[at.NOW], terms[at.OPENS] = number, session.open, session.open
+        terms[at.CLOSES], terms[at.MINUTES] = session.close, session.minutes
+        terms[at.RECORDS] = terms[at.EVENTS] = terms[at.FILLS] = terms[at.TRADES] = 0
         if (session.name.year, session.name.month) != self._month:
             self._month = session.name.year, session.name.month
             terms[at.MONTH] = self.position[:, at.OWN_MONTH] = 0
-        ledger.begin_session(terms)
+        ledger.begin_session(self.fixed)
         if self.liquidity is not None:
             moves = self._impact * self.liquidity(number)
             for code, multiplier in () if self.instruments is None else self.instruments.of_base.items():
@@ -283,11 +284,9 @@ class Desk:
         curves = np.zeros((len(self._knows), 4, minutes), dtype=np.int64)
         for number, move in self.moves:
             curves[number, 1, 0] += move.amount
-        fills = self.tables.fill[: int(self.fixed[at.FILLS])]
-        places = fills[:, at.F_ACCOUNT] * self.fixed[at.SYMBOLS] + fills[:, at.F_CODE]
         assert self._tape is not None
-        places = places.astype(np.uint16) if len(self.position) <= 1 << 16 else places  # uint16: a radix sort
-        ledger.finish_session(self.fixed, self._growing, *self._tape, curves, np.argsort(places, kind="stable"))
+        first, after = np.zeros(len(self.shares), dtype=np.int64), np.empty(self.fills, dtype=np.int64)
+        ledger.finish_session(self.fixed, self._growing, *self._tape, curves, first, after)
         return curves
 
     def unmoved(self, codes: IntArray) -> int:

@@ -9,32 +9,23 @@ import numpy.typing as npt
 
 from bt.engine.players import PlayerOutcome
 from bt.errors import MoneyError
-from bt.exact import total
-from bt.execution import INT64_MAX
-from bt.execution import layout as at
-from bt.metrics import CAPACITY_SHARE, SessionFigures
+from bt.execution import INT64_MAX, counting
+from bt.metrics import CAPACITY_SHARE, Counts, SessionFigures
 
 
 def figures_of(done: PlayerOutcome) -> SessionFigures:
     """One strategy's session."""
-    fills, trades, curve = done.output.fills, done.output.trades, done.curve
-    size, price = np.abs(fills[:, at.F_SHARES]), fills[:, at.F_PRICE]
-    costs = total((price - fills[:, at.F_REFERENCE]) * fills[:, at.F_SHARES]) + total(fills[:, at.F_COMMISSION])
-    with_volume = done.traded > 0
-    large = int((size[with_volume] / done.traded[with_volume] > CAPACITY_SHARE).sum())
-    net = trades[:, at.T_GROSS] - trades[:, at.T_COMMISSION]
-    return SessionFigures(curve.equity, curve.gross, curve.net, total(size * price), costs, len(fills), large, net)
+    output, curve, made = done.output, done.curve, np.zeros(counting.COUNT_COLUMNS, dtype=np.int64)
+    counting.count(output.fills, output.trades, output.orders, done.traded, CAPACITY_SHARE, made)
+    return SessionFigures(curve.equity, curve.gross, curve.net, Counts.of(made))
 
 
 def together(own: Sequence[SessionFigures]) -> SessionFigures:
     """The sum of several strategies' session."""
     if len(own) == 1:
         return own[0]
-    return SessionFigures(
-        _sum([f.equity for f in own]), _sum([f.gross for f in own]), _sum([f.net for f in own]),
-        sum(f.value for f in own), sum(f.costs for f in own), sum(f.fills for f in own), sum(f.large for f in own),
-        np.concatenate([f.trades for f in own]),
-    )  # fmt: skip
+    equity, gross, net = (_sum(curves) for curves in zip(*((f.equity, f.gross, f.net) for f in own), strict=True))
+    return SessionFigures(equity, gross, net, Counts.total(f.counts for f in own))
 
 
 def _sum(curves: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:

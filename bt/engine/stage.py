@@ -205,12 +205,13 @@ class Market:
 
     def traded(self, code: npt.NDArray[np.int64], bar: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """The volume of the bar in minute `bar` of each `code`; 0 for a minute of -1."""
-        made = np.zeros(len(code))
-        has = bar >= 0
-        rows = self.last[code[has], bar[has]]
-        volume = self.bars.columns["volume"].values[rows]
-        made[has] = volume if self.instruments is None else self.instruments.volumes(code[has], volume)
-        return made
+        volume = self.bars.columns["volume"].values
+        if not len(volume):
+            return np.zeros(len(code))
+        volume = volume[self.last[code, bar]]
+        if self.instruments is not None:
+            volume = self.instruments.volumes(code, volume)
+        return np.where(bar >= 0, volume, 0.0)
 
 
 class Own(NamedTuple):

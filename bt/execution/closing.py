@@ -218,7 +218,7 @@ def close_exits(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) ->
 def _fill_on_close(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int) -> None:
     """Orders for this session's close fill at the price of an exit, if a bar opened since they were decided."""
     close, last = b[CLOSES], b[MINUTES] - 1
-    for k in live(b, g, a):
+    for k in _live(b, g, a):
         order = order_at(g, k)
         if not g[order + O_USED] or g[order + O_TYPE] != ON_CLOSE or g[order + O_DECIDED] >= close:
             continue
@@ -241,7 +241,7 @@ def _has_met(b: IntArray, t: IntArray, p: FloatArray, code: int, decided: int) -
 def end_minuted(b: IntArray, g: IntArray, now: int, limits_only: bool) -> None:
     """Orders for one minute that was over `now` ended with it, or with `limits_only` those of them that have a limit."""
     for a in range(b[ACCOUNTS]):
-        for k in live(b, g, a):
+        for k in _live(b, g, a):
             order = order_at(g, k)
             if not g[order + O_USED] or g[order + O_TIF] != IOC or g[order + O_DECIDED] + MINUTE > now:
                 continue
@@ -271,7 +271,7 @@ def close_all(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, tag:
 def expire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, traded: bool) -> None:
     """The session is over: day orders end, those for an open that has been, those for one minute; with `traded` only those of symbols with a
     bar in the session."""
-    for k in live(b, g, a):
+    for k in _live(b, g, a):
         order = order_at(g, k)
         if not g[order + O_USED] or (traded and last_row(t, g[order + O_CODE], t[SLOTS] - 1) < 0):
             continue
@@ -285,8 +285,8 @@ def expire(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, a: int, traded:
             end(b, g, k, EXPIRED, UNFILLED if met else NO_BAR)
 
 
-@compiled
-def live(b: IntArray, g: IntArray, a: int) -> IntArray:
+@allocating
+def _live(b: IntArray, g: IntArray, a: int) -> IntArray:
     """The rows of an account's orders, standing exits included, by id; a symbol's exit that also waits is there once."""
     found, count = np.empty(b[HIGH], dtype=np.int64), 0
     for k in range(b[HIGH]):
@@ -297,9 +297,15 @@ def live(b: IntArray, g: IntArray, a: int) -> IntArray:
 
 
 @compiled
+def live(b: IntArray, g: IntArray, a: int) -> IntArray:
+    """Likewise, for Python."""
+    return _live(b, g, a)
+
+
+@compiled
 def end_all(b: IntArray, g: IntArray, a: int, status: int, reason: int) -> None:
     """Every order of an account ends."""
-    for k in live(b, g, a):
+    for k in _live(b, g, a):
         if g[order_at(g, k) + O_USED]:
             end(b, g, k, status, reason)
 
@@ -311,7 +317,7 @@ def cancel(b: IntArray, g: IntArray, a: int, code: int, number: int, reason: int
     One that is about every symbol goes on for the others.
     """
     any_found = False
-    for k in live(b, g, a):
+    for k in _live(b, g, a):
         if not g[order_at(g, k) + O_USED]:
             continue  # a leg whose parent was cancelled before it
         at = a * b[SYMBOLS] + code
@@ -341,7 +347,7 @@ def review(b: IntArray, g: IntArray, a: int, leaves: bool, tag: int) -> None:
     With `leaves` every such order ends and what is held is sold at the next open.
     """
     symbols = b[SYMBOLS]
-    for k in live(b, g, a):
+    for k in _live(b, g, a):
         order = order_at(g, k)
         code = g[order + O_CODE]
         if not g[order + O_USED] or code == EVERY or b[b[MEMBERS_AT] + code]:

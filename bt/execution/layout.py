@@ -76,8 +76,8 @@ I_LOT, I_TICK, I_CLOSED, I_ENDS, I_FEE, I_MARGIN, INSTRUMENT_COLUMNS = range(7)
 """Orders are of whole `I_LOT`s and prices of whole `I_TICK`s (0: any); `I_CLOSED` is why nothing may be ordered, NONE where it may; `I_ENDS` that it has its last session; `I_FEE` is the commission
 of a share in units, NULL where that is as of others; `I_MARGIN` what a share takes of buying power, 0 for its value."""
 
-# the second array grows: where its tables begin, and for how many rows there is room
-ORDERS_AT, RECORDS_AT, EVENTS_AT, FILLS_AT, TRADES_AT, ORDER_ROOM, ROOM, GROWS = range(8)
+# the second array grows: where its tables begin, and for how many rows there is room; last come two numbers an order for whoever puts orders in their turns
+ORDERS_AT, RECORDS_AT, EVENTS_AT, FILLS_AT, TRADES_AT, MET_AT, ORDER_ROOM, ROOM, GROWS = range(9)
 
 # account: one row each
 (

@@ -138,18 +138,21 @@ def begin_session(b: IntArray) -> None:
 
 
 @compiled
-def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntCube, by_symbol: IntArray) -> None:
+def finish_session(
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntCube, first: IntArray, after: IntArray
+) -> None:
     """What is held is marked to the end; `curves` (accounts, 4, minutes) become equity, cash, gross and net at each minute's end.
 
-    `by_symbol` are the session's fills by account and code, in order.
+    One more than the first fill of each position is written to `first`, zeros, and than the next one after each fill to `after`; 0 is none.
     """
-    symbols = b[SYMBOLS]
-    minutes = b[MINUTES]
-    for k in range(b[FILLS]):
-        curves[g[fill_at(g, k) + F_ACCOUNT], 1, g[fill_at(g, k) + F_SLOT]] -= (
-            g[fill_at(g, k) + F_SHARES] * g[fill_at(g, k) + F_PRICE] + g[fill_at(g, k) + F_COMMISSION]
+    symbols, minutes = b[SYMBOLS], b[MINUTES]
+    for k in range(b[FILLS] - 1, -1, -1):
+        fill = fill_at(g, k)
+        at = g[fill + F_ACCOUNT] * symbols + g[fill + F_CODE]
+        after[k], first[at] = first[at], k + 1
+        curves[g[fill + F_ACCOUNT], 1, g[fill + F_SLOT]] -= (
+            g[fill + F_SHARES] * g[fill + F_PRICE] + g[fill + F_COMMISSION]
         )
-    turn = 0
     for a in range(b[ACCOUNTS]):
         cash = b[account_at(a) + OPENING_CASH]
         largest = abs(float(cash))
@@ -158,16 +161,10 @@ def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves:
             curves[a, 1, slot] = cash
         for code in range(symbols):
             at = a * symbols + code
-            first = turn
-            while (
-                turn < len(by_symbol)
-                and g[fill_at(g, by_symbol[turn]) + F_ACCOUNT] * symbols + g[fill_at(g, by_symbol[turn]) + F_CODE] == at
-            ):
-                turn += 1
             if b[b[SHARES_AT] + at] != 0:
                 widen(b, t, p, at, code, minutes)
-            if turn > first or b[position_at(b, at) + AT_OPEN] != 0:
-                largest += _mark(b, g, t, p, curves, a, code, by_symbol[first:turn])
+            if first[at] or b[position_at(b, at) + AT_OPEN] != 0:
+                largest += _mark(b, g, t, p, curves, a, code, first[at] - 1, after)
         if largest > SURELY:
             raise MoneyError("money: the positions' value must fit int64 units of 1e-8, was more; use smaller orders")
         for slot in range(minutes):
@@ -176,19 +173,19 @@ def finish_session(b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves:
 
 @inner
 def _mark(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntCube, a: int, code: int, fills: IntArray
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, curves: IntCube, a: int, code: int, k: int, after: IntArray
 ) -> float:
-    """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double."""
+    """A symbol's worth is added to gross and net at each minute's end; the greatest it was, as a double. Its first fill is number `k`, -1 for none."""
     held = b[position_at(b, a * b[SYMBOLS] + code) + AT_OPEN]
     gross, net, minutes = curves[a, 2], curves[a, 3], b[MINUTES]
     rows = t[t[LAST_ROW_AT] + code * t[SLOTS] : t[LAST_ROW_AT] + code * t[SLOTS] + minutes]
     closes, prior = p[t[ROWS] : 2 * t[ROWS]], t[t[PRIOR_AT] + code]
-    most, k, slot = 0.0, 0, 0
+    most, slot = 0.0, 0
     while slot < minutes:
-        while k < len(fills) and g[fill_at(g, fills[k]) + F_SLOT] <= slot:
-            held += g[fill_at(g, fills[k]) + F_SHARES]
-            k += 1
-        stop = min(g[fill_at(g, fills[k]) + F_SLOT], minutes) if k < len(fills) else minutes
+        while k >= 0 and g[fill_at(g, k) + F_SLOT] <= slot:
+            held += g[fill_at(g, k) + F_SHARES]
+            k = after[k] - 1
+        stop = min(g[fill_at(g, k) + F_SLOT], minutes) if k >= 0 else minutes
         if held != 0:
             top = _hold(held, rows[slot:stop], closes, prior, gross[slot:stop], net[slot:stop])
             most = max(most, abs(float(held) * float(top)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bt.execution.layout import (
-    ACCOUNTS, AT_QUOTES, AT_TARGET, BEGIN, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, HIGH, IOC, I_LOT, KNOWS, LEVELS_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
-    ON_OPEN, OPENS, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
+    ACCOUNTS, AT_QUOTES, AT_TARGET, BEGIN, CANCELLED, CAP_DOWN, CAP_UP, EXIT, FILLED, GROUPED, HEAD, IOC, I_LOT, KNOWS, LEVELS_AT, MET_AT, NEVER, NONE, NOW, NULL, ON_CLOSE,
+    ON_OPEN, OPENS, ORDER_ROOM, O_ACCOUNT, O_CODE, O_DECIDED, O_FILLED, O_ID, O_LEVEL, O_LIMIT, O_NEXT, O_SINCE, O_TIF, O_TYPE, O_USED, O_WAITS, QUOTES, RESTING,
     ROOM_LEFT, ROOM_ROW, SEEN, SHARES_AT, SKIPS, SYMBOLS, TABLED, TARGET, WAKES_AT, account_at, instrument_at, known_at, order_at, position_at,
 )  # fmt: skip
 from bt.execution.filling import note, paid
@@ -142,12 +140,12 @@ def _is_ready(
     return fills_at(g, order, _price(t, p, moment, row))
 
 
-@allocating
+@inner
 def _ready(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: BoolArray
-) -> IntArray:  # fmt: skip
-    """The live orders that may fill at a moment."""
-    met, count = np.empty(b[HIGH], dtype=np.int64), 0
+) -> int:  # fmt: skip
+    """How many live orders may fill at a moment; they are written where there is room for them."""
+    met, count = g[MET_AT], 0
     for at in range(b[ACCOUNTS] * b[SYMBOLS]):
         if b[b[WAKES_AT] + at] > slot:
             continue
@@ -156,18 +154,18 @@ def _ready(
             b[b[WAKES_AT] + at] = NEVER
         while k >= 0:
             if _is_ready(b, g, t, p, k, rule, moment, due, slot, at_close, only):
-                met[count] = k
+                g[met + count] = k
                 count += 1
             k = g[order_at(g, k) + O_NEXT]
-    return met[:count]
+    return count
 
 
-@allocating
+@inner
 def _turns(
-    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, met: IntArray, rule: int, moment: int, due: int, slot: int, at_close: bool, only: BoolArray
+    b: IntArray, g: IntArray, t: IntArray, p: FloatArray, met: IntArray, keys: IntArray, rule: int, moment: int, due: int, slot: int, at_close: bool,
+    only: BoolArray,
 ) -> None:  # fmt: skip
-    """Put `met` in their turns: exits first, then by account and id, an exit_at_close after its symbol's others."""
-    keys = np.empty(len(met), dtype=np.int64)
+    """Put `met` in their turns, by `keys`, which are made: exits first, then by account and id, an exit_at_close after its symbol's others."""
     for n in range(len(met)):
         k = met[n]
         at = g[order_at(g, k) + O_ACCOUNT] * b[SYMBOLS] + g[order_at(g, k) + O_CODE]
@@ -231,15 +229,17 @@ def match(
     Fills happen at `time` in minute `slot`, at its open or (`at_close`) at its end; orders decided after `due` wait. What is known is that of minute
     `known`, unless that is OUTSIDE. `only` marks the symbols whose moment it is, with same_close; empty: all.
     """
-    met = _ready(b, g, t, p, rule, moment, due, slot, at_close, only)
-    if len(met) == 0:
+    count = _ready(b, g, t, p, rule, moment, due, slot, at_close, only)
+    if count == 0:
         return
+    place = g[MET_AT]
+    met, keys = g[place : place + count], g[place + g[ORDER_ROOM] : place + g[ORDER_ROOM] + count]
     b[NOW] = time
     _bring_near(b, g, t, p, met, slot)
     for k in met:
         if known != OUTSIDE:
             show(b, t, p, g[order_at(g, k) + O_CODE], known)
-    _turns(b, g, t, p, met, rule, moment, due, slot, at_close, only)
+    _turns(b, g, t, p, met, keys, rule, moment, due, slot, at_close, only)
     for k in met:
         if not g[order_at(g, k) + O_USED]:
             continue  # what filled before has ended it

@@ -23,7 +23,7 @@ from bt.execution.reach import AT_MARKET, left_of, works_as
 from bt.execution.shown import afford, show_bar, show_held
 from bt.execution.tape import SLOTS, close_of, fetch_next, row_of, slot_of, time_of
 from bt.execution.within import within
-from bt.jit import BoolArray, ByteArray, FloatArray, IntArray, IntTable, SmallTable, allocating, compiled, inner
+from bt.jit import BoolArray, ByteArray, FloatArray, IntArray, IntTable, SmallTable, compiled, inner
 
 STYLES = ("target", "target_percent", "entries")
 LEVELS, FRACTIONS, ENTRIES = range(3)
@@ -286,7 +286,7 @@ def _look_after(b: IntArray, g: IntArray, waiting: ByteArray, ended: int) -> int
     return more
 
 
-@allocating
+@inner
 def _meet(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: ByteArray, rule: int, moment: int, slot: int,
     only: BoolArray,
@@ -300,7 +300,7 @@ def _meet(
     return _look_after(b, g, waiting, ended)
 
 
-@allocating
+@inner
 def _meet_within(
     b: IntArray, g: IntArray, t: IntArray, p: FloatArray, waiting: ByteArray, slot: int
 ) -> int:  # fmt: skip

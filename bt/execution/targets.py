@@ -55,7 +55,7 @@ from bt.execution.orders import end, enter, finish, new
 from bt.execution.power import spare
 from bt.execution.shown import OUTSIDE, afford, show, show_held
 from bt.execution.tape import fetch_closes, fetch_next, fetch_row, last_row
-from bt.jit import FloatArray, IntArray, ReadFloats, ReadInts, allocating, compiled, inner
+from bt.jit import FloatArray, IntArray, ReadFloats, ReadInts, compiled, inner
 
 MOST = 2.0**53
 """Up to here every whole number is a double."""
@@ -206,7 +206,13 @@ def _refused(codes: ReadInts, numbers: ReadFloats) -> int:
     return k if wrong else ALL_DECIDED
 
 
-@allocating
+@inner
+def _changes(b: IntArray, at: int, number: float) -> bool:
+    """Whether a number is a decision, and another level than the one that is kept."""
+    return not np.isnan(number) and b[b[LEVELS_AT] + at] != int(number)
+
+
+@inner
 def _bring_near(
     b: IntArray, t: IntArray, p: FloatArray, known: int, a: int, codes: ReadInts, numbers: ReadFloats
 ) -> None:
@@ -214,15 +220,12 @@ def _bring_near(
     there is nothing to bring."""
     if known < 0:
         return
-    some, count = np.empty(len(codes), dtype=np.int64), 0
     for k in range(len(codes)):
-        at = a * b[SYMBOLS] + codes[k]
-        if not len(numbers) or (not np.isnan(numbers[k]) and b[b[LEVELS_AT] + at] != int(numbers[k])):
-            some[count] = codes[k]
-            count += 1
+        if not len(numbers) or _changes(b, a * b[SYMBOLS] + codes[k], numbers[k]):
             fetch_row(t, codes[k], known)
-    for n in range(count):
-        fetch_closes(t, p, some[n], known, known)
+    for k in range(len(codes)):
+        if not len(numbers) or _changes(b, a * b[SYMBOLS] + codes[k], numbers[k]):
+            fetch_closes(t, p, codes[k], known, known)
 
 
 @compiled
@@ -249,7 +252,7 @@ def decide(
     for k in range(len(codes)):
         code = codes[k]
         if len(numbers):
-            if np.isnan(numbers[k]) or b[b[LEVELS_AT] + a * b[SYMBOLS] + code] == int(numbers[k]):
+            if not _changes(b, a * b[SYMBOLS] + code, numbers[k]):
                 continue
             level = int(numbers[k])
         else:

@@ -60,9 +60,10 @@ def window_quotients(  # noqa: PLR0917 - as in bt.prepare.placing: a compiled fu
     `first` is the first row of each group. Returns the quotients, NaN where the group has fewer than `n` values by then, and marks those; how many they are; and whether
     each quotient was rounded once, as where both numbers are doubles.
     """
-    made = np.empty((stop - start).sum(), dtype=np.float64)
-    null = np.zeros(len(made), dtype=np.bool_)
-    count, done, group = 0, 0, 0
+    rows = count = done = group = 0
+    for span in range(len(start)):
+        rows += stop[span] - start[span]
+    made, null = np.empty(rows, dtype=np.float64), np.empty(rows, dtype=np.bool_)
     least = most = 0
     widest = below[0] if len(below) else 1
     divisor = float(widest)
@@ -72,8 +73,10 @@ def window_quotients(  # noqa: PLR0917 - as in bt.prepare.placing: a compiled fu
             group = group_of(first, row, group)
             over = min(first[group + 1] if group + 1 < len(first) else len(total) - 1, stop[span])
             known = min(max(first[group] + n - 1, row), over)
-            made[done : done + known - row] = np.nan
-            null[done : done + known - row] = True
+            for k in range(done, done + known - row):
+                made[k], null[k] = np.nan, True
+            for k in range(done + known - row, done + over - row):
+                null[k] = False
             count += known - row
             done += known - row
             # views: the compiler sees that no index of them is negative, and takes several rows at once

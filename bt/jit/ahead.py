@@ -1,10 +1,10 @@
 """Compiling beside who needs it: a process of its own makes what a first start asks for later, while that makes what it asks for now.
 
-It is told names: ``bt.execution.signalling.play -- bt.execution.ledger.finish_session``. First comes what the functions before the dashes are made of, from the last that each calls to the first, where Numba goes from the first to the last: both find on disk what the
-other has made, and meet in the middle. Then come the functions after the dashes. That can be done before anything is called because every compiled function has one signature,
-that of its annotations.
+It is told names: ``bt.execution.matching.match -- bt.execution.ledger.finish_session -- bt.execution.signalling.play``. First comes what the functions before the dashes are made of, from the last that each calls to the first, where Numba goes from the first to the last: both find on disk what the
+other has made, and meet in the middle. Then come the functions after the dashes themselves, after the next ones what others are made of, and so on. That can be done before anything is called because
+every compiled function has one signature, that of its annotations. Whatever it is about, it turns to what the function is made of that it is told is being compiled now.
 
-The process ends with its standard input: who started it holds the other end, and whatever becomes of that one, nothing is left running.
+It is told on its standard input, and ends with that: who started it holds the other end, and whatever becomes of that one, nothing is left running.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -79,30 +80,45 @@ def parts(function: Dispatcher, seen: set[Dispatcher] | None = None) -> Iterator
             yield part
 
 
-def compiled_in_turn(made_of: Iterable[Dispatcher], functions: Iterable[Dispatcher]) -> Iterator[None]:
-    """Compile what some functions are `made_of`, then others themselves, one at a time; nothing where it is on disk already."""
-    for part in (part for function in made_of for part in parts(function)):
+def compiled_in_turn(groups: Iterable[Iterable[Dispatcher]], now: deque[Dispatcher]) -> Iterator[None]:
+    """Compile what the functions of a group are made of, then those of the next themselves, and so on, one at a time; nothing where it is on disk already. What those are made of that
+    are being compiled `now` comes first."""
+    for number, group in enumerate(groups):
+        for function in group:
+            for one in [function] if number % 2 else parts(function):
+                while now:
+                    yield from _made(parts(now.popleft()), now)
+                if (types_ := signature(one)) is None:
+                    continue
+                if number % 2:
+                    one.compile(types_)
+                else:
+                    one.get_call_template(types_, {})
+                yield
+
+
+def _made(some: Iterable[Dispatcher], now: deque[Dispatcher]) -> Iterator[None]:
+    """Compile some parts, until another function is being compiled."""
+    for part in some:
+        if now:
+            return
         if (types_ := signature(part)) is not None:
             part.get_call_template(types_, {})
-            yield
-    for function in functions:
-        if (types_ := signature(function)) is not None:
-            function.compile(types_)
             yield
 
 
 class Ahead:
-    """Another process that compiles what some functions are `made_of`, then others themselves, until it is done or `stop` is called. There is none where there is
-    no other core for it."""
+    """Another process that compiles what the functions of a group are made of, then those of the next group themselves, and so on, until it is done or `stop` is called. There is
+    none where there is no other core for it."""
 
     PATIENCE = 2.0
     """Seconds that it has to end what it is about."""
 
-    def __init__(self, made_of: Iterable[Any], functions: Iterable[Any]) -> None:
+    def __init__(self, *groups: Iterable[Any]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         if usable_cores() < 2 or not sys.executable or getattr(sys, "frozen", False):
             return
-        names = [*map(_name, made_of), "--", *map(_name, functions)]
+        names = [name for group in groups for name in ("--", *map(_name, group))][1:]
         # Ctrl-C at a terminal is for who started it
         apart: dict[str, Any] = {} if os.name == "nt" else {"process_group": 0}
         with suppress(OSError):  # it is no more than a help
@@ -110,6 +126,14 @@ class Ahead:
                 [sys.executable, "-P", "-c", START, *names],  # not `-m`, which would look where the user happens to be
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **apart,
             )  # fmt: skip
+
+    def tell(self, function: Dispatcher) -> None:
+        """Say what is being compiled now."""
+        if self._process is not None:
+            assert self._process.stdin is not None
+            with suppress(OSError):
+                self._process.stdin.write(f"{_name(function)}\n".encode())
+                self._process.stdin.flush()
 
     def stop(self) -> None:
         """Nobody waits for it any more."""
@@ -138,15 +162,20 @@ def _named(name: str) -> Dispatcher:
 
 def main(names: Sequence[str]) -> None:
     """Compile what was named until it is done or nobody waits for it."""
-    over = threading.Event()
+    over, now = threading.Event(), deque[Dispatcher]()
 
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
+    def listen() -> None:
+        for line in sys.stdin:
+            now.append(_named(line.strip()))
         over.set()
 
-    threading.Thread(target=wait, daemon=True).start()
-    dashes = names.index("--")
-    for _ in compiled_in_turn(map(_named, names[:dashes]), map(_named, names[dashes + 1 :])):
+    threading.Thread(target=listen, daemon=True).start()
+    groups: list[list[Dispatcher]] = [[]]
+    for name in names:
+        if name == "--":
+            groups.append([])
+        else:
+            groups[-1].append(_named(name))
+    for _ in compiled_in_turn(groups, now):
         if over.is_set():
             return

@@ -29,9 +29,10 @@ atexit.register(gc.freeze)
 
 
 def compiled(function: Function, *, cache: bool = True) -> Function:
-    """The function, compiled when it is first called; `.py_func` is what was written. Where compiled functions call it, it is `allocating`."""
+    """The function, compiled when it is first called; `.py_func` is what was written. Where compiled functions call it, it is `inner`: what they call makes no
+    array, unless it is `allocating`."""
     made: Any = numba.njit(nogil=True, error_model="numpy", pipeline_class=MakingWhole, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
-    part: Any = allocating(function, cache=cache)
+    part: Any = _part(function, counts=False, cache=cache)
     made.get_call_template, made.get_overload = part.get_call_template, part.get_overload
     made._compilation_chain_init_hook = lambda: None  # noqa: SLF001 - they need no extension of Numba's, and asking who offers one takes time
     if cache:
@@ -118,8 +119,11 @@ def _age(file: Path) -> float:
 
 def _is_ours(dispatcher: Any) -> bool:
     """Whether what Numba compiles is a function of this package's, not a strategy's or a library's."""
-    pipeline = getattr(getattr(dispatcher, "_compiler", None), "pipeline_class", None)
-    return pipeline in (MakingPart, MakingWhole)
+    return _pipeline(dispatcher) in (MakingPart, MakingWhole)
+
+
+def _pipeline(dispatcher: Any) -> Any:
+    return getattr(getattr(dispatcher, "_compiler", None), "pipeline_class", None)
 
 
 class _Saying(Listener):
@@ -140,6 +144,8 @@ class _Saying(Listener):
         if say is not None:
             say(COMPILING)
             self.ahead = None if self._helped is None else self._helped()
+        if self.ahead is not None and _pipeline(dispatcher) is MakingWhole:
+            self.ahead.tell(dispatcher)
         folder = dispatcher._cache.cache_path  # noqa: SLF001 - as above
         if folder is not None and folder not in self._folders:
             self._folders.add(folder)

@@ -149,13 +149,16 @@ class Whole(JITCodeLibrary):
 
     def finalize(self) -> None:
         """Make machine code of it; of the environments of what is linked in only those stay that something asks for."""
-        self._own = set(_environments(self._final_module))
+        self._own = {*_environments(self._final_module), *_functions(self._final_module)}
         super().finalize()
 
     def _optimize_final_module(self) -> None:
         for name in _environments(self._final_module):
             if name not in self._own:
                 self._final_module.get_global_variable(name).linkage = "linkonce_odr"
+        for name in _functions(self._final_module):
+            if name not in self._own:
+                self._final_module.get_function(name).linkage = "internal"
         super()._optimize_final_module()
 
     def _finalize_final_module(self) -> None:
@@ -167,8 +170,7 @@ class Whole(JITCodeLibrary):
     def serialize_using_object_code(self) -> Any:
         """What is kept on disk."""
         self._ensure_finalized()
-        names = [f.name for f in self._final_module.functions if not f.is_declaration]
-        return self.name, self._get_compiled_object(), names
+        return self.name, self._get_compiled_object(), _functions(self._final_module)
 
     @classmethod
     def _unserialize(cls, codegen: Any, state: Any) -> Any:
@@ -178,6 +180,11 @@ class Whole(JITCodeLibrary):
         library._finalize_final_module()
         codegen._engine._defined_symbols.update(state[2])  # noqa: SLF001
         return library
+
+
+def _functions(module: Any) -> list[str]:
+    """The names of the functions that a module has."""
+    return [function.name for function in module.functions if not function.is_declaration]
 
 
 def _environments(module: Any) -> list[str]:

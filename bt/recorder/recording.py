@@ -14,7 +14,7 @@ import polars as pl
 from bt.engine import Left, PlayerOutcome, SessionOutcome, figures_of, first_lines, together
 from bt.execution import IntArray
 from bt.execution import layout as at
-from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
+from bt.metrics import Counts, Metrics, MetricsAccumulator, SessionFigures
 from bt.model import Schedule, instant, slot_times
 from bt.recorder.rows import Counted, Equity, Fills, Members, Positions, Quality, RowMaker, StrategyRows
 from bt.recorder.said import Said, said, warming, warming_up
@@ -30,18 +30,10 @@ class Totals:
     iterations: int = 0
     bars: int = 0
     orders: int = 0
-    fills: int = 0
-    expired: int = 0
-    rejected: int = 0
-    cancelled: int = 0
-    trades: int = 0
-    commission: int = 0
-    slippage: int = 0
+    counts: Counts = Counts()  # noqa: RUF009 - a tuple
     equity_start: int = 0
     equity_end: int = 0
-    stale_exits: int = 0
     ambiguous_bars: int = 0
-    ambiguous_trades: int = 0
     margin_calls: int = 0
     at_quotes: int = 0
     """Fills at a quote."""
@@ -155,7 +147,8 @@ class Recorder:
             net += last - self._last[number]
             self._last[number] = last
             orders += own.given
-        self._metrics.add(together(figures))
+        both = together(figures)
+        self._metrics.add(both)
         self._write_universe(name, outcome.ranking)
         totals = self.totals
         totals.sessions += 1
@@ -163,12 +156,13 @@ class Recorder:
         totals.bars += outcome.bars
         totals.orders += orders
         totals.equity_end = sum(self._last)
+        totals.counts = self._metrics.counts
         for code, why in failed.items():
             if outcome.visible is not None and not outcome.visible[code]:
                 continue  # it was only read along
             totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
         held_back = 0 if withheld.is_empty() else int(withheld["rows"].sum())
-        counts = outcome.bars, outcome.iterations, held_back, orders, sum(f.fills for f in figures), net
+        counts = outcome.bars, outcome.iterations, held_back, orders, both.counts.fills, net
         self._results.append(
             "sessions", Deferred(self._rows.sessions, Counted(outcome.session, counts), 1), ordered=True
         )
@@ -260,14 +254,7 @@ class Recorder:
             self._results.append("fills", Deferred(rows.fills, filled, len(fills)), ordered=True)
         if len(trades):
             self._results.append("trades", Deferred(rows.trades, trades, len(trades)), ordered=True)
-        totals.fills += len(fills)
-        totals.trades += len(trades)
-        totals.commission += int(fills[:, at.F_COMMISSION].sum())
-        paid = (fills[:, at.F_PRICE] - fills[:, at.F_REFERENCE]) * fills[:, at.F_SHARES]
-        totals.slippage += int(paid.sum())
-        totals.stale_exits += int((fills[:, at.F_STALE] > 0).sum())
         totals.ambiguous_bars += own.output.ambiguous_bars
-        totals.ambiguous_trades += int(trades[:, at.T_DOUBTED].sum())
         totals.otherwise += own.output.otherwise
         totals.margin_calls += own.output.margin_calls
         totals.at_quotes += own.output.at_quotes
@@ -283,10 +270,6 @@ class Recorder:
         """Orders that have ended in a session, or (None) after the last one."""
         if not len(orders):
             return
-        ended = np.bincount(orders[:, at.R_STATUS], minlength=len(at.STATUSES))
-        self.totals.expired += int(ended[at.EXPIRED])
-        self.totals.rejected += int(ended[at.REJECTED])
-        self.totals.cancelled += int(ended[at.CANCELLED])
         apart = session is None or (orders[:, at.R_SESSION] != self._rows.number(session)).any()
         made = rows.orders([orders]) if apart else Deferred(rows.orders, orders, len(orders))
         self._results.append("orders", made, ordered=True)

@@ -198,16 +198,16 @@ def _figures(totals: Totals) -> dict[str, Any]:
     """Orders, fills and trades counted, and what is left open or stale."""
     return {
         "orders": totals.orders,
-        "fills": totals.fills,
-        "expired": totals.expired,
-        "rejected": totals.rejected,
-        "cancelled": totals.cancelled,
-        "trades": totals.trades,
+        "fills": totals.counts.fills,
+        "expired": totals.counts.expired,
+        "rejected": totals.counts.rejected,
+        "cancelled": totals.counts.cancelled,
+        "trades": totals.counts.trades,
         "open_positions": totals.open_positions,
         "open_orders": totals.open_orders,
-        "stale_exits": totals.stale_exits,
+        "stale_exits": totals.counts.stale_exits,
         "ambiguous_bars": totals.ambiguous_bars,
-        "ambiguous_trades": totals.ambiguous_trades / totals.trades if totals.trades else 0.0,
+        "ambiguous_trades": totals.counts.ambiguous_trades / totals.counts.trades if totals.counts.trades else 0.0,
         "stale": dict(sorted(totals.stale.items())),
     }
 
@@ -228,8 +228,8 @@ def _returns(played: Played, metrics: Metrics) -> dict[str, Any]:
     return {
         "net_pnl": (totals.equity_end - totals.equity_start) / UNIT,
         "net_pnl_other": (totals.equity_end - totals.equity_start + totals.otherwise) / UNIT,
-        "commission": totals.commission / UNIT,
-        "slippage": totals.slippage / UNIT,
+        "commission": totals.counts.commission / UNIT,
+        "slippage": totals.counts.slippage / UNIT,
         "cash_moved": {kind: amount / UNIT for kind, amount in sorted(totals.moved.items())},
         "costs_assumed": execution.has_costs,
         "equity_start": totals.equity_start / UNIT,

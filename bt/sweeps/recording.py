@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from bt.engine import Player, SessionOutcome, figures_of, together
-from bt.exact import total
-from bt.execution import IntArray
-from bt.execution import layout as at
 from bt.metrics import Metrics, MetricsAccumulator, SessionFigures
 from bt.model import UNIT
 
@@ -21,6 +17,9 @@ TOTALS = (
     "open_positions", "open_orders", "stale_exits",
 )  # fmt: skip
 """Totals of a set, as in a run's summary."""
+
+MONEY = frozenset(("net_pnl", "equity_end", "commission", "slippage"))
+"""Those in currency."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class _Count:
         self._start = sum(p.account.start_cash for p in players)
         self._last = [p.account.start_cash for p in players]
         self._metrics = MetricsAccumulator(self._start, sessions_a_year)
-        self._counts = dict.fromkeys(TOTALS, 0)
+        self._orders = 0
         self._sessions: list[date] = []
         self._equity: list[int] = []
         self._over = False
@@ -157,44 +156,28 @@ class _Count:
             return
         self._over = any(p.over is not None for p in self._players)
         own = outcome.players[self._begin : self._begin + len(self._players)]
-        counts = self._counts
         for number, done in enumerate(own):
             if len(done.curve.equity):
                 self._last[number] = int(done.curve.equity[-1])
-            counts["orders"] += done.given
-            self._ended(done.output.orders)
-            counts["stale_exits"] += int((done.output.fills[:, at.F_STALE] > 0).sum())
-            counts["commission"] += total(done.output.fills[:, at.F_COMMISSION])
+            self._orders += done.given
         figures = together([figures_of(done) for done in own])
-        counts["fills"] += figures.fills
-        counts["trades"] += len(figures.trades)
-        counts["slippage"] += figures.costs  # of which commission is taken off at the end
         self._metrics.add(figures)
         if self._chain is not None:
             self._chain.add(figures)
         self._sessions.append(outcome.session.name)
         self._equity.append(sum(self._last))
 
-    def _ended(self, orders: IntArray) -> None:
-        found = np.bincount(orders[:, at.R_STATUS], minlength=len(at.STATUSES)).tolist()
-        for status in (at.EXPIRED, at.REJECTED, at.CANCELLED):
-            self._counts[at.STATUSES[status]] += found[status]
-
     def result(self, number: int, benchmark: Mapping[date, float]) -> SetResult:
         """All of it."""
-        counts = self._counts
         others = [benchmark.get(name) for name in self._sessions]
         if self._chain is not None:
             self._chain.benchmark += others
-        for player in self._players:
-            left = player.left(0)
-            counts["open_orders"] += len(left.orders)
-            counts["open_positions"] += left.positions
-        counts["slippage"] -= counts["commission"]
-        end = sum(self._last)
-        counts["net_pnl"], counts["equity_end"] = end - self._start, end
-        money = ("net_pnl", "equity_end", "commission", "slippage")
-        totals = {name: value / UNIT if name in money else value for name, value in counts.items()}
+        left, end = [player.left(0) for player in self._players], sum(self._last)
+        found = {
+            **self._metrics.counts._asdict(), "orders": self._orders, "net_pnl": end - self._start, "equity_end": end,
+            "open_orders": sum(len(one.orders) for one in left), "open_positions": sum(one.positions for one in left),
+        }  # fmt: skip
+        totals = {name: found[name] / UNIT if name in MONEY else found[name] for name in TOTALS}
         return SetResult(
             number,
             "; ".join(p.failed for p in self._players if p.failed),
