@@ -353,13 +353,11 @@ class Account:
             closing.expire(*self.desk.arrays(0), *self.desk.tape, self.number, traded)
 
     def settle(self, curves: IntArray) -> tuple[Output, Curve]:
-        """The session's output and equity curve; `curves` are the desk's."""
+        """The session's output and equity curve; `curves` are the desk's. Rows may be the desk's own, which the next session writes over."""
         desk, tables, counts = self.desk, self.desk.tables, self.desk.counts
         records, fills = tables.record[: counts[at.RECORDS]], tables.fill[: counts[at.FILLS]]
         trades = tables.trade[: counts[at.TRADES]]
-        if len(desk.account) == 1:
-            records, fills, trades = records.copy(), fills.copy(), trades.copy()
-        else:
+        if len(desk.account) > 1:
             records = records[records[:, at.R_ACCOUNT] == self.number]
             fills = fills[fills[:, at.F_ACCOUNT] == self.number]
             trades = trades[trades[:, at.T_ACCOUNT] == self.number]

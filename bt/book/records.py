@@ -25,7 +25,7 @@ class Spoken(NamedTuple):
 @dataclass(slots=True)
 class Output:
     """What an account has to say about a session: rows of `orders` (columns R_ of bt.execution.layout), `fills` (F_) and `trades` (T_) in
-    the order in which they happened; `tags` are the words behind tag codes; of `records` the time, name, value and symbol (`EVERY` for
+    the order in which they happened, as they are until the next session begins; `tags` are the words behind tag codes; of `records` the time, name, value and symbol (`EVERY` for
     none). `margin_calls` counts those of the close, `at_quotes` fills at a quote, and `unmoved` those of symbols of which nothing said how volume moves the price. `cash` moved without a trade. `ambiguous_bars` counts those of the session, and `otherwise` is what the other path would have been worth more in them, units."""
 
     orders: IntArray

@@ -231,7 +231,7 @@ class Recorder:
         """Rows of one strategy."""
         session = outcome.session
         rows = self._rows_of(name, own.output.tags)
-        self._write_orders(rows, own.output.orders, session.name)
+        self._write_orders(rows, _kept(own.output.orders), session.name)
         if own.output.cash:
             self._results.append("cash", rows.cash(session.name, own.output.cash))
             for move in own.output.cash:
@@ -248,7 +248,7 @@ class Recorder:
         times = slot_times(session)[: outcome.minutes] + MINUTE
         equity = Deferred(rows.equity, Equity(session.name, times, own.curve), len(times))
         self._results.append("equity", equity, ordered=True)
-        fills, trades, totals = own.output.fills, own.output.trades, self.totals
+        fills, trades, totals = _kept(own.output.fills), _kept(own.output.trades), self.totals
         if len(fills):
             filled = Fills(session.name, fills, own.traded)
             self._results.append("fills", Deferred(rows.fills, filled, len(fills)), ordered=True)
@@ -273,3 +273,8 @@ class Recorder:
         apart = session is None or (orders[:, at.R_SESSION] != self._rows.number(session)).any()
         made = rows.orders([orders]) if apart else Deferred(rows.orders, orders, len(orders))
         self._results.append("orders", made, ordered=True)
+
+
+def _kept(rows: IntArray) -> IntArray:
+    """Rows that stay as they are when the next session begins."""
+    return rows if rows.flags.owndata else rows.copy()
