@@ -84,6 +84,21 @@ def test_the_deepest_fall_is_the_first_of_a_slow_count(unit: tuple[int, int], st
     assert (found.max_drawdown, found.max_drawdown_minutes) == drawdown([start, *worth])
 
 
+@law(200)
+@given(
+    st.integers(10**18, 9 * 10**18),
+    st.integers(10**16, 9 * 10**16),
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 30)), min_size=2, max_size=12),
+)
+def test_falls_that_are_nearly_alike_are_told_apart(start: int, fall: int, moves: list[tuple[int, int]]) -> None:
+    peaks = list(itertools.accumulate((rise for rise, _ in moves), initial=start))[1:]
+    worth = [value for peak, (_, more) in zip(peaks, moves, strict=True) for value in (peak, peak - fall - more)]
+    account, part = MetricsAccumulator(start, 252), np.array(worth, dtype=np.int64)
+    account.add(SessionFigures(part, np.zeros_like(part), np.zeros_like(part), Counts()))
+    found = account.result()
+    assert (found.max_drawdown, found.max_drawdown_minutes) == drawdown([start, *worth])
+
+
 @pytest.mark.parametrize("scale", [1, 10**9, 10**17])
 @pytest.mark.parametrize("seed", range(5))
 def test_exposure_is_the_sum_of_its_minutes_to_the_last_bit(scale: int, seed: int) -> None:
