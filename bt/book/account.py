@@ -14,10 +14,40 @@ from bt.book.records import Curve, Output, Spoken
 from bt.book.terms import Terms
 from bt.execution import IntArray, closing, giving, orders, power, targets
 from bt.execution import layout as at
+from bt.jit import read_only
 from bt.model import UNIT, Fill, Order, instant
 
-Decision = tuple[int, int, int]
-"""A target that waits to be looked at: code, level (NULL where it cannot be known) and tag code."""
+
+class Waiting:
+    """Targets that wait to be looked at, in the order in which they were given, put down where the rules read them; `count` of them."""
+
+    __slots__ = ("_codes", "_levels", "_looks", "_tags", "count")
+
+    def __init__(self, room: int = 16) -> None:
+        self.count = 0
+        self._make(room)
+
+    def _make(self, room: int) -> None:
+        codes, self._levels, self._tags = (np.zeros(room, dtype=np.int64) for _ in range(3))
+        self._looks: tuple[memoryview[int], ...] = codes.data, self._levels.data, self._tags.data
+        self._codes = read_only(codes)
+
+    def put(self, code: int, level: int, tag: int) -> None:
+        """One more: the level is NULL where it cannot be known, the tag is its code."""
+        count = self.count
+        if count == len(self._codes):
+            before = self._codes, self._levels, self._tags
+            self._make(2 * count)
+            for look, old in zip(self._looks, before, strict=True):
+                look[:count] = old.data
+        codes, levels, tags = self._looks
+        codes[count], levels[count], tags[count] = code, level, tag
+        self.count = count + 1
+
+    def taken(self) -> tuple[IntArray, IntArray, IntArray]:
+        """All of them, and none waits any more: codes, levels and tags, until the next is put down."""
+        count, self.count = self.count, 0
+        return self._codes[:count], self._levels[:count], self._tags[:count]
 
 
 class Account:
@@ -37,7 +67,7 @@ class Account:
         Those of the session.
     kept : memoryview
         `levels` for quick looks; from its first session on.
-    waiting_targets : list
+    waiting_targets : Waiting
         Targets given since the rules were last asked; `flush` hands them over.
     """
 
@@ -57,7 +87,7 @@ class Account:
         self.levels: IntArray
         self._sit_down()
         self.start_cash = int(desk.account[self.number, at.CASH])
-        self.waiting_targets: list[Decision] = []
+        self.waiting_targets = Waiting()
         self.records: list[tuple[int, str, float, int]] = []
         self.log: list[Spoken] = []
         self.margin_calls = 0
@@ -154,10 +184,8 @@ class Account:
 
     def flush(self) -> None:
         """Targets that were given are looked at, in order."""
-        waiting = self.waiting_targets
-        if waiting:
-            codes, levels, tags = np.array(waiting, dtype=np.int64).T.copy()
-            self.waiting_targets = []
+        if self.waiting_targets.count:
+            codes, levels, tags = self.waiting_targets.taken()
             self.desk.decide(self.number, codes, tags, levels=levels)
 
     def aim(self, codes: IntArray, levels: IntArray, tag: str) -> None:
@@ -256,7 +284,7 @@ class Account:
 
     def decide_at(self, us: int) -> None:
         """Orders given from now on count as decided at `us`, and what is cancelled as ended then."""
-        if self.waiting_targets:
+        if self.waiting_targets.count:
             self.flush()
         self._own[at.DECIDED] = us
         self.desk.counts[at.NOW] = us

@@ -288,7 +288,7 @@ class StrategyBook:
     def _aim(self, code: int, level: int, tag: str) -> None:
         """A target that is looked at before anything else is asked of the account."""
         account = self._account
-        account.waiting_targets.append((code, level, account.desk.code_of(self._tagged(tag)) if tag else 0))
+        account.waiting_targets.put(code, level, account.desk.code_of(self._tagged(tag)) if tag else 0)
         account.kept[code] = at.NULL
 
     def _tagged(self, tag: str) -> str:

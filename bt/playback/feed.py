@@ -76,20 +76,27 @@ class Feed:
         made = values.astype(np.float64, order="C", copy=False)
         return read_only(made if null is None else np.where(null, np.nan, made))
 
+    @cached_property
+    def _sources(self) -> list[tuple[RowField, Array | None]]:
+        """Every field, and its values in playback order; None where they are the same for all that is shown at a moment."""
+        return [
+            (item, self.names[self.code] if item.source == "symbol" else self.arrays.get(number))
+            for number, item in enumerate(self.row.fields)
+        ]
+
     def rows(self, end: int) -> tuple[Iterator[Any], Any, IntArray]:
         """The rows that end at slot count `end`, the iterator whose progress tells which row is out, and their codes."""
         a, b = self.start[end], self.start[end + 1]
-        begin = int(self.begin[a])
         sources: list[Any] = []
         progress: Any = None
-        for number, item in enumerate(self.row.fields):
-            array = self.names[self.code[a:b]] if item.source == "symbol" else self.arrays.get(number)
+        for item, array in self._sources:
             if array is None:
-                sources.append(repeat(constant(item, self, begin, end, self.close_time(end))))
-            else:
-                made = iter((array if item.source == "symbol" else array[a:b]).tolist())
-                progress = progress if progress is not None else made
-                sources.append(made)
+                sources.append(repeat(constant(item, self, int(self.begin[a]), end, self.close_time(end))))
+                continue
+            made = iter(array[a:b].tolist())
+            sources.append(made)
+            if progress is None:
+                progress = made
         if progress is None:
             progress = iter(range(b - a))
             made_rows = (row for row, _ in zip(map(self.row.cls, *sources), progress, strict=False))
