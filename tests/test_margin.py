@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from order_worlds import Orderer, OrderHabits, executions, order_worlds
 from small import Script, bars, play, store
 from test_laws import law
-from test_order_laws import assert_same_result, assert_same_told
+from test_order_laws import (
+    Entries,
+    HeardLegsByColumns,
+    LegsByColumns,
+    LegsByRows,
+    assert_same_result,
+    assert_same_told,
+)
 from watchers import fitting, judged, replayed
 from worlds import World, stored
 
@@ -136,6 +143,25 @@ class Signals:
 def test_a_session_of_signals_meets_calls_too(tmp_path: Path) -> None:
     run = play(market(tmp_path, A=(10.0, 6.5, 6.5)), Signals(), FIRST, THIRD, cash=1000.0, account=LIQUIDATE)
     assert run.fills.select("tag", "shares").rows() == [("", 200), ("margin_call", -16)]
+
+
+@pytest.mark.parametrize("style", [LegsByColumns, HeardLegsByColumns, LegsByRows])
+@pytest.mark.parametrize(
+    ("second", "covered"),
+    [
+        ((10.41, 10.39), [("", 20, 0), ("margin_call", 20, 20)]),  # it says short, and is to be long
+        (10.32, [("margin_call", 20, 0)]),  # it says cover, and is to be flat
+    ],
+)
+def test_an_order_that_meets_a_call_counts_as_held(tmp_path: Path, style: Any, second: Any, covered: list[Any]) -> None:
+    """Half of what 20 sold short at 10.39 are worth goes to slippage, all there is: the call is for all 20. With same_close what meets it is still on its way when
+    the second session's first bar is shown, also where the stop at 10.41 has covered them within that bar."""
+    how = Entries(factor=420, kinds=10_000, keys=("short", "cover"), legs=("stop_loss",))  # the same at every minute
+    where = store(tmp_path, bars("A", [10.39] * 3), bars("A", [second] * 3, day=SECOND))
+    execution = {"fill": "same_close", "slippage_bps": 5000.0}
+    run = play(where, style(how), FIRST, SECOND, cash=103.9, account=LIQUIDATE, execution=execution)
+    assert calls(run)[0] == {"equity": 0.0, "missing": 62.34, "required": 62.34}
+    assert run.fills.select("tag", "shares", "position_after").rows() == [("", -20, -20), *covered]
 
 
 def test_a_leverage_of_its_own_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from order_worlds import (
     order_worlds,
 )
 from test_laws import law
-from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, fitting, judged, replayed
+from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, coming, fitting, judged, replayed
 from worlds import World, stored
 
 import bt
@@ -310,8 +310,7 @@ class LegsByRows:
     def on_bar(self, row: Seen, book: Any) -> None:
         number = self.how.number(row.minute, round(row.close * 100))
         said = self.how.booleans(number)
-        held = next((o.level for o in book.open_orders(row.symbol) if o.type == "target"), book.position(row.symbol))
-        enters, sells = bool(said.get("entry")), bool(said.get("short"))
+        held, enters, sells = coming(row.symbol, book), bool(said.get("entry")), bool(said.get("short"))
         if held == 0 and enters != sells:
             side = 1.0 if enters else -1.0
             legs = {

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 from small import THURSDAY, TUESDAY, WEDNESDAY, at, bars, play, store
 from test_laws import TABLES, accounts, everything, executions, gates, law
 from test_universe_laws import universes
-from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, judged, replayed
+from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, assert_same_table, coming, judged, replayed
 from worlds import World, stored, worlds
 
 import bt
@@ -115,7 +115,7 @@ class ByRows:
 
     def enter_or_exit(self, symbol: str, number: int, rose: bool, book: Any) -> None:
         said = {k: v for k, v in self.rules.booleans(number, rose).items() if k in self.rules.keys}
-        held, shares = book.position(symbol), 7 if self.rules.fixed else number % 20 + 1
+        held, shares = coming(symbol, book), 7 if self.rules.fixed else number % 20 + 1
         if held == 0 and said.get("entry") and not said.get("short"):
             book.target(symbol, shares)
         elif held == 0 and said.get("short") and not said.get("entry"):

@@ -413,6 +413,17 @@ class Trader(Watcher):
         self._dice.on_bar(row, book)
 
 
+def coming(symbol: str, book: Any) -> int:
+    """The signed shares of a symbol once its live orders have filled, without those that wait for a price: what signals count as held (decision 0023)."""
+    held = book.position(symbol)
+    for order in book.open_orders(symbol):
+        if order.type == "target":
+            held = order.level
+        elif order.type == "market":  # it meets a margin call, or sells what left the universe
+            held += order.shares - order.filled
+    return int(held)
+
+
 # ------------------------------------------------------------------------------------------------------------- comparing
 
 
