@@ -38,8 +38,3 @@ def quotient(total: npt.NDArray[Any], divisor: npt.NDArray[Any] | int) -> npt.ND
         made = np.array(made)
         made[large] = [a / b if b else np.nan for a, b in zip(total[large].tolist(), below, strict=True)]
     return made
-
-
-def total(values: npt.NDArray[np.int64]) -> int:
-    """The exact sum of whole numbers, of any size: halves are summed apart."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import TypingError
 
@@ -143,11 +144,12 @@ def test_what_is_being_compiled_now_comes_first():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ahead, "parts", parts)
         patch.setattr(ahead, "signature", lambda _function: ())
+        patch.setattr(ahead, "_named", {"one": one, "other": other}.get)
         turns = ahead.compiled_in_turn([[one], [other, one], [other]], now)
         next(turns)
-        now.append(other)
+        now.append("other")
         next(turns)
-        now.append(one)  # before all that the other is made of
+        now.append("one")  # before all that the other is made of
         list(turns)
     # what is made already is found at once when it is its turn again
     assert made == ["part a", "part c", "part a", "part b", "part b", "whole other", "whole one", "part c", "part d"]
@@ -169,12 +171,17 @@ def test_the_other_process_is_told_what_is_compiled(tmp_path, monkeypatch):
     helper.tell(closing.live)  # nobody hears it
 
 
-def test_who_is_handed_an_array_counts_who_refers_to_it():
+def test_who_makes_an_array_or_is_handed_one_counts_who_refers_to_it():
     """Nobody else would ever free it. `allocating` functions count, and `compiled` ones that Python calls, but not where compiled ones do."""
+
+    def hands_out(function: Dispatcher) -> bool:
+        told = str(function.py_func.__annotations__["return"])
+        return any(name in told for name, kind in ahead.TYPES.items() if isinstance(kind, types.Array))
+
     every = dispatchers()
     called = {one for function in every for one in ahead.calls(function)}
-    handed = [f for f in every if any("Array" in one.py_func.__annotations__["return"] for one in ahead.calls(f))]
-    assert len(handed) > 5
+    handed = [f for f in every if hands_out(f) or any(hands_out(one) for one in ahead.calls(f))]
+    assert len(handed) > 10
     for function in handed:
         by_python = compiling._pipeline(function) is compiling.MakingWhole
         assert function not in called if by_python else function.targetoptions["_nrt"], function.py_func

@@ -77,7 +77,7 @@ def fall(equity: IntArray, top: int, below: int, known: int, found: IntArray) ->
     Parameters
     ----------
     below : int
-        Units.
+        Units of equity that it may have to come back to.
     known : int
         The first minute of the deepest fall, where that is known; -1 where it is looked for.
     found : array

@@ -1,7 +1,7 @@
 """Compiling beside who needs it: a process of its own makes what a first start asks for later, while that makes what it asks for now.
 
 It is told names: ``bt.execution.matching.match -- bt.execution.ledger.finish_session -- bt.execution.signalling.play``. First comes what the functions before the dashes are made of, from the last that each calls to the first, where Numba goes from the first to the last: both find on disk what the
-other has made, and meet in the middle. Then come the functions after the dashes themselves, after the next ones what others are made of, and so on. That can be done before anything is called because
+other has made, and meet in the middle. Then the functions after the dashes are compiled themselves; after the next dashes it is again what functions are made of. That can be done before anything is called because
 every compiled function has one signature, that of its annotations. Whatever it is about, it turns to what the function is made of that it is told is being compiled now.
 
 It is told on its standard input, and ends with that: who started it holds the other end, and whatever becomes of that one, nothing is left running.
@@ -80,14 +80,14 @@ def parts(function: Dispatcher, seen: set[Dispatcher] | None = None) -> Iterator
             yield part
 
 
-def compiled_in_turn(groups: Iterable[Iterable[Dispatcher]], now: deque[Dispatcher]) -> Iterator[None]:
+def compiled_in_turn(groups: Iterable[Iterable[Dispatcher]], now: deque[str]) -> Iterator[None]:
     """Compile what the functions of a group are made of, then those of the next themselves, and so on, one at a time; nothing where it is on disk already. What those are made of that
-    are being compiled `now` comes first."""
+    are being compiled `now`, by name, comes first."""
     for number, group in enumerate(groups):
         for function in group:
             for one in [function] if number % 2 else parts(function):
                 while now:
-                    yield from _made(parts(now.popleft()), now)
+                    yield from _made(parts(_named(now.popleft())), now)
                 if (types_ := signature(one)) is None:
                     continue
                 if number % 2:
@@ -97,7 +97,7 @@ def compiled_in_turn(groups: Iterable[Iterable[Dispatcher]], now: deque[Dispatch
                 yield
 
 
-def _made(some: Iterable[Dispatcher], now: deque[Dispatcher]) -> Iterator[None]:
+def _made(some: Iterable[Dispatcher], now: deque[str]) -> Iterator[None]:
     """Compile some parts, until another function is being compiled."""
     for part in some:
         if now:
@@ -128,12 +128,12 @@ class Ahead:
             )  # fmt: skip
 
     def tell(self, function: Dispatcher) -> None:
-        """Say what is being compiled now."""
-        if self._process is not None:
-            assert self._process.stdin is not None
-            with suppress(OSError):
-                self._process.stdin.write(f"{_name(function)}\n".encode())
-                self._process.stdin.flush()
+        """Say what is being compiled now, if it is made of anything."""
+        pipe = None if self._process is None else self._process.stdin
+        if pipe is not None and calls(function):
+            with suppress(OSError, ValueError):  # it has ended, or the pipe is closed
+                pipe.write(f"{_name(function)}\n".encode())
+                pipe.flush()
 
     def stop(self) -> None:
         """Nobody waits for it any more."""
@@ -162,12 +162,14 @@ def _named(name: str) -> Dispatcher:
 
 def main(names: Sequence[str]) -> None:
     """Compile what was named until it is done or nobody waits for it."""
-    over, now = threading.Event(), deque[Dispatcher]()
+    over, now = threading.Event(), deque[str]()
 
     def listen() -> None:
-        for line in sys.stdin:
-            now.append(_named(line.strip()))
-        over.set()
+        try:
+            for line in sys.stdin:
+                now.append(line.strip())
+        finally:
+            over.set()
 
     threading.Thread(target=listen, daemon=True).start()
     groups: list[list[Dispatcher]] = [[]]

@@ -29,8 +29,8 @@ atexit.register(gc.freeze)
 
 
 def compiled(function: Function, *, cache: bool = True) -> Function:
-    """The function, compiled when it is first called; `.py_func` is what was written. Where compiled functions call it, it is `inner`: what they call makes no
-    array, unless it is `allocating`."""
+    """The function, compiled when it is first called; `.py_func` is what was written. Where compiled functions call it, it is `inner`: one that makes arrays
+    for them has to be `allocating`."""
     made: Any = numba.njit(nogil=True, error_model="numpy", pipeline_class=MakingWhole, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
     part: Any = _part(function, counts=False, cache=cache)
     made.get_call_template, made.get_overload = part.get_call_template, part.get_overload

@@ -148,7 +148,8 @@ class Whole(JITCodeLibrary):
     """Code that Python calls. What it is kept as on disk is machine code alone: no other function is made of it."""
 
     def finalize(self) -> None:
-        """Make machine code of it; of the environments of what is linked in only those stay that something asks for."""
+        """Make machine code of it. What is linked in is its own: functions may become part of what calls them, and take no argument that nobody asks for; of their
+        environments only those stay that something asks for."""
         self._own = {*_environments(self._final_module), *_functions(self._final_module)}
         super().finalize()
 
