@@ -10,6 +10,7 @@ import pytest
 from small import THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
 
 import bt
+from bt.book.waiting import Waiting
 from bt.errors import ConfigError, StrategyError, StrategyRaised
 
 
@@ -362,3 +363,16 @@ def test_what_is_held_is_looked_up_in_every_session(tmp_path: Path) -> None:
     run = play(where, script, TUESDAY, WEDNESDAY, cash=110.0, account={"leverage": 2.0})
     asked = run.orders.filter(symbol="BBB").select("level", "status").rows()
     assert asked == [(28, "rejected"), (25, "filled")]
+
+
+def test_targets_wait_in_their_order_however_many_they_are() -> None:
+    waiting = Waiting()
+    for turn in range(2):
+        given = [(code, -code if code % 2 else 2**60, code % 3) for code in range(100 * turn + 7)]
+        for one in given:
+            waiting.put(*one)
+        assert waiting.count == len(given)
+        codes, levels, tags = waiting.taken()
+        assert list(zip(codes.tolist(), levels.tolist(), tags.tolist(), strict=True)) == given
+        assert not codes.flags.writeable
+        assert waiting.count == 0

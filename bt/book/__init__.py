@@ -1,7 +1,7 @@
 """The book: what a strategy trades with. The rules are docs/decisions/0002, their code is bt.execution.
 
 1. `book` is what the strategy sees and calls;
-2. `account` is the strategy's place at a desk, as the engine handles it;
+2. `account` is the strategy's place at a desk, as the engine handles it; `waiting` keeps targets until the rules are asked;
 3. `desk` keeps the arrays of accounts that share their money, and asks the compiled rules; `terms` are what they may do;
 4. `market` is what everybody knows now;
 5. `cash` is what moves without a trade, and what nights cost;

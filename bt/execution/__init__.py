@@ -5,7 +5,7 @@
 3. `matching` is where orders meet a price at a bar's open or close, `within` what fills between the two, `closing` what ends without a price;
 4. `reach` says at which prices an order fills, `standing` what a fill sets off among the orders of its symbol, `filling` writes it down;
 5. `signalling` plays a session of signals;
-6. `ledger` books fills: cash, positions, trades, the session's curve;
+6. `ledger` books fills: cash, positions, trades, the session's curve; `counting` adds up what a session came to;
 7. `money` is exact arithmetic, `costs` what is paid besides the price.
 
 `bt.jit` makes machine code of it; `starting` says what a run asks for in which order.

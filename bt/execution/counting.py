@@ -3,18 +3,7 @@
 from __future__ import annotations
 
 from bt.execution.layout import (
-    CANCELLED,
-    EXPIRED,
-    F_COMMISSION,
-    F_PRICE,
-    F_REFERENCE,
-    F_SHARES,
-    F_STALE,
-    R_STATUS,
-    REJECTED,
-    T_COMMISSION,
-    T_DOUBTED,
-    T_GROSS,
+    CANCELLED, EXPIRED, F_COMMISSION, F_PRICE, F_REFERENCE, F_SHARES, F_STALE, REJECTED, R_STATUS, T_COMMISSION, T_DOUBTED, T_GROSS,
 )  # fmt: skip
 from bt.jit import FloatArray, IntArray, IntTable, compiled, inner
 
