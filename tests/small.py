@@ -11,7 +11,7 @@ import polars as pl
 
 import bt
 
-TUESDAY, WEDNESDAY, THURSDAY = "2024-01-02", "2024-01-03", "2024-01-04"
+TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"
 HALF_DAY = "2024-07-03"
 """It closes at 13:00 New York, 17:00 UTC: 210 minutes."""
 

@@ -15,7 +15,7 @@ from action_worlds import actions_of, table_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from judge import same
-from small import THURSDAY, WEDNESDAY, Script, bars, play, store
+from small import FRIDAY, THURSDAY, WEDNESDAY, Script, bars, play, store
 from test_actions import table
 from test_laws import law
 from test_laws_features import universes, watching
@@ -226,3 +226,15 @@ def test_a_name_remembers_its_own_bars_where_the_old_name_begins_later(tmp_path:
     assert seen == [
         ("NEW", pytest.approx(39.5 / 3, rel=1e-15), [12.0, 12.5, 13.0, 14.0]), ("OLD", None, [3.0]), ("OLD", None, [3.0, 3.0]),
     ]  # fmt: skip
+
+
+def test_bars_of_another_company_of_the_old_name_make_no_history_longer(tmp_path: Path) -> None:
+    """OLD becomes NEW on Wednesday, another company has the name OLD from that day on, and NEW has bars on Thursday and Friday alone."""
+    where = store(
+        tmp_path, bars("ELSE", [1.0]), bars("OLD", [3.0], day=WEDNESDAY), bars("NEW", [12.0], day=THURSDAY),
+        bars("NEW", [13.0], day=FRIDAY),
+    )  # fmt: skip
+    script = Script()
+    script.history = {"1m": "2d"}  # type: ignore[attr-defined]
+    rows = table({"symbol": "OLD", "session": WEDNESDAY, "kind": "rename", "to": "NEW"})
+    assert play(where, script, FRIDAY, actions=rows).summary["history_short"] == {"1m": {"NEW": None}}
