@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.peers import __main__ as command
-from benchmarks.peers import environments
+from benchmarks.peers import environments, running
 from benchmarks.peers.chart import speeds, svg
 from benchmarks.peers.engines import ENGINES, RUNNERS, SIZES, Engine, chosen
 from benchmarks.peers.environments import LISTS, Environment, interpreter
 from benchmarks.peers.judge import REASONS, REFERENCE, refusal, verdict
 from benchmarks.peers.runners.market import Crossing, wanted_after
-from benchmarks.peers.running import Figures, Outcome, measured, outcome
+from benchmarks.peers.running import Figures, Often, Outcome, measured, outcome
 from benchmarks.peers.table import document, markdown
 from benchmarks.peers_data import write
 from benchmarks.pinned import ROOT, Process, process
@@ -38,9 +38,11 @@ def made(engine="one", size="S", *, trades=1889, pnl=11_524.0, cpu=2.0, state="d
     return Outcome(engine, size, "done", "", note, 3, Figures("1.0", 97_000, trades, pnl, cpu, cpu + 1, cpu + 2, 512.4))
 
 
-def ended(*, code=0, pnl=11_524.0, trades=1889, cpu=1.0):
+def ended(*, code=0, pnl=11_524.0, trades=1889, cpu=1.0, wall=None):
     answer = {"version": "1.0", "bars": 97_000, "trades": trades, "pnl": pnl, "cpu": cpu, "wall": cpu}
-    return Process(cpu + 0.5, cpu + 1, 100.0, "words\n" + (json.dumps(answer) if code == 0 else ""), code)
+    return Process(
+        cpu + 0.5, cpu + 1 if wall is None else wall, 100.0, "words\n" + (json.dumps(answer) if code == 0 else ""), code
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- the judge
@@ -130,9 +132,36 @@ def test_runs_that_differ_from_each_other_failed():
 
 def test_an_engine_is_not_run_above_its_largest_size_nor_without_its_environment():
     nowhere = Environment(Path("/nowhere/python"))
-    assert measured(ENGINE, nowhere, "L", None, runs=1, limit=1).why == "not run above M"
+    assert measured(ENGINE, nowhere, "L", None, Often(1, 60, 1)).why == "not run above M"
     absent = Environment(Path("/nowhere/python"), "could not be installed: no such package")
-    assert measured(ENGINE, absent, "S", None, runs=1, limit=1).state == "absent"
+    assert measured(ENGINE, absent, "S", None, Often(1, 60, 1)).state == "absent"
+
+
+@pytest.mark.parametrize(("wall", "runs"), [(5.0, 3), (61.0, 1)])
+def test_an_engine_is_run_once_where_it_takes_long(monkeypatch, tmp_path, wall, runs):
+    asked = []
+
+    def fake(engine, environment, given, limit):
+        asked.append(limit)
+        return ended(wall=wall)
+
+    monkeypatch.setattr(running, "once", fake)
+    monkeypatch.setattr(running, "log", lambda engine: tmp_path / "log")
+    (tmp_path / "log").write_text("")
+    assert measured(ENGINE, Environment(Path("python")), "S", None, Often(3, 60, 300)).runs == runs
+    assert asked == [300] * runs
+
+
+@pytest.mark.parametrize(
+    ("often", "told"),
+    [
+        (Often(3, 60, 300), "medians of 3, one run where it takes more than 60 s, stopped after 300 s"),
+        (Often(1, 60, 300), "one run each, stopped after 300 s"),
+        (Often(3, 60, 50), "medians of 3, stopped after 50 s"),
+    ],
+)
+def test_the_heading_says_how_often_engines_are_run(often, told):
+    assert str(often) == told
 
 
 def test_a_process_is_stopped_at_its_limit_and_told_from_one_that_failed():
@@ -281,8 +310,8 @@ def told(monkeypatch, tmp_path):
     def run(arguments, pnl):
         ran = []
 
-        def fake(engine, environment, size, given, *, runs, limit):
-            ran.append((engine.name, size, runs))
+        def fake(engine, environment, size, given, often):
+            ran.append((engine.name, size, often.runs))
             return made(engine.name, size, trades=REFERENCE[size][0], pnl=pnl(engine.name, size))
 
         monkeypatch.setattr(command, "measured", fake)
@@ -300,6 +329,19 @@ def test_all_engines_are_checked_at_the_small_size_before_any_is_measured(told, 
     names = ["by hand: DuckDB SQL", "by hand: Numba loop"]
     assert ran == [*((name, "S", 1) for name in names), *((name, "M", 2) for name in names)]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.md", "table.json", "chart.svg"}
+
+
+def test_what_is_measured_is_written_before_the_next_engine_is_run(told, tmp_path):
+    def pnl(name, size):
+        if size == "M" and "Numba" in name:
+            raise KeyboardInterrupt
+        return REFERENCE[size][1]
+
+    with pytest.raises(KeyboardInterrupt):
+        told(["M", "--only", "DuckDB", "Numba"], pnl)
+    assert "by hand: DuckDB SQL" in (tmp_path / "out" / "table.md").read_text()
+    assert '"by hand: DuckDB SQL"' in (tmp_path / "out" / "table.json").read_text()
+    assert (tmp_path / "out" / "chart.svg").exists()
 
 
 def test_nothing_is_measured_while_an_engine_differs(told, tmp_path, capsys):

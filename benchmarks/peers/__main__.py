@@ -4,21 +4,23 @@
     python -m benchmarks.peers M --only polars bt     those whose names have a word
 
 Before anything is timed every engine runs size S once, and all must agree on trades and P&L to the cent; figures of larger sizes are judged
-too. Environments, data, logs and by default the table are kept in BT_BENCH or a temporary folder. Exit code 1: engines disagree.
+too. The table is written anew after every engine, so that a command which is stopped leaves what it has. Environments, data, logs and by default the
+table are kept in BT_BENCH or a temporary folder. Exit code 1: engines disagree.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.peers.chart import svg
 from benchmarks.peers.engines import SIZES, Engine, chosen
 from benchmarks.peers.environments import Environment, environment
 from benchmarks.peers.judge import refusal, verdict
-from benchmarks.peers.running import Outcome, measured
+from benchmarks.peers.running import Often, Outcome, measured
 from benchmarks.peers.table import document, markdown
 from benchmarks.pinned import FOLDER, data, machine, say
 
@@ -26,16 +28,27 @@ CHECKED = "S"
 """The size that all engines must agree at first."""
 
 
-def all_measured(
-    engines: Sequence[Engine], environments: Mapping[str, Environment], size: str, *, runs: int, limit: float
-) -> list[Outcome]:
+def each_measured(
+    engines: Sequence[Engine], environments: Mapping[str, Environment], size: str, often: Often
+) -> Iterator[Outcome]:
     """Every engine at a size, one after another."""
-    given, found = data(size), []
+    given = data(size)
     for engine in engines:
-        found.append(measured(engine, environments[engine.environment], size, given, runs=runs, limit=limit))
-        figures = found[-1].figures
-        say(f"{size} {engine.name}: {verdict(found[-1]).words}{f', {figures.cpu:.2f} CPU s' if figures else ''}")
-    return found
+        found = measured(engine, environments[engine.environment], size, given, often)
+        figures = found.figures
+        say(f"{size} {engine.name}: {verdict(found).words}{f', {figures.cpu:.2f} CPU s' if figures else ''}")
+        yield found
+
+
+def written(outcomes: Sequence[Outcome], heading: str, out: Path) -> str:
+    """Write table and chart; the table."""
+    rows = {size: data(size).rows for size in dict.fromkeys(outcome.size for outcome in outcomes)}
+    out.mkdir(parents=True, exist_ok=True)
+    table = markdown(outcomes, rows, heading)
+    (out / "table.md").write_text(table)
+    (out / "table.json").write_text(document(outcomes, rows, heading))
+    (out / "chart.svg").write_text(svg(outcomes, rows, heading))
+    return table
 
 
 def main() -> int:
@@ -44,29 +57,25 @@ def main() -> int:
     parser.add_argument("sizes", nargs="+", choices=SIZES, metavar="SIZE", help="S, M, L or XL")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="engines whose name has a word")
     parser.add_argument("--runs", type=int, default=3, help="of which the medians are taken")
+    parser.add_argument("--long", type=float, default=60.0, help="wall seconds after which a run is not repeated")
     parser.add_argument("--limit", type=float, default=300.0, help="wall seconds after which a run is stopped")
     parser.add_argument(
         "--out", type=Path, default=FOLDER / "peers", help="where table.md, table.json and chart.svg go"
     )
     given = parser.parse_args()
-    engines = chosen(given.only)
+    engines, often = chosen(given.only), Often(given.runs, given.long, given.limit)
     environments = {name: environment(name) for name in dict.fromkeys(engine.environment for engine in engines)}
-    told = refusal(all_measured(engines, environments, CHECKED, runs=1, limit=given.limit))
+    told = refusal(list(each_measured(engines, environments, CHECKED, replace(often, runs=1))))
     if told:
         print(told, file=sys.stderr)
         return 1
-    outcomes = [
-        outcome
-        for size in dict.fromkeys(given.sizes)
-        for outcome in all_measured(engines, environments, size, runs=given.runs, limit=given.limit)
-    ]
-    rows = {size: data(size).rows for size in dict.fromkeys(given.sizes)}
-    heading = f"{machine()}; medians of {given.runs}, stopped after {given.limit:.0f} s"
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "table.md").write_text(markdown(outcomes, rows, heading))
-    (given.out / "table.json").write_text(document(outcomes, rows, heading))
-    (given.out / "chart.svg").write_text(svg(outcomes, rows, heading))
-    print(markdown(outcomes, rows, heading))
+    outcomes: list[Outcome] = []
+    heading, table = f"{machine()}; {often}", ""
+    for size in dict.fromkeys(given.sizes):
+        for outcome in each_measured(engines, environments, size, often):
+            outcomes.append(outcome)
+            table = written(outcomes, heading, given.out)
+    print(table)
     say(f"written to {given.out}")
     told = refusal(outcomes)
     print(told, file=sys.stderr, end="\n" if told else "")

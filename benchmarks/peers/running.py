@@ -94,14 +94,29 @@ def outcome(engine: Engine, size: str, runs: Sequence[Process], *, limit: float,
     return Outcome(engine.name, size, "done", "", engine.note, len(runs), figures)
 
 
-def measured(engine: Engine, environment: Environment, size: str, given: Data, *, runs: int, limit: float) -> Outcome:
-    """An engine run `runs` times at a size, fewer if one does not end well."""
+@dataclass(frozen=True)
+class Often:
+    """How often an engine is run: `runs` times, once where that takes more than `long` wall seconds; after `limit` it is stopped."""
+
+    runs: int
+    long: float
+    limit: float
+
+    def __str__(self) -> str:
+        if self.runs == 1:
+            return f"one run each, stopped after {self.limit:.0f} s"
+        once = f", one run where it takes more than {self.long:.0f} s" if self.long < self.limit else ""
+        return f"medians of {self.runs}{once}, stopped after {self.limit:.0f} s"
+
+
+def measured(engine: Engine, environment: Environment, size: str, given: Data, often: Often) -> Outcome:
+    """An engine at a size, run as often as is said, fewer times if one does not end well."""
     if environment.missing:
         return Outcome(engine.name, size, "absent", environment.missing, engine.note)
     if not engine.runs(size):
         return Outcome(engine.name, size, "left out", f"not run above {engine.largest}", engine.note)
     done: list[Process] = []
-    while len(done) < runs and not any(run.code != 0 for run in done):
-        done.append(once(engine, environment, given, limit))
+    while len(done) < often.runs and all(run.code == 0 and run.wall <= often.long for run in done):
+        done.append(once(engine, environment, given, often.limit))
     words = log(engine).read_text().strip().splitlines()
-    return outcome(engine, size, done, limit=limit, said=words[-1] if words else "")
+    return outcome(engine, size, done, limit=often.limit, said=words[-1] if words else "")
