@@ -41,6 +41,7 @@ from bt.features import (
     vwap,
     zscore,
 )
+from bt.metrics import Metrics
 from bt.model import Fill, Order, Progress, RunSpec, StrategySpec
 from bt.notebook import notebook_progress
 from bt.research import load_bars, load_quality
@@ -344,6 +345,7 @@ __all__ = [
     "Fill",
     "ForwardReturn",
     "Holding",
+    "Metrics",
     "Order",
     "Past",
     "PastBars",

@@ -78,7 +78,7 @@ def test_the_money_of_a_future(tmp_path: Path) -> None:
     assert run.summary["instruments"] == {"table": "data.instruments", "symbols": 1, "multipliers": {"ES": "50"}}
     assert "a share is worth its price times: ES x 50" in str(run)
     assert run.to_pandas().transactions["txn_dollars"].to_list() == [-470_025.0, 469_050.0]
-    assert run.metrics.turnover == pytest.approx(939_075.0 / 100_000.0, rel=0.01)
+    assert run.metrics.turnover == 939_075.0 / 100_000.0
 
 
 def test_margin_takes_the_place_of_the_value(tmp_path: Path) -> None:

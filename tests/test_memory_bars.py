@@ -205,10 +205,29 @@ def test_what_is_no_table_is_refused(given: object, hint: str):
 
 
 def test_load_bars_refuses_what_is_no_table():
-    with pytest.raises(
-        UsageError, match="bars: they must be a path, a Polars or an Arrow table, were not: it is a builtins.int"
-    ):
+    with pytest.raises(ConfigError, match="load_bars: data.bars must be a local store folder, .* was 7"):
         bt.load_bars(7, "XNYS", "2024-01-02", "2024-01-02")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"stamp": "End"}, "data.stamp must be 'start' or 'end', was 'End'"),
+        ({"stampp": "end"}, "data.stampp must be a known key, was an unknown one; did you mean data.stamp"),
+        ({"symbols": "JUNO"}, 'one symbol is written \\["SPY"\\]'),
+        ({"symbols": []}, "data.symbols must be .* name at least one symbol"),
+        ({"price_decimals": 99}, "data.price_decimals must be .* from 0 to 8, was 99"),
+        ({"columns": {"opentime": "ts"}}, "'opentime' is none of symbol open_time .* nearest open_time"),
+        ({"instruments": "nowhere.parquet"}, "data.instruments must be .*nowhere.parquet'; there is no such file"),
+    ],
+)
+def test_research_frames_are_asked_for_as_data_of_a_configuration_is(
+    rows: pl.DataFrame, asked: dict[str, object], told: str
+):
+    with pytest.raises(ConfigError, match=f"^load_bars: .*{told}"):
+        bt.load_bars(rows, "XNYS", "2024-01-02", "2024-01-02", **asked)
+    with pytest.raises(ConfigError, match=f"^load_quality: .*{told}"):
+        bt.load_quality(rows, "XNYS", **asked)
 
 
 def test_a_symbol_that_is_not_there_is_refused(rows: pl.DataFrame):

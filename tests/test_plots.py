@@ -93,15 +93,26 @@ def test_without_altair_the_message_says_what_to_install(run, monkeypatch):
         run.plot.equity()
 
 
-def test_a_sweeps_surface():
+def test_a_sweeps_surface_and_equity():
     sweep = bt.sweep(
         bars=ROOT / "data" / "sample", strategy=f"{ROOT}/data/strategies/sma_cross.py:SmaCross", calendar="XNYS", start="2024-12-05", end="2024-12-06", symbols=["JUNO"],
         grid={"fast": [5, 10], "slow": [20, 30], "shares": [100]}, save=False,
     )  # fmt: skip
-    told = {(row["fast"], row["slow"]): row["net_pnl"] for row in rows(sweep.surface("net_pnl"))}
+    told = {(row["fast"], row["slow"]): row["net_pnl"] for row in rows(sweep.plot.surface("net_pnl"))}
     assert told == {(row["fast"], row["slow"]): row["net_pnl"] for row in sweep.frame.iter_rows(named=True)}
     with pytest.raises(UsageError, match="path must be given of a sweep in memory"):
         sweep.report()
+    drawn = rows(sweep.plot.equity())
+    start = sweep.spec.account.cash
+    assert [row["run"] for row in drawn[::2]] == [
+        f"{s['number']}: fast={s['fast']}, slow={s['slow']}, shares=100" for s in sweep.frame.iter_rows(named=True)
+    ]
+    assert [row["growth"] for row in drawn] == [
+        worth / start - 1 for n in sweep.frame["number"] for worth in sweep.equity(n)["equity"]
+    ]
+    assert {row["run"][0] for row in rows(sweep.plot.equity(3, 1))} == {"3", "1"}
+    with pytest.raises(UsageError, match="set must be a number from 0 to 3, was 9"):
+        sweep.plot.equity(9)
 
 
 # ----------------------------------------------------------------------------------------------------------- comparing

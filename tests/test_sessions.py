@@ -28,7 +28,6 @@ from bt.sessions import (
     SLOT_IN_BREAK,
     SLOT_NO_SESSION,
     TimeManager,
-    cache_folder,
     cached,
     manager,
     xcals,
@@ -491,19 +490,6 @@ def test_unwritable_cache_folder_is_no_error(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(cached.os, "fsync", full)
     assert TimeManager("24/7", cache=tmp_path / "full").next(date(2024, 1, 1)) == date(2024, 1, 2)
     assert list((tmp_path / "full" / "schedules").iterdir()) == []
-
-
-def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cache_folder() == Path(os.environ["BT_CACHE"])
-    monkeypatch.delenv("BT_CACHE")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    for platform, folder in (("linux", ".cache/bt"), ("darwin", "Library/Caches/bt")):
-        monkeypatch.setattr(cached.sys, "platform", platform)
-        assert cache_folder() == tmp_path / folder
-    monkeypatch.setattr(cached.sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert cache_folder() == tmp_path / "local" / "bt"
 
 
 # ---------------------------------------------------------------------------------------------------- custom calendars

@@ -12,7 +12,7 @@ from store_bars import DAY, bars, spec, three_days, us, write
 
 from bt.errors import ConfigError, DataError, UsageError
 from bt.store import Store
-from bt.store.files import cache_folder
+from bt.store.files import store_cache
 
 ALWAYS = (0, 2**60)
 FIVE = ["open", "high", "low", "close", "volume"]
@@ -343,7 +343,7 @@ def test_nowhere_to_write_is_no_fault(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_cache_is_beside_what_was_named(tmp_path: Path) -> None:
-    assert cache_folder(tmp_path) == tmp_path / ".bt"
+    assert store_cache(tmp_path) == tmp_path / ".bt"
     folder = three_days(tmp_path / "x")
     opened(f"{tmp_path}/x/[ab].parquet")
     assert {path.suffix for path in (folder / ".bt").iterdir()} == {".arrow"}

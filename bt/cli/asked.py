@@ -10,7 +10,7 @@ from typing import Any
 from bt.cli.options import columns_given, in_options, symbols_given
 from bt.cli.progress import progress_bar
 from bt.cli.streams import Output
-from bt.config import from_mapping
+from bt.config import data_spec
 from bt.model import DataSpec
 from bt.research import Quality, load_quality
 
@@ -36,9 +36,7 @@ class Asked:
             table["calendar"] = self.calendar
         if self.symbols:
             table["symbols"] = symbols_given(self.symbols)
-        # [session] and [strategy] have to be there; nothing reads them
-        others = {"session": {"start": "2024-01-02", "end": "2024-01-02"}, "strategy": {"use": "no.strategy:None"}}
-        return from_mapping({"data": table, **others}, base=Path.cwd(), source="command line").data
+        return data_spec(table, base=Path.cwd(), source="command line")
 
     def quality(self, output: Output, **more: Any) -> Quality:
         """The quality of the bars, with a progress bar."""

@@ -28,9 +28,9 @@ from bt.config.identity import (
     to_dict,
 )
 from bt.config.keywords import asked
-from bt.config.loading import from_mapping, load, parse_set, parse_value
+from bt.config.loading import data_spec, from_mapping, load, parse_set, parse_value
 
 __all__ = [
-    "ACTIONS_TABLE", "FIRST", "INSTRUMENTS_TABLE", "LAST", "UNIVERSE_TABLE", "WITHOUT_EFFECT", "Identity", "asked", "changed", "first_day", "forward_days", "from_mapping", "grid", "is_single", "last_day", "load", "parse_set", "parse_value",
+    "ACTIONS_TABLE", "FIRST", "INSTRUMENTS_TABLE", "LAST", "UNIVERSE_TABLE", "WITHOUT_EFFECT", "Identity", "asked", "changed", "data_spec", "first_day", "forward_days", "from_mapping", "grid", "is_single", "last_day", "load", "parse_set", "parse_value",
     "sessions_back", "spec_hash", "to_dict",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bt.config.problems import Origin, Words, pattern, problems
-from bt.config.tables import FILE_COLUMNS, KEYS, PATHS, Output, Parts, Root, Table
+from bt.config.tables import FILE_COLUMNS, KEYS, PATHS, DataAlone, Output, Parts, Root, Table
 from bt.errors import ConfigError
 from bt.model import (
     AccountSpec,
@@ -228,6 +228,21 @@ def from_mapping(
     except ValidationError as error:
         raise ConfigError(problems(error, origin)) from None
     return _spec(root, origin)
+
+
+def data_spec(table: Mapping[str, Any], *, base: Path, source: str) -> DataSpec:
+    """What [data] of a configuration alone says: `table` as Python values, `base` and `source` as in `from_mapping`.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key or an impossible value.
+    """
+    try:
+        found = DataAlone.model_validate(_locate({"data": table}, (), base))
+    except ValidationError as error:
+        raise ConfigError(problems(error, Origin(source, "", {}))) from None
+    return DataSpec(**_fields(found.data))
 
 
 def _fields(table: Table) -> dict[str, Any]:

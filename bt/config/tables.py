@@ -345,10 +345,15 @@ class _Sweep(Table):
     walk_forward: Annotated[_WalkForward | None, Field(description="a table")] = None
 
 
-class Root(Table):
-    """A whole configuration."""
+class DataAlone(Table):
+    """[data] of a configuration: what bars are, without what is done with them."""
 
     data: _Data
+
+
+class Root(DataAlone):
+    """A whole configuration."""
+
     session: _Session
     universe: Annotated[_Universe | None, Field(description="a table")] = None
     streams: _Streams = _Streams()

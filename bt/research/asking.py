@@ -11,37 +11,29 @@ from typing import Any, TypeAlias
 import polars as pl
 import pyarrow as pa
 
-from bt.config import FIRST, LAST, first_day, last_day
+from bt.config import FIRST, LAST, data_spec, first_day, last_day
 from bt.errors import UsageError
 from bt.model import DataSpec, MemoryBars
 from bt.schema import interval_minutes
-from bt.store import in_memory
 
 Bars: TypeAlias = str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | pa.Table | MemoryBars
 """Where bars are: a path, or the bars themselves."""
 
 
-def data_asked(bars: Bars, calendar: str, symbols: Sequence[str] | None, more: Mapping[str, Any]) -> DataSpec:
-    """What `bars` and the keys of [data] mean."""
-    if isinstance(bars, str | os.PathLike):
-        given: str | MemoryBars = str(Path.cwd() / bars)
-    else:
-        try:
-            given = bars if isinstance(bars, MemoryBars) else in_memory(bars)
-        except TypeError as error:
-            raise UsageError(f"bars: they must be a path, a Polars or an Arrow table, were not: {error}") from None
-    if "actions" in more:
-        table = more["actions"]
-        is_path = isinstance(table, str | os.PathLike) and table not in ("auto", "none", "")
-        more = {
-            **more,
-            "actions": str(Path.cwd() / table)
-            if is_path
-            else table
-            if isinstance(table, str | MemoryBars)
-            else in_memory(table),
-        }
-    return DataSpec(given, calendar, None if symbols is None else tuple(symbols), **more)
+def data_asked(
+    bars: Bars, calendar: str, symbols: Sequence[str] | None, more: Mapping[str, Any], caller: str
+) -> DataSpec:
+    """What `bars` and the keys of [data] mean.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key or an impossible value.
+    """
+    table: dict[str, Any] = {"bars": bars, "calendar": calendar, **more}
+    if symbols is not None:
+        table["symbols"] = symbols if isinstance(symbols, str) else list(symbols)
+    return data_spec(table, base=Path.cwd(), source=caller)
 
 
 def day_asked(name: str, value: date | str) -> date | str:

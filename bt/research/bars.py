@@ -57,10 +57,11 @@ def load_bars(
     bars : path or table
         A store, a file or a glob; or the bars themselves, a Polars DataFrame or LazyFrame or an Arrow table.
     calendar : str
+        A name such as "XNYS", or a Parquet file of sessions.
     start, end : date or ISO text
         First and last session, both included; `start` may be "-60 sessions", `end` "last" or "previous".
     symbols : sequence of str, optional
-        All by default.
+        All by default; or a file with one symbol a line.
     intervals : sequence of str
         Such as ``["1m", "5m", "1d"]``.
     features : mapping of str to Feature, optional
@@ -70,7 +71,7 @@ def load_bars(
         time anew: only the columns that a query needs, and of filters on `session` alone or `symbol` alone only what passes. A feature
         that looks at other symbols has all symbols read. The first session is read at once, to know what the columns are.
     **data
-        stamp, timezone, price_decimals, columns, actions, adjust: as [data] in a configuration. The bars are as they were; features look back in
+        stamp, timezone, price_decimals, columns, actions, adjust, instruments: as [data] in a configuration. The bars are as they were; features look back in
         the terms of their session.
 
     Returns
@@ -86,9 +87,9 @@ def load_bars(
         As `replay`; of lazy frames some only where they are collected.
     """
     asked = SessionSpec(day_asked("start", start), day_asked("end", end))
-    spec = RunSpec(data_asked(bars, calendar, symbols, data), asked, ())
+    spec = RunSpec(data_asked(bars, calendar, symbols, data, "load_bars"), asked, ())
     declared = _declaration(intervals, linked(features or {}, "load_bars"))
-    time = TimeManager(calendar)
+    time = TimeManager(spec.data.calendar)
     check_dates(asked, time)
     store = Store.open(spec.data)
     try:

@@ -85,8 +85,8 @@ def load_quality(
         As `replay`.
     """
     labels = {minutes_asked(label): label for label in intervals}
-    given = data_asked(bars, calendar, symbols, data)
-    time = TimeManager(calendar)
+    given = data_asked(bars, calendar, symbols, data, "load_quality")
+    time = TimeManager(given.calendar)
     begin, finish = (None if d is None else day_asked(name, d) for name, d in (("start", start), ("end", end)))
     if begin is not None and finish is not None:
         check_dates(SessionSpec(begin, finish), time)  # wrong dates are told before files are read

@@ -8,7 +8,6 @@
 3. `manager` answers questions about it; `minutes` lays it out minute by minute.
 """
 
-from bt.sessions.cached import cache_folder
 from bt.sessions.manager import TimeManager
 from bt.sessions.minutes import (
     SLOT_AFTER_CLOSE,
@@ -25,5 +24,4 @@ __all__ = [
     "SLOT_NO_SESSION",
     "MinuteTable",
     "TimeManager",
-    "cache_folder",
 ]

@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import sys
 import tempfile
 from contextlib import suppress
 from datetime import date
@@ -23,24 +22,6 @@ import polars as pl
 from bt.model import Schedule
 from bt.sessions.overlays import OVERLAY_VERSION
 from bt.sessions.window import SCHEMA, Window
-
-
-def cache_folder() -> Path:
-    r"""The user's cache folder of bt: ``BT_CACHE``, else the platform's. It need not exist.
-
-    Linux ``$XDG_CACHE_HOME/bt`` or ``~/.cache/bt``, macOS ``~/Library/Caches/bt``, Windows ``%LOCALAPPDATA%\bt``.
-    """
-    if given := os.environ.get("BT_CACHE"):
-        return Path(given)
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home: keep it where anybody may write
-        home = Path(tempfile.gettempdir())
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "bt"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "bt"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "bt"
 
 
 def identity(name: str) -> str:

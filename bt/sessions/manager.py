@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bt.caching import user_cache
 from bt.errors import CalendarError
 from bt.model import EPOCH, Int64Array, Schedule, Session, instant
-from bt.sessions.cached import cache_folder, identity, read_window, schedule_file, write_window
+from bt.sessions.cached import identity, read_window, schedule_file, write_window
 from bt.sessions.custom import read_calendar
 from bt.sessions.minutes import DAY, LocalDays, MinuteTable, lay_out, midpoints
 from bt.sessions.window import Window, decades
@@ -36,7 +37,7 @@ class TimeManager:
         index futures), or the path of a ``.parquet`` file with columns session, segment, open, close and optionally
         early_close (`bt.sessions.custom`).
     cache : Path, optional
-        Folder in which built schedules are kept, by default the user's (`cache_folder`).
+        Folder in which built schedules are kept, by default the user's (`bt.caching.user_cache`).
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class TimeManager:
     def __init__(self, calendar: str, *, cache: Path | None = None) -> None:
         self._name = calendar
         self._days: LocalDays | None = None  # made when first asked for
-        self._folder = cache_folder() if cache is None else cache
+        self._folder = user_cache() if cache is None else cache
         if calendar.lower().endswith(".parquet"):
             self._window = read_calendar(Path(calendar))
         else:

@@ -17,7 +17,7 @@ from bt.errors import DataError, UsageError
 from bt.model import IN_MEMORY, DataSpec, MemoryBars
 from bt.store.checks import ROW_FAULTS, verdicts
 from bt.store.codes import UNWANTED, SymbolCodes
-from bt.store.files import FileId, cache_folder, find, identify, memory_cache, memory_id
+from bt.store.files import FileId, find, identify, memory_cache, memory_id, store_cache
 from bt.store.footers import Layout, hive_symbol, layout_of, layout_of_schemas
 from bt.store.reading import Connection, quoted, read_sql, start_stamped
 
@@ -98,7 +98,7 @@ class Store:
         else:
             root, paths = find(data.bars)
             layout, table = layout_of(data, paths), None
-            cache = cache_folder(root)
+            cache = store_cache(root)
             ids = identify(paths, cache)
         folders = [None if layout.symbol else hive_symbol(path) for path in paths]
         contents = [i.hash if symbol is None else f"{i.hash}|{symbol}" for i, symbol in zip(ids, folders, strict=True)]

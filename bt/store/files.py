@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from bt.caching import user_cache
 from bt.errors import DataError
 from bt.model import IN_MEMORY, MemoryBars
 
@@ -140,7 +140,7 @@ def _hidden(relative: Path) -> bool:
     return any(part.startswith((".", "_")) for part in relative.parts)
 
 
-def cache_folder(root: Path) -> Path:
+def store_cache(root: Path) -> Path:
     """The folder for what is remembered about the store at `root`: ``root/.bt``, or one of the user's cache.
 
     A folder without any write permission bit is left alone even where the user could write it anyway (root).
@@ -157,17 +157,6 @@ def _writable(folder: Path) -> bool:
         return folder.stat().st_mode & 0o222 != 0 and os.access(folder, os.W_OK)
     except OSError:
         return False
-
-
-def user_cache() -> Path:
-    """BT_CACHE, or the platform's cache folder of this user with ``bt`` below it."""
-    if chosen := os.environ.get("BT_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))) / "bt"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "bt"
-    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "bt"
 
 
 def save_table(path: Path, table: pa.Table) -> None:

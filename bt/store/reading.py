@@ -6,7 +6,7 @@ not through a join, nor through a long ``IN`` that its optimizer turns into one 
 
 from __future__ import annotations
 
-import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -65,7 +65,7 @@ class Connection:
             config={
                 "threads": threads,
                 "memory_limit": MEMORY_LIMIT,
-                "temp_directory": str(Path(tempfile.gettempdir(), f"bt-duckdb-{os.getpid()}")),
+                "temp_directory": str(Path(tempfile.gettempdir(), f"bt-duckdb-{secrets.token_hex(8)}")),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 # the system caches files already; a second copy would grow with the run

@@ -1,7 +1,7 @@
 """Many parameter sets over one pass of the data.
 
 `sets` makes them of a grid, `conditions` reads ``where``; `passes` says which are played together, `playing` plays them, `recording` counts what each
-comes to; `sweeping` drives it all, `folder` keeps what is done, `identity` says what a sweep is known by, `result` is the `Sweep`, `telling` what a report tells of one in a folder. `forward` is the walk-forward built on it, over
+comes to; `sweeping` drives it all, `folder` keeps what is done, `identity` says what a sweep is known by, `result` is the `Sweep`, `plotting` its charts, `telling` what a report tells of one in a folder. `forward` is the walk-forward built on it, over
 `folds`.
 """
 

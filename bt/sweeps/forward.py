@@ -24,7 +24,7 @@ from bt.sweeps.folds import Fold, folds
 from bt.sweeps.identity import Ground, document, grounded
 from bt.sweeps.playing import play
 from bt.sweeps.recording import Chain, SetResult
-from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, curve, deflated, values_of
+from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, curve, deflated, figure, values_of
 from bt.sweeps.sets import ParameterSet, expand
 from bt.sweeps.sweeping import Asked, SweepInterrupted, place, sweep_spec
 
@@ -87,9 +87,7 @@ class WalkForward:
             columns[head] = values_of([t.chosen.values[name] for t in self.tested])
         for part in ("train", "test"):
             for name in METRICS:
-                columns[f"{part}_{name}"] = pl.Series(
-                    [getattr(self._metrics(t, part), name) for t in self.tested], dtype=pl.Float64
-                )
+                columns[f"{part}_{name}"] = figure(name, [getattr(self._metrics(t, part), name) for t in self.tested])
         return pl.DataFrame(columns)
 
     @staticmethod

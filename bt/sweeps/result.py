@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ from bt.metrics import Metrics
 from bt.model import UNIT, RunSpec
 from bt.ratios import expected_maximum_sharpe, probabilistic_sharpe, session_sharpe
 from bt.report import SweepTold, sweep_page
-from bt.run import REPORT, Run, plots, run_spec, write_page
+from bt.run import REPORT, Run, run_spec, write_page
 from bt.strategy import nearest, told
+from bt.sweeps.plotting import SweepPlot
 from bt.sweeps.recording import TOTALS, SetResult
 from bt.sweeps.sets import ParameterSet
 
@@ -182,22 +183,16 @@ class Sweep:
         write_page(target, sweep_page(self.told()))
         return target
 
-    def surface(self, metric: str | None = None) -> Any:
-        """The best `metric` (by default what the sweep was ranked by) over its first two parameters, as an Altair chart.
+    @property
+    def plot(self) -> SweepPlot:
+        """Charts in Altair: ``surface(metric)`` over two parameters, ``equity(*numbers)`` of sets.
 
         Raises
         ------
         UsageError
-            altair is not installed, or fewer than two parameters have several values.
-        ConfigError
-            There is no such metric.
+            altair is not installed: ``pip install "minute-bt[report]"``.
         """
-        told_ = self.told(metric)
-        varying = [name for name in told_.parameters if told_.frame[name].n_unique() > 1]
-        if len(varying) < 2:
-            raise UsageError(f"surface: two parameters must have several values, was {len(varying)}; see .frame")
-        best = told_.frame.group_by(varying[:2]).agg(pl.col(told_.choose).max()).sort(varying[:2])
-        return plots().cells(best, varying[1], varying[0], told_.choose, form=".4~g", titles={})
+        return SweepPlot(self)
 
     @cached_property
     def deflated(self) -> Deflated | None:
@@ -239,13 +234,15 @@ def frame_of(sets: Sequence[ParameterSet], results: Sequence[SetResult]) -> pl.D
     columns["error"] = pl.Series([r.error or None for r in results], dtype=pl.String)
     columns["stop_reason"] = pl.Series([r.stop_reason for r in results], dtype=pl.String)
     for name in METRICS:
-        values = [None if r.metrics is None else getattr(r.metrics, name) for r in results]
-        columns[name] = pl.Series(values, dtype=pl.Int64 if name in _WHOLE else pl.Float64)
+        columns[name] = figure(name, [None if r.metrics is None else getattr(r.metrics, name) for r in results])
     for name in TOTALS:
-        columns[name] = pl.Series(
-            [r.totals.get(name) for r in results], dtype=pl.Int64 if name in _WHOLE else pl.Float64
-        )
+        columns[name] = figure(name, [r.totals.get(name) for r in results])
     return pl.DataFrame(columns)
+
+
+def figure(name: str, values: Sequence[float | None]) -> pl.Series:
+    """A metric or total of several sets as a column: whole numbers where it counts, else floats."""
+    return pl.Series(values, dtype=pl.Int64 if name in _WHOLE else pl.Float64)
 
 
 def values_of(values: Sequence[Any]) -> pl.Series:
@@ -312,8 +309,3 @@ def parameters_in(frame: pl.DataFrame) -> tuple[str, ...]:
 def lines_of(trials: int, by: str, failed: int) -> list[tuple[str, str]]:
     """What a page says of any sweep, as (name, text)."""
     return [("Sets", f"{trials:,} tried, {failed:,} failed, ranked by {by}; the best of many looks better than it is")]
-
-
-def parameters_text(values: Mapping[str, Any]) -> str:
-    """``fast=5, slow=30``."""
-    return ", ".join(f"{name}={value}" for name, value in values.items())
