@@ -21,7 +21,7 @@ OPTIONAL_COLUMNS = ("vwap", "n_trades", *QUOTES)
 
 OUTSIDE_REASONS = ("no_session", "before_open", "in_break", "closing_print", "after_close")
 FAULT_REASONS = ("off_grid", "non_finite", "non_positive", "inconsistent", "duplicate", "conflict")
-"""Row faults in the order in which the first match counts (DESIGN.md section 5)."""
+"""Row faults in the order in which the first match counts (docs/data.md, Guards)."""
 
 OK, OFF_GRID, NON_FINITE, NON_POSITIVE, INCONSISTENT, DUPLICATE, CONFLICT = range(7)
 """Fault codes: 0 is a good row, ``code - 1`` indexes FAULT_REASONS."""

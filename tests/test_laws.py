@@ -1,4 +1,4 @@
-"""The laws of DESIGN.md sections 3 to 5, on random markets: against the oracle, and against themselves.
+"""The laws of columns, sessions and guards (docs/concepts), on random markets: against the oracle, and against themselves.
 
 ``just props`` tries many more markets than the default run does.
 """

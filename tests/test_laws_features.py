@@ -1,4 +1,4 @@
-"""The laws of DESIGN.md section 3 with every feature of the vocabulary in the run."""
+"""The laws of docs/concepts/columns.md with every feature of the vocabulary in the run."""
 
 from __future__ import annotations
 

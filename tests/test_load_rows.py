@@ -117,7 +117,10 @@ def test_a_configuration_and_a_specification(tmp_path: Path) -> None:
     assert bt.load_rows(config, strategy=Means(), set={"session.end": TUESDAY}).height == 6
     with pytest.raises(UsageError, match="only strategy, start and end may be given, was set"):
         bt.load_rows(spec, set={"session.end": TUESDAY})
-    with pytest.raises(UsageError, match="save must be a known keyword, was an unknown one; bt.replay alone has it"):
+    with pytest.raises(
+        UsageError,
+        match="save must be a known keyword, was an unknown one; bt.replay has it, bt.load_rows does without",
+    ):
         bt.load_rows(config, strategy=Means(), save=False)
 
 

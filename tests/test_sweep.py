@@ -166,9 +166,9 @@ def test_how_sets_are_divided_changes_nothing(world: World, together: int, worke
         given_ = {"bars": folder, "strategy": Gambler, "calendar": world.calendar, **world.span, "save": False}
         whole = bt.sweep(grid=grid, **given_)
         parts: list[Any] = []
-        for lot in chunks(whole.spec, whole.sets, workers, together):
-            assert len(lot) <= together
-            carried = pickle.loads(pickle.dumps(lot))  # noqa: S301 - our own
+        for group in chunks(whole.spec, whole.sets, workers, together):
+            assert len(group) <= together
+            carried = pickle.loads(pickle.dumps(group))  # noqa: S301 - our own
             parts += run_sets(whole.spec, carried)
     assert sorted(parts, key=lambda r: r.number) == list(whole.results)
 
@@ -274,28 +274,28 @@ def test_keys_that_need_a_pass_of_their_own(market: Path) -> None:
     shared = {"hold": [1, 2], "execution.slippage_bps": [0.0, 1.0], "account.cash": [10.0, 20.0], "run.seed": [0, 1]}
     grid = {**shared, "execution.fill": ["next_open", "next_close"], "session.end": ["2024-01-03", "2024-01-04"]}
     sweep = sweeping(market, grid)
-    lots = chunks(sweep.spec, sweep.sets, together=1000)
-    assert [len(lot) for lot in lots] == [16] * 4
-    for lot in lots:
-        assert len({(s.values["execution.fill"], s.values["session.end"]) for s in lot}) == 1
+    groups = chunks(sweep.spec, sweep.sets, together=1000)
+    assert [len(group) for group in groups] == [16] * 4
+    for group in groups:
+        assert len({(s.values["execution.fill"], s.values["session.end"]) for s in group}) == 1
     for number in (0, 1, 2, 3, 63):
         same(sweep, number, sweep.run(number))
-    assert [len(lot) for lot in chunks(sweep.spec, sweep.sets[:1] * 100)] == [50, 50]
+    assert [len(group) for group in chunks(sweep.spec, sweep.sets[:1] * 100)] == [50, 50]
 
 
 def test_workers_have_as_many_passes_of_sets_that_cost_as_much(market: Path) -> None:
     sweep = sweeping(market, {"hold": [1]})
     sets = [dataclasses.replace(sweep.sets[0], number=n) for n in range(150)]
-    assert [[s.number for s in lot] for lot in chunks(sweep.spec, sets[:5], workers=2)] == [[0, 2, 4], [1, 3]]
-    assert [len(lot) for lot in chunks(sweep.spec, sets, workers=2)] == [38, 38, 37, 37]
-    assert [lot[-1].number for lot in chunks(sweep.spec, sets, workers=2)] == [74, 75, 148, 149]
-    assert [len(lot) for lot in chunks(sweep.spec, sets[:2], workers=4)] == [1, 1]
-    assert [[s.number for s in lot] for lot in chunks(sweep.spec, sets[:5], together=2)] == [[0, 1], [2, 3], [4]]
+    assert [[s.number for s in group] for group in chunks(sweep.spec, sets[:5], workers=2)] == [[0, 2, 4], [1, 3]]
+    assert [len(group) for group in chunks(sweep.spec, sets, workers=2)] == [38, 38, 37, 37]
+    assert [group[-1].number for group in chunks(sweep.spec, sets, workers=2)] == [74, 75, 148, 149]
+    assert [len(group) for group in chunks(sweep.spec, sets[:2], workers=4)] == [1, 1]
+    assert [[s.number for s in group] for group in chunks(sweep.spec, sets[:5], together=2)] == [[0, 1], [2, 3], [4]]
     kinds = {"hold": [1, 2], "execution.fill": ["next_open", "next_close", "same_close"]}
     several = sweeping(market, kinds).sets
-    lots = [[s.number for s in lot] for lot in chunks(sweep.spec, several, workers=2)]
-    assert lots == [[0, 3], [1, 4], [2, 5]], "a kind of passes is cut only where there are fewer than workers"
-    assert [len(lot) for lot in chunks(sweep.spec, several, workers=4)] == [1] * 6
+    groups = [[s.number for s in group] for group in chunks(sweep.spec, several, workers=2)]
+    assert groups == [[0, 3], [1, 4], [2, 5]], "a kind of passes is cut only where there are fewer than workers"
+    assert [len(group) for group in chunks(sweep.spec, several, workers=4)] == [1] * 6
 
 
 def test_universes_that_a_parameter_decides_are_passes_of_their_own(market: Path) -> None:
@@ -305,7 +305,7 @@ def test_universes_that_a_parameter_decides_are_passes_of_their_own(market: Path
             self.universe = bt.top(top, by="prior(close)")
 
     sweep = sweeping(market, {"top": [1, 2], "hold": [1, 3]}, strategy=Top, start="2024-01-03")
-    assert [[s.number for s in lot] for lot in chunks(sweep.spec, sweep.sets)] == [[0, 1], [2, 3]]
+    assert [[s.number for s in group] for group in chunks(sweep.spec, sweep.sets)] == [[0, 1], [2, 3]]
     for number in range(4):
         same(sweep, number, sweep.run(number))
 

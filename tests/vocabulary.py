@@ -13,7 +13,7 @@ import bt
 
 
 def vocabulary(world: World) -> dict[str, Made]:
-    """The whole of INTERFACE.md section 3, by name."""
+    """Every ready-made feature, by name."""
     prices = 0.0 if exact(world, "close") else 1e4
     volumes = 0.0 if exact(world, "volume") else 1e4
     other = world.symbols[-1]

@@ -96,7 +96,9 @@ def _given(strategy: Any, settings: Mapping[str, Any], keywords: Mapping[str, An
 
     for keyword, value in keywords.items():
         if keyword not in SHORT and keyword not in TABLES:
-            raise ConfigError(f"{caller}: {keyword} must be a known keyword, was an unknown one; {_nearest(keyword)}")
+            raise ConfigError(
+                f"{caller}: {keyword} must be a known keyword, was an unknown one; {_nearest(keyword, caller)}"
+            )
         take(SHORT.get(keyword, keyword), value, keyword)
     if strategy is not None:
         take("strategy" if isinstance(strategy, Mapping) else "strategy.use", strategy, "strategy")
@@ -105,10 +107,10 @@ def _given(strategy: Any, settings: Mapping[str, Any], keywords: Mapping[str, An
     return given
 
 
-def _nearest(keyword: str) -> str:
+def _nearest(keyword: str, caller: str) -> str:
     """A hint: how an unknown keyword is said."""
     if keyword in OTHERS:
-        return "bt.replay alone has it"
+        return f"bt.replay has it, bt.{caller} does without"
     deeper: dict[str, str] = {}
     for key in KEYS:
         if len(key) == 2 and key[0] not in ("data", "session") and "*" not in key:

@@ -80,8 +80,8 @@ class Engine:
         A strategy that raises is stopped and the others go on; otherwise StrategyRaised ends the run.
     leave : bool
         What is held of a symbol that left the universe is sold at the next open.
-    lots : sequence of sequences of Player
-        Players whose runs are one, where several runs are played together: a strategy that stops ends the run of its lot alone.
+    groups : sequence of sequences of Player
+        Players whose runs are one, where several runs are played together: a strategy that stops ends the run of its group alone.
     several : bool, optional
         Whether the run has several strategies, by default whether `players` are: then each has moments of its own.
     """
@@ -95,7 +95,7 @@ class Engine:
         pace: Pace,
         isolate: bool,
         leave: bool = False,
-        lots: Sequence[Sequence[Player]] = (),
+        groups: Sequence[Sequence[Player]] = (),
         several: bool | None = None,
     ) -> None:
         self.market = market
@@ -104,7 +104,7 @@ class Engine:
         self.pace = pace
         self._zone = zone
         self._leave = leave
-        self._lots = lots
+        self._groups = groups
         self._played = self._iterations = 0
         self.raised: StrategyRaised | None = None
         self._names = np.array(market.symbols, dtype=object)
@@ -199,7 +199,7 @@ class Engine:
             return str(self.raised)
         if self.pace.stop.is_set():
             return "interrupted"
-        if self._lots:
+        if self._groups:
             return "every run stopped" if all(p.over is not None for p in self.players) else None
         for player in self.players:
             if player.book.stop_reason is not None:
@@ -252,7 +252,7 @@ class Engine:
                 break
         else:
             return False
-        if not self._lots:
+        if not self._groups:
             return True
         self._part(end)
         books[:] = [p.book for p in self.players if p.over is None]
@@ -260,9 +260,9 @@ class Engine:
 
     def _part(self, played: int) -> None:
         """Where several runs are played together, those of which a strategy has stopped are over."""
-        for lot in self._lots:
-            if lot[0].over is None and any(p.book.stop_reason is not None for p in lot):
-                for player in lot:
+        for group in self._groups:
+            if group[0].over is None and any(p.book.stop_reason is not None for p in group):
+                for player in group:
                     player.over = played
 
     # ------------------------------------------------------------------------------------------------------- the minute

@@ -22,6 +22,11 @@ def of(symbol: str, feature: Feature | str, *, within: Within = None) -> Feature
         "session": null until the other symbol has a bar in this session. Otherwise its last value of an earlier session
         is known until then.
 
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
+
     Notes
     -----
     Source: as-of join, https://code.kx.com/q/ref/asof/
@@ -39,6 +44,11 @@ def cross_rank(feature: Feature | str) -> Feature:
     their average rank; 0.5 where there is one. Null for a symbol outside the universe, or with an unknown value.
 
     Source: percentile rank with average ranks of ties, https://en.wikipedia.org/wiki/Ranking#Fractional_ranking_(%221_2.5_2.5_4%22_ranking)
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return Feature("cross", aggregate="rank", inputs_=(input_("cross_rank", feature),))
 
@@ -49,6 +59,11 @@ def cross_zscore(feature: Feature | str) -> Feature:
     The deviation is the population's (divided by n): the universe is all there is. Null where it is 0; otherwise as `cross_rank`.
 
     Source: standard score, https://en.wikipedia.org/wiki/Standard_score
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return Feature("cross", aggregate="zscore", inputs_=(input_("cross_zscore", feature),))
 
@@ -57,6 +72,11 @@ def cross_demean(feature: Feature | str) -> Feature:
     """A symbol's value less the universe's mean at this minute; null as `cross_rank`.
 
     Source: centering, https://en.wikipedia.org/wiki/Centering_matrix
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return Feature("cross", aggregate="demean", inputs_=(input_("cross_demean", feature),))
 

@@ -21,6 +21,11 @@ def vwap(*, interval: str = "1m") -> Feature:
 
     Source: volume-weighted average price, https://en.wikipedia.org/wiki/Volume-weighted_average_price; of bars by their typical
     price, https://chartschool.stockcharts.com/table-of-contents/technical-indicators-and-overlays/technical-overlays/volume-weighted-average-price-vwap
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _today(Feature("today", interval, "session", aggregate="vwap"), "vwap")
 
@@ -33,6 +38,11 @@ def so_far(aggregate: str, of: str | pl.Expr, *, interval: str = "1m") -> Featur
     aggregate : str
     of : str or polars.Expr
         A bar column (sums and means are exact) or an expression of bar columns, "close*volume", computed in floats.
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
 
     Notes
     -----
@@ -65,6 +75,11 @@ def opening_range(column: str, minutes: int = 30, *, interval: str = "1m") -> Fe
     has no bar in them. Minutes in breaks do not count.
 
     Source: T. Crabel, Day Trading with Short Term Price Patterns and Opening Range Breakout (1990).
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     if column not in BAR_COLUMNS:
         raise StrategyError(f"opening_range: a column must be one of {', '.join(BAR_COLUMNS)}, was {column!r}")

@@ -38,6 +38,11 @@ def trailing(
     min_sessions : int
         Fewer sessions with data give null.
 
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
+
     Notes
     -----
     Source: moving average and its kin over sessions, https://en.wikipedia.org/wiki/Moving_average
@@ -76,6 +81,11 @@ def prior(of: str | pl.Expr, sessions: int = 1) -> Feature:
         it is wrapped: ``prior("max(high) - min(low)")``.
     sessions : int
 
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
+
     Notes
     -----
     Source: pivot points and gaps use it, https://en.wikipedia.org/wiki/Pivot_point_(technical_analysis)
@@ -99,6 +109,11 @@ def relative_volume(period: str, cumulative: bool = True, *, min_sessions: int =
         by its mean over the sessions that have this minute; for 1-minute rows.
     min_sessions : int
         Fewer sessions give null.
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
 
     Notes
     -----

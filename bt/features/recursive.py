@@ -27,6 +27,11 @@ def ema(column: str, n: int, *, interval: str = "1m", within: Within = None) -> 
     It starts as the mean of the symbol's first `n` bars (of the session's with ``within="session"``): e += 2 / (n + 1) (x - e).
 
     Source: exponential moving average, https://chartschool.stockcharts.com/table-of-contents/technical-indicators-and-overlays/technical-overlays/moving-averages-simple-and-exponential
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     whole_number(n, "ema", "n", 1)
     bars = _lookback(2 / (n + 1), _PRICES_WEIGH if column in PRICES else _VOLUMES_WEIGH) + n
@@ -41,6 +46,11 @@ def atr(n: int = 14, *, interval: str = "1m", within: Within = None) -> Feature:
 
     Source: J. W. Wilder, New Concepts in Technical Trading Systems (1978);
     https://chartschool.stockcharts.com/table-of-contents/technical-indicators-and-overlays/technical-indicators/average-true-range-atr-and-average-true-range-percent-atrp
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     whole_number(n, "atr", "n", 1)
     bars = _lookback(1 / n, _PRICES_WEIGH) + n + 1
@@ -55,6 +65,11 @@ def rsi(column: str = "close", n: int = 14, *, interval: str = "1m", within: Wit
 
     Source: J. W. Wilder, New Concepts in Technical Trading Systems (1978);
     https://chartschool.stockcharts.com/table-of-contents/technical-indicators-and-overlays/technical-indicators/relative-strength-index-rsi
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     whole_number(n, "rsi", "n", 1)
     if column not in PRICES:

@@ -30,6 +30,11 @@ def sma(column: str, n: int, *, interval: str = "1m", within: Within = None) -> 
     n : int
         Bars of `interval`, at least 1; they run across sessions unless ``within="session"``.
 
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
+
     Notes
     -----
     Source: arithmetic mean, https://en.wikipedia.org/wiki/Moving_average#Simple_moving_average
@@ -41,6 +46,11 @@ def sum(column: str, n: int, *, interval: str = "1m", within: Within = None) -> 
     """The sum of `column` over the symbol's last `n` bars; null until there are `n`. Exact, rounded once.
 
     Source: sum of the last n terms of a sequence, https://en.wikipedia.org/wiki/Summation
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("sum", column, n, 1, interval=interval, within=within)
 
@@ -52,6 +62,11 @@ def std(column: str, n: int, *, interval: str = "1m", within: Within = None) -> 
     prices has exactly 0.
 
     Source: corrected sample standard deviation, https://en.wikipedia.org/wiki/Standard_deviation#Corrected_sample_standard_deviation
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("std", column, n, 2, interval=interval, within=within)
 
@@ -62,6 +77,11 @@ def zscore(column: str, n: int, *, interval: str = "1m", within: Within = None) 
     Null until there are `n`, and while they are all equal.
 
     Source: standard score, https://en.wikipedia.org/wiki/Standard_score
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("zscore", column, n, 2, interval=interval, within=within)
 
@@ -70,6 +90,11 @@ def lag(column: str, n: int = 1, *, interval: str = "1m", within: Within = None)
     """`column` `n` bars ago (0: this bar's); null until there is one.
 
     Source: lag operator, https://en.wikipedia.org/wiki/Lag_operator
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("lag", column, n, 0, interval=interval, within=within)
 
@@ -80,6 +105,11 @@ def ret(column: str = "close", n: int = 1, *, interval: str = "1m", within: With
     (x - x[n]) / x[n] of whole numbers on the tick grid, rounded once.
 
     Source: rate of return, https://en.wikipedia.org/wiki/Rate_of_return
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("ret", column, n, 1, interval=interval, within=within)
 
@@ -88,6 +118,11 @@ def highest(column: str, n: int, *, interval: str = "1m", within: Within = None)
     """The maximum of `column` over the symbol's last `n` bars; null until there are `n`.
 
     Source: upper Donchian channel, https://en.wikipedia.org/wiki/Donchian_channel
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("highest", column, n, 1, interval=interval, within=within)
 
@@ -96,5 +131,10 @@ def lowest(column: str, n: int, *, interval: str = "1m", within: Within = None) 
     """The minimum of `column` over the symbol's last `n` bars; null until there are `n`.
 
     Source: lower Donchian channel, https://en.wikipedia.org/wiki/Donchian_channel
+
+    Raises
+    ------
+    StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     return _window("lowest", column, n, 1, interval=interval, within=within)

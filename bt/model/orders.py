@@ -12,9 +12,37 @@ UNIT = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a strategy is told about an order it gave. `shares` is signed; None for a target (then `level`), for
-    exit_at_close, and for a leg whose parent has not opened anything; `filled` is what has filled. `limit`, `stop` and the distance `trail` are in currency,
-    `parent` is the id of a leg's order. `status` is open, filled, cancelled, expired or rejected."""
+    """What a strategy is told about an order it gave.
+
+    Attributes
+    ----------
+    id : int
+        Counts from 1, by strategy (of an independent one by symbol).
+    symbol : str
+        "" for an exit_at_close of everything.
+    type : str
+        What it waits for. `delisting`, `split` and `expiry` are made by bt where a symbol ends or changes.
+    shares : int or None
+        Signed; None for a target (then `level`), for exit_at_close, and for a leg whose parent has not opened anything.
+    level : int or None
+        The signed shares that a target wants held.
+    tif : str
+        "day", "gtc" or "ioc".
+    status : str
+        open, filled, cancelled, expired or rejected.
+    reason : str
+        Why it was refused, expired or cancelled, such as `buying_power`, `no_bar` or `retargeted`; "" otherwise.
+    tag : str
+        The strategy's own word.
+    decided_at : datetime
+        UTC: when it was given.
+    limit, stop, trail : float or None
+        Prices, and the distance of a stop that trails, in currency.
+    parent : int or None
+        The id of a leg's order.
+    filled : int
+        Signed shares that have filled.
+    """
 
     id: int
     symbol: str
@@ -38,8 +66,29 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """An execution. `shares` is signed, `price` includes slippage, `slippage` and `commission` are in currency for all shares, `time` is UTC. What a share is worth is its price, times the multiplier of
-    an instrument."""
+    """An execution.
+
+    Attributes
+    ----------
+    order_id : int
+    symbol : str
+    time : datetime
+        UTC.
+    shares : int
+        Signed.
+    price : float
+        Currency, slippage included; what a share is worth is this, times the multiplier of an instrument.
+    reference_price : float
+        The price before slippage.
+    slippage, commission : float
+        Currency, for all shares.
+    position_after : int
+        Signed shares held after it.
+    stale_minutes : int
+        Of an exit at the close, and with same_close: minutes from the end of the symbol's last bar to the fill; else 0.
+    tag : str
+        The order's.
+    """
 
     order_id: int
     symbol: str

@@ -47,9 +47,9 @@ def shards(spec: RunSpec, declarations: Sequence[Declaration], workers: int) -> 
             f"{spec.source}: engine.workers must be at most {len(whole)}, one a strategy, was {workers}: "
             f"{why_whole(declarations[0])}; symbols are divided only of a strategy with `independent = True`"
         )
-    lots = min(len(whole), workers - bool(apart))
-    made = [Shard(tuple(whole[n::lots])) for n in range(lots)]
-    parts = workers - lots
+    groups = min(len(whole), workers - bool(apart))
+    made = [Shard(tuple(whole[n::groups])) for n in range(groups)]
+    parts = workers - groups
     return made + [Shard(apart, n, parts) for n in range(parts) if apart]
 
 

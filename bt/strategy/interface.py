@@ -115,7 +115,15 @@ class PastBars:
 
 
 class Book(Protocol):
-    """A strategy's account and its orders. Money is in currency, shares are whole and signed, times are UTC."""
+    """A strategy's account and its orders. Money is in currency, shares are whole and signed, times are UTC.
+
+    Raises
+    ------
+    StrategyError
+        By every method: what it is given cannot be, such as a symbol that is none (the nearest is named), shares that are not whole, a price that is not finite, a
+        `history` that is not declared, or a question that a strategy with ``independent = True`` may not ask. It ends the run as any error of a strategy does
+        (`StrategyRaised`). An order that is merely refused raises nothing: `on_order` tells its reason.
+    """
 
     @property
     def now(self) -> dt.datetime:
@@ -309,7 +317,40 @@ class Past(Protocol):
 
 
 class Strategy(Protocol):
-    """Any class with some of these; `row` is needed by on_bar and on_minute. A strategy in columns style has `signals(self)` instead: a dict of
-    Polars expressions over minute bars (docs/strategies.md, Columns)."""
+    """Any class with some of these; nothing is inherited. Rows need `row`; a strategy with `signals` alone, or with timers alone, does without.
 
-    row: type | tuple[type, ...]
+    Attributes
+    ----------
+    row : type or tuple of types
+        The row types it is shown, finest first; their fields are the projection (`bt.Row`).
+    history : mapping of str to int or str
+        How far `book.bars` reaches back, by interval: ``{"1m": 200, "15m": "20d"}``.
+    universe : Universe
+        ``bt.top(...)`` or ``bt.members(...)``: who is shown, as of each open.
+    warm_up : str
+        Sessions that are shown before the start without trading: ``"5d"``.
+    independent : bool
+        True promises that what is done in a symbol depends on that symbol alone; then symbols may be divided among workers.
+
+    Notes
+    -----
+    Methods, each optional. A session is a `bt.Session`, `rows` the cross-section of a minute (`bt.Rows`), `book` a `bt.Book`.
+
+    ``features() -> dict[str, bt.Feature]``
+        Columns that are computed, by the name of their field.
+    ``signals() -> dict[str, pl.Expr]``
+        Columns style, decided at every bar's close: `target` or `target_percent`, or `entry`, `exit`, `short`, `cover` with `shares`, `stop_loss`, `take_profit`,
+        `trail`; null is no decision.
+    ``at_open(session, past) -> DataFrame or None``
+        Before a session: bars of earlier ones (`bt.Past`); the frame becomes fields by symbol.
+    ``on_session_start(session, book)``, ``on_session_end(session, book)``
+        Before the open, whose orders meet the first bar's open, and at the close.
+    ``on_bar(row, book)``
+        Each finished bar, by symbol.
+    ``on_minute(rows, book)``
+        Each minute with a bar, after every `on_bar`.
+    methods ``(rows, book)`` under `bt.every` or `bt.at`
+        By the exchange's clock, half days included.
+    ``on_fill(fill, book)``, ``on_order(order, book)``
+        A `bt.Fill`; a `bt.Order` that was refused, expired or cancelled, with its reason.
+    """

@@ -24,7 +24,7 @@ class Heard(Protocol):
 
 
 @dataclass(frozen=True)
-class Lot:
+class Group:
     """Sets that a worker plays: `spec` has its strategies packed beside it, and `sources` is the code of classes that the sets try."""
 
     spec: RunSpec
@@ -40,9 +40,9 @@ def crew_for(spec: RunSpec, sets: Sequence[ParameterSet]) -> AbstractContextMana
 
 
 def played_apart(
-    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime, crew: Crew
+    spec: RunSpec, groups: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime, crew: Crew
 ) -> Iterator[tuple[int, list[SetResult]]]:
-    """The number of each lot and what its sets come to, as they come.
+    """The number of each group and what its sets come to, as they come.
 
     Raises
     ------
@@ -54,19 +54,19 @@ def played_apart(
     packed = tuple(pack(given) for given in spec.strategies)
     threads = threads_each(spec.threads, len(crew.workers))
     each = replace(spec, strategies=(), threads=threads, workers=1)
-    given = [Lot(each, packed, lot, _sources(lot), now) for lot in lots]
-    return crew.played(play_lot, given, lambda number, told: heard.tell(number, *told))
+    given = [Group(each, packed, group, _sources(group), now) for group in groups]
+    return crew.played(play_group, given, lambda number, told: heard.tell(number, *told))
 
 
-def _sources(lot: Sequence[ParameterSet]) -> list[tuple[type, Source]]:
+def _sources(group: Sequence[ParameterSet]) -> list[tuple[type, Source]]:
     """The code of the classes among what sets try."""
-    uses = [value for one in lot for key, value in one.settings.items() if key.endswith(".use")]
+    uses = [value for one in group for key, value in one.settings.items() if key.endswith(".use")]
     classes = {use if isinstance(use, type) else type(use) for use in uses if not isinstance(use, str)}
     return [(cls, source_of(cls)) for cls in classes]
 
 
-def play_lot(lot: Lot, tell: Tell) -> list[SetResult]:
+def play_group(group: Group, tell: Tell) -> list[SetResult]:
     """What a worker does: it tells of every session."""
-    remember(lot.sources)
-    spec = replace(lot.spec, strategies=tuple(unpack(data) for data in lot.strategies))
-    return run_sets(spec, lot.sets, progress=lambda *told: tell(told), now=lot.now)
+    remember(group.sources)
+    spec = replace(group.spec, strategies=tuple(unpack(data) for data in group.strategies))
+    return run_sets(spec, group.sets, progress=lambda *told: tell(told), now=group.now)

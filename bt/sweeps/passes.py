@@ -26,9 +26,9 @@ OWN = {
 def chunks(
     spec: RunSpec, sets: Sequence[ParameterSet], workers: int = 1, together: int = TOGETHER
 ) -> list[list[ParameterSet]]:
-    """The sets in lots that share a pass each, of at most `together` sets; in order of their first set's number.
+    """The sets in groups that share a pass each, of at most `together` sets; in order of their first set's number.
 
-    Several workers have about as many lots each. Where there are fewer kinds of passes than workers, who share one then have lots that cost about the same: neighbours in a grid, which
+    Several workers have about as many groups each. Where there are fewer kinds of passes than workers, who share one then have groups that cost about the same: neighbours in a grid, which
     trade as often, are dealt out among them.
     """
     most = _even(-(-len(sets) // workers), together)
@@ -37,19 +37,19 @@ def chunks(
     for one in sets:
         passes.setdefault(_pass(one.applied(spec), classes), []).append(one)
     hands = -(-workers // max(1, len(passes)))
-    lots = []
+    groups = []
     for shared in passes.values():
         block = _even(len(shared), most) * hands
         for begin in range(0, len(shared), block):
             dealt = shared[begin : begin + block]
-            lots += [dealt[hand::hands] for hand in range(min(hands, len(dealt)))]
-    return sorted(lots, key=lambda lot: lot[0].number)
+            groups += [dealt[hand::hands] for hand in range(min(hands, len(dealt)))]
+    return sorted(groups, key=lambda group: group[0].number)
 
 
 def _even(count: int, most: int) -> int:
-    """The size of lots of at most `most` that are as equal as can be."""
-    lots = max(1, -(-count // most))
-    return max(1, -(-count // lots))
+    """The size of groups of at most `most` that are as equal as can be."""
+    groups = max(1, -(-count // most))
+    return max(1, -(-count // groups))
 
 
 def _pass(run: RunSpec, classes: dict[str, type]) -> str:

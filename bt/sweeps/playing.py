@@ -103,7 +103,7 @@ def play(
     first = replace(every[0], strategies=tuple(s for run in every for s in run.strategies))
     with made(first, checking=checking, now=now, runs=every) as parts:
         benchmark = benchmark_returns(parts.spec, parts.time, parts.span, parts.actions)
-        lots = _lots(every, parts.players)
+        groups = _groups(every, parts.players)
         pace = Pace(0.0)
         engine = Engine(
             parts.market,
@@ -112,9 +112,9 @@ def play(
             pace=pace,
             isolate=True,
             leave=parts.spec.universe is not None and parts.spec.universe.leavers == "exit",
-            lots=lots,
+            groups=groups,
         )
-        recorder = SetRecorder(lots, parts.time.sessions_a_year(), chain)
+        recorder = SetRecorder(groups, parts.time.sessions_a_year(), chain)
         coordinator = coordinated(parts, engine, recorder, progress)
         with calm_collector(), interruptible(pace, coordinator):
             coordinator.run()
@@ -126,7 +126,7 @@ def play(
     return [_judged(result, run) for result, run in zip(results, every, strict=True)]
 
 
-def _lots(runs: Sequence[RunSpec], players: Sequence[Player]) -> list[Sequence[Player]]:
+def _groups(runs: Sequence[RunSpec], players: Sequence[Player]) -> list[Sequence[Player]]:
     """The players of each run."""
     left = iter(players)
     return [[next(left) for _ in run.strategies] for run in runs]

@@ -103,19 +103,19 @@ class SetRecorder:
 
     Parameters
     ----------
-    lots : sequence of sequences of Player
+    groups : sequence of sequences of Player
         The players of each set.
     chain : Chain, optional
         Where the sessions of a single set go too.
     """
 
-    def __init__(self, lots: Sequence[Sequence[Player]], sessions_a_year: float, chain: Chain | None = None) -> None:
+    def __init__(self, groups: Sequence[Sequence[Player]], sessions_a_year: float, chain: Chain | None = None) -> None:
         self.totals = Passed()
         self._counts: list[_Count] = []
         begin = 0
-        for lot in lots:
-            self._counts.append(_Count(lot, begin, sessions_a_year, chain))
-            begin += len(lot)
+        for group in groups:
+            self._counts.append(_Count(group, begin, sessions_a_year, chain))
+            begin += len(group)
 
     def session(
         self,

@@ -119,10 +119,10 @@ def _results(
     """What every set comes to, in order; those that `folder` has are not played again."""
     found = {} if folder is None else folder.results()
     left = [one for one in sets if one.number not in found]
-    lots = chunks(ground.spec, left, ground.spec.workers)
-    passed = _Passes(len(lots), progress)
+    groups = chunks(ground.spec, left, ground.spec.workers)
+    passed = _Passes(len(groups), progress)
     try:
-        for number, results in _played(ground.spec, lots, passed, now, crew):
+        for number, results in _played(ground.spec, groups, passed, now, crew):
             passed.end(number)
             found |= {result.number: result for result in results}
             if folder is not None:
@@ -137,14 +137,14 @@ def _results(
 
 
 def _played(
-    spec: RunSpec, lots: Sequence[Sequence[ParameterSet]], passed: _Passes, now: datetime, crew: Crew | None
+    spec: RunSpec, groups: Sequence[Sequence[ParameterSet]], passed: _Passes, now: datetime, crew: Crew | None
 ) -> Iterator[tuple[int, list[SetResult]]]:
-    """What the sets of each lot come to, by the lot's number: one after another here, or some at a time by workers."""
-    if crew is not None and len(lots) > 1:
-        yield from played_apart(spec, lots, passed, now, crew)
+    """What the sets of each group come to, by the group's number: one after another here, or some at a time by workers."""
+    if crew is not None and len(groups) > 1:
+        yield from played_apart(spec, groups, passed, now, crew)
         return
-    for number, lot in enumerate(lots):
-        yield number, run_sets(spec, lot, progress=partial(passed.tell, number), now=now)
+    for number, group in enumerate(groups):
+        yield number, run_sets(spec, group, progress=partial(passed.tell, number), now=now)
 
 
 class _Passes:

@@ -41,6 +41,7 @@ def top(
     Raises
     ------
     StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     made = UniverseSpec(top=n, by=by, where=where, rebalance=rebalance, leavers=leavers)
     rules(made, "bt.top")
@@ -67,6 +68,7 @@ def members(
     Raises
     ------
     StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     made = UniverseSpec(where=where, table=table, rebalance=rebalance, leavers=leavers)
     rules(made, "bt.members")
@@ -94,6 +96,7 @@ def rules(spec: UniverseSpec, source: str) -> Rules:
     Raises
     ------
     StrategyError
+        An argument cannot be used; it says which, and what it must be.
     """
     found = fault(spec)
     if found is not None:

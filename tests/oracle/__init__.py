@@ -1,6 +1,6 @@
 """A slow, obvious backtester that judges bt and imports nothing from it.
 
-It implements DESIGN.md sections 2-5, INTERFACE.md section 4 and docs/decisions/0002, 0003 and 0028 from their text, in plain
+It implements docs/concepts, docs/strategies.md, docs/fills.md and docs/decisions (0002, 0003 and 0028 first) from their text, in plain
 Python: dicts, loops, whole numbers for money, fractions for means. Rooms, in reading order:
 
 * `market`    Day, Bar, Parquet in, `classify` (which row belongs where, and why one is withheld), History

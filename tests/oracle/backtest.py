@@ -1,4 +1,4 @@
-"""The minute, the session's end, and the result tables (DESIGN.md section 4, decision 0002).
+"""The minute, the session's end, and the result tables (docs/concepts/session.md, decision 0002).
 
 It is one class of well over 400 lines because the rules of one page belong side by side. ``Backtest.run`` reads as the rules do: `_session` plays one day; `_minute` is (1) `_match` at
 the open, (2) `_move`, then what fills `_within` the bars and at their closes (decision 0028), (3) `_show`; orders given are live from the next minute because they are decided at this one's end. `_close` is what happens at the

@@ -1,4 +1,4 @@
-"""Coarser bars, quality, completeness and outages (DESIGN.md section 3, INTERFACE.md section 4, decision 0003)."""
+"""Coarser bars, quality, completeness and outages (docs/concepts/time.md, docs/data.md, decision 0003)."""
 
 from __future__ import annotations
 

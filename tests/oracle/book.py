@@ -1,4 +1,4 @@
-"""What a strategy may ask for, and when it is refused (decision 0002, INTERFACE.md sections 3 and 4)."""
+"""What a strategy may ask for, and when it is refused (decision 0002, docs/strategies.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features: what a value is, and which value a row may see (DESIGN.md section 3).
+"""Features: what a value is, and which value a row may see (docs/concepts/columns.md).
 
 A feature is prepared once over the whole history and then asked by the row: ``value(symbol, day, minute, close_us)``. A
 feature over bars keeps (known from, value) pairs and answers with the last one known at `close_us`, so nothing later than
@@ -210,7 +210,7 @@ def aggregated(aggregate: str, values: list[Fraction]) -> Value:
 
 @dataclass
 class Trailing:
-    """A trailing indicator of DESIGN.md section 3; with `used` the number of sessions instead of the value."""
+    """A trailing indicator (decision 0003); with `used` the number of sessions instead of the value."""
 
     aggregate: str
     of: str | Callable[[Bar], Number]

@@ -1,4 +1,4 @@
-"""Days, bars, and the guards: which row is shown, and why another is withheld (DESIGN.md section 5, decision 0003)."""
+"""Days, bars, and the guards: which row is shown, and why another is withheld (docs/concepts/guards.md, decision 0003)."""
 
 from __future__ import annotations
 

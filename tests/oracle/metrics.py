@@ -1,4 +1,4 @@
-"""Metrics of a run in plain floats from exact equity (INTERFACE.md section 5)."""
+"""Metrics of a run in plain floats from exact equity (docs/results.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of earlier sessions at an open, and what a book remembers of bars (INTERFACE.md section 3)."""
+"""What is known of earlier sessions at an open, and what a book remembers of bars (docs/strategies.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outside tables joined point in time (INTERFACE.md section 2, decision 0016)."""
+"""Outside tables joined point in time (docs/config.md, decision 0016)."""
 
 from __future__ import annotations
 

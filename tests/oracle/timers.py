@@ -1,4 +1,4 @@
-"""Timers: when a method is called by the exchange's clock (INTERFACE.md section 3), found by looking at every minute.
+"""Timers: when a method is called by the exchange's clock (docs/strategies.md), found by looking at every minute.
 
 A moment is "open", "close", either with minutes or hours to or from it ("open+30m", "close-1h"), or a local time ("10:00").
 """
