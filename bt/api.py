@@ -1,4 +1,7 @@
-"""What `import bt` offers: replaying, research frames, and the words strategies are written in."""
+"""What `import bt` offers: replaying, research frames, and the words strategies are written in.
+
+It is long because half of it is docstrings that users read, and the list of names.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ import bt
 from bt import memory
 from bt.book import Account, Desk
 from bt.engine import Engine
-from bt.engine.stage import Market, Stage
+from bt.engine.market import Market
+from bt.engine.stage import Stage
 from bt.errors import MoneyError, StrategyRaised
 from bt.prepare import Preparer
 from bt.store import Store

@@ -26,7 +26,7 @@ from watchers import EQUITY, FILLS, ORDERS, POSITIONS, TRADES, Habits, assert_sa
 from worlds import World, oracle_days, stored, times, worlds
 
 import bt
-from bt.engine.stage import Market
+from bt.engine.market import Market
 from bt.errors import StrategyError
 from bt.strategy.timers import check_timers, timers_of
 

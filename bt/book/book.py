@@ -1,4 +1,7 @@
-"""What a strategy trades with: the `Book` of bt.strategy over an account. It knows the present only."""
+"""What a strategy trades with: the `Book` of bt.strategy over an account. It knows the present only.
+
+It is long because it is one class: every word that a strategy may say.
+"""
 
 from __future__ import annotations
 

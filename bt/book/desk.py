@@ -1,4 +1,7 @@
-"""The books of accounts that share their money: arrays for the compiled rules, with room for what a call may write."""
+"""The books of accounts that share their money: arrays for the compiled rules, with room for what a call may write.
+
+It is long because every call of a compiled rule is here: nothing else knows how the arrays grow.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The commands and their options. typer only parses: a command returns its job, which `main` runs.
 
-Jobs import what they need when they run, so that help and usage errors are instant.
+Jobs import what they need when they run, so that help and usage errors are instant. It is long because every option with its help is here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The minute: match, move time, show, collect.
 
 1. `players` is who plays and what came of it, `figures` what metrics are made of;
-2. `stage` sets a session up: its bars, the moments to step through, what each strategy is shown;
+2. `stage` sets a session up: its bars (`market`), the moments to step through, what each strategy is shown;
 3. `signalling` decides what the signals of a strategy in columns style say;
 4. `playing` steps through it: `meeting` is where orders meet prices, `telling` where strategies are called;
 5. `hearing` keeps what strategies print and log meanwhile;

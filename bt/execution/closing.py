@@ -1,7 +1,7 @@
 """What ends orders besides a price: the session's close, its standing exits, the minute that ioc orders have, a cancel, leaving the universe; and what
 ends a position besides an order.
 
-The rules are docs/decisions/0002 and 0028.
+The rules are docs/decisions/0002 and 0028; they are one page because each decides what the others leave.
 """
 
 from __future__ import annotations

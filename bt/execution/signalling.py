@@ -3,6 +3,8 @@
 One minute is the one of `bt.engine.playing`: orders given earlier meet the bars that open; the closes become the last ones known; what the
 signals say of each symbol with a bar is decided, by symbol. Every order goes through the same rules as one given by a callback. Bars that
 say what their symbol's bar before said are passed over, unless something has happened to the symbol's orders since that leaves something to decide.
+
+It is long because it is one loop, whose parts the compiler inlines.
 """
 
 from __future__ import annotations

@@ -12,17 +12,18 @@ Where to look:
    features of a window, after `checks`;
 6. `actions` are corporate actions from a table, `instruments` what is traded, `given` reads either; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
    evaluates the signals of strategies in columns style over each;
-7. `preparer` does 3 to 6 window by window, the next one on another thread while this one replays.
+7. `preparer` does 3 to 6 window by window, the next one on another thread (`ahead`) while this one replays.
 """
 
 from bt.prepare.actions import Actions, OpenedActions, former_names, given_actions, open_actions, read_actions
 from bt.prepare.along import reading_along
+from bt.prepare.assembly import PreparedWindow
 from bt.prepare.instruments import OpenedInstruments, open_instruments
 from bt.prepare.liquidity import Liquidity
 from bt.prepare.listed import content as members_content
 from bt.prepare.past import Past, PastBars
 from bt.prepare.plan import Plan, indicator_features, plan
-from bt.prepare.preparer import PreparedWindow, Preparer, Reading
+from bt.prepare.preparer import Preparer, Reading
 from bt.prepare.tables import OpenedTable, open_outside
 from bt.prepare.window import Loader
 

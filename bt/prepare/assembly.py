@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +23,29 @@ from bt.quality import Grid, quality
 from bt.schema import MINUTE
 
 IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PreparedWindow:
+    """Some sessions ready to be replayed, and what is known about their rows.
+
+    `quality[i]` and `guards[i]` are frames of session i by symbol code (see `bt.quality.session_quality`,
+    `bt.guards.report`; quality has also interval, in minutes). `failed` names the symbols dropped from a session: (session, code) -> why.
+    `faults` tells of the first faulty row of each session that has one. `seconds` is the time of each part of the work.
+    """
+
+    sessions: list[PreparedSession]
+    quality: list[pl.DataFrame]
+    guards: list[pl.DataFrame]
+    failed: Mapping[tuple[int, int], str]
+    faults: Mapping[int, str]
+    seconds: Mapping[str, float]
+
+    def take(self, number: int) -> PreparedSession:
+        """Session `number`, to be played; the window lets go of its columns, which go when whoever plays it does so too."""
+        taken = self.sessions[number]
+        self.sessions[number] = replace(taken, shown={}, unseen={}, decided={})
+        return taken
 
 
 def _columns_of(over: Grouped, rows: slice, names: Iterable[str]) -> PreparedBars:

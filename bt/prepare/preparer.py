@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.cores import usable_cores
 from bt.guards import report
 from bt.model import Action, PreparedBars, PreparedSession, RunSpec, Schedule, Traded, slot_times
 from bt.prepare.actions import Actions
+from bt.prepare.ahead import one_ahead
 from bt.prepare.along import candidates
-from bt.prepare.assembly import extremes_of, prepared_session, present_so_far, quality_frames
+from bt.prepare.assembly import PreparedWindow, extremes_of, prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
 from bt.prepare.decided import Decider
@@ -43,29 +42,6 @@ from bt.universe import rules
 WINDOW_ROWS = 500_000
 """A window of many more rows is slower, not faster: its columns leave the processor's cache and its blocks the allocator's
 (docs/decisions/0006)."""
-
-
-@dataclass(frozen=True)
-class PreparedWindow:
-    """Some sessions ready to be replayed, and what is known about their rows.
-
-    `quality[i]` and `guards[i]` are frames of session i by symbol code (see `bt.quality.session_quality`,
-    `bt.guards.report`; quality has also interval, in minutes). `failed` names the symbols dropped from a session: (session, code) -> why.
-    `faults` tells of the first faulty row of each session that has one. `seconds` is the time of each part of the work.
-    """
-
-    sessions: list[PreparedSession]
-    quality: list[pl.DataFrame]
-    guards: list[pl.DataFrame]
-    failed: Mapping[tuple[int, int], str]
-    faults: Mapping[int, str]
-    seconds: Mapping[str, float]
-
-    def take(self, number: int) -> PreparedSession:
-        """Session `number`, to be played; the window lets go of its columns, which go when whoever plays it does so too."""
-        taken = self.sessions[number]
-        self.sessions[number] = replace(taken, shown={}, unseen={}, decided={})
-        return taken
 
 
 @dataclass
@@ -235,11 +211,11 @@ class Preparer:
     def windows(self) -> Generator[PreparedWindow, None, None]:
         """Every window in order. One more is prepared ahead, on a thread of its own; in turn where there is one thread, or one core."""
         edges = self._edges
-        with _one_ahead(self._spec.threads) as begin:
+        with one_ahead(self._spec.threads) as begin:
             opening = replace(self._opening, new=self._opening.new[:0])  # their history is there
             waiting = begin(self._window, *edges[0], opening, self._traded)
             for following in [*edges[1:], None]:
-                done = waiting()
+                done: PreparedWindow = waiting()
                 if following is not None:
                     attendance = self._roster.window(*following, self._holding(following[0]))
                     waiting = begin(self._window, *following, attendance, self._traded)
@@ -401,39 +377,3 @@ class Preparer:
 def _of_session(guards: pl.DataFrame, number: int) -> pl.DataFrame:
     """The rows of one session."""
     return (guards if guards.is_empty() else guards.filter(pl.col("session") == number)).drop("session")
-
-
-Waiting = Callable[[], PreparedWindow]
-"""Waits for a window."""
-
-
-@contextmanager
-def _one_ahead(threads: int) -> Iterator[Callable[..., Waiting]]:
-    """How the preparing of a window is begun, and waited for: on a thread of its own, unless there is one in all (0: one a core), which does it when it is waited for: two would take
-    the core, and the memory near it, from each other."""
-    if (threads or usable_cores()) == 1:
-        yield partial
-        return
-    with ThreadPoolExecutor(1, "bt-prefetch") as pool:
-        begun: list[Future[PreparedWindow]] = []
-
-        def begin(prepare: Callable[..., PreparedWindow], *given: object) -> Waiting:
-            begun[:] = [pool.submit(prepare, *given)]
-            return partial(_patiently, begun)
-
-        try:
-            yield begin
-        finally:
-            for future in begun:
-                future.cancel()
-
-
-def _patiently(begun: list[Future[PreparedWindow]]) -> PreparedWindow:
-    """The future's result, which is let go; waits in short steps so that an interrupt is noticed."""
-    future = begun.pop()
-    while True:
-        try:
-            return future.result(timeout=0.5)
-        except TimeoutError:
-            if future.done():
-                raise

@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 
 from bt.errors import UsageError
-from bt.results.folder import is_run
+from bt.results.reading import is_run
 
 CATALOG = {
     "when": pl.Datetime("us", "UTC"),

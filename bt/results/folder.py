@@ -7,14 +7,11 @@ the end. What a killed process leaves behind is hidden, is never read, and may b
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -22,12 +19,11 @@ from typing import Any, Protocol, Self
 import msgspec
 import polars as pl
 
-from bt.errors import DataError, ResultsError, UsageError
+from bt.errors import ResultsError, UsageError
+from bt.results.reading import DOCUMENTS, tables_in
 from bt.results.rows import NO_MULTIPLIERS, Deferred, Multipliers, Rows, frame_of, in_order, joined, settled
-from bt.results.tables import ABSENT_AS_NULL, SCHEMAS, empty
+from bt.results.tables import SCHEMAS, empty
 from bt.results.writers import TableSet
-
-DOCUMENTS = ("manifest", "metrics", "timings")
 
 
 class Results(Protocol):
@@ -176,7 +172,7 @@ class RunFolder:
             if not self._closed:
                 self._tables.close()
                 self._closed = True
-        return _tables_in(self._partial)
+        return tables_in(self._partial)
 
     def finish(self, *, manifest: Mapping[str, Any], metrics: Mapping[str, Any], timings: Mapping[str, Any]) -> Path:
         """Write the three documents, make everything durable and show the folder under its final name.
@@ -287,130 +283,3 @@ def _sync_folder(path: Path) -> None:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-
-
-# ---------------------------------------------------------------------------------------------------- the manifest
-
-
-def versions() -> dict[str, str]:
-    """Versions of bt, Python and the libraries that results may depend on, without importing them."""
-    return dict(_versions())
-
-
-@functools.cache
-def _versions() -> Mapping[str, str]:
-    found = {"bt": "unknown", "python": platform.python_version()}
-    for name, package in {"bt": "minute-bt", **{p: p for p in ("polars", "duckdb", "numpy", "pyarrow")}}.items():
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(package)
-    return found
-
-
-def manifest(
-    spec: Mapping[str, Any], *, spec_hash: str, strategy_hashes: Mapping[str, str], data_fingerprint: str,
-    finish_reason: str, **more: Any,
-) -> dict[str, Any]:  # fmt: skip
-    """manifest.json: what was run, on what, with what, and how it ended. No wall-clock figure.
-
-    Parameters
-    ----------
-    spec : mapping
-        The run as `bt.config.to_dict` tells it, dates and paths resolved.
-    spec_hash : str
-        Of `bt.config.spec_hash`.
-    strategy_hashes : mapping
-        Strategy name to the hash of its source.
-    data_fingerprint : str
-        Of the files read.
-    finish_reason : str
-        end_date, no_more_data or stopped.
-    **more
-        Further entries, JSON-able and without time of day.
-    """
-    if finish_reason not in ("end_date", "no_more_data", "stopped"):
-        raise ValueError(f"manifest: finish_reason must be end_date, no_more_data or stopped, was {finish_reason!r}")
-    return {
-        "finish_reason": finish_reason,
-        "spec_hash": spec_hash,
-        "spec": dict(spec),
-        "strategy_hashes": dict(strategy_hashes),
-        "data_fingerprint": data_fingerprint,
-        "versions": versions(),
-        **more,
-    }
-
-
-# --------------------------------------------------------------------------------------------------------- reading
-
-
-def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
-    """Every table of a run folder, lazily.
-
-    Raises
-    ------
-    UsageError
-        `path` is no run folder.
-    """
-    folder = _checked(path)
-    return _tables_in(folder)
-
-
-def _tables_in(folder: Path) -> dict[str, pl.LazyFrame]:
-    files = {table: folder / f"{table}.parquet" for table in SCHEMAS}
-    return {
-        table: _with_all(table, pl.scan_parquet(file, glob=False)) for table, file in files.items() if file.is_file()
-    }
-
-
-def _with_all(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """A table of a run that an earlier version wrote has the columns that came later, empty."""
-    later = ABSENT_AS_NULL.get(table, ())
-    known = rows.collect_schema() if later else SCHEMAS[table]
-    lacking = [pl.lit(None, SCHEMAS[table][name]).alias(name) for name in later if name not in known]
-    return rows.with_columns(lacking).select(SCHEMAS[table].names()) if lacking else rows
-
-
-def open_documents(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """manifest, metrics and timings of a run folder.
-
-    Raises
-    ------
-    UsageError
-        `path` is no run folder.
-    DataError
-        A document is missing or damaged.
-    """
-    folder = _checked(path)
-    return {name: _read_json(folder / f"{name}.json") for name in DOCUMENTS}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: it must be the JSON that a run leaves, was not ({cause}); replay again") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{path}: it must be a JSON object, was {type(document).__name__}; replay again")
-    return document
-
-
-def is_run(path: Path) -> bool:
-    """Whether `path` is a finished run's folder: a partial one, whose manifest may be there already, is hidden."""
-    return not path.name.startswith(".") and (path / "manifest.json").is_file()
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """The finished runs right below a folder, by name."""
-    return sorted(child for child in folder.iterdir() if is_run(child)) if folder.is_dir() else []
-
-
-def _checked(path: str | os.PathLike[str]) -> Path:
-    folder = Path(path)
-    if not is_run(folder):
-        hint = "runs are in output.dir"
-        if inside := runs_in(folder):
-            several = f"it holds {len(inside):,} runs, name one, such as" if len(inside) > 1 else "it holds a run:"
-            hint = f"{several} {inside[-1]}"
-        raise UsageError(f"{folder}: it must be the folder of a finished run, was not; {hint}")
-    return folder

@@ -8,6 +8,7 @@
     reading      the DuckDB connection and the SQL
     checks       verdicts: faulty rows, decimals, spans; cached by content
     codes        symbol strings to codes, inside DuckDB
+    spans        what each file holds of which symbol
     bars         Store: all of that opened, and its `read`
     aggregates   DailyCache: per-session rows remembered by the content of the session's files
 """

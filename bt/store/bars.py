@@ -15,11 +15,12 @@ import polars as pl
 
 from bt.errors import DataError, UsageError
 from bt.model import IN_MEMORY, DataSpec, MemoryBars
-from bt.store.checks import ROW_FAULTS, verdicts
+from bt.store.checks import verdicts
 from bt.store.codes import UNWANTED, SymbolCodes
 from bt.store.files import FileId, find, identify, memory_cache, memory_id, store_cache
 from bt.store.footers import Layout, hive_symbol, layout_of, layout_of_schemas
 from bt.store.reading import Connection, quoted, read_sql, start_stamped
+from bt.store.spans import files_of, spans_of
 
 _EXACT = 2.0**51
 """Scaled prices up to here are the integers they stand for."""
@@ -111,12 +112,12 @@ class Store:
         if along:
             symbols = (*symbols, *_chosen_symbols(replace(data, symbols=tuple(along)), found, "of"))
             data = replace(data, symbols=symbols)
-        spans = _spans(contents, verdict, symbols)
+        spans = spans_of(contents, verdict, symbols)
         return cls(
             data=data,
             layout=layout,
             symbols=symbols,
-            files=_files(ids, contents, verdict, spans),
+            files=files_of(ids, contents, verdict, spans),
             spans=spans,
             cache=cache,
             volume_is_integer=bool(verdict["integral"].all()),
@@ -361,51 +362,3 @@ def _symbol_codes(connection: Connection, found: Sequence[str], symbols: Sequenc
     code = {symbol: i for i, symbol in enumerate(symbols)}
     codes = np.array([code.get(symbol, UNWANTED) for symbol in found], np.uint16)
     return SymbolCodes(found, connection.hashes(found), codes)
-
-
-def _spans(contents: Sequence[str], verdict: pl.DataFrame, symbols: Sequence[str]) -> pl.DataFrame:
-    """One row per file and symbol of `symbols`, files in path order."""
-    order = pl.DataFrame({"content": contents}).with_row_index("file")
-    codes = pl.DataFrame({"symbol": symbols}).with_row_index("code").with_columns(pl.col("code").cast(pl.UInt16))
-    return (
-        order.join(verdict, on="content")
-        .join(codes, on="symbol")
-        .sort("file", "code")
-        .select("file", "code", "rows", "first", "last", "decimals", "top", *ROW_FAULTS, "duplicate")
-    )
-
-
-def _files(ids: Sequence[FileId], contents: Sequence[str], verdict: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    faulty = pl.sum_horizontal(*ROW_FAULTS, "duplicate").sum()
-    per_file = spans.group_by("file").agg(
-        pl.col("rows").sum(), pl.col("first").min(), pl.col("last").max(), (faulty == 0).alias("clean")
-    )
-    is_sorted = dict(verdict.select("content", "sorted").unique().iter_rows())
-    overlapping = _overlapping(spans)
-    frame = pl.DataFrame(
-        {
-            "path": [i.path for i in ids],
-            "hash": [i.hash for i in ids],
-            "bytes": [i.size for i in ids],
-            "sorted": [is_sorted[content] for content in contents],
-        }
-    ).with_row_index("file")
-    return frame.join(per_file, on="file", how="left", maintain_order="left").select(
-        "path",
-        "hash",
-        pl.col("rows").fill_null(0),
-        "bytes",
-        "first",
-        "last",
-        pl.col("clean").fill_null(True) & ~pl.col("file").is_in(overlapping),
-        "sorted",
-    )
-
-
-def _overlapping(spans: pl.DataFrame) -> list[int]:
-    """Files that share a stretch of time with another file for some symbol: a bar may be in both."""
-    by_symbol = spans.sort("code", "first").with_columns(before=pl.col("last").cum_max().shift(1).over("code"))
-    # the file whose end reaches furthest so far
-    leader = pl.when(pl.col("before").is_null() | (pl.col("last") > pl.col("before"))).then("file").forward_fill()
-    overlaps = by_symbol.with_columns(leader=leader.shift(1).over("code")).filter(pl.col("first") <= pl.col("before"))
-    return sorted({*overlaps["file"], *overlaps["leader"]})
