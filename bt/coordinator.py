@@ -22,7 +22,7 @@ from typing import Literal, Protocol
 import polars as pl
 
 from bt.engine import Engine, SessionOutcome
-from bt.errors import DataError
+from bt.errors import BtError, DataError, MoneyError
 from bt.memory import give_back_memory
 from bt.model import Progress
 from bt.prepare import PreparedWindow
@@ -147,7 +147,7 @@ class SessionCoordinator:
         self.markings: dict[str, Marking] = {}
         self.stop_reason: str | None = None
         self.waiting = False
-        self.fault: DataError | None = None
+        self.fault: BtError | None = None
 
     def run(self) -> FinishReason:
         """Play every session; why it ended."""
@@ -156,7 +156,13 @@ class SessionCoordinator:
         self.timings.add_parts(self._source.history_seconds)
         # closed whatever ends the run, and before the store is: the next window is being read
         with closing(self._source.windows()) as windows:
-            return self._played(windows)
+            try:
+                return self._played(windows)
+            except (DataError, MoneyError) as error:
+                if not self._recorder.totals.sessions:
+                    raise
+                self.fault, self.stop_reason = error, str(error)  # the sessions before it are kept
+                return "stopped"
 
     def _played(self, windows: Iterator[PreparedWindow]) -> FinishReason:
         """Play the sessions of every window; why it ended."""

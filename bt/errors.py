@@ -9,6 +9,7 @@
     │   └── StrategyError     the strategy is not one: its class, row type, features or parameters
     │       └── NoSuchField   a field of a row type that nothing gives
     ├── DataError             a file fault: nothing was replayed                        exit 2
+    │   └── ExpressionRaised  a feature, signal or model raised as it was evaluated
     ├── FeatureError          a feature peeks, or needs more than its declared lookback exit 2
     ├── ClockError            the clock was moved backwards or past the close (also a RuntimeError)
     ├── MoneyError            an amount does not fit int64 units of 1e-8 (also an OverflowError)
@@ -62,6 +63,10 @@ class DataError(BtError):
     """A file fault: an unreadable file, a missing or retyped column, a naive time without a zone."""
 
     exit_code = 2
+
+
+class ExpressionRaised(DataError):
+    """A feature, a signal or a model raised as it was evaluated; the original exception is the cause."""
 
 
 class FeatureError(BtError):

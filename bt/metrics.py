@@ -222,6 +222,7 @@ class MetricsAccumulator:
         self._first, self._grown, self._scale = start_cash, 1.0, 1.0
         self._a_year = sessions_a_year
         self._sessions = 0
+        self._ruined = False
         self._solvent = True  # returns and shares of equity mean nothing once equity has been 0 or less
         self._returns: list[float] = []
         self._turnover: list[float] = []
@@ -232,7 +233,11 @@ class MetricsAccumulator:
         self.counts = Counts()
 
     def restart(self, start_cash: int) -> None:
-        """Go on with another account, flat and with `start_cash` units, as if all were invested again: returns are chained."""
+        """Go on with another account, flat and with `start_cash` units, as if all were invested again: returns are chained. Where nothing is left there is nothing
+        to invest: growth and drawdown stay as they are."""
+        self._ruined = self._ruined or self._last <= 0
+        if self._ruined:
+            return
         self._grown *= self._last / self._start
         self._scale = self._grown * self._first / start_cash
         self._start = self._last = start_cash
@@ -249,7 +254,7 @@ class MetricsAccumulator:
 
     def _add_equity(self, session: SessionFigures) -> None:
         worth = session.equity
-        if not len(worth):
+        if not len(worth) or self._ruined:
             return
         self._drawdown.add(worth if self._scale == 1.0 else np.rint(worth * self._scale).astype(np.int64))
         self._last = int(worth[-1])

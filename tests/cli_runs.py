@@ -71,6 +71,14 @@ class Exits(Idle):
         sys.exit(7)
 
 
+class Greedy(Idle):
+    def on_session_start(self, session, book):
+        self.day = str(session)
+
+    def on_bar(self, row, book):
+        book.target(row.symbol, 10**9 if self.day == "2024-12-06" else 10)
+
+
 class Unmade(Idle):
     def __init__(self, size: int = 1):
         raise ValueError("no such size")

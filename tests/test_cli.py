@@ -162,11 +162,29 @@ def test_wrong_input_is_named(bt, folder: Path, arguments: list[str], message: s
     assert message in told.json["error"]["message"]
 
 
-@pytest.mark.parametrize("arguments", [["sample", "run.toml/below"], ["replay", "run.toml", "--out", "run.toml/below"]])
-def test_a_place_that_cannot_be_written_is_code_1(bt, arguments: list[str]):
-    answer = bt(*arguments)
+def test_a_place_that_cannot_be_written_is_named(bt):
+    answer = bt("sample", "run.toml/below")
     assert answer.code == 1
     assert re.match(r"error: \S*run.toml/below: .* must be .*; .*another folder", answer.err)
+    answer = bt("replay", "run.toml", "--out", "run.toml/below")
+    assert answer.code == 2
+    assert re.match(
+        r"error: \S*run.toml/below: results must go to a folder .* stopped at \S*run.toml: .*; choose another",
+        answer.err,
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_standard_output_that_is_full_is_told_in_a_line(folder: Path, more: list[str]):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*BT, "replay", "run.toml", *more], cwd=folder, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert "error: standard output: results must be written, was stopped by: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "internal error" not in ended.stderr
 
 
 def test_a_message_of_several_lines_is_one_block(bt):

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -188,13 +189,34 @@ def test_a_strategy_that_cannot_be_made_is_code_2(replay, folder: Path):
     assert "importlib" not in answer.err
 
 
-def test_a_strategy_that_exits_is_no_success(replay, folder: Path):
-    before = set((folder / "runs").glob("*"))
-    answer = replay(use="Exits")
+def test_a_strategy_that_exits_keeps_its_run(replay):
+    answer = replay("--out", "exited", use="Exits")
     assert answer.code == 1
-    assert "exit code 7" in answer.err
-    assert "book.stop" in answer.err
-    assert set((folder / "runs").glob("*")) == before
+    assert (
+        "error: strategy Exits: SystemExit: 7; book.stop(reason) ends a run (session 2024-12-05, minute 0" in answer.err
+    )
+    assert open_documents("exited")["manifest"]["finish_reason"] == "stopped"
+
+
+def test_money_that_does_not_fit_keeps_the_sessions_before_it(replay):
+    answer = replay("--out", "overflown", "--set", "account.leverage=0", use="Greedy")
+    assert answer.code == 1
+    assert "error: money: an amount must be within" in answer.err
+    assert "the largest order that waits is of strategy Greedy: 1,000,000,000" in answer.err
+    assert "(session 2024-12-06, minute" in answer.err
+    assert "what was replayed until then is in" in answer.err
+    tables, documents = open_tables("overflown"), open_documents("overflown")
+    assert documents["manifest"]["finish_reason"] == "stopped"
+    assert tables["sessions"].collect()["session"].cast(pl.String).to_list() == ["2024-12-05"]
+    held = tables["fills"].collect().group_by("symbol").agg(pl.col("shares").sum())
+    assert documents["metrics"]["summary"]["open_positions"] == held.filter(pl.col("shares") != 0).height == 20
+    assert documents["metrics"]["summary"]["equity_end"] == tables["equity"].collect()["equity"][-1]
+
+
+def test_a_symbol_that_fails_says_in_how_many_sessions(replay):
+    answer = replay("--json", "--start", "2024-12-03", use="Picky")
+    assert answer.json["failed"]["JUNO"].startswith("2024-12-03: ")
+    assert answer.json["failed"]["JUNO"].endswith(" (and in 3 more sessions)")
 
 
 def test_ctrl_c_leaves_a_readable_run(folder: Path):
@@ -215,6 +237,24 @@ def test_ctrl_c_leaves_a_readable_run(folder: Path):
     tables = open_tables(folder / "interrupted")
     assert tables["sessions"].collect().height == 1
     assert tables["equity"].collect().height < 390
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05, 0.3])
+def test_ctrl_c_pressed_again_loses_nothing(folder: Path, gap: float):
+    out = f"pressed{gap}"
+    running = subprocess.Popen(
+        [*BT, "replay", "run.toml", "--speed", "600", "--out", out, "--set", "strategy.use=strategies/ours.py:Tells"],
+        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    assert running.stderr.readline().startswith("begun")
+    for _ in range(2):
+        running.send_signal(signal.SIGINT)
+        time.sleep(gap)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "interrupted: what was replayed until then is kept" in err
+    assert open_documents(folder / out)["manifest"]["finish_reason"] == "stopped"
 
 
 # ------------------------------------------------------------------------------------------------------------ threads

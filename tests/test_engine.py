@@ -13,7 +13,7 @@ import pytest
 from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
 
 import bt
-from bt.errors import StrategyRaised
+from bt.errors import StrategyError, StrategyRaised
 
 
 def orders(run: bt.Run, *columns: str) -> list[tuple[Any, ...]]:
@@ -468,6 +468,37 @@ def test_a_misspelt_word_is_told_with_the_nearest(tmp_path: Path, slip: Any, tol
 
     with pytest.raises(StrategyRaised, match=told):
         play(store(tmp_path, bars("A", [1.0])), Slips())
+
+
+def awaits() -> Any:
+    async def method(self: Any, first: Any, book: Any) -> None: ...
+
+    return method
+
+
+def yields() -> Any:
+    def method(self: Any, first: Any, book: Any) -> Any:
+        yield
+
+    return method
+
+
+def both() -> Any:
+    async def method(self: Any, first: Any, book: Any) -> Any:
+        yield
+
+    return method
+
+
+@pytest.mark.parametrize(
+    ("made", "told"), [(awaits, "was async"), (yields, "was a generator"), (both, "was a generator")]
+)
+@pytest.mark.parametrize("name", ["on_bar", "on_minute", "on_session_end", "on_fill", "at_open", "method"])
+def test_a_callback_whose_call_does_nothing_is_refused(tmp_path: Path, made: Any, told: str, name: str):
+    given = bt.at("10:00")(made()) if name == "method" else made()
+    strategy = type("Nothing", (Script,), {name: given})()
+    with pytest.raises(StrategyError, match=rf"{name} must be a plain function, {told}; "):
+        play(store(tmp_path, bars("A", [1.0])), strategy)
 
 
 def test_a_strategy_that_raises_ends_the_run_saying_where(tmp_path: Path):

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bt import arrays
-from bt.errors import ResultsError, UsageError
+from bt.errors import LockedError, ResultsError, UsageError
 from bt.results import (
     MONEY,
     ORDER,
@@ -541,8 +541,29 @@ def test_a_full_disk_leaves_nothing_and_says_what_to_do(
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ResultsError, match="results must be written whole, was stopped by: "):
+    with pytest.raises(UsageError, match=r"results must go to a folder that can be made, was stopped at .*file: "):
         create(tmp_path / "file" / "runs")
+
+
+def test_one_run_at_a_time_goes_to_a_folder(tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
+from test_results import *
+made = create(Path({str(tmp_path)!r}), out=Path({str(tmp_path / "mine")!r}))
+print("made", flush=True)
+sys.stdin.read()
+made.finish(**DOCUMENTS)
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "made\n"
+    with pytest.raises(LockedError, match=r"--out: .*mine must not be in use, was another run's right now"):
+        create(tmp_path, out=tmp_path / "mine")
+    other.communicate("")
+    assert is_run(tmp_path / "mine")
+    with pytest.raises(UsageError, match="must be a new or empty folder"):
+        create(tmp_path, out=tmp_path / "mine")
 
 
 def test_fsync_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

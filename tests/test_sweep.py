@@ -538,6 +538,80 @@ def test_too_much_money_fails_its_set_alone(market: Path) -> None:
     same(sweep, 0, sweep.run(0))
 
 
+class Narrow(Steady):
+    """A feature that raises for what is dearer than 127 times `div`, and a signal that does."""
+
+    row = type("Narrowed", (Close,), {"__annotations__": {"small": float | None}})
+
+    def __init__(self, div: int = 1, hold: int = 3) -> None:
+        super().__init__(hold)
+        self.div = div
+
+    def features(self) -> dict[str, bt.Feature]:
+        whole = (pl.col("close") / self.div).cast(pl.Int64).cast(pl.Int8, strict=True)
+        return {"small": bt.feature(whole.cast(pl.Float64), lookback=0), "mean": bt.sma("close", 2)}
+
+    def on_bar(self, row: Any, book: bt.Book) -> None:
+        book.target(row.symbol, 1 if row.small is not None else 0)
+
+
+class NarrowSignals(Narrow):
+    def features(self) -> dict[str, bt.Feature]:
+        return {}
+
+    row = None  # type: ignore[assignment]
+    on_bar = None  # type: ignore[assignment]
+
+    def signals(self) -> dict[str, pl.Expr]:
+        whole = (pl.col("close") / self.div).cast(pl.Int64).cast(pl.Int8, strict=True)
+        return {"target": pl.when(whole > 0).then(1)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_symbol_that_one_set_loses_is_there_for_the_others(workers: int, tmp_path: Path) -> None:
+    where = store(tmp_path, bars("CHEAP", [10.0, 11.0, 12.0]), bars("DEAR", [200.0, 210.0, 200.0]))
+    sweep = sweeping(where, {"div": [1, 10, 20, 30]}, strategy=Narrow, engine={"workers": workers})
+    assert sweep.failed == {}
+    frame = sweep.frame.sort("number")
+    assert frame["failed_symbols"].to_list() == [1, 0, 0, 0]
+    assert frame["orders"].to_list() == [1, 2, 2, 2]
+    for number in range(4):
+        same(sweep, number, sweep.run(number))
+
+
+def test_a_feature_that_raises_fails_its_set_alone(tmp_path: Path) -> None:
+    where = store(tmp_path, bars("CHEAP", [10.0, 11.0, 12.0]), bars("DEAR", [200.0, 210.0, 200.0]))
+    sweep = sweeping(where, {"div": [1, 10, 20]}, strategy=Narrow, run={"on_data_error": "raise"})
+    assert list(sweep.failed) == [0]
+    assert "feature: it must not raise" in sweep.failed[0] or "conversion" in sweep.failed[0]
+    same(sweep, 1, sweep.run(1))
+
+
+class Asks(Steady):
+    """A feature of a length, and signals that may name what is not there."""
+
+    row = Close  # type: ignore[assignment]
+
+    def __init__(self, n: int = 3, exits: bool = False, hold: int = 3) -> None:
+        super().__init__(hold)
+        self.n = n
+        if exits:
+            raise SystemExit(3)
+
+    def features(self) -> dict[str, bt.Feature]:
+        return {"mean": bt.sma("close", self.n)}
+
+
+def test_a_value_that_cannot_be_fails_its_set_alone(market: Path, tmp_path: Path) -> None:
+    sweep = sweeping(market, {"n": [2, 0, 3]}, strategy=Asks, save=True, out=tmp_path / "swept")
+    assert sweep.failed == {1: "StrategyError: sma: n must be a whole number >= 1, was 0"}
+    again = sweeping(market, {"n": [2, 0, 3]}, strategy=Asks, save=True, out=tmp_path / "swept")
+    assert again.frame.equals(sweep.frame)
+    with pytest.raises(StrategyError, match="sma: n must be a whole number >= 1, was 0"):
+        sweeping(market, {"n": [0, -1]}, strategy=Asks)
+    assert sweeping(market, {"exits": [False, True]}, strategy=Asks).failed == {1: "SystemExit: 3"}
+
+
 def test_what_no_set_is_to_blame_for_is_raised(market: Path) -> None:
     class Wrong(Steady):
         row = type("Wrong", (bt.Row,), {"__annotations__": {"nothing": float}})

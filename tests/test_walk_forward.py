@@ -283,6 +283,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "anchored": ({"anchored": "yes"}, "anchored must be True or False, was 'yes'"),
     "metric": ({"choose": "sharp"}, "it must be a metric, was 'sharp'"),
     "grid": ({"grid": {"m": [1]}}, "m must be a parameter of Rule"),
+    "dates": (
+        {"grid": {"n": [2], "session.end": ["2024-01-24"]}},
+        "sweep.grid: session.end must be left out of a walk-forward",
+    ),
     "keyword": ({"trian": "5d"}, "walk_forward: trian must be a known keyword"),
 }
 
@@ -309,6 +313,38 @@ def test_a_choice_that_raises_ends_it(tmp_path: Path) -> None:
     assert all(one.chosen.values["fail"] == 0 for one in walk.tested)
     with pytest.raises(UsageError, match="walk_forward: fold must be a number from 0 to 2, was 3"):
         walk.run(3)
+
+
+def test_what_is_lost_is_not_invested_again(tmp_path: Path) -> None:
+    """The first test loses more than there is; later ones earn, of nothing."""
+    closes = [[50.0, 51, 52, 53, 54, 55] for _ in range(16)]
+    closes[5] = [50.0, 51, 50, 40, 30, 20]  # in the first test
+    walk = walked(market(tmp_path, closes), {"shares": [20], "n": [2]}, account={"leverage": 0.0, "cash": 100.0})
+    first = walk.tested[0].test
+    assert first.equity[-1] < 0
+    assert walk.equity["equity"].to_list() == [worth / 1e8 for worth in first.equity] + [first.equity[-1] / 1e8] * 6
+    assert walk.equity["return"].to_list()[-6:] == [None] * 6
+    assert walk.metrics.total_return == walk.equity["equity"][-1] / 100.0 - 1
+    assert walk.metrics.sharpe is None
+
+
+def test_ctrl_c_in_a_test_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bt.sweeps.forward, "play", stopped)
+    with pytest.raises(SweepInterrupted, match="interrupted after 6 of 18 sets; they are kept in .*stopped: the same"):
+        walked(market(tmp_path, prices(10)), save=True, out=tmp_path / "stopped")
+
+
+def test_parameters_named_as_a_metric_of_a_fold_have_their_full_names(tmp_path: Path) -> None:
+    class Named(Rule):
+        def __init__(self, n: int = 3, train_sessions: int = 1) -> None:
+            super().__init__(n)
+
+    walk = walked(market(tmp_path, prices(10)), {"n": [2], "train_sessions": [7]}, strategy=Named)
+    assert walk.folds["strategy.params.train_sessions"].to_list() == [7] * walk.folds.height
+    assert walk.folds["train_sessions"].to_list() == [one.sweep.results[0].metrics.sessions for one in walk.tested]  # type: ignore[union-attr]
 
 
 def test_without_the_figure_the_first_set_is_chosen(tmp_path: Path) -> None:

@@ -404,7 +404,7 @@ def _run(given: list[str], output: Output) -> int:
     try:
         with seldom(START):  # a job begins with what it imports
             code = job.run(output)
-        output.results.flush()
+        output.flush()
     except BrokenPipeError:
         forget(output.results)
     except BaseException as error:  # noqa: BLE001 - the last stop: every exception has its message and code

@@ -33,12 +33,10 @@ def failed(output: Output, error: BaseException) -> int:
             f"a strategy ended the process with exit code {error.code}, nothing was written; use book.stop(reason)"
         )
         return _tell(output, error, message, INTERNAL)
-    if isinstance(error, StrategyRaised):
-        return _strategy_raised(output, error)
     if isinstance(error, BtError):
-        if isinstance(error, StrategyError) and error.__cause__ is not None:
+        if isinstance(error, StrategyError | StrategyRaised) and error.__cause__ is not None:
             _frames(output, error.__cause__)
-        return _tell(output, error, str(error), error.exit_code)
+        return _with_run(output, error)
     traceback.print_exception(error, file=sys.stderr)
     message = f"internal error: {type(error).__name__}: {error}"
     code = _tell(output, error, message, INTERNAL)
@@ -65,10 +63,8 @@ def _object(output: Output, error: BaseException, message: str, code: int, **mor
         output.json({**more, "error": told})
 
 
-def _strategy_raised(output: Output, error: StrategyRaised) -> int:
-    """The strategy's own lines of the traceback, what was raised and where, and the folder of what was replayed."""
-    if error.__cause__ is not None:
-        _frames(output, error.__cause__)
+def _with_run(output: Output, error: BtError) -> int:
+    """What was raised and where, and the folder of what was replayed before, where something was."""
     output.message(block(str(error)))
     summary = {} if error.run is None else dict(error.run.summary)
     if error.run is not None and error.run.path is not None:

@@ -131,7 +131,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         )
     if summary["failed"]:
         failed = "\n".join(f"  {symbol}: {why}" for symbol, why in summary["failed"].items())
-        notes.append(f"{plural(len(summary['failed']), 'symbol')} failed and sat out these sessions:\n{failed}")
+        notes.append(f"{plural(len(summary['failed']), 'symbol')} failed and sat out sessions:\n{failed}")
     notes += [f"{text}; it was stopped, the others went on" for text in summary["strategies_failed"].values()]
     if summary["stop_reason"] == "interrupted":
         notes.append("interrupted: what was replayed until then is kept")

@@ -14,7 +14,13 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from bt.errors import BtError
+
 STDOUT = 1
+
+
+class OutputError(BtError):
+    """Standard output cannot be written."""
 
 
 @dataclass
@@ -41,7 +47,31 @@ class Output:
     def text(self, text: str) -> None:
         """One result as text, with a line end."""
         self.answered = True
-        self.results.write(text + "\n")
+        with self._written():
+            self.results.write(text + "\n")
+
+    def flush(self) -> None:
+        """Write out what is pending.
+
+        Raises
+        ------
+        OutputError
+            Nothing can be written there.
+        """
+        with self._written():
+            self.results.flush()
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # a reader that has gone away (`| head`) is no error
+            raise
+        except OSError as error:
+            forget(self.results)
+            raise OutputError(
+                f"standard output: results must be written, was stopped by: {error.strerror or error}; what was made is kept, `bt runs` lists runs"
+            ) from error
 
     def json(self, value: Mapping[str, Any]) -> None:
         """The one JSON object of a command, on one line."""
@@ -55,7 +85,7 @@ class Output:
     def warn(self, text: str) -> None:
         """A warning, on standard error; none when quiet."""
         if not self.quiet:
-            self.results.flush()  # so that it comes after what it is about
+            self.flush()  # so that it comes after what it is about
             self.message(f"warning: {text}")
 
     def notice(self, text: str) -> None:
@@ -124,10 +154,10 @@ def _restore(kept: int) -> None:
 
 
 def _flush(results: TextIO) -> None:
-    """Write out what is pending; a reader that has gone away (``| head``) is no error."""
+    """Write out what is pending; a reader that has gone away (``| head``) is no error, and what cannot be written was told."""
     try:
         results.flush()
-    except BrokenPipeError:
+    except OSError:
         forget(results)
         results.flush()
 

@@ -31,11 +31,12 @@ from bt.book import Desk, Market, StrategyBook, act, meet_calls, tell_calls
 from bt.engine.meeting import Meeting
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.outcomes import Played, SessionOutcome, session_outcome
+from bt.engine.overflowing import told
 from bt.engine.players import Player
 from bt.engine.signalling import plays_whole
 from bt.engine.stage import Stage, Step, alone, visible_codes
 from bt.engine.telling import Teller
-from bt.errors import StrategyRaised
+from bt.errors import MoneyError, StrategyRaised
 from bt.model import Clock, PreparedSession
 from bt.schema import MINUTE
 from bt.strategy import hours
@@ -149,6 +150,8 @@ class Engine:
                 self.ear.end_session()
             played = Played(self._played, self._iterations, market.now, self.stopped())
             return session_outcome(stage, prepared, self.players, played, visible)
+        except MoneyError as error:
+            raise told(error, market, self.players) from error
         finally:  # whatever came of it, nobody keeps its bars
             for desk in self._desks:
                 desk.let_go()
@@ -217,7 +220,7 @@ class Engine:
                 self.teller.speaking = player
                 try:
                     found[i] = opened(player, prepared.session, number, prepared.members)
-                except Exception as error:  # noqa: BLE001 - as in bt.engine.telling
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - as in bt.engine.telling
                     try:
                         self.teller.raised(player, error)
                     except StrategyRaised as raised:

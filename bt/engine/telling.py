@@ -61,7 +61,7 @@ class Teller:
             for timer in timers:
                 timer(self._section(player, show, stage, step), player.book)
             player.account.flush()
-        except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a strategy may raise anything; it is noted and told
             self.raised(player, error)
 
     def _section(self, player: Player, show: Show, stage: Stage, step: Step) -> MinuteRows:
@@ -106,7 +106,7 @@ class Teller:
             try:
                 getattr(player.instance, callback)(value, player.book)
                 player.account.flush()
-            except Exception as error:  # noqa: BLE001 - as above
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
                 self.raised(player, error)
 
     # --------------------------------------------------------------------------------------------------------- raising
@@ -121,7 +121,7 @@ class Teller:
                 except StrategyError as error:
                     self.raised(player, error)
 
-    def raised(self, player: Player, error: Exception) -> None:
+    def raised(self, player: Player, error: Exception | SystemExit) -> None:
         """A strategy's own exception: noted with session, minute and symbol; then isolated or raised."""
         market, book = self._market, player.book
         assert market.session is not None
@@ -133,7 +133,8 @@ class Teller:
         if book.shown is not None:
             book.shown = book.about = None
         hint = meant(error)
-        told = f"{type(error).__name__}: {error}{'; ' if hint else ''}{hint}"
+        said = f": {error}" if str(error) else ""
+        told = f"{type(error).__name__}{said}{'; ' if hint else ''}{hint}"
         text = f"strategy {player.declaration.name}: {told} ({where})"
         if not isinstance(error, BtError):
             error.add_note(where)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.errors import DataError
+from bt.errors import ExpressionRaised
 from bt.features import Feature, Pieces
 from bt.model import Column
 from bt.prepare.checks import check_feature
@@ -191,7 +191,9 @@ class Computer:
             frames = collect([*coarse, *(e.pieces.lazy for e in some)])
         except Exception as error:
             if not self._isolate:
-                raise DataError(f"feature: it must not raise, but did: {type(error).__name__}: {error}") from error
+                raise ExpressionRaised(
+                    f"feature: it must not raise, but did: {type(error).__name__}: {error}"
+                ) from error
             frames = collect(coarse)
             for expressions in some:
                 for feature in expressions.features:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.arrays import absent, arrow, plain
-from bt.errors import BtError, DataError, StrategyError
+from bt.errors import BtError, ExpressionRaised, StrategyError
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.checks import CODE, check_signals
 from bt.prepare.columns import collect
@@ -72,7 +72,9 @@ class Decider:
         except Exception as error:
             failed = self._culprits(prepared) if self._isolate else {}
             if not failed:
-                raise DataError(f"signals(): they must not raise, but did: {type(error).__name__}: {error}") from error
+                raise ExpressionRaised(
+                    f"signals(): they must not raise, but did: {type(error).__name__}: {error}"
+                ) from error
             seen = np.ones(len(self._symbols), dtype=bool)
             seen[list(failed)] = False
             prepared = prepared.only(seen)

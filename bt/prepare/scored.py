@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from bt.errors import BtError, DataError, FeatureError
+from bt.errors import BtError, ExpressionRaised, FeatureError
 from bt.features.declared import Predict
 from bt.model import Column
 from bt.prepare.universal import known
@@ -50,7 +50,7 @@ class Scorer:
                 raise
             except Exception as error:
                 if not self._isolate:
-                    raise DataError(f"score {name!r}: predict must not raise, but did: {error!r}") from error
+                    raise ExpressionRaised(f"score {name!r}: predict must not raise, but did: {error!r}") from error
                 failed[int(group[rows[low]])] = f"score {name!r}: {type(error).__name__}: {error}".splitlines()[0]
         null = np.isnan(values)
         return Column(values, null if null.any() else None), failed

@@ -47,6 +47,7 @@ class Totals:
     """Symbols held at the end without a bar in the last session, and when their last bar ended."""
     guards: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    failed_sessions: dict[str, int] = field(default_factory=dict)
     quality_sum: float = 0.0
     quality_count: int = 0
     completeness_sum: float = 0.0
@@ -110,7 +111,7 @@ class Recorder:
         self._own = [MetricsAccumulator(s, sessions_a_year) for s in starts] if len(players) > 1 else []
         self._last = list(starts)
         self._sessions: list[date] = []
-        self._opened = 0
+        self._left: list[Left] = []
 
     @property
     def last_session(self) -> date | None:
@@ -130,7 +131,6 @@ class Recorder:
         """Write every table's rows of one session; what strategies have said is in their output, or `spoken`."""
         name = outcome.session.name
         self._sessions.append(name)
-        self._opened = outcome.session.open
         told = warming_up(warming(outcome))
         withheld = pl.concat([guards, *told]) if told else guards
         self._write_guards(name, withheld)
@@ -160,21 +160,24 @@ class Recorder:
         for code, why in failed.items():
             if outcome.visible is not None and not outcome.visible[code]:
                 continue  # it was only read along
-            totals.failed.setdefault(self._symbols[code], f"{name}: {why}")
+            symbol = self._symbols[code]
+            totals.failed.setdefault(symbol, f"{name}: {why}")
+            totals.failed_sessions[symbol] = totals.failed_sessions.get(symbol, 0) + 1
         held_back = 0 if withheld.is_empty() else int(withheld["rows"].sum())
         counts = outcome.bars, outcome.iterations, held_back, orders, both.counts.fills, net
         self._results.append(
             "sessions", Deferred(self._rows.sessions, Counted(outcome.session, counts), 1), ordered=True
         )
         self._results.end_session(name)
+        # now, not at the end: a session that could not be played leaves nothing that may be told
+        self._left = [player.left(outcome.session.open) for player in self._players]
 
     def finish(self, benchmark: Mapping[date, float]) -> tuple[Metrics, dict[str, Metrics]]:
         """After the last session: the orders still open, then the metrics of the account and of each strategy.
 
         `benchmark` are the session returns of what they are compared with.
         """
-        for player in self._players:
-            left = player.left(self._opened)
+        for player, left in zip(self._players, self._left, strict=False):
             self.totals.open_orders += len(left.orders)
             if len(left.orders):
                 self._write_orders(self._of[player.name], left.orders, None)

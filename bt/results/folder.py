@@ -7,6 +7,7 @@ the end. What a killed process leaves behind is hidden, is never read, and may b
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -19,7 +20,8 @@ from typing import Any, Protocol, Self
 import msgspec
 import polars as pl
 
-from bt.errors import ResultsError, UsageError
+from bt.errors import BtError, ResultsError, UsageError
+from bt.locking import Lock
 from bt.results.reading import DOCUMENTS, tables_in
 from bt.results.rows import NO_MULTIPLIERS, Deferred, Multipliers, Rows, frame_of, in_order, joined, settled
 from bt.results.tables import SCHEMAS, empty
@@ -114,7 +116,9 @@ class RunFolder:
         self._partial = partial
         self._chosen = chosen  # by the user: then the name cannot give way
         self._over = self._closed = False
+        self._lock: Lock | None = None
         with self._whole():
+            self._lock = Lock(partial, _in_use(path))
             self._tables = TableSet(partial, multipliers)
 
     @classmethod
@@ -139,7 +143,9 @@ class RunFolder:
         Raises
         ------
         UsageError
-            `out` exists and is not an empty folder.
+            `out` exists and is not an empty folder, or no folder can be made there.
+        LockedError
+            Another run is being written to `out`.
         ResultsError
             Nothing can be written there.
         """
@@ -147,6 +153,7 @@ class RunFolder:
             out = Path(os.path.normpath(Path.cwd() / out))
             if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
                 raise UsageError(f"--out: {out} must be a new or empty folder, was in use; name another one")
+            _check_free(out)
             return cls(out, _make_partial(out), chosen=True, multipliers=multipliers)
         stamp = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         for name in _names(f"{stamp}-{spec_hash[:8]}"):
@@ -205,17 +212,23 @@ class RunFolder:
                     raise
                 continue
             self.path = target
-            self._over = True
+            self._end()
             break
         _sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Remove everything written so far; after `finish` nothing happens."""
         if not self._over:
-            self._over = True
             if hasattr(self, "_tables"):
                 self._tables.abort()
             shutil.rmtree(self._partial, ignore_errors=True)
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing more is written."""
+        self._over = True
+        if self._lock is not None:
+            self._lock.release()
 
     @contextlib.contextmanager
     def _whole(self) -> Iterator[None]:
@@ -234,10 +247,48 @@ class RunFolder:
         self.discard()
 
 
-def _refused(path: Path, error: OSError) -> ResultsError:
+NO_PLACE = (
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+)
+"""Where nothing can be made, however much room there is."""
+
+
+def _refused(path: Path, error: OSError) -> BtError:
     cause = error.strerror or str(error)
+    if error.errno in NO_PLACE:
+        where = error.filename or path
+        return UsageError(
+            f"{path}: results must go to a folder that can be made, was stopped at {where}: {cause}; choose another one with output.dir or --out"
+        )
     hint = "free some space or choose another folder with output.dir or --out; nothing was left behind"
     return ResultsError(f"{path}: results must be written whole, was stopped by: {cause}; {hint}")
+
+
+def _in_use(path: Path) -> str:
+    return f"--out: {path} must not be in use, was another run's right now; wait for it, or name another folder"
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a run's folder that another process is on its way to; what a killed one has left is nobody's.
+
+    Raises
+    ------
+    LockedError
+        Another run will be there.
+    """
+    for name in _names(path.name):
+        partial = _partial_of(path.with_name(name))
+        if not partial.is_dir():
+            return
+        Lock(partial, _in_use(path)).release()
 
 
 def _names(name: str) -> Iterator[str]:

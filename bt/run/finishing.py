@@ -248,10 +248,16 @@ def _faults(played: Played, outages: int) -> dict[str, Any]:
         "completeness": totals.completeness_sum / totals.completeness_count if totals.completeness_count else None,
         "outages": outages,
         "guards": dict(sorted(totals.guards.items())),
-        "failed": dict(sorted(totals.failed.items())),
+        "failed": {symbol: _lost(why, totals.failed_sessions[symbol]) for symbol, why in sorted(totals.failed.items())},
         "strategies_failed": _failed(parts),
         "float_path": [s for s, k in parts.store.decimals.items() if k is None],
     }
+
+
+def _lost(why: str, sessions: int) -> str:
+    """Why a symbol failed at first, and in how many sessions more."""
+    more = sessions - 1
+    return f"{why} (and in {more:,} more session{'s' if more > 1 else ''})" if more else why
 
 
 def _failed(parts: Made) -> dict[str, Any]:

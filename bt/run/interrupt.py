@@ -1,4 +1,4 @@
-"""Ctrl-C while a run replays."""
+"""Ctrl-C while a run replays, and while what it leaves is written."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ def interruptible(pace: Pace, coordinator: Waiting) -> Iterator[None]:
         pace.stop.set()
 
     before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Ctrl-C is not heard: what was played is being written, and whoever presses twice has asked for that already."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:

@@ -24,7 +24,7 @@ from bt.run.divided import play_divided
 from bt.run.driving import coordinated
 from bt.run.finishing import Played, finished
 from bt.run.gathering import Undivided
-from bt.run.interrupt import interruptible
+from bt.run.interrupt import interruptible, unheard
 from bt.run.making import Made, made
 from bt.run.pool import Crew, crew_of
 from bt.run.result import Run
@@ -138,7 +138,8 @@ def _divide(parts: Made, where: _Where, progress: Progress | None, crew: Crew) -
     try:
         gathered, driven, elsewhere = play_divided(parts, results, progress, crew)
         played = Played(parts, identity, results, gathered, driven, benchmark, where.began, elsewhere)
-        return finished(played, driven.reason)
+        with unheard():
+            return finished(played, driven.reason)
     except BaseException:
         results.discard()
         for player in parts.players:
@@ -171,7 +172,8 @@ def _replay(spec: RunSpec, parts: Made, where: _Where, progress: Progress | None
                 reason = coordinator.run()
             except KeyboardInterrupt:
                 coordinator.stop_reason = "interrupted"
-            run = finished(Played(parts, identity, results, recorder, coordinator, benchmark, where.began), reason)
+            with unheard():
+                run = finished(Played(parts, identity, results, recorder, coordinator, benchmark, where.began), reason)
     except BaseException:
         results.discard()
         raise

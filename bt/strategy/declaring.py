@@ -80,20 +80,26 @@ def _check_takes(instance: Any, method: str, owner: str) -> None:
         ) from None
 
 
+def _check_plain(method: Any, name: str, owner: str) -> None:
+    """Refuse a method whose call does nothing: `async`, or with a `yield`."""
+    if inspect.iscoroutinefunction(method):
+        raise StrategyError(f"{owner}: {name} must be a plain function, was async; write `def {name}`")
+    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+        raise StrategyError(
+            f"{owner}: {name} must be a plain function, was a generator; take the `yield` out, a call of it runs nothing"
+        )
+
+
 def _callbacks(instance: Any, owner: str) -> frozenset[str]:
     named = [n for n in dir(instance) if n.startswith("on_") and callable(getattr(instance, n))]
     for callback in named:
         if callback not in CALLBACKS:
             hint = nearest(callback, CALLBACKS) or f"known callbacks are {', '.join(CALLBACKS)}"
             raise StrategyError(f"{owner}: callback must be known, was {callback!r}; {hint}")
-        if inspect.iscoroutinefunction(getattr(instance, callback)):
-            raise StrategyError(f"{owner}: {callback} must be a plain function, was async; write `def {callback}`")
+        _check_plain(getattr(instance, callback), callback, owner)
         _check_takes(instance, callback, owner)
     for timer in timers_of(type(instance)):
-        if inspect.iscoroutinefunction(getattr(instance, timer.method)):
-            raise StrategyError(
-                f"{owner}: {timer.method} must be a plain function, was async; write `def {timer.method}`"
-            )
+        _check_plain(getattr(instance, timer.method), timer.method, owner)
         _check_takes(instance, timer.method, owner)
     if not named and not timers_of(type(instance)) and not hasattr(instance, "signals"):
         raise StrategyError(
@@ -102,8 +108,9 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
     opens = getattr(instance, "at_open", None)
     if opens is None:
         return frozenset(named)
-    if not callable(opens) or inspect.iscoroutinefunction(opens):
+    if not callable(opens):
         raise StrategyError(f"{owner}: at_open must be a plain method (self, session, past), was {opens!r}")
+    _check_plain(opens, "at_open", owner)
     _check_takes(instance, "at_open", owner)
     return frozenset((*named, "at_open"))
 

@@ -27,7 +27,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def meant(error: BaseException) -> str:
-    """A hint at what a strategy that raised may have meant: the attribute or name nearest to one that is not there; "" if none is."""
+    """A hint at what a strategy that raised may have meant: the attribute or name nearest to one that is not there, how a run is ended; "" if none is known."""
+    if isinstance(error, SystemExit):
+        return "book.stop(reason) ends a run"
     if isinstance(error, AttributeError) and error.name and error.obj is not None:
         return nearest(error.name, [name for name in dir(error.obj) if not name.startswith("_")])
     if isinstance(error, NameError) and error.name and error.__traceback__ is not None:

@@ -80,7 +80,7 @@ def read_signals(instance: Any, owner: str, own: Own, *, acts: bool) -> Signals 
 def _given(instance: Any, where: str) -> dict[Any, Any]:
     """What `signals()` returns."""
     method = instance.signals
-    if not callable(method) or inspect.iscoroutinefunction(method):
+    if not callable(method) or inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
         raise StrategyError(f"{where} must be a plain method (self), was {method!r}")
     try:
         inspect.signature(method).bind()

@@ -66,7 +66,7 @@ class _Reader:
         raise self._refusal(node, "it is compared with nothing: write > < >= <= == or !=")
 
     def _value(self, node: ast.expr) -> Value:
-        if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
+        if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool | int | float | str)):
             value = node.value
             return lambda _given: value
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:

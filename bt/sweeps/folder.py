@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,11 @@ import msgspec
 import polars as pl
 
 from bt.config import WITHOUT_EFFECT
-from bt.errors import DataError, LockedError, ResultsError, UsageError
+from bt.errors import DataError, ResultsError, UsageError
+from bt.locking import alone
 from bt.sweeps.recording import SetResult
 from bt.sweeps.result import curve, frame_of
 from bt.sweeps.sets import ParameterSet
-
-if sys.platform != "win32":
-    import fcntl
 
 _UNTOLD = {"versions", "sweep_hash", "spec_hash", *(".".join(("spec", *key)) for key in WITHOUT_EFFECT)}
 """What says nothing of how two sweeps differ."""
@@ -127,7 +124,7 @@ def opened(path: Path, document: Mapping[str, Any], *, named: bool) -> Iterator[
                 f"--out: {path} must be a new or empty folder or this sweep's, was in use; name another one"
             )
         path.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with alone(path, f"{path}: the folder must not be in use, was another sweep's right now; wait for it"):
             _check(path, document, named=named)
             for left in path.rglob(".*.partial"):
                 left.unlink()
@@ -188,24 +185,6 @@ def _refused(path: Path, error: OSError) -> ResultsError:
         f"{path}: results must be written whole, was stopped by: {cause}; free some space or choose another folder with "
         "output.dir or --out; what is done is kept"
     )
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the folder; the system lets go of it when a process dies. Windows cannot lock a folder: there nothing is held."""
-    if sys.platform == "win32":
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise LockedError(
-            f"{path}: the folder must not be in use, was another sweep's right now; wait for it"
-        ) from None
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from bt.errors import StrategyRaised, UsageError
+from bt.errors import ConfigError, StrategyRaised, UsageError
 from bt.metrics import Metrics
 from bt.model import UNIT, ForwardSpec, Progress, RunSpec
 from bt.run import Run, run_spec
@@ -24,7 +23,7 @@ from bt.sweeps.folds import Fold, folds
 from bt.sweeps.identity import Ground, document, grounded
 from bt.sweeps.playing import play
 from bt.sweeps.recording import Chain, SetResult
-from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, curve, deflated, figure, values_of
+from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, deflated, figure, values_of
 from bt.sweeps.sets import ParameterSet, expand
 from bt.sweeps.sweeping import Asked, SweepInterrupted, place, sweep_spec
 
@@ -82,8 +81,9 @@ class WalkForward:
         columns: dict[str, pl.Series] = {"fold": pl.Series([t.fold.number for t in self.tested], dtype=pl.Int64)}
         columns |= {day: pl.Series([getattr(t.fold, day) for t in self.tested], dtype=pl.Date) for day in days}
         columns["number"] = pl.Series([t.chosen.number for t in self.tested], dtype=pl.Int64)
+        reserved = {*columns, *(f"{part}_{name}" for part in ("train", "test") for name in METRICS)}
         for name in self.tested[0].chosen.values:
-            head = f"strategy.params.{name}" if name in columns else name
+            head = f"strategy.params.{name}" if name in reserved else name
             columns[head] = values_of([t.chosen.values[name] for t in self.tested])
         for part in ("train", "test"):
             for name in METRICS:
@@ -96,19 +96,17 @@ class WalkForward:
 
     @cached_property
     def equity(self) -> pl.DataFrame:
-        """The test folds chained, one row a session: fold, session, return (fraction), equity (currency, from the first fold's cash)."""
-        returns = pl.concat([curve(one.test)["return"] for one in self.tested]).fill_null(0.0).to_numpy()
-        days: list[date] = [day for one in self.tested for day in one.test.sessions]
-        numbers = [one.fold.number for one in self.tested for _ in one.test.sessions]
-        start = self.tested[0].test.start / UNIT
-        return pl.DataFrame(
-            {
-                "fold": pl.Series(numbers, dtype=pl.Int64),
-                "session": pl.Series(days, dtype=pl.Date),
-                "return": returns,
-                "equity": start * np.cumprod(1 + returns),
-            }
-        )
+        """The test folds chained, one row a session: fold, session, return (fraction; null once equity was 0 or less at a close), equity (currency, from the first
+        fold's cash; it stays where a fold has lost everything)."""
+        rows: list[tuple[int, date, float | None, float]] = []
+        now = self.tested[0].test.start / UNIT
+        for one in self.tested:
+            begun, ruined = now, now <= 0  # who has lost everything has nothing to invest again
+            for day, worth in zip(one.test.sessions, one.test.equity, strict=True):
+                before, now = now, now if ruined else begun * (worth / one.test.start)
+                rows.append((one.fold.number, day, (now - before) / before if before > 0 else None, now))
+        schema = {"fold": pl.Int64, "session": pl.Date, "return": pl.Float64, "equity": pl.Float64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     @cached_property
     def deflated(self) -> Deflated | None:
@@ -171,6 +169,10 @@ def walk_forward_spec(
     choose = checked_metric(asked.choose, "sweep.choose")
     now = now or datetime.now(UTC)
     sets = expand(asked.spec, asked.grid, asked.where)
+    if dates := sorted({key for one in sets for key in one.settings} & {"session.start", "session.end"}):
+        raise ConfigError(
+            f"sweep.grid: {dates[0]} must be left out of a walk-forward, was in the grid; the dates of trainings and tests are the folds'"
+        )
     ground = grounded(asked.spec, checking=checking, now=now)
     parts = folds(ground.sessions, forward, "sweep.walk_forward")
     with crew_for(asked.spec, sets) as crew:
@@ -203,12 +205,18 @@ class _Walk:
 
     def walked(self, path: Path | None) -> tuple[list[Tested], Metrics]:
         """Every fold, and the metrics of their tests chained; trainings are kept in `path`."""
-        chain, tested = Chain(), list[Tested]()
-        for fold in self.folds:
-            trained = self._trained(fold, None if path is None else path / f"train-{fold.number:03}")
-            chosen = _choice(trained, fold)
-            test = self._test(fold, chosen, chain)
-            tested.append(Tested(fold, trained, chosen, test))
+        chain, tested, done, sets = Chain(), list[Tested](), 0, 0
+        try:
+            for fold in self.folds:
+                trained = self._trained(fold, None if path is None else path / f"train-{fold.number:03}")
+                done, sets = done + trained.trials, trained.trials
+                chosen = _choice(trained, fold)
+                test = self._test(fold, chosen, chain)
+                tested.append(Tested(fold, trained, chosen, test))
+        except SweepInterrupted:
+            raise
+        except KeyboardInterrupt:  # between trainings, or in a test
+            raise SweepInterrupted(path, done, sets * len(self.folds)) from None
         return tested, chain.metrics
 
     def _trained(self, fold: Fold, out: Path | None) -> Sweep:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bt.engine import Engine, Pace, Player
-from bt.errors import BtError, FeatureError, MoneyError, StrategyError
+from bt.errors import BtError, ExpressionRaised, FeatureError, MoneyError, StrategyError
 from bt.memory import calm_collector, keep_freed_memory
 from bt.model import Progress, RunSpec, StrategySpec
 from bt.run import made
@@ -17,7 +17,7 @@ from bt.run.benchmark import benchmark_returns
 from bt.run.interrupt import interruptible
 from bt.run.replaying import coordinated
 from bt.strategy import build, load_class
-from bt.sweeps.recording import Chain, SetRecorder, SetResult
+from bt.sweeps.recording import Apart, Chain, SetRecorder, SetResult
 from bt.sweeps.sets import ParameterSet
 
 
@@ -52,7 +52,7 @@ def run_sets(
 
 
 def _played(spec: RunSpec, sets: Sequence[ParameterSet], classes: dict[str, type], **how: Any) -> list[SetResult]:
-    """One pass; where a set makes it impossible, the set is found by halves, and has failed."""
+    """One pass; where a set makes it impossible, or would change what others see, it is found by halves: alone it has failed, or is what it is alone."""
     found: dict[int, SetResult] = {}
     runs: dict[int, RunSpec] = {}
     for one in sets:
@@ -60,14 +60,12 @@ def _played(spec: RunSpec, sets: Sequence[ParameterSet], classes: dict[str, type
             runs[one.number] = _made(one.applied(spec), classes)
         except BtError:
             raise
-        except Exception as error:  # noqa: BLE001 - a constructor may raise anything; then its set has failed
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a constructor may raise anything; then its set has failed
             found[one.number] = SetResult(one.number, _raised(error))
     if runs:
         try:
             found |= {result.number: result for result in play(runs, **how)}
-        except (MoneyError, FeatureError, StrategyError) as error:
-            if isinstance(error, StrategyError) and error.__cause__ is None:
-                raise  # what no set can have, not what a strategy's own code raised
+        except (MoneyError, FeatureError, StrategyError, ExpressionRaised, Apart) as error:
             if len(sets) > 1:
                 half = len(sets) // 2
                 return [*_played(spec, sets[:half], classes, **how), *_played(spec, sets[half:], classes, **how)]

@@ -14,9 +14,9 @@ from bt.model import UNIT
 
 TOTALS = (
     "net_pnl", "equity_end", "orders", "fills", "trades", "expired", "rejected", "cancelled", "commission", "slippage",
-    "open_positions", "open_orders", "stale_exits",
+    "open_positions", "open_orders", "stale_exits", "failed_symbols",
 )  # fmt: skip
-"""Totals of a set, as in a run's summary."""
+"""Totals of a set, as in a run's summary; `failed_symbols` sat out a session or more."""
 
 MONEY = frozenset(("net_pnl", "equity_end", "commission", "slippage"))
 """Those in currency."""
@@ -98,6 +98,10 @@ class Passed:
     bars: int = 0
 
 
+class Apart(Exception):  # noqa: N818 - no error: who catches it plays the sets apart
+    """A symbol failed in a session, by what one of several sets computes: the others would not have lost it alone."""
+
+
 class SetRecorder:
     """Counts what happens to every set of a pass.
 
@@ -112,6 +116,7 @@ class SetRecorder:
     def __init__(self, groups: Sequence[Sequence[Player]], sessions_a_year: float, chain: Chain | None = None) -> None:
         self.totals = Passed()
         self._counts: list[_Count] = []
+        self._failed: set[int] = set()
         begin = 0
         for group in groups:
             self._counts.append(_Count(group, begin, sessions_a_year, chain))
@@ -122,9 +127,19 @@ class SetRecorder:
         outcome: SessionOutcome,
         quality: pl.DataFrame,  # noqa: ARG002 - as a run's recorder takes them
         guards: pl.DataFrame,  # noqa: ARG002
-        failed: Mapping[int, str],  # noqa: ARG002
+        failed: Mapping[int, str],
     ) -> None:
-        """Count one session."""
+        """Count one session.
+
+        Raises
+        ------
+        Apart
+            Several sets are counted, and a symbol has failed.
+        """
+        lost = {code for code in failed if outcome.visible is None or outcome.visible[code]}
+        if lost and len(self._counts) > 1:
+            raise Apart
+        self._failed |= lost
         self.totals.sessions += 1
         self.totals.bars += outcome.bars
         for count in self._counts:
@@ -132,7 +147,10 @@ class SetRecorder:
 
     def results(self, numbers: Sequence[int], benchmark: Mapping[date, float]) -> list[SetResult]:
         """After the last session: what each set came to, in their order; `numbers` are theirs."""
-        return [count.result(number, benchmark) for count, number in zip(self._counts, numbers, strict=True)]
+        return [
+            count.result(number, benchmark, len(self._failed))
+            for count, number in zip(self._counts, numbers, strict=True)
+        ]
 
 
 class _Count:
@@ -167,8 +185,8 @@ class _Count:
         self._sessions.append(outcome.session.name)
         self._equity.append(sum(self._last))
 
-    def result(self, number: int, benchmark: Mapping[date, float]) -> SetResult:
-        """All of it."""
+    def result(self, number: int, benchmark: Mapping[date, float], failed: int) -> SetResult:
+        """All of it; so many symbols `failed`."""
         others = [benchmark.get(name) for name in self._sessions]
         if self._chain is not None:
             self._chain.benchmark += others
@@ -176,6 +194,7 @@ class _Count:
         found = {
             **self._metrics.counts._asdict(), "orders": self._orders, "net_pnl": end - self._start, "equity_end": end,
             "open_orders": sum(len(one.orders) for one in left), "open_positions": sum(one.positions for one in left),
+            "failed_symbols": failed,
         }  # fmt: skip
         totals = {name: found[name] / UNIT if name in MONEY else found[name] for name in TOTALS}
         return SetResult(

@@ -29,7 +29,7 @@ FIGURES = (*METRICS, *TOTALS)
 """What sets may be ranked by."""
 
 _WHOLE = ("sessions", "max_drawdown_minutes", "orders", "fills", "trades", "expired", "rejected", "cancelled",
-          "open_positions", "open_orders", "stale_exits")  # fmt: skip
+          "open_positions", "open_orders", "stale_exits", "failed_symbols")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

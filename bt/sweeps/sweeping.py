@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bt.errors import NoSuchField, StrategyError
 from bt.model import Progress, RunSpec
 from bt.run.pool import Crew
 from bt.strategy import told
@@ -121,19 +122,31 @@ def _results(
     left = [one for one in sets if one.number not in found]
     groups = chunks(ground.spec, left, ground.spec.workers)
     passed = _Passes(len(groups), progress)
+    held: list[Sequence[SetResult]] = []  # not kept until a set can be played: they may all be refused
     try:
         for number, results in _played(ground.spec, groups, passed, now, crew):
             passed.end(number)
             found |= {result.number: result for result in results}
-            if folder is not None:
-                folder.add(results)
+            held.append(results)
+            if folder is not None and not _refused(found):
+                for kept in held:
+                    folder.add(kept)
+                held.clear()
     except KeyboardInterrupt:
         done = len(found)
         raise SweepInterrupted(None if folder is None else folder.path, done, len(sets)) from None
     every = [found[one.number] for one in sets]
+    if _refused(found):
+        raise StrategyError(every[0].error.partition(": ")[2])
     if folder is not None and not folder.finished:
         folder.finish(sets, every)
     return every
+
+
+def _refused(found: Mapping[int, SetResult]) -> bool:
+    """Whether no set has a strategy that can be used."""
+    kinds = tuple(f"{kind.__name__}: " for kind in (StrategyError, NoSuchField))
+    return all(result.error.startswith(kinds) for result in found.values())
 
 
 def _played(
