@@ -541,7 +541,9 @@ def test_a_full_disk_leaves_nothing_and_says_what_to_do(
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"results must go to a folder that can be made, was stopped at .*file: "):
+    with pytest.raises(
+        UsageError, match=r"results must go to a folder that can be made, was stopped at .*file.*: Not a directory; "
+    ):
         create(tmp_path / "file" / "runs")
 
 

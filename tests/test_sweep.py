@@ -589,9 +589,7 @@ def test_a_feature_that_raises_fails_its_set_alone(tmp_path: Path) -> None:
 
 
 class Asks(Steady):
-    """A feature of a length, and signals that may name what is not there."""
-
-    row = Close  # type: ignore[assignment]
+    """A feature of a length that may be none, and a constructor that ends the process."""
 
     def __init__(self, n: int = 3, exits: bool = False, hold: int = 3) -> None:
         super().__init__(hold)

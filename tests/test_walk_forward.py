@@ -318,13 +318,14 @@ def test_a_choice_that_raises_ends_it(tmp_path: Path) -> None:
 def test_what_is_lost_is_not_invested_again(tmp_path: Path) -> None:
     """The first test loses more than there is; later ones earn, of nothing."""
     closes = [[50.0, 51, 52, 53, 54, 55] for _ in range(16)]
-    closes[5] = [50.0, 51, 50, 40, 30, 20]  # in the first test
-    walk = walked(market(tmp_path, closes), {"shares": [20], "n": [2]}, account={"leverage": 0.0, "cash": 100.0})
+    closes[6] = [50.0, 51, 50, 40, 30, 20]  # in the first test
+    walk = walked(market(tmp_path, closes), {"shares": [20], "n": [2]}, account={"leverage": 0.0})
     first = walk.tested[0].test
     assert first.equity[-1] < 0
-    assert walk.equity["equity"].to_list() == [worth / 1e8 for worth in first.equity] + [first.equity[-1] / 1e8] * 6
+    chained = [worth / 1e8 for worth in (*first.equity, *[first.equity[-1]] * 6)]
+    assert walk.equity["equity"].to_list() == pytest.approx(chained, rel=1e-15)
     assert walk.equity["return"].to_list()[-6:] == [None] * 6
-    assert walk.metrics.total_return == walk.equity["equity"][-1] / 100.0 - 1
+    assert walk.metrics.total_return == pytest.approx(walk.equity["equity"][-1] / 100.0 - 1, rel=1e-15)
     assert walk.metrics.sharpe is None
 
 

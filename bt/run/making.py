@@ -254,7 +254,7 @@ def _declared(
         return declared  # noqa: TRY300 - what raises is in the middle
     except BtError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(
             f"strategy {given.name}: it must load, be made and declare its features without raising, was stopped by "
             f"{type(error).__name__}: {error}; mend it, or its strategy.params"

@@ -77,7 +77,7 @@ def _load_file(path: Path) -> types.ModuleType:
     try:
         with neighbours.present():
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
     return module
 

@@ -70,5 +70,5 @@ def _universe(use: Any, params: Any, classes: dict[str, type]) -> Any:
         use = classes[use] if use in classes else classes.setdefault(use, load_class(use))
     try:
         return told(getattr(build(use, params), "universe", None))
-    except Exception:  # noqa: BLE001 - a constructor may raise anything
+    except (Exception, SystemExit):  # noqa: BLE001 - a constructor may raise anything
         return None
