@@ -281,7 +281,7 @@ def load_rows(
     if isinstance(source, RunSpec):
         spec = _changed(source, strategy, keywords if set is None else {**keywords, "set": set})
     else:
-        spec = asked(source, strategy=strategy, settings=set, keywords=keywords)
+        spec = asked(source, strategy=strategy, settings=set, keywords=keywords, caller="load_rows")
     sessions = rows_by_session(spec, label or {})
     if stream:
         return (_single(frames) for frames in sessions)
