@@ -101,6 +101,38 @@ def test_a_renamed_copy_is_known_by_its_content(tmp_path):
     assert report.new == 0
 
 
+NAMELESS = HEADER.removeprefix("symbol,") + bars("A").replace("A,", "")
+
+
+@pytest.mark.parametrize(
+    "steps", [["AAA.csv", "BBB.csv"], ["AAA.csv"], ["BBB.csv"]], ids=["at once", "A first", "B first"]
+)
+def test_equal_content_under_two_symbols_is_two_sources(steps, tmp_path):
+    for name in ("AAA.csv", "BBB.csv"):
+        write(tmp_path / "in", name, NAMELESS)
+    ingest_files([tmp_path / "in" / name for name in steps], tmp_path / "store", IngestOptions())
+    ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    got = read(tmp_path / "store")
+    assert got.group_by("symbol").len().sort("symbol").rows() == [("AAA", 5), ("BBB", 5)]
+    assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+
+
+def test_a_symbol_in_the_name_is_known_whatever_else_the_name_says(tmp_path):
+    for name in ("AAA_2024-07.csv", "AAA_1min.csv"):
+        write(tmp_path / "in", name, NAMELESS)
+    report = ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    assert (report.new, report.sources[0].merged, report.bars) == (1, 0, 5)
+
+
+def test_a_symbol_that_the_user_says_makes_equal_content_another_source(tmp_path):
+    path = write(tmp_path / "in", "AAA.csv", NAMELESS)
+    ingest_files([path], tmp_path / "store", IngestOptions(symbol="X"))
+    copy = write(tmp_path / "in", "copy.csv", NAMELESS)
+    assert ingest_files([copy], tmp_path / "store", IngestOptions(symbol="X")).new == 0
+    assert ingest_files([path], tmp_path / "store", IngestOptions(symbol="Y")).sources[0].status == "replaced"
+    assert read(tmp_path / "store")["symbol"].unique().to_list() == ["Y"]
+
+
 def test_only_new_files_are_read_and_only_their_days_rewritten(tmp_path):
     write(tmp_path / "in", "one.csv", HEADER + bars("A", 0) + bars("A", 1))
     ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())

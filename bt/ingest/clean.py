@@ -47,6 +47,7 @@ class Cleaner:
         self.ignored: Counter[str] = Counter()
         self.rows = self.bars = self.rounded = 0
         self.fractional = False
+        self.unnamed = False
         self.has: tuple[str, ...] | None = None
         self.symbols: set[str] = set()
         self.span: tuple[int, int] | None = None
@@ -113,6 +114,7 @@ class Cleaner:
                 "line": raw["line"] if "line" in raw.columns else pl.repeat(0, raw.height, dtype=pl.Int64, eager=True),
             }
         )
+        self.unnamed = self.unnamed or "symbol" not in raw.columns
         if not batch.symbol and "symbol" not in raw.columns:
             raise DataError(
                 f"{self._path}: a symbol must be in a column or in the file's name, was in neither; give --symbol"

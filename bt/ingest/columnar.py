@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bt.errors import DataError
-from bt.ingest.columns import Picked, pick, symbol_of
+from bt.ingest.columns import Picked, pick, symbol_for
 from bt.ingest.options import IngestOptions
 from bt.ingest.seam import Batch, Convention, convention
 from bt.ingest.sources import reading
@@ -30,6 +30,10 @@ class Columnar:
         """Whether `head` has the magic bytes of Parquet or Arrow."""
         del path
         return head.startswith((PARQUET, ARROW, FEATHER_1))
+
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """The symbol."""
+        return symbol_for(path, options)
 
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars, row group by row group."""
@@ -76,7 +80,7 @@ def _batch(table: pa.Table, picked: Picked, options: IngestOptions, path: Path, 
     ]
     zero = [pl.lit(0, pl.Int64).alias("volume")] if picked.volume_zero else []
     lines = pl.int_range(row, row + frame.height, dtype=pl.Int64).alias("line")
-    symbol = "" if "symbol" in picked.source else options.symbol or symbol_of(path)
+    symbol = "" if "symbol" in picked.source else symbol_for(path, options)
     return Batch(frame.select(*ours, *joined, *zero, lines), convention(options, Convention()), picked.names, symbol)
 
 

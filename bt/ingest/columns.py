@@ -108,6 +108,11 @@ def _missing(ours: str, available: Sequence[str], path: Path, *, header: bool) -
     return f"{path}: a column for {name} must be there, was not among {has}; {hint}"
 
 
+def symbol_for(path: Path, options: IngestOptions) -> str:
+    """The symbol of rows that have none in a column: as the user says, else as the file's name does."""
+    return options.symbol or symbol_of(path)
+
+
 def symbol_of(path: Path) -> str:
     """The symbol that a file name gives: AAPL for ``AAPL_1min.csv``, SPY for ``SPY_2024-03.parquet``; "" for a mere date."""
     stem = _TIMEFRAME.sub("", _SUFFIXES.sub("", path.name))

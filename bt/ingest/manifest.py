@@ -33,13 +33,15 @@ INDEX = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A source in the store. `has` are the optional columns it gave, `options` the fingerprint it was read with."""
+    """A source in the store. `has` are the optional columns it gave, `options` the fingerprint it was read with, `told` what its bars
+    took from its path: with other values of it the same content is another source."""
 
     id: int
     options: str
     has: tuple[str, ...]
     fractional: bool
     report: SourceReport
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def _entry(data: dict[str, Any]) -> Entry:
         tuple(data["has"]),
         data["fractional"],
         SourceReport(**{**report, "refused": refused}),
+        data.get("told", ""),
     )
 
 

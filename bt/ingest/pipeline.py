@@ -1,7 +1,7 @@
 """An ingest from end to end.
 
-1. `find` lists the files, `_plan` hashes them and tells new, changed and known ones apart.
-2. `_read` streams each through its importer and its Cleaner into the Spool; bad rows are refused on the way.
+1. `find` lists the files, `_planned` hashes each and tells new, changed and known ones apart.
+2. `_read` streams those that are not known through their importer and a Cleaner into the Spool; bad rows are refused on the way.
 3. `_build` takes back one day at a time, merges it with what the store has, and writes its file.
 4. `commit.publish` makes it all the store, `commit.sweep` deletes what it replaced.
 """
@@ -18,15 +18,14 @@ from typing import Literal
 import polars as pl
 
 from bt.errors import DataError
-from bt.ingest import commit, manifest
+from bt.ingest import commit, detect, manifest
 from bt.ingest.clean import Cleaner, iso
 from bt.ingest.days import Day, Origins, expand, merge, runs
-from bt.ingest.detect import importer
 from bt.ingest.layout import read_day, schema, write_day
 from bt.ingest.manifest import Entry, Manifest, StoredDay
 from bt.ingest.options import IngestOptions
 from bt.ingest.report import Conflict, IngestReport, SourceReport
-from bt.ingest.seam import NotBars
+from bt.ingest.seam import Importer, NotBars
 from bt.ingest.sources import Source, digest, find
 from bt.ingest.spool import Spool
 from bt.model import Schedule
@@ -73,8 +72,8 @@ def ingest_files(
 ) -> IngestReport:
     """Read vendor files into the store `to`, and tell what was read, kept and refused.
 
-    Sources are known by content: one that the store has, read with the same options, is not read again; one at the same path with other
-    content, or read with other options, replaces what it gave before. Memory holds a batch, a piece of the spool and one day.
+    Sources are known by content, and by the symbol in the file's name where no column has it: one that the store has, read with the same
+    options, is not read again; one at the same path with other content, or read with other options, replaces what it gave before. Memory holds a batch, a piece of the spool and one day.
 
     Parameters
     ----------
@@ -100,11 +99,9 @@ def ingest_files(
     with commit.staging(store) as stage:
         old = manifest.load(store)
         commit.sweep(store, old)
-        plan = _plan(found, old, options)
-        work = Work(known=[p.known for p in plan if p.known is not None])
+        work = Work()
         spool = Spool(stage / "spool")
-        _read(plan, options, spool, work, first_id=max((e.id for e in old.entries), default=-1) + 1,
-              schedule=schedule, progress=progress)  # fmt: skip
+        _read(found, old, options, spool, work, schedule=schedule, progress=progress)
         if not work.entries:
             if not old.days:
                 raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
@@ -116,47 +113,49 @@ def ingest_files(
     return _report(store, new, work)
 
 
-def _plan(found: list[Source], old: Manifest, options: IngestOptions) -> list[Planned]:
-    meaning = options.fingerprint()
-    plan: list[Planned] = []
-    seen: set[str] = set()
-    for source in found:
-        sha256 = digest(source.path)
-        here = [e for e in old.entries if e.report.path == str(source.path)]
-        same = [e for e in old.entries if e.report.sha256 == sha256]
-        exact = next((e for e in same if e.options == meaning), None)
-        if exact is not None or sha256 in seen:
-            report = exact.report if exact else SourceReport(str(source.path), "", sha256, "known")
-            plan.append(Planned(source, sha256, "known", known=replace(report, path=str(source.path), status="known")))
-        elif here or same:
-            plan.append(Planned(source, sha256, "replaced", tuple({e.id for e in (*here, *same)})))
-        else:
-            plan.append(Planned(source, sha256, "new"))
-        seen.add(sha256)
-    return plan
+def _planned(source: Source, old: Manifest, work: Work, options: IngestOptions) -> Planned:
+    """What is to be done about a source, after those that `work` has read already."""
+    sha256 = digest(source.path)
+    same = [
+        e
+        for e in (*old.entries, *work.entries)
+        if e.report.sha256 == sha256
+        and (not e.told or e.told == detect.named(e.report.format).told(source.path, options))
+    ]
+    exact = next((e for e in same if e.options == options.fingerprint()), None)
+    if exact is not None:
+        return Planned(source, sha256, "known", known=replace(exact.report, path=str(source.path), status="known"))
+    here = [e for e in old.entries if e.report.path == str(source.path)]
+    if here or same:
+        return Planned(source, sha256, "replaced", tuple({e.id for e in (*here, *same)}))
+    return Planned(source, sha256, "new")
 
 
 def _read(
-    plan: list[Planned],
+    found: Sequence[Source],
+    old: Manifest,
     options: IngestOptions,
     spool: Spool,
     work: Work,
     *,
-    first_id: int,
     schedule: Schedule | None,
     progress: Progress | None,
 ) -> None:
     rows = 0
-    for done, planned in enumerate(plan):
-        if planned.status != "known":
+    first_id = max((e.id for e in old.entries), default=-1) + 1
+    for done, source in enumerate(found):
+        planned = _planned(source, old, work, options)
+        if planned.known is not None:
+            work.known.append(planned.known)
+        else:
             cleaner = Cleaner(planned.source.path, options, schedule)
             number = first_id + len(work.entries)
             try:
-                reader = importer(planned.source.path, options.format)
+                reader = detect.importer(planned.source.path, options.format)
                 for batch in reader.batches(planned.source.path, options):
                     spool.add(cleaner.clean(batch), number)
                     if progress is not None:
-                        progress(done, len(plan), rows + cleaner.rows)
+                        progress(done, len(found), rows + cleaner.rows)
                 _whole(planned.source.path, cleaner)
             except NotBars as error:
                 if planned.source.named or options.format != "auto" or cleaner.rows:
@@ -165,9 +164,9 @@ def _read(
                 continue
             rows += cleaner.rows
             work.replaced.update(planned.replaces)
-            work.entries.append(_entry(number, reader.name, planned, options, cleaner))
+            work.entries.append(_entry(number, reader, planned, options, cleaner))
         if progress is not None:
-            progress(done + 1, len(plan), rows)
+            progress(done + 1, len(found), rows)
     spool.flush()
 
 
@@ -180,14 +179,15 @@ def _whole(path: Path, cleaner: Cleaner) -> None:
         )
 
 
-def _entry(number: int, name: str, planned: Planned, options: IngestOptions, cleaner: Cleaner) -> Entry:
+def _entry(number: int, reader: Importer, planned: Planned, options: IngestOptions, cleaner: Cleaner) -> Entry:
     first, last = (iso(t) for t in cleaner.span) if cleaner.span else ("", "")
     report = SourceReport(
-        str(planned.source.path), name, planned.sha256, planned.status, cleaner.rows, cleaner.bars, len(cleaner.symbols),
+        str(planned.source.path), reader.name, planned.sha256, planned.status, cleaner.rows, cleaner.bars, len(cleaner.symbols),
         first, last, cleaner.refusals(), cleaner.edges.outside if cleaner.edges else None,
         cleaner.edges.looks if cleaner.edges else "", dict(cleaner.ignored), cleaner.rounded,
     )  # fmt: skip
-    return Entry(number, options.fingerprint(), cleaner.has or (), cleaner.fractional, report)
+    told = reader.told(planned.source.path, options) if cleaner.unnamed else ""
+    return Entry(number, options.fingerprint(), cleaner.has or (), cleaner.fractional, report, told)
 
 
 def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions) -> Manifest:

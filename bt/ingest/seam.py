@@ -1,6 +1,6 @@
 """The seam between a vendor's format and the store: an Importer yields batches, everything after is common.
 
-A new format is one module with a class of these two methods, added to the list in `detect`.
+A new format is one module with a class of these three methods, added to the list in `detect`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Importer(Protocol):
 
     def sniff(self, path: Path, head: bytes) -> bool:
         """Whether `path`, whose first (decompressed) bytes are `head`, is of this format."""
+        ...
+
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """What the bars of batches without a symbol column take from the path, or from `options` in its place; "" for nothing."""
         ...
 
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
