@@ -230,13 +230,41 @@ def test_a_fractional_volume_makes_every_volume_of_the_store_double(tmp_path):
     assert kinds == {"double"}
 
 
-def test_an_optional_column_is_kept_only_where_all_sources_have_it(tmp_path):
-    write(tmp_path / "in", "one.csv", HEADER.replace("\n", ",vwap\n") + bars("A").replace("\n", ",9.5\n"))
+def more(text: str, **columns: str) -> str:
+    """A CSV with a header, and in every row those columns with those values."""
+    first, *rest = text.splitlines()
+    lines = [",".join([first, *columns]), *(",".join([line, *columns.values()]) for line in rest)]
+    return "\n".join(lines) + "\n"
+
+
+WITH = more(HEADER + bars("A") + bars("B"), vwap="9.5", n_trades="7")
+WITHOUT = HEADER + bars("A", minutes=6) + bars("C", 1)
+
+
+@pytest.mark.parametrize("order", [["with", "without"], ["without", "with"]], ids=["with first", "without first"])
+def test_optional_columns_stay_null_where_a_source_has_none(order, tmp_path):
+    texts = {"with": WITH, "without": WITHOUT}
+    for name in order:
+        ingest_files([write(tmp_path / "in", f"{name}.csv", texts[name])], tmp_path / "store", IngestOptions())
+    ingest_files([tmp_path / "in"], tmp_path / "whole", IngestOptions())
+    got = read(tmp_path / "store")
+    told = got.group_by("symbol", "vwap", "n_trades").len().sort("symbol", "vwap")
+    assert told.rows() == [("A", None, None, 1), ("A", 9.5, 7, 5), ("B", 9.5, 7, 5), ("C", None, None, 5)]
+    days = {n: v for n, v in content(tmp_path / "whole").items() if n.endswith(".parquet")}
+    assert {n: v for n, v in content(tmp_path / "store").items() if n.endswith(".parquet")} == days
+    assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+
+
+def test_optional_values_go_with_the_source_that_gave_them(tmp_path):
+    path = write(tmp_path / "in", "with.csv", WITH)
+    write(tmp_path / "in", "without.csv", WITHOUT)
+    write(tmp_path / "in", "other.csv", more(HEADER + bars("C", 1), vwap="8.5"))
     ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
-    assert read(tmp_path / "store")["vwap"].to_list() == [9.5] * 5
-    write(tmp_path / "in", "two.csv", HEADER + bars("B", 1))
+    path.write_text(HEADER + bars("B"))
     ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
-    assert "vwap" not in read(tmp_path / "store").columns
+    got = read(tmp_path / "store")
+    assert "n_trades" not in got.columns
+    assert got.group_by("symbol", "vwap").len().sort("symbol").rows() == [("A", None, 6), ("B", None, 5), ("C", 8.5, 5)]
 
 
 def test_a_source_inside_the_store_is_not_read(tmp_path):

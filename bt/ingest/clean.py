@@ -48,7 +48,7 @@ class Cleaner:
         self.rows = self.bars = self.rounded = 0
         self.fractional = False
         self.unnamed = False
-        self.has: tuple[str, ...] | None = None
+        self.has: tuple[str, ...] = ()
         self.symbols: set[str] = set()
         self.span: tuple[int, int] | None = None
 
@@ -74,7 +74,7 @@ class Cleaner:
             self._refuse(reason, mine.height, shown)
         good = judged.filter(pl.col("reason").is_null())
         optional = [c for c in OPTIONAL_COLUMNS if c in good.columns]
-        self.has = tuple(optional) if self.has is None else tuple(c for c in self.has if c in optional)
+        self.has = tuple(c for c in OPTIONAL_COLUMNS if c in (*self.has, *optional))
         self._see(good, batch)
         return good.select("symbol", "time", *BAR_COLUMNS, *optional)
 

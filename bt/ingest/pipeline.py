@@ -21,7 +21,7 @@ from bt.errors import DataError
 from bt.ingest import commit, detect, manifest
 from bt.ingest.clean import Cleaner, iso
 from bt.ingest.days import Day, Origins, expand, merge, runs
-from bt.ingest.layout import read_day, schema, write_day
+from bt.ingest.layout import KINDS, read_day, schema, write_day
 from bt.ingest.manifest import Entry, Manifest, StoredDay
 from bt.ingest.options import IngestOptions
 from bt.ingest.report import Conflict, IngestReport, SourceReport
@@ -29,7 +29,6 @@ from bt.ingest.seam import Importer, NotBars
 from bt.ingest.sources import Source, digest, find
 from bt.ingest.spool import Spool
 from bt.model import Schedule
-from bt.schema import OPTIONAL_COLUMNS
 
 Progress = Callable[[int, int, int], None]
 """Called as ``progress(sources_done, sources_total, rows_read)``."""
@@ -187,14 +186,14 @@ def _entry(number: int, reader: Importer, planned: Planned, options: IngestOptio
         cleaner.edges.looks if cleaner.edges else "", dict(cleaner.ignored), cleaner.rounded,
     )  # fmt: skip
     told = reader.told(planned.source.path, options) if cleaner.unnamed else ""
-    return Entry(number, options.fingerprint(), cleaner.has or (), cleaner.fractional, report, told)
+    return Entry(number, options.fingerprint(), cleaner.has, cleaner.fractional, report, told)
 
 
 def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions) -> Manifest:
     """Write every day that changes, and the manifest's content after it."""
     kept = [e for e in old.entries if e.id not in work.replaced]
     with_bars = [e for e in (*kept, *work.entries) if e.report.bars]
-    optional = tuple(c for c in OPTIONAL_COLUMNS if with_bars and all(c in e.has for e in with_bars))
+    optional = tuple(c for c in KINDS if any(c in e.has for e in with_bars))
     columns = schema(fractional=any(e.fractional for e in with_bars), optional=optional)
     named = {f.name: str(f.type) for f in columns}
     origins = Origins(old.origins)
@@ -209,7 +208,8 @@ def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path,
         parts = [spool.take(number)]
         if day in old.days:
             stored = read_day(store / old.days[day].written.file)
-            parts.insert(0, expand(stored, old.index.filter(pl.col("day") == number), origins, work.replaced))
+            places = old.index.filter(pl.col("day") == number)
+            parts.insert(0, expand(stored, places, origins, {e.id: e.has for e in kept}))
         merged = merge(pl.concat([p.select(parts[-1].columns) for p in parts]), origins, day)
         former = days.pop(day, None)
         if options.on_bad == "raise":
