@@ -13,7 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.feather
 import pytest
+from small import Bar
 
+import bt
 from bt.errors import DataError, UsageError
 from bt.ingest import IngestOptions, ingest_files
 from bt.ingest.columns import symbol_of
@@ -111,6 +113,37 @@ def test_price_decimals_round_float32_noise_and_say_how_much(tmp_path):
     report = ingest_files([source], tmp_path / "store", IngestOptions(price_decimals=4))
     assert pl.read_parquet(tmp_path / "store" / "**/*.parquet")["open"].to_list() == [10.1]
     assert report.sources[0].rounded == 1
+
+
+QUOTED = (
+    "symbol,open_time,open,high,low,close,volume,best_bid,best_ask\n"
+    "A,2024-07-01T13:30:00Z,100000,105000,95000,102500,100,99900,100101\n"
+    "A,2024-07-01T13:31:00Z,100000,105000,95000,102500,100,,x\n"
+)
+
+
+def test_quotes_are_stored_as_prices_are(tmp_path):
+    columns = {"bid": "best_bid", "ask": "best_ask"}
+    got = read(tmp_path, "x.csv", QUOTED, columns=columns, price_divisor=10_000, price_decimals=2)
+    assert got.select("open", "bid", "ask").rows() == [(10.0, 9.99, 10.01), (10.0, None, None)]
+    ready = QUOTED.replace("best_", "")
+    got = read(tmp_path / "named", "x.csv", ready)
+    assert got["bid"].to_list() == [99900, None]
+
+
+def test_a_store_with_quotes_fills_at_them(tmp_path):
+    minutes = "".join(f"A,2024-07-01T13:{30 + i}:00Z,10,10,10,10,100,9.98,10.03\n" for i in range(5))
+    read(tmp_path, "x.csv", QUOTED.splitlines()[0].replace("best_", "") + "\n" + minutes)
+
+    class Buys:
+        row = Bar
+
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            book.target(row.symbol, 1)
+
+    run = bt.replay(bars=tmp_path / "store", strategy=Buys(), start="2024-07-01", end="2024-07-01", calendar="XNYS",
+                    save=False, set={"execution.spread": "quotes"})  # fmt: skip
+    assert run.fills["price"].to_list() == [10.03]
 
 
 def frame(**more: Any) -> pl.DataFrame:

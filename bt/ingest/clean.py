@@ -33,7 +33,7 @@ WHOLE = 2**53
 
 class Cleaner:
     """Turns the batches of one source into bars: symbol, time (Int64 UTC microseconds of the start), prices and volume (Float64), and
-    vwap and n_trades where the source has them."""
+    vwap, n_trades, bid and ask where the source has them."""
 
     def __init__(self, path: Path, options: IngestOptions, schedule: Schedule | None) -> None:
         self._path = path
@@ -95,8 +95,7 @@ class Cleaner:
         for name in BAR_COLUMNS:
             values[name], unparsed[name] = _number(raw[name])
         for name in PRICES:
-            values[name], changed = _price(values[name], rule.divisor, self._options.price_decimals)
-            self.rounded += changed
+            values[name] = self._price(values[name], rule.divisor)
         symbol = (
             raw["symbol"].cast(pl.String).str.strip_chars()
             if "symbol" in raw.columns
@@ -107,7 +106,7 @@ class Cleaner:
                 "symbol": symbol,
                 "time": time - (MINUTE if rule.stamp == "end" else 0),
                 **values,
-                **_optional(raw, rule.divisor),
+                **self._optional(raw, rule.divisor),
                 "untimely": untimely,
                 **{f"unparsed_{name}": mask for name, mask in unparsed.items()},
                 **{f"raw_{name}": raw[name] for name in ("time", *BAR_COLUMNS)},
@@ -120,6 +119,25 @@ class Cleaner:
                 f"{self._path}: a symbol must be in a column or in the file's name, was in neither; give --symbol"
             )
         return frame.with_columns(_reason(batch.reason))
+
+    def _price(self, value: pl.Series, divisor: float) -> pl.Series:
+        """Prices divided and rounded as asked; NaN where there is none."""
+        made, changed = _price(value, divisor, self._options.price_decimals)
+        self.rounded += changed
+        return made
+
+    def _optional(self, raw: pl.DataFrame, divisor: float) -> dict[str, pl.Series]:
+        """The optional columns that the source has; null where there is no value that can be read."""
+        found = {}
+        for name in [c for c in OPTIONAL_COLUMNS if c in raw.columns]:
+            value, _ = _number(raw[name])
+            if name == "n_trades":
+                found[name] = value.fill_nan(None).cast(pl.Int64, strict=False)
+            elif name == "vwap":
+                found[name] = _price(value, divisor, "auto")[0].fill_nan(None)
+            else:
+                found[name] = self._price(value, divisor).fill_nan(None)
+        return found
 
     def _refuse(self, reason: str, rows: int, shown: list[Sample]) -> None:
         if self._options.on_bad == "raise":
@@ -172,17 +190,6 @@ def _price(value: pl.Series, divisor: float, decimals: int | str) -> tuple[pl.Se
         changed = int(((rounded != prices) & np.isfinite(prices)).sum())
         prices = rounded
     return pl.Series(value.name, prices, pl.Float64), changed
-
-
-def _optional(raw: pl.DataFrame, divisor: float) -> dict[str, pl.Series]:
-    found = {}
-    if "vwap" in raw.columns:
-        value, _ = _number(raw["vwap"])
-        found["vwap"] = _price(value, divisor, "auto")[0].fill_nan(None)
-    if "n_trades" in raw.columns:
-        count, _ = _number(raw["n_trades"])
-        found["n_trades"] = count.fill_nan(None).cast(pl.Int64, strict=False)
-    return found
 
 
 def _reason(all_rows: str) -> pl.Expr:

@@ -22,6 +22,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "volume": ("volume", "vol", "v"),
     "vwap": ("vwap", "vw"),
     "n_trades": ("n_trades", "trades", "transactions", "trade_count", "n"),
+    "bid": ("bid",),
+    "ask": ("ask",),
 }  # fmt: skip
 REQUIRED = ("time", "open", "high", "low", "close", "volume")
 _TIMEFRAME = re.compile(
@@ -50,7 +52,7 @@ class Picked:
 
 
 def pick(available: Sequence[str], options: IngestOptions, path: Path, *, header: bool = True) -> Picked:
-    """The source columns for time, prices, volume, and symbol, vwap and n_trades where there are any.
+    """The source columns for time, prices, volume, and symbol, vwap, n_trades, bid and ask where there are any.
 
     Raises
     ------

@@ -12,12 +12,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bt.schema import BAR_COLUMNS, PRICES
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, PRICES, QUOTES
 
 COMPRESSION = "lz4"
-DICTIONARY = ("symbol", "open_time", *BAR_COLUMNS)
+DICTIONARY = ("symbol", "open_time", *BAR_COLUMNS, *QUOTES)
 ROW_GROUP = 250_000
-KINDS: Mapping[str, pa.DataType] = {"vwap": pa.float64(), "n_trades": pa.int64()}
+KINDS: Mapping[str, pa.DataType] = {
+    name: pa.int64() if name == "n_trades" else pa.float64() for name in OPTIONAL_COLUMNS
+}
 """The columns that a store has where one of its sources has them, null in the bars of others."""
 _POLARS = pl.DataFrame(pa.schema(KINDS.items()).empty_table()).schema
 

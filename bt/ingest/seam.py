@@ -33,8 +33,8 @@ class Convention:
 class Batch:
     """Some rows of a source.
 
-    `frame` has time, open, high, low, close and volume, and where the source has them symbol, vwap, n_trades and line (1-based line or
-    row number). Values may be text or numbers; time may be text, an epoch (s, ms, us or ns, told by size), a naive or an aware Datetime.
+    `frame` has time, open, high, low, close and volume, and where the source has them symbol, vwap, n_trades, bid, ask and line (1-based
+    line or row number). Values may be text or numbers; time may be text, an epoch (s, ms, us or ns, told by size), a naive or an aware Datetime.
     `names` maps our columns to the source's, for messages. `symbol` is that of a frame without the column. A `reason` refuses every
     row. `broken` are lines with a wrong number of fields as (line, text). `ignored` counts non-zero cells of columns left out.
     """
