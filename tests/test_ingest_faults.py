@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -109,6 +110,47 @@ def test_a_file_fault_stops_before_anything_is_written(case, tmp_path):
     with pytest.raises(DataError, match=message):
         ingest_files([source(tmp_path, text)], tmp_path / "store", IngestOptions())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+def dated(*days: str, rows: int = 1) -> str:
+    clock = [f"14:{30 + i % 20}" for i in range(rows)]
+    return HEADER + "".join(f"A,{day} {c},10,10.5,9.5,10.25,100\n" for day in days for c in clock)
+
+
+DAY_FIRST = [f"{day:02d}/12/2024" for day in range(2, 14)]
+DATES = {
+    "day first, past the first rows": (
+        dated(*DAY_FIRST, rows=100), "must have the month before the day in every row, was '13/12/2024 14:30'",
+    ),
+    "both orders": (dated("12/13/2024", "13/12/2024"), "must have the month before the day in every row, was '13/12"),
+    "either order": (
+        dated("02/12/2024"),
+        "must show whether day or month is first, was '02/12/2024 14:30' and no day after the 12th; say which it is: --time-format '%m/%d/%Y %H:%M' or '%d/%m/%Y %H:%M'",
+    ),
+    "a day that no month has": (dated("02/12/2024", "03/12/2024", "02/45/2024", "45/02/2024"), "must show whether day or month is first"),
+    "years of two digits": (dated("11/25/24"), "must be a date with a time of day"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DATES)
+def test_dates_that_can_be_read_two_ways_are_asked_about(case, tmp_path):
+    text, message = DATES[case]
+    with pytest.raises(DataError, match=re.escape(message)):
+        ingest_files([source(tmp_path, text)], tmp_path / "store", IngestOptions(tz="UTC"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize(("said", "month"), [("%m/%d/%Y %H:%M", 2), ("%d/%m/%Y %H:%M", 12)])
+def test_said_dates_are_read_as_said(said, month, tmp_path):
+    path = source(tmp_path, dated("02/12/2024"))
+    ingest_files([path], tmp_path / "store", IngestOptions(tz="UTC", time_format=said))
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet")["open_time"].dt.month().to_list() == [month]
+
+
+def test_a_year_that_no_bar_is_of_refuses_its_row(tmp_path):
+    path = source(tmp_path, dated("12/13/2024", "12/13/24"))
+    report = ingest_files([path], tmp_path / "store", IngestOptions(tz="UTC"))
+    assert (report.bars, report.refused) == (1, {"bad_time": 1})
 
 
 def test_a_map_to_a_missing_column_names_those_there(tmp_path):

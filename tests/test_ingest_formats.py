@@ -63,8 +63,7 @@ STAMPS = {
     "zulu": ("2024-07-01T13:30:00Z", {}),
     "fraction": ("2024-07-01T13:30:00.000000+00:00", {}),
     "no seconds": ("2024-07-01 13:30", {"tz": "UTC"}),
-    "american": ("7/1/2024 9:30", {"tz": "America/New_York"}),
-    "american, noon clock": ("7/1/2024 9:30 AM", {"tz": "America/New_York"}),
+    "american, said": ("7/1/2024 9:30", {"tz": "America/New_York", "time_format": "%m/%d/%Y %H:%M"}),
     "compact": ("20240701 093000", {"tz": "America/New_York"}),
     "dots": ("2024.07.01 13:30", {"tz": "UTC"}),
     "fixed offset": ("2024-07-01 08:30:00", {"tz": "UTC-05:00"}),
@@ -90,15 +89,23 @@ def test_any_delimiter_byte_order_mark_and_line_end(delimiter, tmp_path):
     assert read(tmp_path, "x.txt", b"\xef\xbb\xbf" + text.encode()).rows() == [("A", AT, *BAR)]
 
 
+@pytest.mark.parametrize("clock", ["9:3{}", "9:3{} AM", "09:3{}:00"])
+def test_the_month_is_first_where_a_day_after_the_12th_shows_it(clock, tmp_path):
+    rows = "".join(f"A,7/{day}/2024 {clock.format(i)},10,10.5,9.5,10.25,100\n" for i, day in enumerate((1, 15)))
+    got = read(tmp_path, "x.csv", HEADER + rows, tz="America/New_York")
+    assert got.rows() == [("A", AT, *BAR), ("A", AT.replace(day=15, minute=31), *BAR)]
+
+
 def test_date_and_time_in_two_columns_are_joined(tmp_path):
-    text = "Date,Time,Open,High,Low,Close,Volume\n07/01/2024,09:30,10,10.5,9.5,10.25,100\n"
-    assert read(tmp_path, "A.txt", text, tz="America/New_York").rows() == [("A", AT, *BAR)]
+    text = "Date,Time,Open,High,Low,Close,Volume\n07/15/2024,09:30,10,10.5,9.5,10.25,100\n"
+    assert read(tmp_path, "A.txt", text, tz="America/New_York").rows() == [("A", AT.replace(day=15), *BAR)]
 
 
 def test_a_headerless_file_joins_numbered_columns(tmp_path):
     numbers = {"open_time": "1+2", "open": "3", "high": "4", "low": "5", "close": "6", "volume": "7"}
-    text = "07/01/2024,09:30,10,10.5,9.5,10.25,100\n"
-    assert read(tmp_path, "A.txt", text, tz="America/New_York", columns=numbers).rows() == [("A", AT, *BAR)]
+    text = "07/15/2024,09:30,10,10.5,9.5,10.25,100\n"
+    got = read(tmp_path, "A.txt", text, tz="America/New_York", columns=numbers)
+    assert got.rows() == [("A", AT.replace(day=15), *BAR)]
 
 
 def test_integer_prices_are_divided_and_correctly_rounded(tmp_path):

@@ -20,7 +20,7 @@ from bt.ingest.options import IngestOptions
 from bt.ingest.outside import Edges
 from bt.ingest.report import REASONS, SAMPLES, Refusal, Sample
 from bt.ingest.seam import Batch
-from bt.ingest.times import TimeRule, time_rule, utc_microseconds
+from bt.ingest.times import MonthFirst, TimeRule, time_rule, utc_microseconds
 from bt.model import Schedule, instant
 from bt.schema import BAR_COLUMNS, CONFLICT, FAULT_REASONS, MINUTE, OPTIONAL_COLUMNS, PRICES, fault_code
 
@@ -40,6 +40,7 @@ class Cleaner:
         self._options = options
         self._schedule = schedule
         self._rule: TimeRule | None = None
+        self._month_first: MonthFirst | None = None
         self._counts: Counter[str] = Counter()
         self._samples: dict[str, list[Sample]] = {}
         self.edges: Edges | None = None
@@ -78,6 +79,16 @@ class Cleaner:
         self._see(good, batch)
         return good.select("symbol", "time", *BAR_COLUMNS, *optional)
 
+    def check(self) -> None:
+        """Nothing, or a DataError when the source as a whole is no source of minute bars."""
+        if self._month_first is not None:
+            self._month_first.check()
+        if self.grid.minutes > 1:
+            hint = "fetch 1-minute bars"
+            raise DataError(
+                f"{self._path}: bars must be one minute long, all stamps lie {self.grid.minutes} minutes apart; {hint}"
+            )
+
     def refusals(self) -> tuple[Refusal, ...]:
         """What was refused so far, in the order of REASONS."""
         return tuple(Refusal(r, self._counts[r], tuple(self._samples[r])) for r in REASONS if self._counts[r])
@@ -85,12 +96,7 @@ class Cleaner:
     def _judge(self, batch: Batch) -> pl.DataFrame:
         """The batch's rows as bars, with `reason` (null: a good row) and the raw values beside them."""
         raw, rule = batch.frame, batch.convention
-        if self._rule is None:
-            column = batch.names.get("time", "time")
-            self._rule = time_rule(
-                raw["time"], tz=rule.tz, time_format=self._options.time_format, path=self._path, column=column
-            )
-        time, untimely = utc_microseconds(raw["time"], self._rule, rule.tz)
+        time, untimely = self._times(raw["time"], rule.tz, batch.names.get("time", "time"))
         values, unparsed = {}, {}
         for name in BAR_COLUMNS:
             values[name], unparsed[name] = _number(raw[name])
@@ -119,6 +125,15 @@ class Cleaner:
                 f"{self._path}: a symbol must be in a column or in the file's name, was in neither; give --symbol"
             )
         return frame.with_columns(_reason(batch.reason))
+
+    def _times(self, raw: pl.Series, tz: str, column: str) -> tuple[pl.Series, pl.Series]:
+        """UTC microseconds, and why there are none."""
+        if self._rule is None or self._month_first is None:
+            self._rule = time_rule(raw, tz=tz, time_format=self._options.time_format, path=self._path, column=column)
+            self._month_first = MonthFirst(self._rule, f"{self._path}: {column}")
+        time, untimely = utc_microseconds(raw, self._rule, tz)
+        self._month_first.see(raw, untimely.is_not_null())
+        return time, untimely
 
     def _price(self, value: pl.Series, divisor: float) -> pl.Series:
         """Prices divided and rounded as asked; NaN where there is none."""

@@ -155,7 +155,7 @@ def _read(
                     spool.add(cleaner.clean(batch), number)
                     if progress is not None:
                         progress(done, len(found), rows + cleaner.rows)
-                _whole(planned.source.path, cleaner)
+                cleaner.check()
             except NotBars as error:
                 if planned.source.named or options.format != "auto" or cleaner.rows:
                     raise
@@ -167,15 +167,6 @@ def _read(
         if progress is not None:
             progress(done + 1, len(found), rows)
     spool.flush()
-
-
-def _whole(path: Path, cleaner: Cleaner) -> None:
-    """Nothing, or a DataError when the source as a whole is no source of minute bars."""
-    if cleaner.grid.minutes > 1:
-        hint = "fetch 1-minute bars"
-        raise DataError(
-            f"{path}: bars must be one minute long, all stamps lie {cleaner.grid.minutes} minutes apart; {hint}"
-        )
 
 
 def _entry(number: int, reader: Importer, planned: Planned, options: IngestOptions, cleaner: Cleaner) -> Entry:

@@ -1,13 +1,15 @@
 """Stamps of any kind, as UTC microseconds.
 
 The kind is chosen once per source from its first rows and then holds for all of it. Text is read as ISO 8601 (with or without an offset, a
-``T``, seconds or a fraction), ``M/D/YYYY``, ``YYYYMMDD`` or ``YYYY.MM.DD`` with a time of day, or as an epoch; day before month is
-never guessed: ``time_format`` says it. Naive stamps need a zone. A local time that the zone skips or repeats refuses its row.
+``T``, seconds or a fraction), ``M/D/YYYY``, ``YYYYMMDD`` or ``YYYY.MM.DD`` with a time of day, or as an epoch. Which of day and month is
+first is never guessed: a source shows a day after the 12th, or ``time_format`` says it. Years are 1900 to 2261. Naive stamps need a zone. A local
+time that the zone skips or repeats refuses its row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,14 +30,64 @@ FORMATS = (*AWARE, *NAIVE)
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
 """Microseconds in a unit of an epoch; negative: units in a microsecond."""
 
+_MONTH_FIRST, _DAY_FIRST = "%m/%d/", "%d/%m/"
+_SLASHED = r"^\s*(\d{1,2})/(\d{1,2})/"
+_YEARS = [int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 for year in (1900, 2262)]
+
 
 @dataclass(frozen=True, slots=True)
 class TimeRule:
-    """How one source writes its stamps. `format` is a strptime format, ``epoch`` or "" (already a Datetime)."""
+    """How one source writes its stamps. `format` is a strptime format, ``epoch`` or "" (already a Datetime); `said` by the user."""
 
     format: str
     unit: Literal["s", "ms", "us", "ns"] = "us"
     naive: bool = False
+    said: bool = False
+
+
+class MonthFirst:
+    """Whether a source shows that the month is before the day, as its `rule` takes for granted; `where` begins messages."""
+
+    def __init__(self, rule: TimeRule, where: str) -> None:
+        self._open = self._taken = not rule.said and rule.format.startswith(_MONTH_FIRST)
+        self._where = where
+        self._example = ""
+        other = rule.format.replace(_MONTH_FIRST, _DAY_FIRST)
+        self._hint = f"say which it is: --time-format '{rule.format}' or '{other}'"
+
+    def see(self, raw: pl.Series, unread: pl.Series) -> None:
+        """See more stamps, and which of them the rule could not read.
+
+        Raises
+        ------
+        DataError
+            When one of those has the day first.
+        """
+        if not self._taken:
+            return
+        text = raw.filter(unread)
+        swapped = text.filter(_part(text, 1).is_between(13, 31) & _part(text, 2).is_between(1, 12))
+        if len(swapped):
+            raise DataError(
+                f"{self._where} must have the month before the day in every row, was {swapped[0]!r}; {self._hint}"
+            )
+        if self._open:
+            read = raw.filter(~unread)
+            self._example = self._example or "".join(read.head(1))
+            self._open = not (_part(read, 2) > 12).any()
+
+    def check(self) -> None:
+        """Nothing, or a DataError when no day after the 12th was seen."""
+        if self._open and self._example:
+            raise DataError(
+                f"{self._where} must show whether day or month is first, was {self._example!r} and no day after the 12th; "
+                f"{self._hint}"
+            )
+
+
+def _part(text: pl.Series, number: int) -> pl.Series:
+    """The first or second number of dates with slashes; 0 where there is none."""
+    return text.str.extract(_SLASHED, number).cast(pl.Int64).fill_null(0)
 
 
 def time_rule(raw: pl.Series, *, tz: str, time_format: str, path: Path, column: str) -> TimeRule:
@@ -68,7 +120,7 @@ def time_rule(raw: pl.Series, *, tz: str, time_format: str, path: Path, column: 
 
 def _text_rule(sample: pl.Series, time_format: str) -> TimeRule | None:
     if time_format:
-        return TimeRule(time_format, naive="%z" not in time_format and "%#z" not in time_format)
+        return TimeRule(time_format, naive="%z" not in time_format and "%#z" not in time_format, said=True)
     if len(sample) == 0:
         return TimeRule(FORMATS[0])
     digits = sample.str.contains(r"^-?\d{9,19}$")
@@ -95,7 +147,14 @@ def _epoch_rule(sample: pl.Series) -> TimeRule | None:
 
 
 def _parse(text: pl.Series, time_format: str) -> pl.Series:
-    return text.str.to_datetime(time_format, time_unit="us", strict=False, ambiguous="earliest")
+    return _in_years(text.str.to_datetime(time_format, time_unit="us", strict=False, ambiguous="earliest"))
+
+
+def _in_years(moment: pl.Series) -> pl.Series:
+    """The moments of years that bars can be of, null for others: a year of two digits is read as one of antiquity."""
+    frame = pl.DataFrame({"moment": moment})
+    inside = pl.col("moment").to_physical().is_between(_YEARS[0], _YEARS[1], closed="left")
+    return frame.select(pl.when(inside).then("moment")).to_series()
 
 
 def utc_microseconds(raw: pl.Series, rule: TimeRule, tz: str) -> tuple[pl.Series, pl.Series]:
