@@ -92,7 +92,7 @@ FILES = {
     "no header": ("1719840600000,1,1,1,1,1\n", "columns without a header; say which it is, e.g. --column open_time=2"),
     "naive": (HEADER + GOOD.replace("Z", ""), "open_time must carry an offset or come with a zone, was '2024-07-01T13:30:00'"),
     "dates only": (HEADER + GOOD.replace("T13:30:00Z", ""), "must be a date with a time of day"),
-    "day before month": (HEADER + GOOD.replace("2024-07-01T13:30:00Z", "31/7/2024 13:30"), "say how it is written with time_format"),
+    "day before month": (HEADER + GOOD.replace("2024-07-01T13:30:00Z", "31/7/2024 13:30"), "say how it is written with --time-format"),
     "column twice": (HEADER.replace("low", "high") + GOOD, "column names must differ, was 'high' twice"),
     "empty": ("", "content must be of a known format .*, was empty"),
     "prose": ("once upon a time\n", "content must be of a known format"),

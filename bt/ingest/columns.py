@@ -26,6 +26,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "ask": ("ask",),
 }  # fmt: skip
 REQUIRED = ("time", "open", "high", "low", "close", "volume")
+MOST = len(REQUIRED) - 1
+"""So many of them make a file one of bars: that it lacks another is its fault then."""
 _TIMEFRAME = re.compile(
     r"[ _.-](?:1[ _-]?(?:min(?:ute)?s?|m|t)|m1|min(?:ute)?s?|\d{4}-\d{2}(?:-\d{2})?|\d{8})(?=[ _.-]|$).*", re.IGNORECASE
 )
@@ -56,10 +58,9 @@ def pick(available: Sequence[str], options: IngestOptions, path: Path, *, header
 
     Raises
     ------
-    NotBars
-        When one that is needed is missing, with what the source has instead.
     DataError
-        When the user's map names a column that is not there.
+        When one that is needed is missing, with what the source has instead, or the user's map names a column that is not there. A
+        `NotBars` when few are there.
     """
     lower = {name.strip().lower(): name for name in reversed(available)}
     found: dict[str, tuple[str, ...]] = {}
@@ -77,9 +78,10 @@ def pick(available: Sequence[str], options: IngestOptions, path: Path, *, header
                 found[ours] = (known,)
         if "open_time" not in options.columns and found.get("time") == (lower.get("date"),) and "time" in lower:
             found["time"] = (lower["date"], lower["time"])
-    for ours in REQUIRED:
-        if ours not in found and not (ours == "volume" and volume_zero):
-            raise NotBars(_missing(ours, available, path, header=header))
+    missing = [ours for ours in REQUIRED if ours not in found and not (ours == "volume" and volume_zero)]
+    if missing:
+        kind = NotBars if len(REQUIRED) - len(missing) < MOST else DataError
+        raise kind(_missing(missing[0], available, path, header=header))
     return Picked(found, volume_zero)
 
 

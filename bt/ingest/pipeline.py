@@ -104,12 +104,12 @@ def ingest_files(
         if not work.entries:
             if not old.days:
                 raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
-            return _report(store, old, work)
+            return _report(store, old, old, work)
         built = stage / "store"
         new = manifest.write(_build(old, spool, work, store=store, built=built, options=options), built)
         commit.publish(built, store)
     commit.sweep(store, new)
-    return _report(store, new, work)
+    return _report(store, old, new, work)
 
 
 def _planned(source: Source, old: Manifest, work: Work, options: IngestOptions) -> Planned:
@@ -247,13 +247,15 @@ def _why(work: Work) -> str:
     return f"refused: {', '.join(reasons)}" if reasons else "name minute files"
 
 
-def _report(store: Path, now: Manifest, work: Work) -> IngestReport:
+def _report(store: Path, old: Manifest, now: Manifest, work: Work) -> IngestReport:
     return IngestReport(
         store=store,
         sources=(*(e.report for e in work.entries), *work.known),
         skipped=tuple(work.skipped),
+        replaced=tuple(e.report for e in old.entries if e.id in work.replaced),
         conflicts=tuple(work.conflicts),
         days_written=work.days_written,
+        days_deleted=len(old.days.keys() - now.days.keys()),
         days=len(now.days),
         symbols=now.index["symbol"].n_unique(),
         bars=sum(d.rows for d in now.days.values()),

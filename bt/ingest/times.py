@@ -111,7 +111,7 @@ def time_rule(raw: pl.Series, *, tz: str, time_format: str, path: Path, column: 
         rule = TimeRule("", naive=raw.dtype.time_zone is None)
     if rule is None:
         what = "a date with a time of day, or an epoch, in a usual format"
-        raise NotBars(f"{path}: {column} must be {what}, was {shown!r}; say how it is written with time_format")
+        raise NotBars(f"{path}: {column} must be {what}, was {shown!r}; say how it is written with --time-format")
     if rule.naive and not tz:
         hint = "say in which zone the vendor writes, e.g. --tz America/New_York or --tz UTC"
         raise DataError(f"{path}: {column} must carry an offset or come with a zone, was {shown!r}; {hint}")
