@@ -147,6 +147,48 @@ def test_said_dates_are_read_as_said(said, month, tmp_path):
     assert pl.read_parquet(tmp_path / "store" / "**/*.parquet")["open_time"].dt.month().to_list() == [month]
 
 
+EPOCHS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+@pytest.mark.parametrize("unit", EPOCHS)
+@pytest.mark.parametrize("at", [0, 2, 5], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("odd", ["", "0", "NaN", "x", *EPOCHS])
+def test_an_epoch_that_is_none_or_of_another_unit_refuses_its_row(unit, at, odd, tmp_path):
+    if odd == unit:
+        return
+    cells = [str((1719840600 + 60 * i) * EPOCHS[unit]) for i in range(5)]
+    cells.insert(at, str(1719840600 * EPOCHS[odd]) if odd in EPOCHS else odd)
+    path = source(tmp_path, HEADER + "".join(f"A,{cell},10,10.5,9.5,10.25,100\n" for cell in cells))
+    report = ingest_files([path], tmp_path / "store", IngestOptions())
+    assert (report.bars, report.refused) == (5, {"bad_time": 1})
+    assert report.sources[0].refused[0].samples[0].line == at + 2
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet")["open_time"].dt.minute().to_list() == [
+        30,
+        31,
+        32,
+        33,
+        34,
+    ]
+
+
+@pytest.mark.parametrize("bad", [0, None, -1, 2**62, 1719840600_000_000, 1719840600_000_000_000])
+def test_a_whole_number_that_is_no_epoch_refuses_its_row(bad, tmp_path):
+    times = [1719840600_000, 1719840660_000, bad]
+    bars = {"symbol": "A", "open_time": times, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
+    pl.DataFrame(bars).write_parquet(tmp_path / "x.parquet")
+    report = ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+    assert (report.bars, report.refused) == (2, {"bad_time": 1})
+
+
+@pytest.mark.parametrize("bad", [datetime(1, 1, 1), datetime(1899, 12, 31, 23, 59), datetime(9999, 12, 31)])  # noqa: DTZ001
+def test_a_moment_of_a_year_that_no_bar_is_of_refuses_its_row(bad, tmp_path):
+    times = [datetime(2024, 7, 1, 13, 30), datetime(2024, 7, 1, 13, 31), bad]  # noqa: DTZ001
+    bars = {"symbol": "A", "open_time": times, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
+    pl.DataFrame(bars).write_parquet(tmp_path / "x.parquet")
+    report = ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions(tz="America/New_York"))
+    assert (report.bars, report.refused) == (2, {"bad_time": 1})
+
+
 def test_a_year_that_no_bar_is_of_refuses_its_row(tmp_path):
     path = source(tmp_path, dated("12/13/2024", "12/13/24"))
     report = ingest_files([path], tmp_path / "store", IngestOptions(tz="UTC"))

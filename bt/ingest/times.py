@@ -8,6 +8,7 @@ time that the zone skips or repeats refuses its row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +28,13 @@ _CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%H%M%S", "%H%M", "%I:%M:%S %p", "%I:%M %p")
 NAIVE = tuple(f"{d}{gap}{c}" for d in _DATES for c in _CLOCKS for gap in (" ", "T", ","))
 AWARE = tuple(f"{d}{gap}{c}{z}" for d in _DATES[:1] for c in _CLOCKS[:2] for gap in "T " for z in ("%#z", " %#z"))
 FORMATS = (*AWARE, *NAIVE)
-UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
+Unit = Literal["s", "ms", "us", "ns"]
+UNITS: Mapping[Unit, int] = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
 """Microseconds in a unit of an epoch; negative: units in a microsecond."""
+SIZES: Mapping[Unit, tuple[int, int]] = {
+    "s": (10**8, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63 - 1),
+}  # fmt: skip
+"""How large an epoch is in each unit: from and below."""
 
 _MONTH_FIRST, _DAY_FIRST = "%m/%d/", "%d/%m/"
 _SLASHED = r"^\s*(\d{1,2})/(\d{1,2})/"
@@ -40,7 +46,7 @@ class TimeRule:
     """How one source writes its stamps. `format` is a strptime format, ``epoch`` or "" (already a Datetime); `said` by the user."""
 
     format: str
-    unit: Literal["s", "ms", "us", "ns"] = "us"
+    unit: Unit = "us"
     naive: bool = False
     said: bool = False
 
@@ -100,11 +106,14 @@ def time_rule(raw: pl.Series, *, tz: str, time_format: str, path: Path, column: 
     DataError
         When they are naive and `tz` is "".
     """
+    if raw.dtype == pl.String:
+        raw = raw.str.strip_chars()
+        raw = raw.filter(raw != "")
     sample = raw.drop_nulls().head(SAMPLE)
     shown = str(sample[0]) if len(sample) else "nothing"
     rule: TimeRule | None = None
     if raw.dtype == pl.String:
-        rule = _text_rule(sample.str.strip_chars(), time_format)
+        rule = _text_rule(sample, time_format)
     elif raw.dtype.is_integer():
         rule = _epoch_rule(sample)
     elif isinstance(raw.dtype, pl.Datetime):
@@ -123,9 +132,9 @@ def _text_rule(sample: pl.Series, time_format: str) -> TimeRule | None:
         return TimeRule(time_format, naive="%z" not in time_format and "%#z" not in time_format, said=True)
     if len(sample) == 0:
         return TimeRule(FORMATS[0])
-    digits = sample.str.contains(r"^-?\d{9,19}$")
-    if digits.mean() == 1:
-        return _epoch_rule(sample.cast(pl.Int64))
+    numbers = sample.filter(sample.str.contains(r"^-?\d{9,19}$"))
+    if 2 * len(numbers) >= len(sample):
+        return _epoch_rule(numbers)
     best, most = None, 0
     for candidate in FORMATS:
         read = int(_parse(sample, candidate).is_not_null().sum())
@@ -139,11 +148,16 @@ def _text_rule(sample: pl.Series, time_format: str) -> TimeRule | None:
 
 
 def _epoch_rule(sample: pl.Series) -> TimeRule | None:
-    size = abs(int(sample[0])) if len(sample) else 0
-    for limit, unit in ((10**8, None), (10**11, "s"), (10**14, "ms"), (10**17, "us"), (10**20, "ns")):
-        if size < limit:
-            return TimeRule(EPOCH, unit) if unit else None  # type: ignore[arg-type]  # mypy loses the Literal
-    return None
+    """The unit that most of the numbers are of the size of."""
+    numbers = sample.cast(pl.Int64, strict=False)
+    alike = {unit: int(_sized(numbers, unit).sum()) for unit in UNITS}
+    unit = max(alike, key=lambda unit: alike[unit])
+    return TimeRule(EPOCH, unit) if 2 * alike[unit] > len(sample) else None
+
+
+def _sized(epoch: pl.Series, unit: Unit) -> pl.Series:
+    low, high = SIZES[unit]
+    return epoch.abs().is_between(low, high, closed="left")
 
 
 def _parse(text: pl.Series, time_format: str) -> pl.Series:
@@ -159,20 +173,22 @@ def _in_years(moment: pl.Series) -> pl.Series:
 
 def utc_microseconds(raw: pl.Series, rule: TimeRule, tz: str) -> tuple[pl.Series, pl.Series]:
     """UTC microseconds (Int64, null where unreadable) and why not (String: bad_time, ambiguous_time, nonexistent_time or null)."""
+    if raw.dtype == pl.String:
+        raw = raw.str.strip_chars()
     if rule.format == EPOCH:
-        time = _from_epoch(raw.cast(pl.Int64, strict=False), rule.unit)
+        time = _in_years(_from_epoch(raw.cast(pl.Int64, strict=False), rule.unit))
         return time, _reason(time.is_null(), "bad_time")
-    if rule.format:
-        moment = _parse(raw.str.strip_chars() if raw.dtype == pl.String else raw.cast(pl.String), rule.format)
-    else:
-        moment = _to_microseconds(raw)
+    moment = _parse(raw.cast(pl.String), rule.format) if rule.format else _in_years(_to_microseconds(raw))
     bad = _reason(moment.is_null(), "bad_time")
     if not rule.naive:
         return moment.to_physical(), bad
     return _localised(moment, tz, bad)
 
 
-def _from_epoch(epoch: pl.Series, unit: str) -> pl.Series:
+def _from_epoch(epoch: pl.Series, unit: Unit) -> pl.Series:
+    """Microseconds; null where the number is of the size of another unit."""
+    frame = pl.DataFrame({"epoch": epoch, "sized": _sized(epoch, unit)})
+    epoch = frame.select(pl.when("sized").then("epoch")).to_series()
     factor = UNITS[unit]
     if factor > 0:
         return epoch * factor
