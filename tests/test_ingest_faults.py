@@ -12,6 +12,8 @@ from zipfile import ZipFile
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bt.errors import DataError, UsageError
 from bt.ingest import IngestOptions, Sample, ingest_files
@@ -44,6 +46,9 @@ ROWS = {
         "volume",
         "open=10 high=10 low=10 close=10 volume=-5",
     ),
+    "too_large": ("A,2024-07-01T13:31:00Z,10,10,10,10,1e20", "volume", "1e20"),
+    "too_large by one": ("A,2024-07-01T13:31:00Z,10,10,10,10,9007199254740992", "volume", "9007199254740992"),
+    "non_finite volume": ("A,2024-07-01T13:31:00Z,10,10,10,10,inf", "volume", "inf"),
     "wrong_fields": ("A,2024-07-01T13:31:00Z,10,10", "line", "A,2024-07-01T13:31:00Z,10,10"),
 }
 
@@ -69,6 +74,25 @@ def test_on_bad_raise_stops_at_the_first_with_nothing_written(case, tmp_path):
     with pytest.raises(DataError, match=rf"x\.csv:3: row.* must be a sound bar, was {case.split()[0]}"):
         ingest_files([path], tmp_path / "store", IngestOptions(on_bad="raise"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+WHOLE = st.integers(0, 2**64 - 1) | st.integers(2**53 - 3, 2**53 + 3) | st.integers(2**63 - 3, 2**63 + 3)
+
+
+@settings(deadline=None)
+@given(volumes=st.lists(WHOLE, min_size=1, max_size=5))
+def test_whole_volumes_are_stored_as_they_are_or_refused(volumes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("volumes")
+    times = [datetime(2024, 7, 1, 13, 30 + i, tzinfo=UTC) for i in range(len(volumes) + 1)]
+    whole = pl.Series([7, *volumes], dtype=pl.UInt64)
+    prices = dict.fromkeys(("open", "high", "low", "close"), 1.0)
+    bars = pl.DataFrame({"symbol": "A", "open_time": times, **prices, "volume": whole, "n_trades": whole})
+    bars.write_parquet(folder / "x.parquet")
+    report = ingest_files([folder / "x.parquet"], folder / "store", IngestOptions())
+    got = pl.read_parquet(folder / "store" / "**/*.parquet")
+    kept = [7, *(v for v in volumes if v < 2**53)]
+    assert got["volume"].to_list() == got["n_trades"].to_list() == kept
+    assert report.refused.get("too_large", 0) == len(volumes) + 1 - len(kept)
 
 
 def test_lines_are_counted_past_broken_and_empty_ones(tmp_path):
@@ -250,9 +274,9 @@ def test_dbn_without_its_package_names_the_extra(tmp_path, monkeypatch):
 
 def test_nothing_to_read_is_a_usage_error(tmp_path):
     (tmp_path / "empty").mkdir()
-    for given in ("nowhere.csv", "*.csv", "empty"):
+    for name in ("nowhere.csv", "*.csv", "empty"):
         with pytest.raises(UsageError, match="found nothing"):
-            ingest_files([tmp_path / given], tmp_path / "store", IngestOptions())
+            ingest_files([tmp_path / name], tmp_path / "store", IngestOptions())
 
 
 def test_a_date_for_a_name_is_no_symbol(tmp_path):

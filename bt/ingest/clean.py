@@ -147,7 +147,9 @@ class Cleaner:
         for name in [c for c in OPTIONAL_COLUMNS if c in raw.columns]:
             value, _ = _number(raw[name])
             if name == "n_trades":
-                found[name] = value.fill_nan(None).cast(pl.Int64, strict=False)
+                found[name] = pl.select(
+                    pl.when(value.abs() < WHOLE).then(value.cast(pl.Int64, strict=False))
+                ).to_series()
             elif name == "vwap":
                 found[name] = _price(value, divisor, "auto")[0].fill_nan(None)
             else:
@@ -218,6 +220,7 @@ def _reason(all_rows: str) -> pl.Expr:
         pl.when(unparsed).then(pl.lit("unparseable")),
         "untimely",
         pl.when(pl.col("symbol").is_null() | (pl.col("symbol") == "")).then(pl.lit("no_symbol")),
+        pl.when(pl.col("volume").is_finite() & (pl.col("volume") >= WHOLE)).then(pl.lit("too_large")),
         *faults,
     ).alias("reason")
 
@@ -236,6 +239,8 @@ def _culprit(row: Mapping[str, Any]) -> str:
     reason = row["reason"]
     if reason == "unparseable":
         return next(name for name in BAR_COLUMNS if row[f"unparsed_{name}"])
+    if reason == "too_large":
+        return "volume"
     if reason == "non_finite":
         return next(name for name in BAR_COLUMNS if not np.isfinite(row[name]))
     if reason == "non_positive":

@@ -18,6 +18,7 @@ REASONS = (
     "no_symbol",
     "one_sided",  # a quote bar without bid or ask
     "not_one_minute",  # a page of coarser bars
+    "too_large",  # a volume of 2^53 or more, from where a float cannot hold every whole number
     *FAULT_REASONS[:4],  # off_grid, non_finite, non_positive, inconsistent
 )
 """Why a row was refused, in the order in which the first match counts."""
