@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import polars as pl
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet
 import pytest
 from small import Bar
 
@@ -164,6 +165,52 @@ def test_parquet_columns_are_found_by_synonym_or_map(tmp_path):
     data.write_parquet(tmp_path / "x.parquet")
     ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions(columns={"open": "first"}))
     assert pl.read_parquet(tmp_path / "store" / "**/*.parquet").rows() == [("A", AT, *BAR)]
+
+
+ZONES = ["UTC", "+05:30", "-03:00", "+0530", "Asia/Kolkata", "UTC+08:00", "Nowhere/Special"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_parquet_stamps_are_the_moments_that_load_bars_reads_whatever_their_zone_is_called(zone, tmp_path):
+    table = frame(ts=[AT]).to_arrow()
+    stamps = table["ts"].cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+    table = table.set_column(1, "ts", stamps)
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet").rows() == [("A", AT, *BAR)]
+    names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+    loaded = bt.load_bars(str(tmp_path / "x.parquet"), "XNYS", "2024-07-01", "2024-07-01", columns=names)["1m"]
+    assert loaded["open_time"].to_list() == [AT]
+
+
+UNFIT: dict[str, tuple[str, pa.Array]] = {
+    "a list for a price": ("o", pa.array([[10.0]])),
+    "a struct for a price": ("o", pa.array([{"a": 10.0}])),
+    "a boolean for a price": ("o", pa.array([True])),
+    "bytes for a volume": ("v", pa.array([b"1"])),
+    "a list for a stamp": ("ts", pa.array([[1]])),
+    "a list for a symbol": ("ticker", pa.array([["A"]])),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_parquet_column_of_another_kind_is_a_fault_that_names_it(case, tmp_path):
+    name, values = UNFIT[case]
+    table = frame().to_arrow()
+    table = table.set_column(table.schema.get_field_index(name), name, values)
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    kind = str(values.type).split("<")[0]
+    with pytest.raises(DataError, match=rf"x\.parquet: column '{name}' must hold \w+, was {kind}"):
+        ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+
+
+def test_an_optional_parquet_column_of_another_kind_counts_only_where_it_is_asked_for(tmp_path):
+    table = frame().to_arrow().append_column("trades", pa.array([[1, 2]]))
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet").rows() == [("A", AT, *BAR)]
+    with pytest.raises(DataError, match="column 'trades' must hold numbers, was list"):
+        ingest_files([tmp_path / "x.parquet"], tmp_path / "other", IngestOptions(columns={"n_trades": "trades"}))
 
 
 def test_parquet_decimals_categories_and_naive_stamps(tmp_path):
