@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -265,6 +266,51 @@ def test_optional_values_go_with_the_source_that_gave_them(tmp_path):
     got = read(tmp_path / "store")
     assert "n_trades" not in got.columns
     assert got.group_by("symbol", "vwap").len().sort("symbol").rows() == [("A", None, 6), ("B", None, 5), ("C", 8.5, 5)]
+
+
+def damage(kind: str, path: Path) -> None:
+    whole = path.read_bytes()
+    if kind == "missing":
+        path.unlink()
+    elif kind == "cut short":
+        path.write_bytes(whole[:300])
+    elif kind == "other rows":
+        pl.read_parquet(path).head(3).write_parquet(path)
+    elif kind == "other columns":
+        pl.DataFrame({"x": [1]}).write_parquet(path)
+    else:
+        path.write_bytes(b"x" * len(whole))
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut short", "other rows", "other columns", "scribbled on"])
+def test_a_damaged_day_is_named_and_comes_back_from_its_sources(kind, tmp_path):
+    one = write(tmp_path / "in", "one.csv", HEADER + bars("A") + bars("A", 1))
+    two = write(tmp_path / "in", "two.csv", HEADER + bars("B"))
+    more = write(tmp_path / "in", "more.csv", HEADER + bars("C"))
+    later = write(tmp_path / "in", "later.csv", HEADER + bars("D", 2))
+    store = tmp_path / "store"
+    ingest_files([one, two], store, IngestOptions())
+    day = store / json.loads((store / "_store.json").read_text())["days"]["2024-07-01"]["file"]
+    damage(kind, day)
+    before = content(store)
+    first = "delete it and ingest" if kind == "scribbled on" else "ingest"
+    hint = re.escape(f"nothing was changed, {first} in one command what it was made of: {one}, {two}")
+    for given in ([more], [one, more], [] if kind == "scribbled on" else [two]):
+        if given:
+            with pytest.raises(DataError, match=f"{re.escape(str(day))}: day must be as bt ingest wrote it, .*{hint}"):
+                ingest_files(given, store, IngestOptions())
+        assert content(store) == before
+    assert ingest_files([later], store, IngestOptions()).days_written == 1
+    if kind == "scribbled on":
+        day.unlink()
+    report = ingest_files([tmp_path / "in"], store, IngestOptions())
+    assert {Path(s.path).stem: s.status for s in report.sources} == {
+        "one": "replaced", "two": "replaced", "more": "new", "later": "known",
+    }  # fmt: skip
+    ingest_files([tmp_path / "in"], tmp_path / "fresh", IngestOptions())
+    days = {n: v for n, v in content(tmp_path / "fresh").items() if n.endswith(".parquet")}
+    assert {n: v for n, v in content(store).items() if n.endswith(".parquet")} == days
+    assert ingest_files([tmp_path / "in"], store, IngestOptions()).new == 0
 
 
 def test_a_source_inside_the_store_is_not_read(tmp_path):

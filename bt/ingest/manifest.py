@@ -110,7 +110,9 @@ def load(store: Path) -> Manifest:
             data["index"],
         )
     except (KeyError, ValueError, OSError, TypeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: manifest must be readable, was not ({error}); ingest into a new folder") from error
+        raise DataError(
+            f"{path}: manifest must be readable, was not ({error}); ingest the sources into a new folder"
+        ) from error
 
 
 def write(manifest: Manifest, folder: Path) -> Manifest:

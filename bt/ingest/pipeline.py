@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -20,20 +19,19 @@ import polars as pl
 from bt.errors import DataError
 from bt.ingest import commit, detect, manifest
 from bt.ingest.clean import Cleaner, iso
-from bt.ingest.days import Day, Origins, expand, merge, runs
-from bt.ingest.layout import KINDS, read_day, schema, write_day
+from bt.ingest.days import Day, Origins, merge, runs
+from bt.ingest.layout import KINDS, schema, write_day
 from bt.ingest.manifest import Entry, Manifest, StoredDay
 from bt.ingest.options import IngestOptions
 from bt.ingest.report import Conflict, IngestReport, SourceReport
 from bt.ingest.seam import Importer, NotBars
 from bt.ingest.sources import Source, digest, find
 from bt.ingest.spool import Spool
+from bt.ingest.stored import damaged, iso_day, staying
 from bt.model import Schedule
 
 Progress = Callable[[int, int, int], None]
 """Called as ``progress(sources_done, sources_total, rows_read)``."""
-
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,9 @@ class Planned:
 
 @dataclass(slots=True)
 class Work:
-    """What one ingest has gathered so far."""
+    """What one ingest has gathered so far. `damaged` are ids of sources that must be read again."""
 
+    damaged: set[int] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
     known: list[SourceReport] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -89,7 +88,8 @@ def ingest_files(
     UsageError
         Nothing to read, or another process is writing the store.
     DataError
-        A file fault (unreadable, a column missing, naive stamps without a zone), or with ``on_bad="raise"`` the first bad row.
+        A file fault (unreadable, a column missing, naive stamps without a zone), or with ``on_bad="raise"`` the first bad row. A damaged file
+        of the store that other sources than these have a part in.
     ResultsError
         The disk is full or not writable. In each case the store is as it was.
     """
@@ -98,7 +98,7 @@ def ingest_files(
     with commit.staging(store) as stage:
         old = manifest.load(store)
         commit.sweep(store, old)
-        work = Work()
+        work = Work(damaged(store, old))
         spool = Spool(stage / "spool")
         _read(found, old, options, spool, work, schedule=schedule, progress=progress)
         if not work.entries:
@@ -121,7 +121,7 @@ def _planned(source: Source, old: Manifest, work: Work, options: IngestOptions) 
         if e.report.sha256 == sha256
         and (not e.told or e.told == detect.named(e.report.format).told(source.path, options))
     ]
-    exact = next((e for e in same if e.options == options.fingerprint()), None)
+    exact = next((e for e in same if e.options == options.fingerprint() and e.id not in work.damaged), None)
     if exact is not None:
         return Planned(source, sha256, "known", known=replace(exact.report, path=str(source.path), status="known"))
     here = [e for e in old.entries if e.report.path == str(source.path)]
@@ -195,12 +195,8 @@ def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path,
     index = [old.index.filter(~pl.col("day").is_in(changed))]
     built.mkdir()
     for number in changed:
-        day = (EPOCH + timedelta(days=number)).isoformat()
-        parts = [spool.take(number)]
-        if day in old.days:
-            stored = read_day(store / old.days[day].written.file)
-            places = old.index.filter(pl.col("day") == number)
-            parts.insert(0, expand(stored, places, origins, {e.id: e.has for e in kept}))
+        day = iso_day(number)
+        parts = [*staying(store, old, number, origins, work.replaced), spool.take(number)]
         merged = merge(pl.concat([p.select(parts[-1].columns) for p in parts]), origins, day)
         former = days.pop(day, None)
         if options.on_bad == "raise":
