@@ -102,6 +102,31 @@ def test_a_renamed_copy_is_known_by_its_content(tmp_path):
     assert report.new == 0
 
 
+def test_a_source_that_moved_is_not_replaced_by_what_takes_its_name(tmp_path):
+    latest = write(tmp_path / "in", "latest.csv", HEADER + bars("A", 0))
+    ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    for day in (1, 2):  # known by its new name together with the next file, and before it
+        latest.rename(tmp_path / "in" / f"day{day}.csv")
+        if day == 2:
+            assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+        latest.write_text(HEADER + bars("A", day))
+        report = ingest_files([tmp_path / "in"] if day == 1 else [latest], tmp_path / "store", IngestOptions())
+        assert (report.new, report.replaced, report.days) == (1, (), day + 1)
+    before = content(tmp_path / "store")
+    assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+    assert content(tmp_path / "store") == before
+    assert read(tmp_path / "store")["open_time"].dt.day().unique().sort().to_list() == [1, 2, 3]
+
+
+def test_one_of_two_copies_may_change(tmp_path):
+    path = write(tmp_path / "in", "a.csv", HEADER + bars("A", 0))
+    write(tmp_path / "in", "b.csv", HEADER + bars("A", 0))
+    ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    path.write_text(HEADER + bars("A", 1))
+    report = ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    assert (report.replaced, report.days) == ((), 2)
+
+
 NAMELESS = HEADER.removeprefix("symbol,") + bars("A").replace("A,", "")
 
 
@@ -128,10 +153,12 @@ def test_a_symbol_in_the_name_is_known_whatever_else_the_name_says(tmp_path):
 def test_a_symbol_that_the_user_says_makes_equal_content_another_source(tmp_path):
     path = write(tmp_path / "in", "AAA.csv", NAMELESS)
     ingest_files([path], tmp_path / "store", IngestOptions(symbol="X"))
+    report = ingest_files([path], tmp_path / "store", IngestOptions(symbol="Y"))
+    assert (report.sources[0].status, report.replaced[0].bars) == ("replaced", 5)
     copy = write(tmp_path / "in", "copy.csv", NAMELESS)
-    assert ingest_files([copy], tmp_path / "store", IngestOptions(symbol="X")).new == 0
-    assert ingest_files([path], tmp_path / "store", IngestOptions(symbol="Y")).sources[0].status == "replaced"
-    assert read(tmp_path / "store")["symbol"].unique().to_list() == ["Y"]
+    assert ingest_files([copy], tmp_path / "store", IngestOptions(symbol="Y")).new == 0
+    assert ingest_files([path], tmp_path / "store", IngestOptions(symbol="Z")).replaced == ()
+    assert read(tmp_path / "store")["symbol"].unique().sort().to_list() == ["Y", "Z"]
 
 
 def test_only_new_files_are_read_and_only_their_days_rewritten(tmp_path):

@@ -42,7 +42,7 @@ class Planned:
     sha256: str
     status: Literal["new", "replaced", "known"]
     replaces: tuple[int, ...] = ()
-    known: SourceReport | None = None
+    known: Entry | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Work:
 
     damaged: set[int] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
-    known: list[SourceReport] = field(default_factory=list)
+    known: list[Entry] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     replaced: set[int] = field(default_factory=set)
     duplicates: Counter[int] = field(default_factory=Counter)
@@ -101,12 +101,13 @@ def ingest_files(
         work = Work(damaged(store, old))
         spool = Spool(stage / "spool")
         _read(found, old, options, spool, work, schedule=schedule, progress=progress)
-        if not work.entries:
-            if not old.days:
-                raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
+        if not work.entries and not old.days:
+            raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
+        kept = _kept(old, work)
+        if not work.entries and kept == old.entries:
             return _report(store, old, old, work)
         built = stage / "store"
-        new = manifest.write(_build(old, spool, work, store=store, built=built, options=options), built)
+        new = manifest.write(_build(old, kept, spool, work, store=store, built=built, options=options), built)
         commit.publish(built, store)
     commit.sweep(store, new)
     return _report(store, old, new, work)
@@ -123,7 +124,8 @@ def _planned(source: Source, old: Manifest, work: Work, options: IngestOptions) 
     ]
     exact = next((e for e in same if e.options == options.fingerprint() and e.id not in work.damaged), None)
     if exact is not None:
-        return Planned(source, sha256, "known", known=replace(exact.report, path=str(source.path), status="known"))
+        report = replace(exact.report, path=str(source.path), status="known")
+        return Planned(source, sha256, "known", known=replace(exact, report=report))
     here = [e for e in old.entries if e.report.path == str(source.path)]
     if here or same:
         return Planned(source, sha256, "replaced", tuple({e.id for e in (*here, *same)}))
@@ -180,9 +182,23 @@ def _entry(number: int, reader: Importer, planned: Planned, options: IngestOptio
     return Entry(number, options.fingerprint(), cleaner.has, cleaner.fractional, report, told)
 
 
-def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions) -> Manifest:
+def _kept(old: Manifest, work: Work) -> tuple[Entry, ...]:
+    """The sources of the store that stay: none that was found again is replaced, and one found under other names only has the first of these,
+    so that what its former name holds now is another source."""
+    paths: dict[int, list[str]] = {}
+    for entry in work.known:
+        paths.setdefault(entry.id, []).append(entry.report.path)
+    work.replaced -= paths.keys()
+    staying = [(e, paths.get(e.id, [e.report.path])) for e in old.entries if e.id not in work.replaced]
+    return tuple(
+        e if e.report.path in names else replace(e, report=replace(e.report, path=names[0])) for e, names in staying
+    )
+
+
+def _build(
+    old: Manifest, kept: Sequence[Entry], spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions
+) -> Manifest:
     """Write every day that changes, and the manifest's content after it."""
-    kept = [e for e in old.entries if e.id not in work.replaced]
     with_bars = [e for e in (*kept, *work.entries) if e.report.bars]
     optional = tuple(c for c in KINDS if any(c in e.has for e in with_bars))
     columns = schema(fractional=any(e.fractional for e in with_bars), optional=optional)
@@ -246,7 +262,7 @@ def _why(work: Work) -> str:
 def _report(store: Path, old: Manifest, now: Manifest, work: Work) -> IngestReport:
     return IngestReport(
         store=store,
-        sources=(*(e.report for e in work.entries), *work.known),
+        sources=tuple(e.report for e in (*work.entries, *work.known)),
         skipped=tuple(work.skipped),
         replaced=tuple(e.report for e in old.entries if e.id in work.replaced),
         conflicts=tuple(work.conflicts),
