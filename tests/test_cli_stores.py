@@ -112,6 +112,11 @@ def test_ingest_tells_what_it_skipped_and_why(bt, folder: Path):
     (folder / "in" / "readme.csv").write_text("file,rows\ngood.csv,1\n")
     answer = bt("ingest", "in", "--to", "skipping")
     assert answer.code == 0
+    for number in range(20):
+        (folder / "in" / f"s{number}.csv").write_text("file,rows\ngood.csv,1\n")
+    short, long = (bt("ingest", "in", "--to", "skipping", *more).out for more in ([], ["--all"]))
+    assert short.splitlines()[-1].startswith("... and 1 more: --all shows them")
+    assert long.splitlines()[-1].startswith("s9.csv")
     row = answer.out.splitlines()[-1]
     assert row.startswith("readme.csv  a column for open_time must be there, was not among the columns file, rows")
 

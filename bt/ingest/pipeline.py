@@ -47,9 +47,10 @@ class Planned:
 
 @dataclass(slots=True)
 class Work:
-    """What one ingest has gathered so far. `damaged` are ids of sources that must be read again."""
+    """What one ingest has gathered so far. `damaged` are ids of sources that must be read again, `contents` the sources there are by SHA-256."""
 
-    damaged: set[int] = field(default_factory=set)
+    damaged: set[int]
+    contents: dict[str, list[Entry]]
     entries: list[Entry] = field(default_factory=list)
     known: list[Entry] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -58,6 +59,19 @@ class Work:
     merged: Counter[int] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
     days_written: int = 0
+
+    @staticmethod
+    def on(old: Manifest, store: Path) -> Work:
+        """Before the first source."""
+        work = Work(damaged(store, old), {})
+        for entry in old.entries:
+            work.contents.setdefault(entry.report.sha256, []).append(entry)
+        return work
+
+    def add(self, entry: Entry) -> None:
+        """Take a source that was read."""
+        self.entries.append(entry)
+        self.contents.setdefault(entry.report.sha256, []).append(entry)
 
 
 def ingest_files(
@@ -98,7 +112,7 @@ def ingest_files(
     with commit.staging(store) as stage:
         old = manifest.load(store)
         commit.sweep(store, old)
-        work = Work(damaged(store, old))
+        work = Work.on(old, store)
         spool = Spool(stage / "spool")
         _read(found, old, options, spool, work, schedule=schedule, progress=progress)
         if not work.entries and not old.days:
@@ -118,9 +132,8 @@ def _planned(source: Source, old: Manifest, work: Work, options: IngestOptions) 
     sha256 = digest(source.path)
     same = [
         e
-        for e in (*old.entries, *work.entries)
-        if e.report.sha256 == sha256
-        and (not e.told or e.told == detect.named(e.report.format).told(source.path, options))
+        for e in work.contents.get(sha256, ())
+        if not e.told or e.told == detect.named(e.report.format).told(source.path, options)
     ]
     exact = next((e for e in same if e.options == options.fingerprint() and e.id not in work.damaged), None)
     if exact is not None:
@@ -165,7 +178,7 @@ def _read(
                 continue
             rows += cleaner.rows
             work.replaced.update(planned.replaces)
-            work.entries.append(_entry(number, reader, planned, options, cleaner))
+            work.add(_entry(number, reader, planned, options, cleaner))
         if progress is not None:
             progress(done + 1, len(found), rows)
     spool.flush()
