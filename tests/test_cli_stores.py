@@ -103,6 +103,51 @@ def test_ingest_tells_what_it_refused_and_where(bt, folder: Path):
     assert not (folder / "strict").exists()
 
 
+BARS = "symbol,open_time,open,high,low,close,volume\nA,2024-07-0{day}T13:30:00Z,10.12,10.5,9.5,10.25,100\n"
+
+
+def test_ingest_tells_what_it_skipped_and_why(bt, folder: Path):
+    (folder / "in").mkdir()
+    (folder / "in" / "good.csv").write_text(BARS.format(day=1))
+    (folder / "in" / "readme.csv").write_text("file,rows\ngood.csv,1\n")
+    answer = bt("ingest", "in", "--to", "skipping")
+    assert answer.code == 0
+    for number in range(20):
+        (folder / "in" / f"s{number}.csv").write_text("file,rows\ngood.csv,1\n")
+    short, long = (bt("ingest", "in", "--to", "skipping", *more).out for more in ([], ["--all"]))
+    assert short.splitlines()[-1].startswith("... and 1 more: --all shows them")
+    assert long.splitlines()[-1].startswith("s9.csv")
+    row = answer.out.splitlines()[-1]
+    assert row.startswith("readme.csv  a column for open_time must be there, was not among the columns file, rows")
+
+
+@pytest.mark.parametrize("on_bad", ["isolate", "raise"])
+def test_a_bar_file_that_lacks_a_column_is_a_fault_in_a_folder_too(bt, folder: Path, on_bad: str):
+    (folder / "columns").mkdir(exist_ok=True)
+    (folder / "columns" / "good.csv").write_text(BARS.format(day=1))
+    (folder / "columns" / "odd.csv").write_text(BARS.format(day=2).replace("volume", "vol_shares"))
+    answer = bt("ingest", "columns", "--to", f"none-{on_bad}", "--on-bad", on_bad)
+    assert answer.code == 2
+    assert "odd.csv: a column for volume must be there, was not among the columns" in answer.err
+    assert "vol_shares" in answer.err
+    assert not (folder / f"none-{on_bad}").exists()
+
+
+def test_ingest_tells_what_it_replaced_and_rounded(bt, folder: Path):
+    (folder / "latest.csv").write_text(BARS.format(day=1))
+    assert "rounded" not in bt("ingest", "latest.csv", "--to", "rolling").out
+    (folder / "latest.csv").write_text(BARS.format(day=2))
+    answer = bt("ingest", "latest.csv", "--to", "rolling", "--price-decimals", "1")
+    lines = [line.split(maxsplit=1) for line in answer.out.splitlines() if line]
+    assert ["rounded", "2 prices by --price-decimals"] in lines
+    assert ["replaced", "1 earlier reading, 1 bar"] in lines
+    assert ["written", "1 day; 1 deleted"] in lines
+    assert lines[-1] == ["latest.csv", "2024-07-01T13:30:00+00:00  2024-07-01T13:30:00+00:00     1"]
+    again = bt("ingest", "latest.csv", "--to", "rolling", "--json").json
+    assert [(s["bars"], s["first"][:10]) for s in again["replaced"]] == [(1, "2024-07-02")]
+    assert again["days_deleted"] == 0
+
+
 def test_ingest_with_a_calendar_tells_of_end_stamps(bt):
     arguments = ["ingest", "vendor", "--to", "shifted", "--calendar", "XNYS", "--stamp", "start", *VENDOR[2:]]
     answer = bt(*arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from zipfile import ZipFile
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bt.errors import DataError, UsageError
 from bt.ingest import IngestOptions, Sample, ingest_files
@@ -43,6 +46,9 @@ ROWS = {
         "volume",
         "open=10 high=10 low=10 close=10 volume=-5",
     ),
+    "too_large": ("A,2024-07-01T13:31:00Z,10,10,10,10,1e20", "volume", "1e20"),
+    "too_large by one": ("A,2024-07-01T13:31:00Z,10,10,10,10,9007199254740992", "volume", "9007199254740992"),
+    "non_finite volume": ("A,2024-07-01T13:31:00Z,10,10,10,10,inf", "volume", "inf"),
     "wrong_fields": ("A,2024-07-01T13:31:00Z,10,10", "line", "A,2024-07-01T13:31:00Z,10,10"),
 }
 
@@ -70,6 +76,25 @@ def test_on_bad_raise_stops_at_the_first_with_nothing_written(case, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
 
 
+WHOLE = st.integers(0, 2**64 - 1) | st.integers(2**53 - 3, 2**53 + 3) | st.integers(2**63 - 3, 2**63 + 3)
+
+
+@settings(deadline=None)
+@given(volumes=st.lists(WHOLE, min_size=1, max_size=5))
+def test_whole_volumes_are_stored_as_they_are_or_refused(volumes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("volumes")
+    times = [datetime(2024, 7, 1, 13, 30 + i, tzinfo=UTC) for i in range(len(volumes) + 1)]
+    whole = pl.Series([7, *volumes], dtype=pl.UInt64)
+    prices = dict.fromkeys(("open", "high", "low", "close"), 1.0)
+    bars = pl.DataFrame({"symbol": "A", "open_time": times, **prices, "volume": whole, "n_trades": whole})
+    bars.write_parquet(folder / "x.parquet")
+    report = ingest_files([folder / "x.parquet"], folder / "store", IngestOptions())
+    got = pl.read_parquet(folder / "store" / "**/*.parquet")
+    kept = [7, *(v for v in volumes if v < 2**53)]
+    assert got["volume"].to_list() == got["n_trades"].to_list() == kept
+    assert report.refused.get("too_large", 0) == len(volumes) + 1 - len(kept)
+
+
 def test_lines_are_counted_past_broken_and_empty_ones(tmp_path):
     path = source(tmp_path, HEADER + "broken\n\n" + GOOD + "A,1\n\nA,2024-07-01T13:31:00Z,10,10,0,10,100\n")
     samples = {r.reason: r.samples for r in ingest_files([path], tmp_path / "s", IngestOptions()).sources[0].refused}
@@ -91,7 +116,7 @@ FILES = {
     "no header": ("1719840600000,1,1,1,1,1\n", "columns without a header; say which it is, e.g. --column open_time=2"),
     "naive": (HEADER + GOOD.replace("Z", ""), "open_time must carry an offset or come with a zone, was '2024-07-01T13:30:00'"),
     "dates only": (HEADER + GOOD.replace("T13:30:00Z", ""), "must be a date with a time of day"),
-    "day before month": (HEADER + GOOD.replace("2024-07-01T13:30:00Z", "31/7/2024 13:30"), "say how it is written with time_format"),
+    "day before month": (HEADER + GOOD.replace("2024-07-01T13:30:00Z", "31/7/2024 13:30"), "say how it is written with --time-format"),
     "column twice": (HEADER.replace("low", "high") + GOOD, "column names must differ, was 'high' twice"),
     "empty": ("", "content must be of a known format .*, was empty"),
     "prose": ("once upon a time\n", "content must be of a known format"),
@@ -109,6 +134,89 @@ def test_a_file_fault_stops_before_anything_is_written(case, tmp_path):
     with pytest.raises(DataError, match=message):
         ingest_files([source(tmp_path, text)], tmp_path / "store", IngestOptions())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+def dated(*days: str, rows: int = 1) -> str:
+    clock = [f"14:{30 + i % 20}" for i in range(rows)]
+    return HEADER + "".join(f"A,{day} {c},10,10.5,9.5,10.25,100\n" for day in days for c in clock)
+
+
+DAY_FIRST = [f"{day:02d}/12/2024" for day in range(2, 14)]
+DATES = {
+    "day first, past the first rows": (
+        dated(*DAY_FIRST, rows=100), "must have the month before the day in every row, was '13/12/2024 14:30'",
+    ),
+    "both orders": (dated("12/13/2024", "13/12/2024"), "must have the month before the day in every row, was '13/12"),
+    "either order": (
+        dated("02/12/2024"),
+        "must show whether day or month is first, was '02/12/2024 14:30' and no day after the 12th; say which it is: --time-format '%m/%d/%Y %H:%M' or '%d/%m/%Y %H:%M'",
+    ),
+    "a day that no month has": (dated("02/12/2024", "03/12/2024", "02/45/2024", "45/02/2024"), "must show whether day or month is first"),
+    "years of two digits": (dated("11/25/24"), "must be a date with a time of day"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DATES)
+def test_dates_that_can_be_read_two_ways_are_asked_about(case, tmp_path):
+    text, message = DATES[case]
+    with pytest.raises(DataError, match=re.escape(message)):
+        ingest_files([source(tmp_path, text)], tmp_path / "store", IngestOptions(tz="UTC"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize(("said", "month"), [("%m/%d/%Y %H:%M", 2), ("%d/%m/%Y %H:%M", 12)])
+def test_said_dates_are_read_as_said(said, month, tmp_path):
+    path = source(tmp_path, dated("02/12/2024"))
+    ingest_files([path], tmp_path / "store", IngestOptions(tz="UTC", time_format=said))
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet")["open_time"].dt.month().to_list() == [month]
+
+
+EPOCHS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+@pytest.mark.parametrize("unit", EPOCHS)
+@pytest.mark.parametrize("at", [0, 2, 5], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("odd", ["", "0", "NaN", "x", *EPOCHS])
+def test_an_epoch_that_is_none_or_of_another_unit_refuses_its_row(unit, at, odd, tmp_path):
+    if odd == unit:
+        return
+    cells = [str((1719840600 + 60 * i) * EPOCHS[unit]) for i in range(5)]
+    cells.insert(at, str(1719840600 * EPOCHS[odd]) if odd in EPOCHS else odd)
+    path = source(tmp_path, HEADER + "".join(f"A,{cell},10,10.5,9.5,10.25,100\n" for cell in cells))
+    report = ingest_files([path], tmp_path / "store", IngestOptions())
+    assert (report.bars, report.refused) == (5, {"bad_time": 1})
+    assert report.sources[0].refused[0].samples[0].line == at + 2
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet")["open_time"].dt.minute().to_list() == [
+        30,
+        31,
+        32,
+        33,
+        34,
+    ]
+
+
+@pytest.mark.parametrize("bad", [0, None, -1, 2**62, 1719840600_000_000, 1719840600_000_000_000])
+def test_a_whole_number_that_is_no_epoch_refuses_its_row(bad, tmp_path):
+    times = [1719840600_000, 1719840660_000, bad]
+    bars = {"symbol": "A", "open_time": times, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
+    pl.DataFrame(bars).write_parquet(tmp_path / "x.parquet")
+    report = ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+    assert (report.bars, report.refused) == (2, {"bad_time": 1})
+
+
+@pytest.mark.parametrize("bad", [datetime(1, 1, 1), datetime(1899, 12, 31, 23, 59), datetime(9999, 12, 31)])  # noqa: DTZ001
+def test_a_moment_of_a_year_that_no_bar_is_of_refuses_its_row(bad, tmp_path):
+    times = [datetime(2024, 7, 1, 13, 30), datetime(2024, 7, 1, 13, 31), bad]  # noqa: DTZ001
+    bars = {"symbol": "A", "open_time": times, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
+    pl.DataFrame(bars).write_parquet(tmp_path / "x.parquet")
+    report = ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions(tz="America/New_York"))
+    assert (report.bars, report.refused) == (2, {"bad_time": 1})
+
+
+def test_a_year_that_no_bar_is_of_refuses_its_row(tmp_path):
+    path = source(tmp_path, dated("12/13/2024", "12/13/24"))
+    report = ingest_files([path], tmp_path / "store", IngestOptions(tz="UTC"))
+    assert (report.bars, report.refused) == (1, {"bad_time": 1})
 
 
 def test_a_map_to_a_missing_column_names_those_there(tmp_path):
@@ -166,9 +274,9 @@ def test_dbn_without_its_package_names_the_extra(tmp_path, monkeypatch):
 
 def test_nothing_to_read_is_a_usage_error(tmp_path):
     (tmp_path / "empty").mkdir()
-    for given in ("nowhere.csv", "*.csv", "empty"):
+    for name in ("nowhere.csv", "*.csv", "empty"):
         with pytest.raises(UsageError, match="found nothing"):
-            ingest_files([tmp_path / given], tmp_path / "store", IngestOptions())
+            ingest_files([tmp_path / name], tmp_path / "store", IngestOptions())
 
 
 def test_a_date_for_a_name_is_no_symbol(tmp_path):

@@ -12,8 +12,11 @@ from zipfile import ZipFile
 import polars as pl
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet
 import pytest
+from small import Bar
 
+import bt
 from bt.errors import DataError, UsageError
 from bt.ingest import IngestOptions, ingest_files
 from bt.ingest.columns import symbol_of
@@ -61,8 +64,7 @@ STAMPS = {
     "zulu": ("2024-07-01T13:30:00Z", {}),
     "fraction": ("2024-07-01T13:30:00.000000+00:00", {}),
     "no seconds": ("2024-07-01 13:30", {"tz": "UTC"}),
-    "american": ("7/1/2024 9:30", {"tz": "America/New_York"}),
-    "american, noon clock": ("7/1/2024 9:30 AM", {"tz": "America/New_York"}),
+    "american, said": ("7/1/2024 9:30", {"tz": "America/New_York", "time_format": "%m/%d/%Y %H:%M"}),
     "compact": ("20240701 093000", {"tz": "America/New_York"}),
     "dots": ("2024.07.01 13:30", {"tz": "UTC"}),
     "fixed offset": ("2024-07-01 08:30:00", {"tz": "UTC-05:00"}),
@@ -88,15 +90,23 @@ def test_any_delimiter_byte_order_mark_and_line_end(delimiter, tmp_path):
     assert read(tmp_path, "x.txt", b"\xef\xbb\xbf" + text.encode()).rows() == [("A", AT, *BAR)]
 
 
+@pytest.mark.parametrize("clock", ["9:3{}", "9:3{} AM", "09:3{}:00"])
+def test_the_month_is_first_where_a_day_after_the_12th_shows_it(clock, tmp_path):
+    rows = "".join(f"A,7/{day}/2024 {clock.format(i)},10,10.5,9.5,10.25,100\n" for i, day in enumerate((1, 15)))
+    got = read(tmp_path, "x.csv", HEADER + rows, tz="America/New_York")
+    assert got.rows() == [("A", AT, *BAR), ("A", AT.replace(day=15, minute=31), *BAR)]
+
+
 def test_date_and_time_in_two_columns_are_joined(tmp_path):
-    text = "Date,Time,Open,High,Low,Close,Volume\n07/01/2024,09:30,10,10.5,9.5,10.25,100\n"
-    assert read(tmp_path, "A.txt", text, tz="America/New_York").rows() == [("A", AT, *BAR)]
+    text = "Date,Time,Open,High,Low,Close,Volume\n07/15/2024,09:30,10,10.5,9.5,10.25,100\n"
+    assert read(tmp_path, "A.txt", text, tz="America/New_York").rows() == [("A", AT.replace(day=15), *BAR)]
 
 
 def test_a_headerless_file_joins_numbered_columns(tmp_path):
     numbers = {"open_time": "1+2", "open": "3", "high": "4", "low": "5", "close": "6", "volume": "7"}
-    text = "07/01/2024,09:30,10,10.5,9.5,10.25,100\n"
-    assert read(tmp_path, "A.txt", text, tz="America/New_York", columns=numbers).rows() == [("A", AT, *BAR)]
+    text = "07/15/2024,09:30,10,10.5,9.5,10.25,100\n"
+    got = read(tmp_path, "A.txt", text, tz="America/New_York", columns=numbers)
+    assert got.rows() == [("A", AT.replace(day=15), *BAR)]
 
 
 def test_integer_prices_are_divided_and_correctly_rounded(tmp_path):
@@ -113,6 +123,37 @@ def test_price_decimals_round_float32_noise_and_say_how_much(tmp_path):
     assert report.sources[0].rounded == 1
 
 
+QUOTED = (
+    "symbol,open_time,open,high,low,close,volume,best_bid,best_ask\n"
+    "A,2024-07-01T13:30:00Z,100000,105000,95000,102500,100,99900,100101\n"
+    "A,2024-07-01T13:31:00Z,100000,105000,95000,102500,100,,x\n"
+)
+
+
+def test_quotes_are_stored_as_prices_are(tmp_path):
+    columns = {"bid": "best_bid", "ask": "best_ask"}
+    got = read(tmp_path, "x.csv", QUOTED, columns=columns, price_divisor=10_000, price_decimals=2)
+    assert got.select("open", "bid", "ask").rows() == [(10.0, 9.99, 10.01), (10.0, None, None)]
+    ready = QUOTED.replace("best_", "")
+    got = read(tmp_path / "named", "x.csv", ready)
+    assert got["bid"].to_list() == [99900, None]
+
+
+def test_a_store_with_quotes_fills_at_them(tmp_path):
+    minutes = "".join(f"A,2024-07-01T13:{30 + i}:00Z,10,10,10,10,100,9.98,10.03\n" for i in range(5))
+    read(tmp_path, "x.csv", QUOTED.splitlines()[0].replace("best_", "") + "\n" + minutes)
+
+    class Buys:
+        row = Bar
+
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            book.target(row.symbol, 1)
+
+    run = bt.replay(bars=tmp_path / "store", strategy=Buys(), start="2024-07-01", end="2024-07-01", calendar="XNYS",
+                    save=False, set={"execution.spread": "quotes"})  # fmt: skip
+    assert run.fills["price"].to_list() == [10.03]
+
+
 def frame(**more: Any) -> pl.DataFrame:
     return pl.DataFrame(
         {"ticker": ["A"], "ts": [AT], "o": [10.0], "h": [10.5], "l": [9.5], "c": [10.25], "v": [100], **more}
@@ -124,6 +165,52 @@ def test_parquet_columns_are_found_by_synonym_or_map(tmp_path):
     data.write_parquet(tmp_path / "x.parquet")
     ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions(columns={"open": "first"}))
     assert pl.read_parquet(tmp_path / "store" / "**/*.parquet").rows() == [("A", AT, *BAR)]
+
+
+ZONES = ["UTC", "+05:30", "-03:00", "+0530", "Asia/Kolkata", "UTC+08:00", "Nowhere/Special"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_parquet_stamps_are_the_moments_that_load_bars_reads_whatever_their_zone_is_called(zone, tmp_path):
+    table = frame(ts=[AT]).to_arrow()
+    stamps = table["ts"].cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+    table = table.set_column(1, "ts", stamps)
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet").rows() == [("A", AT, *BAR)]
+    names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+    loaded = bt.load_bars(str(tmp_path / "x.parquet"), "XNYS", "2024-07-01", "2024-07-01", columns=names)["1m"]
+    assert loaded["open_time"].to_list() == [AT]
+
+
+UNFIT: dict[str, tuple[str, pa.Array]] = {
+    "a list for a price": ("o", pa.array([[10.0]])),
+    "a struct for a price": ("o", pa.array([{"a": 10.0}])),
+    "a boolean for a price": ("o", pa.array([True])),
+    "bytes for a volume": ("v", pa.array([b"1"])),
+    "a list for a stamp": ("ts", pa.array([[1]])),
+    "a list for a symbol": ("ticker", pa.array([["A"]])),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_parquet_column_of_another_kind_is_a_fault_that_names_it(case, tmp_path):
+    name, values = UNFIT[case]
+    table = frame().to_arrow()
+    table = table.set_column(table.schema.get_field_index(name), name, values)
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    kind = str(values.type).split("<")[0]
+    with pytest.raises(DataError, match=rf"x\.parquet: column '{name}' must hold \w+, was {kind}"):
+        ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+
+
+def test_an_optional_parquet_column_of_another_kind_counts_only_where_it_is_asked_for(tmp_path):
+    table = frame().to_arrow().append_column("trades", pa.array([[1, 2]]))
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    ingest_files([tmp_path / "x.parquet"], tmp_path / "store", IngestOptions())
+    assert pl.read_parquet(tmp_path / "store" / "**/*.parquet").rows() == [("A", AT, *BAR)]
+    with pytest.raises(DataError, match="column 'trades' must hold numbers, was list"):
+        ingest_files([tmp_path / "x.parquet"], tmp_path / "other", IngestOptions(columns={"n_trades": "trades"}))
 
 
 def test_parquet_decimals_categories_and_naive_stamps(tmp_path):

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,6 +100,65 @@ def test_a_renamed_copy_is_known_by_its_content(tmp_path):
     ingest_files([path], tmp_path / "store", IngestOptions())
     report = ingest_files([path.rename(path.with_name("y.csv"))], tmp_path / "store", IngestOptions())
     assert report.new == 0
+
+
+def test_a_source_that_moved_is_not_replaced_by_what_takes_its_name(tmp_path):
+    latest = write(tmp_path / "in", "latest.csv", HEADER + bars("A", 0))
+    ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    for day in (1, 2):  # known by its new name together with the next file, and before it
+        latest.rename(tmp_path / "in" / f"day{day}.csv")
+        if day == 2:
+            assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+        latest.write_text(HEADER + bars("A", day))
+        report = ingest_files([tmp_path / "in"] if day == 1 else [latest], tmp_path / "store", IngestOptions())
+        assert (report.new, report.replaced, report.days) == (1, (), day + 1)
+    before = content(tmp_path / "store")
+    assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+    assert content(tmp_path / "store") == before
+    assert read(tmp_path / "store")["open_time"].dt.day().unique().sort().to_list() == [1, 2, 3]
+
+
+def test_one_of_two_copies_may_change(tmp_path):
+    path = write(tmp_path / "in", "a.csv", HEADER + bars("A", 0))
+    write(tmp_path / "in", "b.csv", HEADER + bars("A", 0))
+    ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    path.write_text(HEADER + bars("A", 1))
+    report = ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    assert (report.replaced, report.days) == ((), 2)
+
+
+NAMELESS = HEADER.removeprefix("symbol,") + bars("A").replace("A,", "")
+
+
+@pytest.mark.parametrize(
+    "steps", [["AAA.csv", "BBB.csv"], ["AAA.csv"], ["BBB.csv"]], ids=["at once", "A first", "B first"]
+)
+def test_equal_content_under_two_symbols_is_two_sources(steps, tmp_path):
+    for name in ("AAA.csv", "BBB.csv"):
+        write(tmp_path / "in", name, NAMELESS)
+    ingest_files([tmp_path / "in" / name for name in steps], tmp_path / "store", IngestOptions())
+    ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    got = read(tmp_path / "store")
+    assert got.group_by("symbol").len().sort("symbol").rows() == [("AAA", 5), ("BBB", 5)]
+    assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+
+
+def test_a_symbol_in_the_name_is_known_whatever_else_the_name_says(tmp_path):
+    for name in ("AAA_2024-07.csv", "AAA_1min.csv"):
+        write(tmp_path / "in", name, NAMELESS)
+    report = ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
+    assert (report.new, report.sources[0].merged, report.bars) == (1, 0, 5)
+
+
+def test_a_symbol_that_the_user_says_makes_equal_content_another_source(tmp_path):
+    path = write(tmp_path / "in", "AAA.csv", NAMELESS)
+    ingest_files([path], tmp_path / "store", IngestOptions(symbol="X"))
+    report = ingest_files([path], tmp_path / "store", IngestOptions(symbol="Y"))
+    assert (report.sources[0].status, report.replaced[0].bars) == ("replaced", 5)
+    copy = write(tmp_path / "in", "copy.csv", NAMELESS)
+    assert ingest_files([copy], tmp_path / "store", IngestOptions(symbol="Y")).new == 0
+    assert ingest_files([path], tmp_path / "store", IngestOptions(symbol="Z")).replaced == ()
+    assert read(tmp_path / "store")["symbol"].unique().sort().to_list() == ["Y", "Z"]
 
 
 def test_only_new_files_are_read_and_only_their_days_rewritten(tmp_path):
@@ -198,13 +258,86 @@ def test_a_fractional_volume_makes_every_volume_of_the_store_double(tmp_path):
     assert kinds == {"double"}
 
 
-def test_an_optional_column_is_kept_only_where_all_sources_have_it(tmp_path):
-    write(tmp_path / "in", "one.csv", HEADER.replace("\n", ",vwap\n") + bars("A").replace("\n", ",9.5\n"))
+def more(text: str, **columns: str) -> str:
+    """A CSV with a header, and in every row those columns with those values."""
+    first, *rest = text.splitlines()
+    lines = [",".join([first, *columns]), *(",".join([line, *columns.values()]) for line in rest)]
+    return "\n".join(lines) + "\n"
+
+
+WITH = more(HEADER + bars("A") + bars("B"), vwap="9.5", n_trades="7")
+WITHOUT = HEADER + bars("A", minutes=6) + bars("C", 1)
+
+
+@pytest.mark.parametrize("order", [["with", "without"], ["without", "with"]], ids=["with first", "without first"])
+def test_optional_columns_stay_null_where_a_source_has_none(order, tmp_path):
+    texts = {"with": WITH, "without": WITHOUT}
+    for name in order:
+        ingest_files([write(tmp_path / "in", f"{name}.csv", texts[name])], tmp_path / "store", IngestOptions())
+    ingest_files([tmp_path / "in"], tmp_path / "whole", IngestOptions())
+    got = read(tmp_path / "store")
+    told = got.group_by("symbol", "vwap", "n_trades").len().sort("symbol", "vwap")
+    assert told.rows() == [("A", None, None, 1), ("A", 9.5, 7, 5), ("B", 9.5, 7, 5), ("C", None, None, 5)]
+    days = {n: v for n, v in content(tmp_path / "whole").items() if n.endswith(".parquet")}
+    assert {n: v for n, v in content(tmp_path / "store").items() if n.endswith(".parquet")} == days
+    assert ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions()).new == 0
+
+
+def test_optional_values_go_with_the_source_that_gave_them(tmp_path):
+    path = write(tmp_path / "in", "with.csv", WITH)
+    write(tmp_path / "in", "without.csv", WITHOUT)
+    write(tmp_path / "in", "other.csv", more(HEADER + bars("C", 1), vwap="8.5"))
     ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
-    assert read(tmp_path / "store")["vwap"].to_list() == [9.5] * 5
-    write(tmp_path / "in", "two.csv", HEADER + bars("B", 1))
+    path.write_text(HEADER + bars("B"))
     ingest_files([tmp_path / "in"], tmp_path / "store", IngestOptions())
-    assert "vwap" not in read(tmp_path / "store").columns
+    got = read(tmp_path / "store")
+    assert "n_trades" not in got.columns
+    assert got.group_by("symbol", "vwap").len().sort("symbol").rows() == [("A", None, 6), ("B", None, 5), ("C", 8.5, 5)]
+
+
+def damage(kind: str, path: Path) -> None:
+    whole = path.read_bytes()
+    if kind == "missing":
+        path.unlink()
+    elif kind == "cut short":
+        path.write_bytes(whole[:300])
+    elif kind == "other rows":
+        pl.read_parquet(path).head(3).write_parquet(path)
+    elif kind == "other columns":
+        pl.DataFrame({"x": [1]}).write_parquet(path)
+    else:
+        path.write_bytes(b"x" * len(whole))
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut short", "other rows", "other columns", "scribbled on"])
+def test_a_damaged_day_is_named_and_comes_back_from_its_sources(kind, tmp_path):
+    one = write(tmp_path / "in", "one.csv", HEADER + bars("A") + bars("A", 1))
+    two = write(tmp_path / "in", "two.csv", HEADER + bars("B"))
+    more = write(tmp_path / "in", "more.csv", HEADER + bars("C"))
+    later = write(tmp_path / "in", "later.csv", HEADER + bars("D", 2))
+    store = tmp_path / "store"
+    ingest_files([one, two], store, IngestOptions())
+    day = store / json.loads((store / "_store.json").read_text())["days"]["2024-07-01"]["file"]
+    damage(kind, day)
+    before = content(store)
+    first = "delete it and ingest" if kind == "scribbled on" else "ingest"
+    hint = re.escape(f"nothing was changed, {first} in one command what it was made of: {one}, {two}")
+    for given in ([more], [one, more], [] if kind == "scribbled on" else [two]):
+        if given:
+            with pytest.raises(DataError, match=f"{re.escape(str(day))}: day must be as bt ingest wrote it, .*{hint}"):
+                ingest_files(given, store, IngestOptions())
+        assert content(store) == before
+    assert ingest_files([later], store, IngestOptions()).days_written == 1
+    if kind == "scribbled on":
+        day.unlink()
+    report = ingest_files([tmp_path / "in"], store, IngestOptions())
+    assert {Path(s.path).stem: s.status for s in report.sources} == {
+        "one": "replaced", "two": "replaced", "more": "new", "later": "known",
+    }  # fmt: skip
+    ingest_files([tmp_path / "in"], tmp_path / "fresh", IngestOptions())
+    days = {n: v for n, v in content(tmp_path / "fresh").items() if n.endswith(".parquet")}
+    assert {n: v for n, v in content(store).items() if n.endswith(".parquet")} == days
+    assert ingest_files([tmp_path / "in"], store, IngestOptions()).new == 0
 
 
 def test_a_source_inside_the_store_is_not_read(tmp_path):

@@ -34,8 +34,9 @@ PAIRS: Mapping[str, tuple[str, str, list[str], dict[str, Any]]] = {
         {"stamp": "end", "tz": NEW_YORK},
     ),
     "ninjatrader": ("ninjatrader-csv/*.csv", "us-equity-spy-2011-ext/*.parquet", ["SPY"], {"symbol": "SPY"}),
-    "close before high": (
-        "mplfinance-csv/*.csv", "us-index-spx-2019/*.parquet", ["SPX"], {"symbol": "SPX", "tz": NEW_YORK},
+    "close before high, a week of M/D/YYYY": (
+        "mplfinance-csv/*.csv", "us-index-spx-2019/*.parquet", ["SPX"],
+        {"symbol": "SPX", "tz": NEW_YORK, "time_format": "%m/%d/%Y %H:%M"},
     ),
     "byte order mark, M/D/YYYY": (
         "pixie26-spy-csv/SPY_1min.csv", "us-equity-spy-2024-ext/*.parquet", ["SPY"], {"stamp": "end", "tz": NEW_YORK},

@@ -96,6 +96,28 @@ def test_unknown_values_are_none_where_that_is_allowed_and_withhold_the_row_wher
     assert run.summary["guards"] == {"warming_up: needed": 1}
 
 
+class Counted(bt.Row):
+    minute: int
+    n_trades: int | None
+
+
+class AllCounted(bt.Row):
+    minute: int
+    n_trades: int
+
+
+def test_a_whole_number_that_the_data_lacks_is_not_known(tmp_path: Path):
+    rows = [{**row, "n_trades": n} for row, n in zip(bars("A", [1.0] * 3), (None, 3, None), strict=True)]
+    where = store(tmp_path, rows)
+    watch = Watch(Counted)
+    play(where, watch)
+    assert watch.seen == [Counted(0, None), Counted(1, 3), Counted(2, None)]
+    watch = Watch(AllCounted)
+    run = play(where, watch)
+    assert watch.seen == [AllCounted(1, 3)]
+    assert run.summary["guards"] == {"warming_up: n_trades": 2}
+
+
 def test_a_row_withheld_while_it_warms_up_still_fills_and_marks(tmp_path: Path):
     where = store(tmp_path, bars("A", [1.0, 2.0, 3.0, 4.0]))
 

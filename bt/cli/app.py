@@ -124,6 +124,7 @@ def ingest(  # noqa: PLR0913 - a parameter an option
     on_bad: Annotated[
         str, typer.Option(metavar="isolate|raise", help="Refuse bad rows one by one, or stop at the first.")
     ] = "isolate",
+    everything: All = False,
     as_json: AsJson = False,
 ) -> Job:
     """Turn vendors' files into a store, the layout that reads fastest. Again: only new and changed files are read.
@@ -137,7 +138,7 @@ def ingest(  # noqa: PLR0913 - a parameter an option
         return ingest_the_files(
             output, sources, to, calendar=calendar, price_divisor=price_divisor, price_decimals=price_decimals,
             column=column, format=form, stamp=stamp or None, tz=tz, on_bad=on_bad, symbol=symbol, quotes=quotes,
-            time_format=time_format,
+            time_format=time_format, everything=everything,
         )  # fmt: skip
 
     return Job(run, as_json)

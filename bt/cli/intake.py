@@ -52,9 +52,9 @@ def write_the_sample(output: Output, folder: Path) -> int:
 
 def ingest_the_files(
     output: Output, sources: Sequence[str], to: Path, *,
-    calendar: str, price_divisor: str, price_decimals: str, column: Sequence[str], **options: Any,
+    calendar: str, price_divisor: str, price_decimals: str, column: Sequence[str], everything: bool = False, **options: Any,
 ) -> int:  # fmt: skip
-    """Read `sources` into the store `to`; `options` are those of `IngestOptions`."""
+    """Read `sources` into the store `to`; `everything` shows every row of long tables, `options` are those of `IngestOptions`."""
     asked = IngestOptions(columns=columns_given(column), **options)
     if price_divisor:
         asked = replace(asked, price_divisor=_number("price_divisor", price_divisor, float))
@@ -66,7 +66,7 @@ def ingest_the_files(
     if output.as_json:
         output.json(report.to_dict())
     else:
-        _tell(output, report, calendar)
+        _tell(output, report, calendar, everything=everything)
     for warning in report.warnings:
         output.warn(warning)
     return DONE
@@ -85,15 +85,17 @@ def _every_session(time: TimeManager) -> Schedule:
     return time.known
 
 
-def _tell(output: Output, report: IngestReport, calendar: str) -> None:
+def _tell(output: Output, report: IngestReport, calendar: str, *, everything: bool) -> None:
     known = len(report.sources) - report.new
-    rows = sum(s.rows for s in report.sources if s.status != "known")
-    kept = sum(s.bars for s in report.sources if s.status != "known")
+    read = [s for s in report.sources if s.status != "known"]
+    rows, kept, rounded = (sum(getattr(s, name) for s in read) for name in ("rows", "bars", "rounded"))
     lines = [
         ("read", f"{plural(report.new, 'file')}, {rows:,} rows, {kept:,} bars" + (f"; {known:,} known already" if known else "")),
         ("refused", counts(report.refused.items()) or "nothing"),
     ]  # fmt: skip
-    outside = sum(s.outside or 0 for s in report.sources if s.status != "known")
+    if rounded:
+        lines.append(("rounded", f"{plural(rounded, 'price')} by --price-decimals"))
+    outside = sum(s.outside or 0 for s in read)
     if calendar and report.new:
         lines.append(
             (
@@ -104,15 +106,25 @@ def _tell(output: Output, report: IngestReport, calendar: str) -> None:
         )
     if report.skipped:
         lines.append(("skipped", f"{plural(len(report.skipped), 'file')} without minute bars"))
+    if report.replaced:
+        gone = sum(s.bars for s in report.replaced)
+        lines.append(("replaced", f"{plural(len(report.replaced), 'earlier reading')}, {plural(gone, 'bar')}"))
     lines += [
         ("store", f"{report.store}: {plural(report.symbols, 'symbol')}, {plural(report.days, 'day')}, {report.bars:,} bars, {size(report.bytes)}"),
-        ("written", f"{plural(report.days_written, 'day')}"),
+        ("written", plural(report.days_written, "day") + (f"; {report.days_deleted:,} deleted" if report.days_deleted else "")),
     ]  # fmt: skip
     facts(output, lines, whole=[("next", f"bt data {report.store} --calendar {calendar or 'NAME'}")])
-    samples = [row for source in report.sources if source.status != "known" for row in _samples(source)]
+    samples = [row for source in read for row in _samples(source)]
     if samples:
         heads = ("reason", "symbol", "column", "value", "file", "rows", "line")
-        listing(output, "Refused rows, the first of each kind:", heads, samples, left=5)
+        listing(output, "Refused rows, the first of each kind:", heads, samples, left=5, everything=everything)
+    if report.skipped:
+        why = [(Path(path).name, reason.removeprefix(f"{path}: ")) for path, reason in report.skipped]
+        listing(output, "Skipped files:", ("file", "reason"), why, left=2, everything=everything)
+    if report.replaced:
+        former = [(Path(s.path).name, s.first, s.last, f"{s.bars:,}") for s in report.replaced]
+        columns = ("file", "first", "last", "bars")
+        listing(output, "Earlier readings that were replaced:", columns, former, left=3, everything=everything)
 
 
 def _samples(source: SourceReport) -> list[tuple[str, ...]]:

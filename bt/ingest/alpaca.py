@@ -33,6 +33,11 @@ class Alpaca:
         del path
         return head.lstrip().startswith(b"{") and (b'"bars"' in head or b'"bar"' in head)
 
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """Nothing: a body names its symbols."""
+        del path, options
+        return ""
+
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """The bars of each body, one batch a body."""
         rule = convention(options, Convention(tz="UTC"))

@@ -20,7 +20,7 @@ from bt.ingest.options import IngestOptions
 from bt.ingest.outside import Edges
 from bt.ingest.report import REASONS, SAMPLES, Refusal, Sample
 from bt.ingest.seam import Batch
-from bt.ingest.times import TimeRule, time_rule, utc_microseconds
+from bt.ingest.times import MonthFirst, TimeRule, time_rule, utc_microseconds
 from bt.model import Schedule, instant
 from bt.schema import BAR_COLUMNS, CONFLICT, FAULT_REASONS, MINUTE, OPTIONAL_COLUMNS, PRICES, fault_code
 
@@ -33,13 +33,14 @@ WHOLE = 2**53
 
 class Cleaner:
     """Turns the batches of one source into bars: symbol, time (Int64 UTC microseconds of the start), prices and volume (Float64), and
-    vwap and n_trades where the source has them."""
+    vwap, n_trades, bid and ask where the source has them."""
 
     def __init__(self, path: Path, options: IngestOptions, schedule: Schedule | None) -> None:
         self._path = path
         self._options = options
         self._schedule = schedule
         self._rule: TimeRule | None = None
+        self._month_first: MonthFirst | None = None
         self._counts: Counter[str] = Counter()
         self._samples: dict[str, list[Sample]] = {}
         self.edges: Edges | None = None
@@ -47,7 +48,8 @@ class Cleaner:
         self.ignored: Counter[str] = Counter()
         self.rows = self.bars = self.rounded = 0
         self.fractional = False
-        self.has: tuple[str, ...] | None = None
+        self.unnamed = False
+        self.has: tuple[str, ...] = ()
         self.symbols: set[str] = set()
         self.span: tuple[int, int] | None = None
 
@@ -73,9 +75,19 @@ class Cleaner:
             self._refuse(reason, mine.height, shown)
         good = judged.filter(pl.col("reason").is_null())
         optional = [c for c in OPTIONAL_COLUMNS if c in good.columns]
-        self.has = tuple(optional) if self.has is None else tuple(c for c in self.has if c in optional)
+        self.has = tuple(c for c in OPTIONAL_COLUMNS if c in (*self.has, *optional))
         self._see(good, batch)
         return good.select("symbol", "time", *BAR_COLUMNS, *optional)
+
+    def check(self) -> None:
+        """Nothing, or a DataError when the source as a whole is no source of minute bars."""
+        if self._month_first is not None:
+            self._month_first.check()
+        if self.grid.minutes > 1:
+            hint = "fetch 1-minute bars"
+            raise DataError(
+                f"{self._path}: bars must be one minute long, all stamps lie {self.grid.minutes} minutes apart; {hint}"
+            )
 
     def refusals(self) -> tuple[Refusal, ...]:
         """What was refused so far, in the order of REASONS."""
@@ -84,18 +96,12 @@ class Cleaner:
     def _judge(self, batch: Batch) -> pl.DataFrame:
         """The batch's rows as bars, with `reason` (null: a good row) and the raw values beside them."""
         raw, rule = batch.frame, batch.convention
-        if self._rule is None:
-            column = batch.names.get("time", "time")
-            self._rule = time_rule(
-                raw["time"], tz=rule.tz, time_format=self._options.time_format, path=self._path, column=column
-            )
-        time, untimely = utc_microseconds(raw["time"], self._rule, rule.tz)
+        time, untimely = self._times(raw["time"], rule.tz, batch.names.get("time", "time"))
         values, unparsed = {}, {}
         for name in BAR_COLUMNS:
             values[name], unparsed[name] = _number(raw[name])
         for name in PRICES:
-            values[name], changed = _price(values[name], rule.divisor, self._options.price_decimals)
-            self.rounded += changed
+            values[name] = self._price(values[name], rule.divisor)
         symbol = (
             raw["symbol"].cast(pl.String).str.strip_chars()
             if "symbol" in raw.columns
@@ -106,18 +112,49 @@ class Cleaner:
                 "symbol": symbol,
                 "time": time - (MINUTE if rule.stamp == "end" else 0),
                 **values,
-                **_optional(raw, rule.divisor),
+                **self._optional(raw, rule.divisor),
                 "untimely": untimely,
                 **{f"unparsed_{name}": mask for name, mask in unparsed.items()},
                 **{f"raw_{name}": raw[name] for name in ("time", *BAR_COLUMNS)},
                 "line": raw["line"] if "line" in raw.columns else pl.repeat(0, raw.height, dtype=pl.Int64, eager=True),
             }
         )
+        self.unnamed = self.unnamed or "symbol" not in raw.columns
         if not batch.symbol and "symbol" not in raw.columns:
             raise DataError(
                 f"{self._path}: a symbol must be in a column or in the file's name, was in neither; give --symbol"
             )
         return frame.with_columns(_reason(batch.reason))
+
+    def _times(self, raw: pl.Series, tz: str, column: str) -> tuple[pl.Series, pl.Series]:
+        """UTC microseconds, and why there are none."""
+        if self._rule is None or self._month_first is None:
+            self._rule = time_rule(raw, tz=tz, time_format=self._options.time_format, path=self._path, column=column)
+            self._month_first = MonthFirst(self._rule, f"{self._path}: {column}")
+        time, untimely = utc_microseconds(raw, self._rule, tz)
+        self._month_first.see(raw, untimely.is_not_null())
+        return time, untimely
+
+    def _price(self, value: pl.Series, divisor: float) -> pl.Series:
+        """Prices divided and rounded as asked; NaN where there is none."""
+        made, changed = _price(value, divisor, self._options.price_decimals)
+        self.rounded += changed
+        return made
+
+    def _optional(self, raw: pl.DataFrame, divisor: float) -> dict[str, pl.Series]:
+        """The optional columns that the source has; null where there is no value that can be read."""
+        found = {}
+        for name in [c for c in OPTIONAL_COLUMNS if c in raw.columns]:
+            value, _ = _number(raw[name])
+            if name == "n_trades":
+                found[name] = pl.select(
+                    pl.when(value.abs() < WHOLE).then(value.cast(pl.Int64, strict=False))
+                ).to_series()
+            elif name == "vwap":
+                found[name] = _price(value, divisor, "auto")[0].fill_nan(None)
+            else:
+                found[name] = self._price(value, divisor).fill_nan(None)
+        return found
 
     def _refuse(self, reason: str, rows: int, shown: list[Sample]) -> None:
         if self._options.on_bad == "raise":
@@ -172,17 +209,6 @@ def _price(value: pl.Series, divisor: float, decimals: int | str) -> tuple[pl.Se
     return pl.Series(value.name, prices, pl.Float64), changed
 
 
-def _optional(raw: pl.DataFrame, divisor: float) -> dict[str, pl.Series]:
-    found = {}
-    if "vwap" in raw.columns:
-        value, _ = _number(raw["vwap"])
-        found["vwap"] = _price(value, divisor, "auto")[0].fill_nan(None)
-    if "n_trades" in raw.columns:
-        count, _ = _number(raw["n_trades"])
-        found["n_trades"] = count.fill_nan(None).cast(pl.Int64, strict=False)
-    return found
-
-
 def _reason(all_rows: str) -> pl.Expr:
     unparsed = pl.any_horizontal([f"unparsed_{name}" for name in BAR_COLUMNS])
     code = fault_code()
@@ -194,6 +220,7 @@ def _reason(all_rows: str) -> pl.Expr:
         pl.when(unparsed).then(pl.lit("unparseable")),
         "untimely",
         pl.when(pl.col("symbol").is_null() | (pl.col("symbol") == "")).then(pl.lit("no_symbol")),
+        pl.when(pl.col("volume").is_finite() & (pl.col("volume") >= WHOLE)).then(pl.lit("too_large")),
         *faults,
     ).alias("reason")
 
@@ -212,6 +239,8 @@ def _culprit(row: Mapping[str, Any]) -> str:
     reason = row["reason"]
     if reason == "unparseable":
         return next(name for name in BAR_COLUMNS if row[f"unparsed_{name}"])
+    if reason == "too_large":
+        return "volume"
     if reason == "non_finite":
         return next(name for name in BAR_COLUMNS if not np.isfinite(row[name]))
     if reason == "non_positive":

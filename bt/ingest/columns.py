@@ -22,8 +22,12 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "volume": ("volume", "vol", "v"),
     "vwap": ("vwap", "vw"),
     "n_trades": ("n_trades", "trades", "transactions", "trade_count", "n"),
+    "bid": ("bid",),
+    "ask": ("ask",),
 }  # fmt: skip
 REQUIRED = ("time", "open", "high", "low", "close", "volume")
+MOST = len(REQUIRED) - 1
+"""So many of them make a file one of bars: that it lacks another is its fault then."""
 _TIMEFRAME = re.compile(
     r"[ _.-](?:1[ _-]?(?:min(?:ute)?s?|m|t)|m1|min(?:ute)?s?|\d{4}-\d{2}(?:-\d{2})?|\d{8})(?=[ _.-]|$).*", re.IGNORECASE
 )
@@ -50,14 +54,13 @@ class Picked:
 
 
 def pick(available: Sequence[str], options: IngestOptions, path: Path, *, header: bool = True) -> Picked:
-    """The source columns for time, prices, volume, and symbol, vwap and n_trades where there are any.
+    """The source columns for time, prices, volume, and symbol, vwap, n_trades, bid and ask where there are any.
 
     Raises
     ------
-    NotBars
-        When one that is needed is missing, with what the source has instead.
     DataError
-        When the user's map names a column that is not there.
+        When one that is needed is missing, with what the source has instead, or the user's map names a column that is not there. A
+        `NotBars` when few are there.
     """
     lower = {name.strip().lower(): name for name in reversed(available)}
     found: dict[str, tuple[str, ...]] = {}
@@ -75,9 +78,10 @@ def pick(available: Sequence[str], options: IngestOptions, path: Path, *, header
                 found[ours] = (known,)
         if "open_time" not in options.columns and found.get("time") == (lower.get("date"),) and "time" in lower:
             found["time"] = (lower["date"], lower["time"])
-    for ours in REQUIRED:
-        if ours not in found and not (ours == "volume" and volume_zero):
-            raise NotBars(_missing(ours, available, path, header=header))
+    missing = [ours for ours in REQUIRED if ours not in found and not (ours == "volume" and volume_zero)]
+    if missing:
+        kind = NotBars if len(REQUIRED) - len(missing) < MOST else DataError
+        raise kind(_missing(missing[0], available, path, header=header))
     return Picked(found, volume_zero)
 
 
@@ -106,6 +110,11 @@ def _missing(ours: str, available: Sequence[str], path: Path, *, header: bool) -
     if ours == "volume":
         hint += " (--column volume=0 where the vendor has none)"
     return f"{path}: a column for {name} must be there, was not among {has}; {hint}"
+
+
+def symbol_for(path: Path, options: IngestOptions) -> str:
+    """The symbol of rows that have none in a column: as the user says, else as the file's name does."""
+    return options.symbol or symbol_of(path)
 
 
 def symbol_of(path: Path) -> str:

@@ -36,6 +36,11 @@ class Databento:
         del path
         return head.startswith(b"DBN")
 
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """Nothing: the symbology is in the file."""
+        del path, options
+        return ""
+
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars of all instruments."""
         store = _open(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from bt.ingest.clean import iso
+from bt.ingest.layout import KINDS, nulls
 from bt.ingest.report import Conflict
 from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, PRICES
 
@@ -45,19 +46,21 @@ class Day:
     merged: Counter[int] = field(default_factory=Counter)
 
 
-def expand(bars: pl.DataFrame, runs: pl.DataFrame, origins: Origins, without: set[int]) -> pl.DataFrame:
-    """The bars of a stored day with one row per bar and source, those of the sources `without` left out.
+def expand(
+    bars: pl.DataFrame, runs: pl.DataFrame, origins: Origins, sources: Mapping[int, Collection[str]]
+) -> pl.DataFrame:
+    """The bars of a stored day with one row per bar and source of `sources`, each with no other optional columns than it gave.
 
-    `runs` has origin and rows, in the order of `bars`.
+    `runs` has origin and rows, in the order of `bars`; `sources` tells the optional columns of those that stay.
     """
     origin = np.repeat(runs["origin"].to_numpy(), runs["rows"].to_numpy())
     parts = []
     for number in np.unique(origin).tolist():
         mine = bars.filter(pl.Series(origin == number))
         parts += [
-            mine.with_columns(pl.lit(source, pl.Int32).alias("source"))
+            mine.with_columns(pl.lit(source, pl.Int32).alias("source"), *nulls(set(KINDS) - set(sources[source])))
             for source in origins.sets[number]
-            if source not in without
+            if source in sources
         ]
     return pl.concat(parts) if parts else bars.clear().with_columns(pl.lit(None, pl.Int32).alias("source"))
 
@@ -65,7 +68,7 @@ def expand(bars: pl.DataFrame, runs: pl.DataFrame, origins: Origins, without: se
 def merge(rows: pl.DataFrame, origins: Origins, day: str) -> Day:
     """One row per distinct bar: identical copies become one, copies that differ are all kept and told as a conflict.
 
-    `rows` has symbol, time, the bar columns, vwap, n_trades and source.
+    `rows` has symbol, time, the bar columns, the optional ones and source.
     """
     ordered = _sorted(rows.sort("source", maintain_order=True))
     same = (pl.col("symbol") == pl.col("symbol").shift()) & (pl.col("time") == pl.col("time").shift())

@@ -31,7 +31,7 @@ def importer(path: Path, wanted: str) -> Importer:
         When none does.
     """
     if wanted != "auto":
-        return next(i for i in IMPORTERS if i.name == wanted)
+        return named(wanted)
     head = sources.head(path)
     found = next((i for i in IMPORTERS if i.sniff(path, head)), None)
     if found is None:
@@ -39,3 +39,8 @@ def importer(path: Path, wanted: str) -> Importer:
         what = "empty" if not head else "none of them"
         raise NotBars(f"{path}: content must be of a known format ({names}), was {what}; name it with --format")
     return found
+
+
+def named(name: str) -> Importer:
+    """The importer of that name."""
+    return next(i for i in IMPORTERS if i.name == name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from bt.ingest.columns import symbol_for
 from bt.ingest.options import IngestOptions
 from bt.ingest.seam import Batch, Convention
 from bt.ingest.sources import ZIP, first_lines
@@ -21,6 +22,10 @@ class Csv:
         del path
         lines = [] if head.startswith(ZIP) else first_lines(head, 1)
         return bool(lines) and any(d in lines[0] for d in ",;\t|") and lines[0][0] not in "{["
+
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """The symbol."""
+        return symbol_for(path, options)
 
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars as the header or the user's column map say."""

@@ -12,7 +12,7 @@ from typing import IO
 import polars as pl
 
 from bt.errors import DataError
-from bt.ingest.columns import symbol_of
+from bt.ingest.columns import symbol_for
 from bt.ingest.options import IngestOptions
 from bt.ingest.seam import Batch, Convention, convention
 from bt.ingest.sources import open_stream, reading
@@ -32,6 +32,10 @@ class JsonRows:
         del path
         return _START.match(head) is not None
 
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """The symbol."""
+        return symbol_for(path, options)
+
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars; `line` is the row's number."""
         row = 1
@@ -44,7 +48,7 @@ class JsonRows:
                     frame.with_columns(lines),
                     convention(options, Convention(tz="UTC")),
                     {},
-                    options.symbol or symbol_of(path),
+                    symbol_for(path, options),
                 )
                 row += frame.height
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bt.schema import BAR_COLUMNS, PRICES
+from bt.schema import BAR_COLUMNS, OPTIONAL_COLUMNS, PRICES, QUOTES
 
 COMPRESSION = "lz4"
-DICTIONARY = ("symbol", "open_time", *BAR_COLUMNS)
+DICTIONARY = ("symbol", "open_time", *BAR_COLUMNS, *QUOTES)
 ROW_GROUP = 250_000
+KINDS: Mapping[str, pa.DataType] = {
+    name: pa.int64() if name == "n_trades" else pa.float64() for name in OPTIONAL_COLUMNS
+}
+"""The columns that a store has where one of its sources has them, null in the bars of others."""
+_POLARS = pl.DataFrame(pa.schema(KINDS.items()).empty_table()).schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +35,13 @@ class Written:
 
 def schema(*, fractional: bool, optional: tuple[str, ...]) -> pa.Schema:
     """The columns of every day file: volume is double when any of the store's volumes is fractional."""
-    extra = {"vwap": pa.float64(), "n_trades": pa.int64()}
     return pa.schema(
         [
             ("symbol", pa.string()),
             ("open_time", pa.timestamp("us", "UTC")),
             *((name, pa.float64()) for name in PRICES),
             ("volume", pa.float64() if fractional else pa.int64()),
-            *((name, extra[name]) for name in optional),
+            *((name, KINDS[name]) for name in optional),
         ]
     )
 
@@ -66,17 +71,16 @@ def write_day(bars: pl.DataFrame, day: str, folder: Path, columns: pa.Schema) ->
 
 
 def read_day(path: Path) -> pl.DataFrame:
-    """The bars of a day file: symbol, time, prices and volume (Float64), vwap and n_trades (null where the store has none)."""
+    """The bars of a day file: symbol, time, prices and volume (Float64) and every column of `KINDS` (null where the store has none)."""
     frame = pl.read_parquet(path, memory_map=False)
-    missing = [
-        pl.lit(None, kind).alias(name)
-        for name, kind in (("vwap", pl.Float64), ("n_trades", pl.Int64))
-        if name not in frame.columns
-    ]
     time = pl.col("open_time").dt.timestamp("us").alias("time")
-    return frame.with_columns(time, pl.col("volume").cast(pl.Float64), *missing).select(
-        "symbol", "time", *BAR_COLUMNS, "vwap", "n_trades"
-    )
+    whole = frame.with_columns(time, pl.col("volume").cast(pl.Float64), *nulls(set(KINDS) - set(frame.columns)))
+    return whole.select("symbol", "time", *BAR_COLUMNS, *KINDS)
+
+
+def nulls(names: Collection[str]) -> list[pl.Expr]:
+    """Those columns of `KINDS`, without a value."""
+    return [pl.lit(None, _POLARS[name]).alias(name) for name in names]
 
 
 def sync(path: Path) -> tuple[str, int]:

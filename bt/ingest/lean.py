@@ -86,6 +86,12 @@ class Lean:
         with ZipFile(path) as archive:
             return any(_ANY.fullmatch(name) for name in archive.namelist())
 
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """The security type and the market."""
+        del options
+        place = _place(path)
+        return f"{place.kind}/{place.market}"
+
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """The bars of each member in turn."""
         with reading(path), ZipFile(path) as archive:

@@ -33,13 +33,15 @@ INDEX = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A source in the store. `has` are the optional columns it gave, `options` the fingerprint it was read with."""
+    """A source in the store. `has` are the optional columns it gave, `options` the fingerprint it was read with, `told` what its bars
+    took from its path: with other values of it the same content is another source."""
 
     id: int
     options: str
     has: tuple[str, ...]
     fractional: bool
     report: SourceReport
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ def load(store: Path) -> Manifest:
             data["index"],
         )
     except (KeyError, ValueError, OSError, TypeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: manifest must be readable, was not ({error}); ingest into a new folder") from error
+        raise DataError(
+            f"{path}: manifest must be readable, was not ({error}); ingest the sources into a new folder"
+        ) from error
 
 
 def write(manifest: Manifest, folder: Path) -> Manifest:
@@ -158,6 +162,7 @@ def _entry(data: dict[str, Any]) -> Entry:
         tuple(data["has"]),
         data["fractional"],
         SourceReport(**{**report, "refused": refused}),
+        data.get("told", ""),
     )
 
 

@@ -26,6 +26,11 @@ class Massive:
         cells = (first_lines(head, 1) or [""])[0].lower().split(",")
         return {"ticker", "window_start"} <= set(cells)
 
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """Nothing: ticker is a column."""
+        del path, options
+        return ""
+
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars of all symbols, with n_trades."""
         return text_batches(path, options, Convention(tz="UTC"))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bt.ingest.columns import symbol_for
 from bt.ingest.options import IngestOptions
 from bt.ingest.seam import Batch, Convention
 from bt.ingest.sources import first_lines
@@ -27,6 +28,10 @@ class NinjaTrader:
         """Whether the first line is a NinjaTrader minute."""
         del path
         return any(_LINE.fullmatch(line.strip()) for line in first_lines(head, 1))
+
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """The symbol."""
+        return symbol_for(path, options)
 
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars, one minute earlier than their stamps unless ``stamp`` says start."""

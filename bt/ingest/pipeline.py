@@ -1,7 +1,7 @@
 """An ingest from end to end.
 
-1. `find` lists the files, `_plan` hashes them and tells new, changed and known ones apart.
-2. `_read` streams each through its importer and its Cleaner into the Spool; bad rows are refused on the way.
+1. `find` lists the files, `_planned` hashes each and tells new, changed and known ones apart.
+2. `_read` streams those that are not known through their importer and a Cleaner into the Spool; bad rows are refused on the way.
 3. `_build` takes back one day at a time, merges it with what the store has, and writes its file.
 4. `commit.publish` makes it all the store, `commit.sweep` deletes what it replaced.
 """
@@ -11,31 +11,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from bt.errors import DataError
-from bt.ingest import commit, manifest
+from bt.ingest import commit, detect, manifest
 from bt.ingest.clean import Cleaner, iso
-from bt.ingest.days import Day, Origins, expand, merge, runs
-from bt.ingest.detect import importer
-from bt.ingest.layout import read_day, schema, write_day
+from bt.ingest.days import Day, Origins, merge, runs
+from bt.ingest.layout import KINDS, schema, write_day
 from bt.ingest.manifest import Entry, Manifest, StoredDay
 from bt.ingest.options import IngestOptions
 from bt.ingest.report import Conflict, IngestReport, SourceReport
-from bt.ingest.seam import NotBars
+from bt.ingest.seam import Importer, NotBars
 from bt.ingest.sources import Source, digest, find
 from bt.ingest.spool import Spool
+from bt.ingest.stored import damaged, iso_day, staying
 from bt.model import Schedule
-from bt.schema import OPTIONAL_COLUMNS
 
 Progress = Callable[[int, int, int], None]
 """Called as ``progress(sources_done, sources_total, rows_read)``."""
-
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +42,36 @@ class Planned:
     sha256: str
     status: Literal["new", "replaced", "known"]
     replaces: tuple[int, ...] = ()
-    known: SourceReport | None = None
+    known: Entry | None = None
 
 
 @dataclass(slots=True)
 class Work:
-    """What one ingest has gathered so far."""
+    """What one ingest has gathered so far. `damaged` are ids of sources that must be read again, `contents` the sources there are by SHA-256."""
 
+    damaged: set[int]
+    contents: dict[str, list[Entry]]
     entries: list[Entry] = field(default_factory=list)
-    known: list[SourceReport] = field(default_factory=list)
+    known: list[Entry] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     replaced: set[int] = field(default_factory=set)
     duplicates: Counter[int] = field(default_factory=Counter)
     merged: Counter[int] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
     days_written: int = 0
+
+    @staticmethod
+    def on(old: Manifest, store: Path) -> Work:
+        """Before the first source."""
+        work = Work(damaged(store, old), {})
+        for entry in old.entries:
+            work.contents.setdefault(entry.report.sha256, []).append(entry)
+        return work
+
+    def add(self, entry: Entry) -> None:
+        """Take a source that was read."""
+        self.entries.append(entry)
+        self.contents.setdefault(entry.report.sha256, []).append(entry)
 
 
 def ingest_files(
@@ -73,8 +84,8 @@ def ingest_files(
 ) -> IngestReport:
     """Read vendor files into the store `to`, and tell what was read, kept and refused.
 
-    Sources are known by content: one that the store has, read with the same options, is not read again; one at the same path with other
-    content, or read with other options, replaces what it gave before. Memory holds a batch, a piece of the spool and one day.
+    Sources are known by content, and by the symbol in the file's name where no column has it: one that the store has, read with the same
+    options, is not read again; one at the same path with other content, or read with other options, replaces what it gave before. Memory holds a batch, a piece of the spool and one day.
 
     Parameters
     ----------
@@ -91,7 +102,8 @@ def ingest_files(
     UsageError
         Nothing to read, or another process is writing the store.
     DataError
-        A file fault (unreadable, a column missing, naive stamps without a zone), or with ``on_bad="raise"`` the first bad row.
+        A file fault (unreadable, a column missing, naive stamps without a zone), or with ``on_bad="raise"`` the first bad row. A damaged file
+        of the store that other sources than these have a part in.
     ResultsError
         The disk is full or not writable. In each case the store is as it was.
     """
@@ -100,64 +112,65 @@ def ingest_files(
     with commit.staging(store) as stage:
         old = manifest.load(store)
         commit.sweep(store, old)
-        plan = _plan(found, old, options)
-        work = Work(known=[p.known for p in plan if p.known is not None])
+        work = Work.on(old, store)
         spool = Spool(stage / "spool")
-        _read(plan, options, spool, work, first_id=max((e.id for e in old.entries), default=-1) + 1,
-              schedule=schedule, progress=progress)  # fmt: skip
-        if not work.entries:
-            if not old.days:
-                raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
-            return _report(store, old, work)
+        _read(found, old, options, spool, work, schedule=schedule, progress=progress)
+        if not work.entries and not old.days:
+            raise DataError(f"{sources[0]}: sources must hold minute bars, held none; {_why(work)}")
+        kept = _kept(old, work)
+        if not work.entries and kept == old.entries:
+            return _report(store, old, old, work)
         built = stage / "store"
-        new = manifest.write(_build(old, spool, work, store=store, built=built, options=options), built)
+        new = manifest.write(_build(old, kept, spool, work, store=store, built=built, options=options), built)
         commit.publish(built, store)
     commit.sweep(store, new)
-    return _report(store, new, work)
+    return _report(store, old, new, work)
 
 
-def _plan(found: list[Source], old: Manifest, options: IngestOptions) -> list[Planned]:
-    meaning = options.fingerprint()
-    plan: list[Planned] = []
-    seen: set[str] = set()
-    for source in found:
-        sha256 = digest(source.path)
-        here = [e for e in old.entries if e.report.path == str(source.path)]
-        same = [e for e in old.entries if e.report.sha256 == sha256]
-        exact = next((e for e in same if e.options == meaning), None)
-        if exact is not None or sha256 in seen:
-            report = exact.report if exact else SourceReport(str(source.path), "", sha256, "known")
-            plan.append(Planned(source, sha256, "known", known=replace(report, path=str(source.path), status="known")))
-        elif here or same:
-            plan.append(Planned(source, sha256, "replaced", tuple({e.id for e in (*here, *same)})))
-        else:
-            plan.append(Planned(source, sha256, "new"))
-        seen.add(sha256)
-    return plan
+def _planned(source: Source, old: Manifest, work: Work, options: IngestOptions) -> Planned:
+    """What is to be done about a source, after those that `work` has read already."""
+    sha256 = digest(source.path)
+    same = [
+        e
+        for e in work.contents.get(sha256, ())
+        if not e.told or e.told == detect.named(e.report.format).told(source.path, options)
+    ]
+    exact = next((e for e in same if e.options == options.fingerprint() and e.id not in work.damaged), None)
+    if exact is not None:
+        report = replace(exact.report, path=str(source.path), status="known")
+        return Planned(source, sha256, "known", known=replace(exact, report=report))
+    here = [e for e in old.entries if e.report.path == str(source.path)]
+    if here or same:
+        return Planned(source, sha256, "replaced", tuple({e.id for e in (*here, *same)}))
+    return Planned(source, sha256, "new")
 
 
 def _read(
-    plan: list[Planned],
+    found: Sequence[Source],
+    old: Manifest,
     options: IngestOptions,
     spool: Spool,
     work: Work,
     *,
-    first_id: int,
     schedule: Schedule | None,
     progress: Progress | None,
 ) -> None:
     rows = 0
-    for done, planned in enumerate(plan):
-        if planned.status != "known":
+    first_id = max((e.id for e in old.entries), default=-1) + 1
+    for done, source in enumerate(found):
+        planned = _planned(source, old, work, options)
+        if planned.known is not None:
+            work.known.append(planned.known)
+        else:
             cleaner = Cleaner(planned.source.path, options, schedule)
             number = first_id + len(work.entries)
             try:
-                reader = importer(planned.source.path, options.format)
+                reader = detect.importer(planned.source.path, options.format)
                 for batch in reader.batches(planned.source.path, options):
                     spool.add(cleaner.clean(batch), number)
                     if progress is not None:
-                        progress(done, len(plan), rows + cleaner.rows)
-                _whole(planned.source.path, cleaner)
+                        progress(done, len(found), rows + cleaner.rows)
+                cleaner.check()
             except NotBars as error:
                 if planned.source.named or options.format != "auto" or cleaner.rows:
                     raise
@@ -165,36 +178,42 @@ def _read(
                 continue
             rows += cleaner.rows
             work.replaced.update(planned.replaces)
-            work.entries.append(_entry(number, reader.name, planned, options, cleaner))
+            work.add(_entry(number, reader, planned, options, cleaner))
         if progress is not None:
-            progress(done + 1, len(plan), rows)
+            progress(done + 1, len(found), rows)
     spool.flush()
 
 
-def _whole(path: Path, cleaner: Cleaner) -> None:
-    """Nothing, or a DataError when the source as a whole is no source of minute bars."""
-    if cleaner.grid.minutes > 1:
-        hint = "fetch 1-minute bars"
-        raise DataError(
-            f"{path}: bars must be one minute long, all stamps lie {cleaner.grid.minutes} minutes apart; {hint}"
-        )
-
-
-def _entry(number: int, name: str, planned: Planned, options: IngestOptions, cleaner: Cleaner) -> Entry:
+def _entry(number: int, reader: Importer, planned: Planned, options: IngestOptions, cleaner: Cleaner) -> Entry:
     first, last = (iso(t) for t in cleaner.span) if cleaner.span else ("", "")
     report = SourceReport(
-        str(planned.source.path), name, planned.sha256, planned.status, cleaner.rows, cleaner.bars, len(cleaner.symbols),
+        str(planned.source.path), reader.name, planned.sha256, planned.status, cleaner.rows, cleaner.bars, len(cleaner.symbols),
         first, last, cleaner.refusals(), cleaner.edges.outside if cleaner.edges else None,
         cleaner.edges.looks if cleaner.edges else "", dict(cleaner.ignored), cleaner.rounded,
     )  # fmt: skip
-    return Entry(number, options.fingerprint(), cleaner.has or (), cleaner.fractional, report)
+    told = reader.told(planned.source.path, options) if cleaner.unnamed else ""
+    return Entry(number, options.fingerprint(), cleaner.has, cleaner.fractional, report, told)
 
 
-def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions) -> Manifest:
+def _kept(old: Manifest, work: Work) -> tuple[Entry, ...]:
+    """The sources of the store that stay: none that was found again is replaced, and one found under other names only has the first of these,
+    so that what its former name holds now is another source."""
+    paths: dict[int, list[str]] = {}
+    for entry in work.known:
+        paths.setdefault(entry.id, []).append(entry.report.path)
+    work.replaced -= paths.keys()
+    staying = [(e, paths.get(e.id, [e.report.path])) for e in old.entries if e.id not in work.replaced]
+    return tuple(
+        e if e.report.path in names else replace(e, report=replace(e.report, path=names[0])) for e, names in staying
+    )
+
+
+def _build(
+    old: Manifest, kept: Sequence[Entry], spool: Spool, work: Work, *, store: Path, built: Path, options: IngestOptions
+) -> Manifest:
     """Write every day that changes, and the manifest's content after it."""
-    kept = [e for e in old.entries if e.id not in work.replaced]
     with_bars = [e for e in (*kept, *work.entries) if e.report.bars]
-    optional = tuple(c for c in OPTIONAL_COLUMNS if with_bars and all(c in e.has for e in with_bars))
+    optional = tuple(c for c in KINDS if any(c in e.has for e in with_bars))
     columns = schema(fractional=any(e.fractional for e in with_bars), optional=optional)
     named = {f.name: str(f.type) for f in columns}
     origins = Origins(old.origins)
@@ -205,11 +224,8 @@ def _build(old: Manifest, spool: Spool, work: Work, *, store: Path, built: Path,
     index = [old.index.filter(~pl.col("day").is_in(changed))]
     built.mkdir()
     for number in changed:
-        day = (EPOCH + timedelta(days=number)).isoformat()
-        parts = [spool.take(number)]
-        if day in old.days:
-            stored = read_day(store / old.days[day].written.file)
-            parts.insert(0, expand(stored, old.index.filter(pl.col("day") == number), origins, work.replaced))
+        day = iso_day(number)
+        parts = [*staying(store, old, number, origins, work.replaced), spool.take(number)]
         merged = merge(pl.concat([p.select(parts[-1].columns) for p in parts]), origins, day)
         former = days.pop(day, None)
         if options.on_bad == "raise":
@@ -256,13 +272,15 @@ def _why(work: Work) -> str:
     return f"refused: {', '.join(reasons)}" if reasons else "name minute files"
 
 
-def _report(store: Path, now: Manifest, work: Work) -> IngestReport:
+def _report(store: Path, old: Manifest, now: Manifest, work: Work) -> IngestReport:
     return IngestReport(
         store=store,
-        sources=(*(e.report for e in work.entries), *work.known),
+        sources=tuple(e.report for e in (*work.entries, *work.known)),
         skipped=tuple(work.skipped),
+        replaced=tuple(e.report for e in old.entries if e.id in work.replaced),
         conflicts=tuple(work.conflicts),
         days_written=work.days_written,
+        days_deleted=len(old.days.keys() - now.days.keys()),
         days=len(now.days),
         symbols=now.index["symbol"].n_unique(),
         bars=sum(d.rows for d in now.days.values()),

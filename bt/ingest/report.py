@@ -18,6 +18,7 @@ REASONS = (
     "no_symbol",
     "one_sided",  # a quote bar without bid or ask
     "not_one_minute",  # a page of coarser bars
+    "too_large",  # a volume of 2^53 or more, from where a float cannot hold every whole number
     *FAULT_REASONS[:4],  # off_grid, non_finite, non_positive, inconsistent
 )
 """Why a row was refused, in the order in which the first match counts."""
@@ -87,16 +88,19 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """The outcome of one ingest. `sources` are those given, `skipped` files of folders that hold no minute bars.
+    """The outcome of one ingest. `sources` are those given, `skipped` files of folders that hold no minute bars, with the reason, `replaced`
+    what earlier ingests had read and sources of this one took the place of.
 
-    `conflicts` are those in the days written. `days_written` counts day files, `bars` and `bytes` are of the whole store after it.
+    `conflicts` are those in the days written. `days_written` and `days_deleted` count day files, `bars` and `bytes` are of the whole store after it.
     """
 
     store: Path
     sources: tuple[SourceReport, ...]
     skipped: tuple[tuple[str, str], ...]
+    replaced: tuple[SourceReport, ...]
     conflicts: tuple[Conflict, ...]
     days_written: int
+    days_deleted: int
     days: int
     symbols: int
     bars: int

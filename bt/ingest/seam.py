@@ -1,6 +1,6 @@
 """The seam between a vendor's format and the store: an Importer yields batches, everything after is common.
 
-A new format is one module with a class of these two methods, added to the list in `detect`.
+A new format is one module with a class of these three methods, added to the list in `detect`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Convention:
 class Batch:
     """Some rows of a source.
 
-    `frame` has time, open, high, low, close and volume, and where the source has them symbol, vwap, n_trades and line (1-based line or
-    row number). Values may be text or numbers; time may be text, an epoch (s, ms, us or ns, told by size), a naive or an aware Datetime.
+    `frame` has time, open, high, low, close and volume, and where the source has them symbol, vwap, n_trades, bid, ask and line (1-based
+    line or row number). Values may be text or numbers; time may be text, an epoch (s, ms, us or ns, told by size), a naive or an aware Datetime.
     `names` maps our columns to the source's, for messages. `symbol` is that of a frame without the column. A `reason` refuses every
     row. `broken` are lines with a wrong number of fields as (line, text). `ignored` counts non-zero cells of columns left out.
     """
@@ -56,6 +56,10 @@ class Importer(Protocol):
 
     def sniff(self, path: Path, head: bytes) -> bool:
         """Whether `path`, whose first (decompressed) bytes are `head`, is of this format."""
+        ...
+
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """What the bars of batches without a symbol column take from the path, or from `options` in its place; "" for nothing."""
         ...
 
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:

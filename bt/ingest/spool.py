@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from bt.ingest.layout import KINDS, nulls
 from bt.schema import BAR_COLUMNS
 
 DAY = 86_400_000_000
@@ -26,8 +27,7 @@ SCHEMA = pa.schema(
         ("symbol", pa.large_string()),
         ("time", pa.int64()),
         *((name, pa.float64()) for name in BAR_COLUMNS),
-        ("vwap", pa.float64()),
-        ("n_trades", pa.int64()),
+        *KINDS.items(),
         ("source", pa.int32()),
     ]
 )
@@ -45,15 +45,10 @@ class Spool:
         self._places: dict[int, list[tuple[int, int]]] = {}
 
     def add(self, bars: pl.DataFrame, source: int) -> None:
-        """Take the bars of source number `source`: symbol, time, prices, volume, and vwap and n_trades or not."""
+        """Take the bars of source number `source`: symbol, time, prices, volume, and columns of `KINDS` or not."""
         if bars.is_empty():
             return
-        missing = [
-            pl.lit(None, kind).alias(name)
-            for name, kind in (("vwap", pl.Float64), ("n_trades", pl.Int64))
-            if name not in bars.columns
-        ]
-        whole = bars.with_columns(*missing, pl.lit(source, pl.Int32).alias("source"))
+        whole = bars.with_columns(*nulls(set(KINDS) - set(bars.columns)), pl.lit(source, pl.Int32).alias("source"))
         self._waiting.append(whole.select(SCHEMA.names))
         self._rows += bars.height
         if self._rows >= ROWS:
@@ -83,7 +78,7 @@ class Spool:
         return sorted(self._places)
 
     def take(self, day: int) -> pl.DataFrame:
-        """Every bar of a day in the order added: symbol, time, prices, volume, vwap, n_trades, source."""
+        """Every bar of a day in the order added: symbol, time, prices, volume, every column of `KINDS`, source."""
         batches = []
         for file, number in self._places.get(day, ()):
             with pa.OSFile(str(self._files[file])) as raw, pa.ipc.open_file(raw) as reader:

@@ -9,7 +9,7 @@ from typing import IO
 import polars as pl
 
 from bt.ingest import delimited
-from bt.ingest.columns import Picked, pick, symbol_of
+from bt.ingest.columns import Picked, pick, symbol_for
 from bt.ingest.options import IngestOptions
 from bt.ingest.seam import Batch, Convention, convention
 from bt.ingest.sources import head, open_stream, reading
@@ -29,7 +29,7 @@ def text_batches(
             layout,
             picked,
             convention=convention(options, default),
-            symbol=options.symbol or symbol_of(path),
+            symbol=symbol_for(path, options),
             ignored=[name for name in ignored if name in layout.columns],
         )
 

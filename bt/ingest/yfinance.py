@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from bt.ingest.columns import symbol_for
 from bt.ingest.options import IngestOptions
 from bt.ingest.seam import Batch, Convention
 from bt.ingest.sources import first_lines
@@ -23,6 +24,10 @@ class YFinance:
         del path
         cells = [cell.strip() for cell in (first_lines(head, 1) or [""])[0].split(",")]
         return cells[0] in {"Datetime", "Date", ""} and any(name in cells for name in LEFT_OUT)
+
+    def told(self, path: Path, options: IngestOptions) -> str:
+        """The symbol."""
+        return symbol_for(path, options)
 
     def batches(self, path: Path, options: IngestOptions) -> Iterator[Batch]:
         """Bars, with the columns left out counted where they are not zero."""

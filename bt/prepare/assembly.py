@@ -12,6 +12,7 @@ import polars as pl
 
 from bt.arrays import arrow
 from bt.completeness import completeness
+from bt.features import column
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.columns import Grouped, bar_columns, grouped_minutes
 from bt.prepare.computing import Computed
@@ -50,8 +51,13 @@ class PreparedWindow:
 
 def _columns_of(over: Grouped, rows: slice, names: Iterable[str]) -> PreparedBars:
     """Some bars with some of their columns."""
-    columns = {name: Column(over.frame[name].to_numpy()[rows]) for name in names}
+    columns = {name: _values(over.frame[name][rows]) for name in names}
     return PreparedBars(over.code[rows], over.begin[rows], over.end[rows], columns)
+
+
+def _values(bars: pl.Series) -> Column:
+    """A column of bars: without a value a number is NaN, a whole number not known."""
+    return column(bars) if bars.dtype.is_integer() else Column(bars.to_numpy())
 
 
 def extremes_of(minutes: Minutes) -> PreparedBars:
@@ -135,7 +141,7 @@ def prepared_session(
     for interval, columns in plan.shown.items():
         over = computed.shown[interval]
         rows = over.grouping.at(number)
-        found = {name: Column(over.frame[name].to_numpy()[rows]) for name in bar_columns(interval, columns)}
+        found = {name: _values(over.frame[name][rows]) for name in bar_columns(interval, columns)}
         for id_, values in computed.columns[interval].items():
             found[id_] = Column(values.values[rows], None if values.null is None else values.null[rows])
         if interval in plan.quality_on:

@@ -126,11 +126,12 @@ def _listed(root: Path) -> list[str]:
         paths = sorted(str(root / day["file"]) for day in days)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{manifest}: it must be a store's manifest, was not ({error}); run `bt ingest` again"
+            f"{manifest}: manifest must be readable, was not ({error}); ingest the sources into a new folder"
         ) from error
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
-        raise DataError(f"{missing[0]}: file must exist as {manifest} names it, was missing; run `bt ingest` again")
+        hint = "ingest again what that day was made of, which brings it back"
+        raise DataError(f"{missing[0]}: file must exist as {manifest} names it, was missing; {hint}")
     if not paths:
         raise DataError(f"data.bars: {root} must have at least one day, was an empty store; check what was ingested")
     return paths
