@@ -42,7 +42,7 @@ VERDICT = {
 """Columns of verdicts."""
 
 _BATCH = 500_000
-_VERSION = 1
+_VERSION = 2
 
 
 def verdicts(
