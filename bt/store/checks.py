@@ -34,6 +34,7 @@ VERDICT = {
     "last": pl.Int64(),
     "decimals": pl.Int8(),  # -1: no k <= 8 represents every sound price
     "top": pl.Float64(),  # the highest sound price
+    "traded": pl.Float64(),  # the volume of all sound rows
     **{name: pl.Int64() for name in ROW_FAULTS},
     "duplicate": pl.Int64(),  # rows beyond the first of their symbol and time
     "sorted": pl.Boolean(),  # the whole file, by symbol and time
@@ -165,6 +166,7 @@ class _Tally:
                 names.alias("symbol"),
                 pl.Series("decimals", _decimals([p[sound] for p in prices], code[sound], len(names))),
                 pl.Series("top", _tops(prices[1][sound], code[sound], len(names))),
+                pl.Series("traded", np.bincount(code[sound], volume.to_numpy()[sound], len(names))),
                 *(pl.Series(name, n) for name, n in zip(ROW_FAULTS, faults, strict=True)),
                 pl.Series("duplicate", _count(code, twin, len(names))),
             )
@@ -197,7 +199,7 @@ class _Tally:
             pl.concat(self.parts)
             .group_by("symbol")
             .agg(
-                pl.col(counts).sum(),
+                pl.col(*counts, "traded").sum(),
                 pl.col("first").min(),
                 pl.col("last", "top").max(),
                 # none at all (-1) wins over any number of decimals
