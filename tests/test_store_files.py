@@ -273,6 +273,22 @@ def test_units_zones_and_stamps(tmp_path: Path, unit: str, zone: str, stamp: str
     assert part.rows() == [(c, us(DAY) + m * 60_000_000, 10.25 + m / 100) for c in (0, 1) for m in (1, 2)]
 
 
+@pytest.mark.parametrize("us", [2**62, -(2**60)])
+def test_a_time_in_no_year_is_a_file_fault(tmp_path: Path, us: int) -> None:
+    stray = bars(("B",), n=1).with_columns(ts=pl.lit(us).cast(pl.Datetime("us", "UTC")))
+    message = fault(write(tmp_path, {"a.parquet": bars(("A",)), "b.parquet": stray}))
+    assert f"b.parquet: column 'ts' must lie in the years 1 to 9999, was {us:,} microseconds from 1970 in B" in message
+
+
+def test_a_store_with_a_row_of_the_first_year_is_read_in_any_zone(tmp_path: Path) -> None:
+    local = pl.col("ts").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
+    stray = bars(("B",), n=1).with_columns(ts=pl.lit(datetime(1, 1, 1)))  # noqa: DTZ001
+    frames = {"a.parquet": bars(("A",)).with_columns(local), "b.parquet": stray}
+    store = opened(write(tmp_path, frames), timezone="America/New_York")
+    assert store.read(us(DAY), us(DAY) + 120_000_000, []).height == 2
+    assert store.read(0, 60_000_000, []).height == 0
+
+
 @pytest.mark.parametrize("unit", ["us", "ns"])
 def test_naive_times_of_a_zone(tmp_path: Path, unit: str) -> None:
     local = pl.col("ts").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None).dt.cast_time_unit(unit)

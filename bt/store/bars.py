@@ -237,7 +237,7 @@ class Store:
         for i in chosen:
             self._ids[i].check_unchanged()
         if start >= end or not chosen:
-            chosen, start, end = [int(self.spans["file"][0])], self._first, self._first
+            chosen, start, end = [int(self.spans["file"][0])], 0, 0
         paths = [self._ids[i].path for i in chosen]
         frame = self._connection.frame(self._sql((start, end), columns, codes), paths)
         if self._symbol_codes is not None:
