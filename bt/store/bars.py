@@ -304,7 +304,7 @@ class Store:
 
     @cached_property
     def _first(self) -> int:
-        return min(self.first.values())
+        return min(self.first.values()) - 1  # a time between two microseconds may be told as the later (start_stamped)
 
     @cached_property
     def _last(self) -> int:

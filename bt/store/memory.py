@@ -34,9 +34,15 @@ def in_memory(table: Any) -> MemoryBars:
         raise TypeError(f"it is a {type(table).__module__}.{type(table).__qualname__}{hint}")
     frame = table.with_columns(
         pl.col(pl.Categorical, pl.Enum).cast(pl.String),
-        *(pl.col(name).dt.cast_time_unit("us") for name, kind in table.schema.items() if isinstance(kind, pl.Datetime)),
+        *(_in_microseconds(table[name], kind) for name, kind in table.schema.items() if isinstance(kind, pl.Datetime)),
     ).rechunk()
     return MemoryBars(_digest(frame), frame)
+
+
+def _in_microseconds(times: pl.Series, kind: pl.Datetime) -> pl.Series:
+    """Equal times in one unit, whatever they were given in; as they are where they lie between microseconds."""
+    made = times.dt.cast_time_unit("us")
+    return made if made.dt.cast_time_unit(kind.time_unit).equals(times, null_equal=True) else times
 
 
 def _digest(frame: pl.DataFrame) -> str:
