@@ -158,6 +158,27 @@ def test_a_missing_column_names_the_likely_one(tmp_path: Path) -> None:
     assert opened(folder, columns={"close": "Close"}).read(*ALWAYS, ["close"])["close"][0] == 10.26
 
 
+@pytest.mark.parametrize(
+    ("columns", "change", "hint"),
+    [
+        ({"open_time": "tss"}, {}, 'open_time = "ts"'),  # not open, which is a price
+        ({"open_time": "Time"}, {"ts": "bar_time"}, 'open_time = "bar_time"'),
+        ({"open_time": "when"}, {"ts": "OpenTime"}, 'open_time = "OpenTime"'),  # like our name if not like theirs
+        ({"open_time": "nothing"}, {}, 'open_time = "..."'),
+        ({"symbol": "tick"}, {"symbol": "tickers"}, 'symbol = "tickers"'),
+        ({"close": "last"}, {"close": "lasts"}, 'close = "lasts"'),
+        ({"close": "hig"}, {"close": "x"}, 'close = "..."'),  # high is another price
+        ({}, {"ts": "open_tm"}, 'open_time = "open_tm"'),
+        ({}, {"volume": "Volumes"}, 'volume = "Volumes"'),
+    ],
+)
+def test_a_missing_column_names_one_like_it_that_it_may_be(
+    tmp_path: Path, columns: dict[str, str], change: dict[str, str], hint: str
+) -> None:
+    folder = write(tmp_path, {"a.parquet": bars().rename(change)})
+    assert fault(folder, columns=columns).endswith(f"if it has another name: data.columns.{hint}")
+
+
 def test_columns_that_differ_only_in_case(tmp_path: Path) -> None:
     folder = write(tmp_path, {"a.parquet": bars().with_columns(Open=pl.lit(1.0))})
     assert "'open' must be there once" in fault(folder)
