@@ -134,8 +134,9 @@ def _judged(
                 guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
                 sessions.append(session)
                 guards = [pl.concat(guards).group_by("symbol", "reason").agg(pl.col("rows").sum())]
-            held += [s.session.name for s in window.sessions if len(s.minutes.code)]
-            done += sum(len(s.minutes.code) for s in window.sessions)
+            counts = {s.session.name: len(s.minutes.code) for s in window.sessions}
+            held += [name for name, count in counts.items() if count]
+            done += sum(counts.values())
             if progress is not None:
                 progress(len(sessions), span.last - span.first + 1, done)
     table = pl.concat(tables).sort(ORDER["quality"], maintain_order=True)
