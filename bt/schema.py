@@ -19,6 +19,9 @@ QUOTES = ("bid", "ask")
 
 OPTIONAL_COLUMNS = ("vwap", "n_trades", *QUOTES)
 
+HIGHEST_PRICE = 9.2e10
+"""A price above it cannot be counted: money is int64 in units of 1e-8."""
+
 OUTSIDE_REASONS = ("no_session", "before_open", "in_break", "closing_print", "after_close")
 FAULT_REASONS = ("off_grid", "non_finite", "non_positive", "inconsistent", "duplicate", "conflict")
 """Row faults in the order in which the first match counts (docs/data.md, Guards)."""
@@ -32,13 +35,13 @@ def _positive() -> pl.Expr:
 
 
 def _in_order() -> pl.Expr:
-    return (pl.col("high") >= pl.max_horizontal("open", "close", "low")) & (
+    return pl.col("high").is_between(pl.max_horizontal("open", "close", "low"), HIGHEST_PRICE) & (
         pl.col("low") <= pl.min_horizontal("open", "close")
     )
 
 
 def sound_prices() -> pl.Expr:
-    """Whether a row's four prices are finite, positive and in order, whatever its volume; null where one is null."""
+    """Whether a row's four prices are finite, positive, in order and at most `HIGHEST_PRICE`, whatever its volume; null where one is null."""
     return pl.all_horizontal([pl.col(c).is_finite() for c in PRICES]) & _positive() & _in_order()
 
 
@@ -46,7 +49,7 @@ def fault_code() -> pl.Expr:
     """UInt8 fault code of each row by itself: OK, OFF_GRID, NON_FINITE, NON_POSITIVE or INCONSISTENT.
 
     Needs the columns ``time`` (Int64 microseconds), open, high, low, close and volume. A null price or volume is
-    NON_FINITE. Duplicates need the neighbours and are judged where rows are sorted.
+    NON_FINITE, a price above `HIGHEST_PRICE` INCONSISTENT. Duplicates need the neighbours and are judged where rows are sorted.
     """
     values = [pl.col(c) for c in BAR_COLUMNS]
     finite = pl.all_horizontal([v.is_not_null() & v.cast(pl.Float64).is_finite() for v in values])

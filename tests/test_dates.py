@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli_runs import call, market
-from small import Script, bars, store
+from small import Script, bars, play, store
 
 import bt
 from bt.errors import CalendarError, ConfigError, DataError, UsageError
@@ -230,3 +230,21 @@ def test_words_must_be_resolved_before_they_are_used(tmp_path: Path):
     assert one == SessionSpec(date(2024, 1, 3), date(2024, 1, 4))
     with pytest.raises(TypeError, match="session: start and end must be resolved first"):
         _ = spec.dates
+
+
+@pytest.mark.parametrize("far", ["2031-06-02T14:30", "2031-06-02T09:00", "2099-12-31T23:59", "9999-12-31T23:59"])
+@pytest.mark.parametrize(("minute", "expected"), [(389, "2024-01-11"), (200, "2024-01-10"), (450, "2024-01-10")])
+def test_a_far_dated_row_makes_no_session_the_last(tmp_path: Path, far: str, minute: int, expected: str):
+    stray = [{**bars("B", [1.0])[0], "ts": datetime.fromisoformat(far).replace(tzinfo=UTC)}]
+    days = [bars("A", [10.0], day=day, first=m) for day, m in zip(JANUARY, [389] * 7 + [minute], strict=True)]
+    where = store(tmp_path, *days, stray)
+    assert last(where) == last(where, ("A",)) == expected
+
+
+@pytest.mark.parametrize("far", ["0001-01-01T00:00", "1950-01-01T00:00", "9999-12-31T23:59"])
+def test_a_row_dated_far_away_stops_no_run(tmp_path: Path, far: str):
+    stray = [{**bars("A", [1.0])[0], "ts": datetime.fromisoformat(far).replace(tzinfo=UTC)}]
+    run = play(store(tmp_path, bars("A", [1.0, 2.0]), stray), Script())
+    assert run.summary["bars"] == 2
+    words = play(store(tmp_path, bars("A", [1.0] * 390), stray), Script(), "-1 sessions", "last")
+    assert [str(day) for day in words.by_session["session"]] == ["2024-01-02"]

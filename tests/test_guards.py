@@ -33,6 +33,8 @@ SOUND = {"open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 5.0}
         ({"high": 8.0}, "inconsistent"),
         ({"high": 10.4}, "inconsistent"),
         ({"low": 10.1}, "inconsistent"),
+        ({"high": 9.2e10}, None),
+        ({"high": math.nextafter(9.2e10, math.inf)}, "inconsistent"),
         ({"volume": -1.0}, "inconsistent"),
     ],
 )
@@ -122,3 +124,14 @@ def test_an_off_grid_row_after_a_midpoint_belongs_to_the_later_session(tmp_path:
         assert found == [("2024-01-02", "after_close"), ("2024-01-03", "before_open")]
     run = play(where, Script(), "2024-01-03")
     assert counted(run) == {"before_open": 1}
+
+
+@pytest.mark.parametrize("price", [9.3e10, 1e12, 1e300])
+def test_a_price_that_money_cannot_count_is_withheld_and_the_run_goes_on(tmp_path: Path, price: float):
+    where = store(tmp_path, bars("A", [1.0, 1.0, 3.0]), bars("B", [2.0, price, 2.0]), bars("C", [9.2e10]))
+    script = Script({("A", 0): lambda book: book.order("A", 1), ("B", 0): lambda book: book.order("B", 1)})
+    run = play(where, script)
+    assert run.guards.select("symbol", "reason", "rows").rows() == [("B", "inconsistent", 1)]
+    assert run.fills.select("symbol", "price").rows() == [("A", 1.0), ("B", 2.0)]
+    assert ("bar", "C", 0) in script.happened
+    assert run.equity["equity"][-1] == 1_000_002

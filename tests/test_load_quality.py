@@ -7,8 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import small
 from cli_runs import market
 from polars.testing import assert_frame_equal
+from small import FRIDAY, TUESDAY, WEDNESDAY, bars
+from store_bars import write
 
 import bt
 from bt.errors import CalendarError, DataError, UsageError
@@ -78,7 +81,35 @@ def test_what_cannot_be_asked(store: Path, tmp_path: Path):
         load_quality(store, "XNYS", "2024-12-05", "2024-12-04")
     with pytest.raises(DataError, match="the range must hold bars"):
         load_quality(store, "XNYS", "2022-12-05", "2022-12-06")
+    for day in (date(1, 1, 1), date(9999, 12, 31)):
+        stray = pl.read_parquet(store / "2024-12-06.parquet")[:9].with_columns(
+            pl.col("open_time").dt.replace(year=day.year)
+        )
+        where = write(
+            tmp_path / f"{day.year}",
+            {"sound.parquet": pl.read_parquet(store / "2024-12-05.parquet"), "stray.parquet": stray},
+        )
+        told = rf"{day.year}/stray.parquet: a row must lie within XNYS, 19.* to .*, was 0*{day.year}-12-06 .* UTC in ASHB; drop"
+        with pytest.raises(DataError, match=told):
+            load_quality(where, "XNYS")
+        assert load_quality(where, "XNYS", "2024-12-05", "2024-12-05").table["present"].sum() > 0
     night = pl.read_parquet(store / "2024-12-06.parquet").with_columns(pl.col("open_time") + timedelta(days=1))
-    night.write_parquet(tmp_path / "saturday.parquet")
+    night.write_parquet(tmp_path / "night" / "saturday.parquet", mkdir=True)
     with pytest.raises(DataError, match="bars must lie in sessions of XNYS"):
-        load_quality(tmp_path, "XNYS")
+        load_quality(tmp_path / "night", "XNYS")
+
+
+def test_rows_outside_sessions_are_counted_at_the_ends_of_a_store_too(tmp_path: Path):
+    """They belong to sessions of which there is no bar, and these are not judged; a run of them withholds the same rows."""
+    night = bars("A", [1.0] * 30, day=WEDNESDAY, first=570 - 1440)  # 00:00 to 00:29 UTC: after Tuesday's close
+    morning = bars("A", [1.0] * 40, day="2024-01-08", first=-60)
+    inside = [bars("A", [1.0] * 390, day=day) for day in (WEDNESDAY, FRIDAY)]
+    where = small.store(tmp_path, night, *inside, morning)
+    found = load_quality(where, "XNYS")
+    assert dict(found.guards.select("reason", "rows").iter_rows()) == {"after_close": 30, "before_open": 40}
+    run = bt.replay(bars=where, strategy=small.Script(), calendar="XNYS", start=TUESDAY, end="2024-01-08", save=False)
+    assert run.summary["guards"] == {"after_close": 30, "before_open": 40}
+    assert [s.name.day for s in found.sessions] == [3, 4, 5]
+    assert found.table.select(pl.col("session").dt.day(), "quality").rows() == [(3, 100), (4, 0), (5, 100)]
+    assert [s.name.day for s in load_quality(where, "XNYS", TUESDAY).sessions] == [2, 3, 4, 5]
+    assert [s.name.day for s in load_quality(where, "XNYS", end="2024-01-08").sessions] == [3, 4, 5, 8]

@@ -178,6 +178,18 @@ def test_one_store_may_be_read_from_threads(rows: pl.DataFrame):
         ),
         (lambda f: f.with_columns(ts=pl.lit(None, pl.Datetime("us", "UTC"))), "column 'ts' must have no null"),
         (lambda f: f.clear(), "data.bars: bars in memory must have at least one bar, was without any row"),
+        *(
+            (
+                lambda f, kind=kind: f.with_columns(pl.col("volume").cast(kind)),
+                f"column 'volume' must be of a type that Polars and Arrow share, was {kind}",
+            )
+            for kind in (pl.Int128, pl.UInt128)
+        ),
+        (lambda f: f.with_columns(more=pl.lit([1], pl.List(pl.Int128))), "column 'more' must be of a type that Polars"),
+        (
+            lambda f: (t := f.to_arrow()).set_column(5, "close", t["close"].cast(pa.decimal256(50, 4))),
+            "data.bars: column 'close' must be of a type that Polars and Arrow share, was decimal256(50, 4); cast it to dec",
+        ),
         (lambda f: f.lazy().select("nothing"), "data.bars: the table must be readable by Polars, was refused"),
     ],
 )

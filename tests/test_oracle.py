@@ -168,6 +168,7 @@ def test_a_run_reads_from_midpoint_to_midpoint():
         ({"high": 9.0}, "inconsistent"),
         ({"low": 10.5}, "inconsistent"),
         ({"volume": -1}, "inconsistent"),
+        ({"high": 1e12}, "inconsistent"),
         ({"volume": 0}, None),
     ],
 )

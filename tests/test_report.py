@@ -201,6 +201,45 @@ def test_what_is_asked_for_comes_first(run):
         run.report(session="soon")
 
 
+def test_what_the_run_has_not_cannot_be_asked_for(run, tmp_path):
+    page = tmp_path / "page.html"
+    with pytest.raises(
+        UsageError, match="symbol: it must be one of the 20 of the run, was 'ASHBY'; the nearest is ASHB"
+    ):
+        run.report(page, symbol="ASHBY")
+    for day in ("2020-01-01", "2024-11-28", "2024-12-09"):  # before, a holiday, after
+        told = f"session: it must be one of the run's, was {day}; they are 2024-11-18 to 2024-12-06"
+        with pytest.raises(UsageError, match=told):
+            run.report(page, session=day)
+        with pytest.raises(UsageError, match=told):
+            run.report(page, symbol="ASHB", session=day)
+    assert not page.exists()
+
+
+def test_a_page_replaces_no_file_of_a_run(run, tmp_path, monkeypatch, capsys):
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+    monkeypatch.chdir(copy)
+    for name in ("fills.parquet", "manifest.json", "../run/metrics.json", str(copy / "log.parquet")):
+        refused = call(capsys, "report", "../run", "--out", name)
+        assert (refused.code, "the page must not replace a file of a run" in refused.err) == (2, True)
+        assert call(capsys, "report", "../run", "../run", "--out", name).code == 2
+    assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
+    assert call(capsys, "report", ".", "--out", "other.html").code == 0
+
+
+def test_a_damaged_table_is_named(run, tmp_path, capsys):
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    whole = (copy / "fills.parquet").read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"<html></html>"):
+        (copy / "fills.parquet").write_bytes(content)
+        told = call(capsys, "report", str(copy), "--json")
+        assert (told.code, told.json["error"]["type"]) == (2, "DataError")
+        assert f"{copy / 'fills.parquet'}: it must be the table that a run leaves, was not (" in told.err
+        assert told.err.rstrip().endswith("; replay again")
+        assert "Traceback" not in told.err
+
+
 def test_a_symbol_and_session_without_a_trade_may_be_asked_for(place, tmp_path):
     idle = bt.replay(
         place / "configs" / "sma_cross.toml",
@@ -380,6 +419,8 @@ def test_the_command_line_writes_reports(tmp_path, monkeypatch, capsys):
     side = call(capsys, "report", "run", "run", "--json")
     assert side.json["report"] == str(tmp_path / "compared.html")
     assert Page((tmp_path / "compared.html").read_text()).table("Side by side")
+    absent = call(capsys, "report", "run", "--symbol", "JUMO")
+    assert (absent.code, "was 'JUMO'; the nearest is JUNO" in absent.err) == (2, True)
     several = call(capsys, "report", "run", "run", "--symbol", "JUNO")
     assert (several.code, "must be of one run" in several.err) == (2, True)
 
@@ -403,6 +444,8 @@ def test_a_sweep_has_a_page_and_its_surface_in_a_runs(tmp_path, monkeypatch, cap
         out="grid",
     )
     assert call(capsys, "report", "grid").code == 0
+    alone = call(capsys, "report", "grid", "--symbol", "JUNO")
+    assert (alone.code, "must be of one run, were with a sweep" in alone.err) == (2, True)
     page = Page((tmp_path / "grid" / "report.html").read_text())
     surface = page.table("sharpe by fast and slow")
     assert [row[0] for row in surface] == ["5", "10"]

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small import HALF_DAY, TUESDAY, bars, play, store
 
 import bt
@@ -106,3 +110,33 @@ def test_the_last_bin_of_a_half_day_is_closed_by_it(tmp_path: Path):
     frame = bt.load_bars(where, "XNYS", HALF_DAY, HALF_DAY, intervals=["4h", "1d"])
     assert frame["4h"].select("n_obs", "n_expected", "closed_by").rows() == [(210, 210, "early_close")]
     assert frame["1d"].select("n_obs", "n_expected", "closed_by").rows() == [(210, 210, "early_close")]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(0, 2**40) | st.integers(2**60, 2**63 - 1), min_size=1, max_size=12))
+def test_volume_is_conserved_whatever_it_comes_to(volumes: list[int]):
+    """Whole numbers where int64 holds all of a symbol's, else floats: no sum wraps around."""
+    made = [row for k, volume in enumerate(volumes) for row in bars("A", [1.0], first=k, volume=volume)]
+    frame = pl.DataFrame(made, schema_overrides={"volume": pl.Int64, "ts": pl.Datetime("us", "UTC")})
+    sums = {"window": bt.sum("volume", 2), "far": bt.so_far("sum", "volume")}
+    found = bt.load_bars(frame, "XNYS", TUESDAY, TUESDAY, intervals=["1m", "5m", "1d"], features=sums)
+    fits = sum(volumes) < 9.2e18
+    assert (found["1d"]["volume"].dtype == pl.Int64) == fits
+    for label, k in (("1m", 1), ("5m", 5), ("1d", 390)):
+        parts = [volumes[a : a + k] for a in range(0, len(volumes), k)]
+        assert found[label]["volume"].to_list() == pytest.approx(
+            [sum(part) for part in parts], rel=0 if fits else 1e-15
+        )
+    far = [sum(volumes[: k + 1]) for k in range(len(volumes))]
+    assert found["1m"]["far"].to_list() == pytest.approx(far, rel=1e-15)
+    windows = [a + b for a, b in pairwise(volumes)]
+    assert found["1m"]["window"].to_list()[1:] == pytest.approx(windows, rel=1e-14)
+
+
+def test_symbols_of_several_files_are_summed_over_all_of_them(tmp_path: Path):
+    for k in range(2):
+        frame = pl.DataFrame(bars("A", [1.0], first=k, volume=2**62), schema_overrides={"volume": pl.Int64})
+        frame.with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC"))).write_parquet(tmp_path / f"{k}.parquet")
+    for symbols in (None, ["A"]):
+        found = bt.load_bars(tmp_path, "XNYS", TUESDAY, TUESDAY, intervals=["1d"], symbols=symbols)
+        assert found["1d"]["volume"].to_list() == [2.0**63]

@@ -601,6 +601,23 @@ SECOND = pl.int_range(pl.len()) == 1
             lambda f: f.with_columns(pl.col("segment") + 1),
             r"column 'segment' must count 0, 1, 2 ... within a session, was 1 \(session 2024-05-06, segment 1\)",
         ),
+        (
+            lambda f: f.with_columns(pl.when(SECOND).then(2**40).otherwise("segment").alias("segment")),
+            "column 'segment' must be from 0 to 32767, was 1099511627776; mend that row",
+        ),
+        (lambda f: f.with_columns(pl.col("segment") - 1), "column 'segment' must be from 0 to 32767, was -1"),
+        (
+            lambda f: f.with_columns(session=pl.lit(date(9999, 12, 31))),
+            "column 'session' must be from 1900-01-01 to 2199-12-31, was 9999-12-31; mend that row",
+        ),
+        (
+            lambda f: f.with_columns(session=pl.lit(date(1, 1, 1))),
+            "column 'session' must be from 1900-01-01 to 2199-12-31",
+        ),
+        (
+            lambda f: f.with_columns(pl.col("open", "close") + pl.duration(days=365 * 400)),
+            r"column 'open' must lie within 31 days of its session, was 2424-\S+ .* segment 0\); mend",
+        ),
         (lambda f: pl.concat([f, f]), "column 'segment' must count 0, 1, 2 ... within a session, was 0"),
         (
             lambda f: f.with_columns(close=pl.col("open")),

@@ -17,7 +17,8 @@ import pytest
 from store_bars import DAY, bars, spec, three_days, us, write
 
 from bt.errors import DataError
-from bt.store import Store, checks
+from bt.model import DataSpec
+from bt.store import Store, checks, in_memory
 
 ALWAYS = (0, 2**60)
 
@@ -84,6 +85,31 @@ def test_each_row_fault_is_counted_and_its_file_is_not_clean(
     assert store.clean(0, day)
     assert store.clean(day + 86_400_000_000, 2**60)
     assert opened(folder, symbols=("AAA",)).clean(*ALWAYS)
+
+
+@pytest.mark.parametrize("naive", [False, True])
+@pytest.mark.parametrize("form", ["file", "table"])
+@pytest.mark.parametrize("off", [1, -1, 999, -999, 1000, 59_999_999_999])
+def test_a_nanosecond_off_the_grid_is_off_the_grid(tmp_path: Path, off: int, form: str, naive: bool) -> None:
+    fine = bars(("AAA",)).with_columns(pl.col("ts").dt.cast_time_unit("ns") + pl.duration(nanoseconds=off))
+    sound = bars(("BBB",)).with_columns(pl.col("ts").dt.cast_time_unit("ns"))
+    frame = pl.concat([fine, sound])
+    if naive:
+        frame = frame.with_columns(pl.col("ts").dt.replace_time_zone(None))
+    given = in_memory(frame) if form == "table" else str(write(tmp_path, {"a.parquet": frame}))
+    store = Store.open(DataSpec(given, "XNYS", timezone="UTC" if naive else ""), threads=1)
+    assert store.spans["off_grid"].to_list() == [5, 0]
+    for stamps in (store.read(*ALWAYS, [])["time"], store.read(us(DAY) - 60_000_000, 2**60, [])["time"]):
+        assert (stamps % 60_000_000 != 0).to_list() == [True] * 5 + [False] * 5
+        assert stamps[:5].to_list() == pytest.approx([t + off / 1000 for t in stamps[5:]], abs=1)
+
+
+def test_equal_times_are_the_same_bars_in_any_unit() -> None:
+    units = [bars().with_columns(pl.col("ts").dt.cast_time_unit(unit)) for unit in ("ms", "us", "ns")]
+    assert len({in_memory(frame).digest for frame in units}) == 1
+    assert (
+        in_memory(units[2].with_columns(pl.col("ts") + pl.duration(nanoseconds=1))).digest != in_memory(units[2]).digest
+    )
 
 
 @pytest.mark.parametrize("order", [["symbol", "ts"], ["ts", "symbol"], ["close", "symbol"]])

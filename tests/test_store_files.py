@@ -158,6 +158,27 @@ def test_a_missing_column_names_the_likely_one(tmp_path: Path) -> None:
     assert opened(folder, columns={"close": "Close"}).read(*ALWAYS, ["close"])["close"][0] == 10.26
 
 
+@pytest.mark.parametrize(
+    ("columns", "change", "hint"),
+    [
+        ({"open_time": "tss"}, {}, 'open_time = "ts"'),  # not open, which is a price
+        ({"open_time": "Time"}, {"ts": "bar_time"}, 'open_time = "bar_time"'),
+        ({"open_time": "when"}, {"ts": "OpenTime"}, 'open_time = "OpenTime"'),  # like our name if not like theirs
+        ({"open_time": "nothing"}, {}, 'open_time = "..."'),
+        ({"symbol": "tick"}, {"symbol": "tickers"}, 'symbol = "tickers"'),
+        ({"close": "last"}, {"close": "lasts"}, 'close = "lasts"'),
+        ({"close": "hig"}, {"close": "x"}, 'close = "..."'),  # high is another price
+        ({}, {"ts": "open_tm"}, 'open_time = "open_tm"'),
+        ({}, {"volume": "Volumes"}, 'volume = "Volumes"'),
+    ],
+)
+def test_a_missing_column_names_one_like_it_that_it_may_be(
+    tmp_path: Path, columns: dict[str, str], change: dict[str, str], hint: str
+) -> None:
+    folder = write(tmp_path, {"a.parquet": bars().rename(change)})
+    assert fault(folder, columns=columns).endswith(f"if it has another name: data.columns.{hint}")
+
+
 def test_columns_that_differ_only_in_case(tmp_path: Path) -> None:
     folder = write(tmp_path, {"a.parquet": bars().with_columns(Open=pl.lit(1.0))})
     assert "'open' must be there once" in fault(folder)
@@ -271,6 +292,22 @@ def test_units_zones_and_stamps(tmp_path: Path, unit: str, zone: str, stamp: str
     assert store.first["AAA"] == us(DAY)
     part = store.read(us(DAY) + 60_000_000, us(DAY) + 180_000_000, ["open"])
     assert part.rows() == [(c, us(DAY) + m * 60_000_000, 10.25 + m / 100) for c in (0, 1) for m in (1, 2)]
+
+
+@pytest.mark.parametrize("us", [2**62, -(2**60)])
+def test_a_time_in_no_year_is_a_file_fault(tmp_path: Path, us: int) -> None:
+    stray = bars(("B",), n=1).with_columns(ts=pl.lit(us).cast(pl.Datetime("us", "UTC")))
+    message = fault(write(tmp_path, {"a.parquet": bars(("A",)), "b.parquet": stray}))
+    assert f"b.parquet: column 'ts' must lie in the years 1 to 9999, was {us:,} microseconds from 1970 in B" in message
+
+
+def test_a_store_with_a_row_of_the_first_year_is_read_in_any_zone(tmp_path: Path) -> None:
+    local = pl.col("ts").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
+    stray = bars(("B",), n=1).with_columns(ts=pl.lit(datetime(1, 1, 1)))  # noqa: DTZ001
+    frames = {"a.parquet": bars(("A",)).with_columns(local), "b.parquet": stray}
+    store = opened(write(tmp_path, frames), timezone="America/New_York")
+    assert store.read(us(DAY), us(DAY) + 120_000_000, []).height == 2
+    assert store.read(0, 60_000_000, []).height == 0
 
 
 @pytest.mark.parametrize("unit", ["us", "ns"])

@@ -30,9 +30,10 @@ def write_the_report(
     """Write the report of what is in `folders`; `look` opens it in the browser."""
     day = session_given(session or None)
     folder = folders[0]
+    if (symbol or day is not None or sweep is not None) and (len(folders) > 1 or is_sweep(folder)):
+        told_of = "several" if len(folders) > 1 else "a sweep"
+        raise UsageError(f"bt report: --symbol, --session and --sweep must be of one run, were with {told_of}")
     if len(folders) > 1:
-        if symbol or day is not None or sweep is not None:
-            raise UsageError("bt report: --symbol, --session and --sweep must be of one run, were with several")
         page = compare(folders).report(Path.cwd() / (COMPARED if out is None else out))
     elif is_sweep(folder):
         page = Path.cwd() / (folder / REPORT if out is None else out)

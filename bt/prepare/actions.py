@@ -33,6 +33,9 @@ OPTIONAL = ("ratio", "amount", "to", "price")
 SIMPLE = 10_000
 """A ratio that is a double is taken for the fraction with at most this denominator that is that double."""
 
+EXTREME = 100_000
+"""More shares for one, or for one share, no split gives; prices up to 920,000 stay what money can count."""
+
 
 @dataclass(frozen=True)
 class OpenedActions:
@@ -204,6 +207,7 @@ def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:
             if parse(text) is None:
                 what = "0 or more" if column == "price" else VALUE_OF[kind][1]
                 bad.refuse(row, column, what, text)
+    _check_ratios(made, bad)
     once = made.filter(pl.col("kind") != "dividend")
     for keys, column in ((("symbol", "session", "kind"), "kind"), (("to", "session"), "to")):
         some = once if column == "kind" else once.filter(pl.col("kind") == "rename")
@@ -215,6 +219,18 @@ def _checked(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     ):
         bad.refuse(row, "kind", "one of rename and delisting for a session", value)
     return made.drop("row").sort("session", maintain_order=True)
+
+
+def _check_ratios(rows: pl.DataFrame, bad: Refusal) -> None:
+    """Refuse splits that are none, and those that arithmetic in int64 cannot follow back."""
+    total: dict[str, Fraction] = {}
+    for row, symbol, text in rows.filter(pl.col("kind") == "split").select("row", "symbol", "ratio").iter_rows():
+        ratio = ratio_of(text) or Fraction(1)
+        if not Fraction(1, EXTREME) <= ratio <= EXTREME:
+            bad.refuse(row, "ratio", f"from 1:{EXTREME} to {EXTREME}:1", text)
+        total[symbol] = total.get(symbol, Fraction(1)) * ratio
+        if max(total[symbol].numerator, total[symbol].denominator) >= 2**63:
+            bad.refuse(row, "ratio", f'a simple fraction, as "1:7", for all of {symbol} are multiplied', text)
 
 
 def ratio_of(text: str) -> Fraction | None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from bt.errors import DataError, UsageError
@@ -69,7 +70,7 @@ def load_quality(
         As in `load_bars`.
     start, end : date or ISO text, optional
         First and last session, both included, or words as in `load_bars`; by default those of the store's first and
-        last bar.
+        last bar. Rows outside the sessions that come before or after these are among `guards`.
     intervals : sequence of str
         Such as ``["1m", "5m"]``.
     worst : int
@@ -92,14 +93,17 @@ def load_quality(
         check_dates(SessionSpec(begin, finish), time)  # wrong dates are told before files are read
     store = Store.open(given)
     try:
-        held = _sessions_held(time, store) if begin is None or finish is None else (begin, finish)
-        _check_held(begin, finish, held)
-        spec = RunSpec(given, resolved(SessionSpec(begin or held[0], finish or held[1]), time, store), ())
+        ends = _sessions_held(time, store) if begin is None or finish is None else (begin, finish)
+        _check_held(begin, finish, ends)
+        spec = RunSpec(given, resolved(SessionSpec(begin or ends[0], finish or ends[1]), time, store), ())
         time.schedule(*spec.session.dates)
         made_plan, _ = plan([], [label for minutes, label in labels.items() if minutes > 1], store.extra_columns)
         span = session_range(time, store, *spec.session.dates)
         source = Preparer(spec, made_plan, Reading(store, time, span.schedule, span.first, span.last))
-        return _judged(source, span, store.symbols, labels, worst=worst, gap_lists=gap_lists, progress=progress)
+        judged, held = _judged(source, span, store.symbols, labels, worst=worst, gap_lists=gap_lists, progress=progress)
+        return _from_to(
+            judged, held[0] if held and begin is None else None, held[-1] if held and finish is None else None
+        )
     finally:
         store.close()
 
@@ -107,12 +111,12 @@ def load_quality(
 def _judged(
     source: Preparer, span: Range, symbols: Sequence[str], labels: Mapping[int, str], *,
     worst: int, gap_lists: bool, progress: Progress | None,
-) -> Quality:  # fmt: skip
-    """The quality of every window of `source`."""
+) -> tuple[Quality, list[date]]:  # fmt: skip
+    """The quality of every window of `source`, and the sessions that have a bar of any symbol."""
     source.start()
     names = pl.Series(symbols, dtype=pl.String)
     tables, sessions = [_NO_QUALITY if gap_lists else _NO_QUALITY.drop("gaps")], []
-    gaps, guards, done = _NO_GAPS, [_NO_GUARDS], 0
+    gaps, guards, held, done = _NO_GAPS, [_NO_GUARDS], [], 0
     watch = Watch(span.last - span.first + 1)
     with closing(source.windows()) as windows:  # before the store is closed: the next one is being read
         for window in windows:
@@ -130,15 +134,21 @@ def _judged(
                 guards.append(guard.select(names.gather(guard["code"]).alias("symbol"), "reason", "rows"))
                 sessions.append(session)
                 guards = [pl.concat(guards).group_by("symbol", "reason").agg(pl.col("rows").sum())]
-            done += sum(len(s.minutes.code) for s in window.sessions)
+            counts = {s.session.name: len(s.minutes.code) for s in window.sessions}
+            held += [name for name, count in counts.items() if count]
+            done += sum(counts.values())
             if progress is not None:
                 progress(len(sessions), span.last - span.first + 1, done)
-    return Quality(
-        pl.concat(tables).sort(ORDER["quality"], maintain_order=True),
-        gaps,
-        watch.outages(),
-        guards[0].sort("symbol", "reason"),
-        sessions,
+    table = pl.concat(tables).sort(ORDER["quality"], maintain_order=True)
+    return Quality(table, gaps, watch.outages(), guards[0].sort("symbol", "reason"), sessions), held
+
+
+def _from_to(found: Quality, first: date | None, last: date | None) -> Quality:
+    """Without the sessions before `first` and after `last` (None: all), of which there are but rows outside."""
+    first, last = first or found.sessions[0].name, last or found.sessions[-1].name
+    return found._replace(
+        table=found.table.filter(pl.col("session").is_between(first, last)),
+        sessions=[session for session in found.sessions if first <= session.name <= last],
     )
 
 
@@ -166,21 +176,32 @@ _NO_GUARDS = pl.DataFrame(schema={"symbol": pl.String, "reason": pl.String, "row
 
 
 def _sessions_held(time: TimeManager, store: Store) -> tuple[date, date]:
-    """The sessions of the store's first and last bar, or nearest inside them."""
+    """The sessions that the store's first and last row belong to."""
     begins, ends = min(store.first.values()), max(store.last.values())
-    around = timedelta(days=2)  # an overnight session opens the day before its name
-    schedule = time.schedule(max(instant(begins).date() - around, time.earliest), instant(ends).date() + around)
-    held = [
-        name
-        for i, name in enumerate(schedule.names)
-        if int(schedule.close[i]) > begins and int(schedule.open[i]) <= ends
-    ]
-    if not held:
+    for when in (begins, ends):
+        _check_known(time, store, when)
+    around = timedelta(days=31)  # markets are closed for weeks at most
+    first, last = instant(begins).date() - around, instant(ends).date() + around
+    schedule = time.schedule(max(first, time.earliest), min(last, time.latest))
+    if not ((schedule.close > begins) & (schedule.open <= ends)).any():
         raise DataError(
             f"{store.data.bars}: bars must lie in sessions of {time.calendar}, was {instant(begins):%Y-%m-%d %H:%M} to "
             f"{instant(ends):%Y-%m-%d %H:%M} UTC with none; name the calendar of these bars"
         )
-    return held[0], held[-1]
+    owner = np.searchsorted(time.borders(schedule), [begins, ends], side="left") - 1
+    a, b = np.clip(owner, 0, len(schedule) - 1).tolist()
+    return schedule.names[a], schedule.names[b]
+
+
+def _check_known(time: TimeManager, store: Store, when: int) -> None:
+    """Refuse a first or last row that lies outside all that the calendar knows."""
+    day = instant(when).date()
+    if not time.earliest.toordinal() - 1 <= day.toordinal() <= time.latest.toordinal() + 1:
+        file, code = store.spans.filter((pl.col("first") == when) | (pl.col("last") == when)).row(0)[:2]
+        raise DataError(
+            f"{store.files['path'][file]}: a row must lie within {time.calendar}, {time.earliest} to {time.latest}, was "
+            f"{instant(when):%Y-%m-%d %H:%M} UTC in {store.symbols[code]}; drop that row, or leave the symbol out"
+        )
 
 
 def _check_held(begin: date | str | None, finish: date | str | None, held: tuple[date | str, date | str]) -> None:

@@ -23,6 +23,8 @@ def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
     ------
     UsageError
         `path` is no run folder.
+    DataError
+        A table is damaged.
     """
     folder = _checked(path)
     return tables_in(folder)
@@ -31,15 +33,18 @@ def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
 def tables_in(folder: Path) -> dict[str, pl.LazyFrame]:
     """Every table that is in a folder, finished or not."""
     files = {table: folder / f"{table}.parquet" for table in SCHEMAS}
-    return {
-        table: _with_all(table, pl.scan_parquet(file, glob=False)) for table, file in files.items() if file.is_file()
-    }
+    return {table: _opened(table, file) for table, file in files.items() if file.is_file()}
 
 
-def _with_all(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """A table of a run that an earlier version wrote has the columns that came later, empty."""
+def _opened(table: str, file: Path) -> pl.LazyFrame:
+    """A table whose file has a sound end; one that an earlier version wrote has the columns that came later, empty."""
+    rows = pl.scan_parquet(file, glob=False)
+    try:
+        known = rows.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise DataError(f"{file}: it must be the table that a run leaves, was not ({cause}); replay again") from error
     later = ABSENT_AS_NULL.get(table, ())
-    known = rows.collect_schema() if later else SCHEMAS[table]
     lacking = [pl.lit(None, SCHEMAS[table][name]).alias(name) for name in later if name not in known]
     return rows.with_columns(lacking).select(SCHEMAS[table].names()) if lacking else rows
 
@@ -72,6 +77,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 def is_run(path: Path) -> bool:
     """Whether `path` is a finished run's folder: a partial one, whose manifest may be there already, is hidden."""
     return not path.name.startswith(".") and (path / "manifest.json").is_file()
+
+
+def is_part(path: Path) -> bool:
+    """Whether `path` is a table or document of a finished run."""
+    names = {f"{table}.parquet" for table in SCHEMAS} | {f"{document}.json" for document in DOCUMENTS}
+    return path.name in names and path.is_file() and is_run(path.resolve().parent)
 
 
 def runs_in(folder: Path) -> list[Path]:

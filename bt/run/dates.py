@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from bt.config import sessions_back
 from bt.errors import CalendarError, DataError, UsageError
-from bt.model import Session, SessionSpec, instant
+from bt.model import EPOCH, Session, SessionSpec, instant
 from bt.schema import MINUTE
 from bt.sessions import TimeManager
 from bt.store import Store
 
 HABIT, FEWEST, FAR = 20, 5, 2
 """A thin store's last bars: over how many earlier sessions, at least how many, and in how many as far from the close."""
+
+DAY = 1440 * MINUTE
+
+FEW, MANY = DAY, 64 * DAY
+"""How far back a last row is looked for at once, first and at most."""
 
 
 def resolved(session: SessionSpec, time: TimeManager, store: Store, now: datetime | None = None) -> SessionSpec:
@@ -73,40 +80,73 @@ def last_complete(time: TimeManager, store: Store) -> Session:
 
     It does if a row is stamped in its last minute or later. A store of thin symbols may have none so late in any
     session: there it also does if the last row lies no farther from the close than in two of the twenty sessions
-    before. A session cut short is left out then too, for nothing tells that it is not.
+    before. A session cut short is left out then too, for nothing tells that it is not. One without a row is not there,
+    whatever comes after it, and neither is what the calendar does not know.
 
     Raises
     ------
     DataError
         No session of the store is complete.
     """
-    open_ = time.at(store.reach)
-    if open_ is not None and (store.reach >= open_.close - MINUTE or _as_usual(time, store, open_)):
-        return open_
-    last = time.last_ended(store.reach)
-    if last.close <= min(store.first.values()):
-        raise DataError(
-            f"{store.data.bars}: a session must be complete for session.end = 'last', was none; the data is "
-            f"{instant(min(store.first.values())):%Y-%m-%d %H:%M} to {instant(store.reach):%Y-%m-%d %H:%M} UTC: give dates"
-        )
-    return last
+    first = max(min(store.first.values()), _midnight(time.earliest))
+    beyond = _midnight(time.latest) + DAY
+    session = time.at(store.reach) if store.reach < beyond else None
+    if session is not None and store.reach >= session.close - MINUTE:
+        return session
+    with _every_symbol(store) as whole:
+        row = store.reach if store.reach < beyond else _last_row(whole, first, beyond)
+        while row is not None and row >= first:
+            session = time.at(row)
+            if session is None or not (row >= session.close - MINUTE or _as_usual(time, whole, session, row)):
+                session = time.last_ended(row)
+                row = _last_row(whole, first, session.close)
+            if row is not None and row >= session.open:
+                return session
+    raise DataError(
+        f"{store.data.bars}: a session must be complete for session.end = 'last', was none; the data is "
+        f"{instant(min(store.first.values())):%Y-%m-%d %H:%M} to {instant(store.reach):%Y-%m-%d %H:%M} UTC: give dates"
+    )
 
 
-def _as_usual(time: TimeManager, store: Store, session: Session) -> bool:
-    """Whether earlier sessions too had their last row as far from the close as `session` has it."""
-    short = session.close - store.reach
-    whole = store if store.data.symbols is None else Store.open(replace(store.data, symbols=None))
+def _midnight(day: date) -> int:
+    """The beginning of a day, UTC microseconds."""
+    return (day - EPOCH.date()).days * DAY
+
+
+@contextmanager
+def _every_symbol(store: Store) -> Iterator[Store]:
+    """The store with all symbols of its files."""
+    if store.data.symbols is None:
+        yield store
+        return
+    whole = Store.open(replace(store.data, symbols=None))
+    try:
+        yield whole
+    finally:
+        whole.close()
+
+
+def _last_row(store: Store, start: int, end: int) -> int | None:
+    """The last row stamped in ``[start, end)``, UTC microseconds; None where there is none. Looked for from the end back, stretch by stretch."""
+    length = FEW
+    while start < end:
+        times = store.read(max(start, end - length), end, [])["time"]
+        if len(times):
+            return int(times.max())  # type: ignore[arg-type]
+        end, length = end - length, min(2 * length, MANY)
+    return None
+
+
+def _as_usual(time: TimeManager, whole: Store, session: Session, row: int) -> bool:
+    """Whether earlier sessions too had their last row as far from the close as `session` has `row`."""
+    short = session.close - row
     first = min(whole.first.values())
     judged = far = 0
-    try:
-        before = session
-        while judged < HABIT and (judged < FEWEST or far < FAR) and before.open > first:
-            before = time.session(time.previous(before.name))
-            times = whole.read(before.open, before.close, [])["time"]
-            if len(times):
-                judged += 1
-                far += before.close - int(times.max()) >= short  # type: ignore[arg-type]
-    finally:
-        if whole is not store:
-            whole.close()
+    before = session
+    while judged < HABIT and (judged < FEWEST or far < FAR) and before.open > first:
+        before = time.session(time.previous(before.name))
+        times = whole.read(before.open, before.close, [])["time"]
+        if len(times):
+            judged += 1
+            far += before.close - int(times.max()) >= short  # type: ignore[arg-type]
     return judged >= FEWEST and far >= FAR

@@ -6,11 +6,15 @@ import contextlib
 import os
 from collections.abc import Sequence
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from bt.errors import ResultsError, UsageError
 from bt.report import RunTold, SweepTold, Wish, run_page
+from bt.results import is_part
 from bt.run.bars import bars_or_reason
 
 if TYPE_CHECKING:
@@ -27,10 +31,11 @@ def write_report(
     Raises
     ------
     UsageError
-        The run is in memory and no path was given.
+        The run is in memory and no path was given, the path is a run's table or document, or the run has no such symbol or session.
     ResultsError
         It could not be written.
     """
+    _check_wish(run, wish)
     target = path if path is not None else None if run.path is None else run.path / REPORT
     if target is None:
         raise UsageError("report: path must be given of a run in memory, was not; run.report('report.html')")
@@ -46,6 +51,23 @@ def report(run: Run, wish: Wish, sweep: SweepTold | None, lines: Sequence[tuple[
             run.manifest, run.tables, run.outages, bars, why, sweep, lines,
         )  # fmt: skip
         return run_page(told, wish=wish)
+
+
+def _check_wish(run: Run, wish: Wish) -> None:
+    """Refuse a symbol or session that the run has not."""
+    if wish.symbol is not None:
+        names = pl.concat([run.tables[name].lazy().select("symbol") for name in ("quality", "orders")])
+        known = names.unique().drop_nulls().collect(engine="in-memory")["symbol"].sort().to_list()
+        if wish.symbol not in known:
+            near = get_close_matches(wish.symbol, known, 1, 0.0) or ["none"]
+            raise UsageError(
+                f"symbol: it must be one of the {len(known)} of the run, was {wish.symbol!r}; the nearest is {near[0]}"
+            )
+    if wish.session is not None:
+        days = run.tables["sessions"].lazy().select("session").collect(engine="in-memory")["session"]
+        if wish.session not in days:
+            told = f"they are {days[0]} to {days[-1]}" if len(days) else "it has none"
+            raise UsageError(f"session: it must be one of the run's, was {wish.session}; {told}")
 
 
 def session_given(session: date | str | None) -> date | None:
@@ -69,9 +91,13 @@ def write_page(path: Path, page: str) -> None:
 
     Raises
     ------
+    UsageError
+        A run's table or document is there.
     ResultsError
         It could not be written.
     """
+    if is_part(path):
+        raise UsageError(f"{path}: the page must not replace a file of a run, was to; choose another name, as {REPORT}")
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:

@@ -223,7 +223,8 @@ class Run:
         Raises
         ------
         UsageError
-            The run is in memory and no path was given, or `session` is no date.
+            The run is in memory and no path was given, the path is a run's table or document, `session` is no date,
+            or the run has no such symbol or session.
         ResultsError
             It could not be written.
         """

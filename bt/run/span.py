@@ -36,7 +36,7 @@ def session_range(
     """
     begins, ends = min(store.first.values()), max(store.last.values())
     known = begins if wider is None else min(begins, *wider.first.values())
-    earliest = min(start, instant(known).date()) - timedelta(days=1)
+    earliest = min(start, max(instant(known).date(), time.earliest)) - timedelta(days=1)
     if rebalance != "1d":
         earliest = earliest - timedelta(days=earliest.weekday()) if rebalance == "1w" else earliest.replace(day=1)
     schedule = time.schedule(max(earliest, time.earliest), end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +11,12 @@ import polars as pl
 from bt.errors import CalendarError, DataError
 from bt.model import Schedule
 from bt.sessions.window import LONGEST_SESSION, SCHEMA, Window
+
+DAYS = (date(1900, 1, 1), date(2199, 12, 31))
+"""Days that a session may have."""
+
+FARTHEST = 31
+"""So many days a session may open before the day it is named after, or close after it."""
 
 REQUIRED = ("session", "segment", "open", "close")
 
@@ -80,12 +87,19 @@ def _checked(path: Path, raw: pl.DataFrame) -> pl.DataFrame:
             _fault(path, f"column {name!r} must lie on whole minutes, was {off[name][0]}; round it")
     if "early_close" not in raw.columns:
         raw = raw.with_columns(pl.lit(value=False).alias("early_close"))
+    for name, low, high in (("segment", 0, LONGEST_SESSION), ("session", *DAYS)):
+        beyond = raw.filter(~pl.col(name).is_between(low, high))
+        if beyond.height:
+            _fault(path, f"column {name!r} must be from {low} to {high}, was {beyond[name][0]}; mend that row")
     utc = [pl.col(c).dt.convert_time_zone("UTC").dt.cast_time_unit("us") for c in ("open", "close")]
     frame = raw.select("session", pl.col("segment").cast(pl.Int32), *utc, "early_close").sort("session", "segment")
     frame = frame.select(list(SCHEMA))
     number = pl.int_range(pl.len()).over("session").cast(pl.Int32)
     minutes = (pl.col("close") - pl.col("open")).dt.total_minutes().sum().over("session")
+    apart = [(pl.col(name).dt.date() - pl.col("session")).dt.total_days().abs() for name in ("open", "close")]
     rules = (
+        ("open", apart[0] <= FARTHEST, f"lie within {FARTHEST} days of its session", "mend that row"),
+        ("close", apart[1] <= FARTHEST, f"lie within {FARTHEST} days of its session", "mend that row"),
         ("segment", pl.col("segment") == number, "count 0, 1, 2 ... within a session", "number the segments again"),
         ("close", pl.col("close") > pl.col("open"), "lie after its open", "a segment cannot be empty"),
         (

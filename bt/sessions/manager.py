@@ -77,6 +77,11 @@ class TimeManager:
         return self._window.earliest
 
     @property
+    def latest(self) -> date:
+        """The last day that the calendar knows."""
+        return self._window.latest
+
+    @property
     def identity(self) -> str:
         """Another text if the calendar's sessions could be others: for what is cached by session."""
         if self._name.lower().endswith(".parquet"):

@@ -19,7 +19,7 @@ from bt.store.bars import Store
 from bt.store.files import load_table, save_table
 
 _KEYS = b"bt.sessions"
-_VERSION = 1
+_VERSION = 2
 
 
 class DailyCache:

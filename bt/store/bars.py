@@ -25,6 +25,9 @@ from bt.store.spans import files_of, spans_of
 _EXACT = 2.0**51
 """Scaled prices up to here are the integers they stand for."""
 
+_SUMMED = 9.2e18
+"""Sums of volumes below it, as doubles, fit int64."""
+
 
 @dataclass(frozen=True)
 class Store:
@@ -48,7 +51,7 @@ class Store:
     cache : Path
         The folder for what is remembered about this store.
     volume_is_integer : bool
-        Every finite volume of the store is whole: `read` gives Int64, else Float64.
+        Every finite volume of the store is whole, and int64 holds the sum of any symbol's: `read` gives Int64, else Float64.
     reach : int
         UTC microseconds of open_time of the last row of any symbol of the files, asked for or not.
     every : frozenset of str
@@ -120,7 +123,7 @@ class Store:
             files=files_of(ids, contents, verdict, spans),
             spans=spans,
             cache=cache,
-            volume_is_integer=bool(verdict["integral"].all()),
+            volume_is_integer=_whole_volumes(verdict),
             along=len(along),
             reach=int(verdict["last"].drop_nulls().cast(pl.Int64).to_numpy().max()),
             every=frozenset(found),
@@ -234,7 +237,7 @@ class Store:
         for i in chosen:
             self._ids[i].check_unchanged()
         if start >= end or not chosen:
-            chosen, start, end = [int(self.spans["file"][0])], self._first, self._first
+            chosen, start, end = [int(self.spans["file"][0])], 0, 0
         paths = [self._ids[i].path for i in chosen]
         frame = self._connection.frame(self._sql((start, end), columns, codes), paths)
         if self._symbol_codes is not None:
@@ -301,7 +304,7 @@ class Store:
 
     @cached_property
     def _first(self) -> int:
-        return min(self.first.values())
+        return min(self.first.values()) - 1  # a time between two microseconds may be told as the later (start_stamped)
 
     @cached_property
     def _last(self) -> int:
@@ -340,6 +343,12 @@ def _unknown(source: str, bars: str, symbol: str, symbols: Sequence[str]) -> Usa
     return UsageError(
         f"{source}: symbol must be one of the {len(symbols)} in {bars}, was {symbol!r}; the nearest is {near[0]!r}"
     )
+
+
+def _whole_volumes(verdict: pl.DataFrame) -> bool:
+    """Whether volumes can be summed as integers, whatever a symbol's rows are summed over."""
+    traded = verdict.group_by("symbol").agg(pl.col("traded").sum())["traded"]
+    return bool(verdict["integral"].all()) and bool((traded < _SUMMED).all())
 
 
 def _found_symbols(data: DataSpec, verdict: pl.DataFrame) -> list[str]:

@@ -26,6 +26,9 @@ ROW_FAULTS = FAULT_REASONS[:4]
 
 MAX_DECIMALS = 8
 
+YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""First and last UTC microsecond of the years 1 to 9999."""
+
 VERDICT = {
     "content": pl.String(),  # content hash, with the folder's symbol where the folder names it
     "symbol": pl.String(),  # null in the one row of a file without rows
@@ -34,6 +37,7 @@ VERDICT = {
     "last": pl.Int64(),
     "decimals": pl.Int8(),  # -1: no k <= 8 represents every sound price
     "top": pl.Float64(),  # the highest sound price
+    "traded": pl.Float64(),  # the volume of all sound rows
     **{name: pl.Int64() for name in ROW_FAULTS},
     "duplicate": pl.Int64(),  # rows beyond the first of their symbol and time
     "sorted": pl.Boolean(),  # the whole file, by symbol and time
@@ -42,7 +46,7 @@ VERDICT = {
 """Columns of verdicts."""
 
 _BATCH = 500_000
-_VERSION = 1
+_VERSION = 2
 
 
 def verdicts(
@@ -113,6 +117,12 @@ def _timed(frame: pl.DataFrame, layout: Layout, path: str) -> pl.DataFrame:
             count = frame[column].null_count()
             raise DataError(f"{path}: column {theirs!r} must have no null, was null in {count} rows; drop those rows")
     timed = frame.with_columns(start_stamped(layout, pl.col("time")))
+    if not timed["time"].is_between(*YEARS).all():
+        value = timed.filter(~pl.col("time").is_between(*YEARS)).row(0, named=True)
+        raise DataError(
+            f"{path}: column {layout.time!r} must lie in the years 1 to 9999, was {value['time']:,} microseconds from 1970 in "
+            f"{value['symbol']}; drop such rows"
+        )
     if timed["time"].null_count():
         value = frame.filter(timed["time"].is_null())["time"][0]
         zone = layout.zone
@@ -165,6 +175,7 @@ class _Tally:
                 names.alias("symbol"),
                 pl.Series("decimals", _decimals([p[sound] for p in prices], code[sound], len(names))),
                 pl.Series("top", _tops(prices[1][sound], code[sound], len(names))),
+                pl.Series("traded", _totals(volume.to_numpy()[sound], code[sound], len(names))),
                 *(pl.Series(name, n) for name, n in zip(ROW_FAULTS, faults, strict=True)),
                 pl.Series("duplicate", _count(code, twin, len(names))),
             )
@@ -197,7 +208,7 @@ class _Tally:
             pl.concat(self.parts)
             .group_by("symbol")
             .agg(
-                pl.col(counts).sum(),
+                pl.col(*counts, "traded").sum(),
                 pl.col("first").min(),
                 pl.col("last", "top").max(),
                 # none at all (-1) wins over any number of decimals
@@ -224,6 +235,10 @@ def _tops(high: npt.NDArray[np.float64], code: npt.NDArray[np.int64], n: int) ->
     tops = np.zeros(n)
     np.maximum.at(tops, code, high)
     return tops
+
+
+def _totals(volume: npt.NDArray[np.number], code: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.float64]:
+    return np.bincount(code, volume, n).astype(np.float64)  # of nothing it is integers
 
 
 def _decimals(prices: Sequence[npt.NDArray[np.float64]], code: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int8]:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote
@@ -165,13 +165,13 @@ def _file_faults(path: str, schema: pa.Schema, data: DataSpec, time: str | None,
     """What is wrong with one file by itself."""
     faults: list[str | None] = []
     if time is None:
-        faults.append(_missing("open_time", " or ".join(TIME_NAMES), schema, "a timestamp"))
+        faults.append(_missing("open_time", " or ".join(TIME_NAMES), schema, data, "a timestamp"))
     else:
         faults.append(_column_fault(schema, "open_time", time, data))
     if symbol is not None:
         faults.append(_column_fault(schema, "symbol", symbol, data))
     elif hive_symbol(path) is None:
-        faults.append(_missing("symbol", " or ".join(SYMBOL_NAMES), schema, "text (or a folder symbol=XYZ)"))
+        faults.append(_missing("symbol", " or ".join(SYMBOL_NAMES), schema, data, "text (or a folder symbol=XYZ)"))
     others = [*BAR_COLUMNS, *(ours for ours in data.columns if ours not in _CONTRACT)]
     faults += [_column_fault(schema, ours, data.columns.get(ours, ours), data) for ours in others]
     return [fault for fault in faults if fault]
@@ -180,7 +180,7 @@ def _file_faults(path: str, schema: pa.Schema, data: DataSpec, time: str | None,
 def _column_fault(schema: pa.Schema, ours: str, name: str, data: DataSpec) -> str | None:
     """What is wrong with the column `name`, which should be our `ours`."""
     if name not in schema.names:
-        return _missing(ours, name, schema, "present")
+        return _missing(ours, name, schema, data)
     twins = [other for other in schema.names if other.lower() == name.lower()]
     if len(twins) > 1:
         return f"column {name!r} must be there once whatever its case, was {', '.join(twins)}; rename one of them"
@@ -209,13 +209,25 @@ def _expected(ours: str, kind: pa.DataType, data: DataSpec) -> tuple[str, str]:
     return expected, hint if expected else ""
 
 
-def _missing(ours: str, names: str, schema: pa.Schema, what: str) -> str:
-    near = get_close_matches(ours.lower(), [n.lower() for n in schema.names], 1, 0.5)
-    guess = next((n for n in schema.names if near and n.lower() == near[0]), "...")
+def _missing(ours: str, names: str, schema: pa.Schema, data: DataSpec, what: str = "present") -> str:
+    guess = _nearest([data.columns.get(ours, ours), ours], schema, ours, data)
     return (
         f"column {names!r} must be {what}, was missing among {', '.join(schema.names)}; "
         f'if it has another name: data.columns.{ours} = "{guess}"'
     )
+
+
+def _nearest(asked: Sequence[str], schema: pa.Schema, ours: str, data: DataSpec) -> str:
+    """The column most like the first of `asked` that any is like, of those that are nothing else and of a type that our column may have."""
+    taken = {data.columns.get(name, name) for name in BAR_COLUMNS}
+    zoned = replace(data, timezone=data.timezone or "UTC")  # whose clock it is may still be said
+    free: list[str] = [
+        field.name for field in schema if field.name not in taken and not _expected(ours, field.type, zoned)[0]
+    ]
+    for name in asked:
+        if near := get_close_matches(name.lower(), [n.lower() for n in free], 1, 0.5):
+            return next(n for n in free if n.lower() == near[0])
+    return "..."
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -20,23 +21,41 @@ def in_memory(table: Any) -> MemoryBars:
     TypeError
         It is none of them; the text is a hint.
     DataError
-        A lazy frame cannot be collected, or Polars has no such types.
+        A lazy frame cannot be collected, or a column has a type that Polars or Arrow has not.
     """
     try:
         if isinstance(table, pl.LazyFrame):
             table = table.collect(engine="in-memory")
         elif isinstance(table, pa.Table | pa.RecordBatch):
+            _check_types({field.name: field.type for field in table.schema})
             table = pl.DataFrame(table)
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"data.bars: the table must be readable by Polars, was refused: {error}") from error
     if not isinstance(table, pl.DataFrame):
         hint = "; convert it with polars.from_pandas" if type(table).__module__.startswith("pandas") else ""
         raise TypeError(f"it is a {type(table).__module__}.{type(table).__qualname__}{hint}")
+    _check_types(table.schema)
     frame = table.with_columns(
         pl.col(pl.Categorical, pl.Enum).cast(pl.String),
-        *(pl.col(name).dt.cast_time_unit("us") for name, kind in table.schema.items() if isinstance(kind, pl.Datetime)),
+        *(_in_microseconds(table[name], kind) for name, kind in table.schema.items() if isinstance(kind, pl.Datetime)),
     ).rechunk()
     return MemoryBars(_digest(frame), frame)
+
+
+def _check_types(schema: Mapping[str, Any]) -> None:
+    """Refuse what Polars panics at, and what Arrow has no name for."""
+    for name, kind in schema.items():
+        for wide, instead in (("decimal256", "decimal128 or a float"), ("Int128", "Int64 or Float64")):
+            if wide in str(kind):
+                raise DataError(
+                    f"data.bars: column {name!r} must be of a type that Polars and Arrow share, was {kind}; cast it to {instead}"
+                )
+
+
+def _in_microseconds(times: pl.Series, kind: pl.Datetime) -> pl.Series:
+    """Equal times in one unit, whatever they were given in; as they are where they lie between microseconds."""
+    made = times.dt.cast_time_unit("us")
+    return made if made.dt.cast_time_unit(kind.time_unit).equals(times, null_equal=True) else times
 
 
 def _digest(frame: pl.DataFrame) -> str:

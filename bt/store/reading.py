@@ -225,8 +225,13 @@ def _bounds(layout: Layout, start: int, end: int) -> tuple[str, str]:
 
 
 def start_stamped(layout: Layout, time: pl.Expr) -> pl.Expr:
-    """Int64 UTC microseconds of the bar's open from the files' time column; null where a local time is not one."""
+    """Int64 UTC microseconds of the bar's open from the files' time column; null where a local time is not one.
+
+    A time between two microseconds is the odd one of them: off the grid as it is, which the even one may not be.
+    """
     if layout.zone:
         time = time.dt.replace_time_zone(layout.zone, ambiguous="null", non_existent="null")
     microseconds = time.dt.epoch("us")
+    if layout.nanoseconds:
+        microseconds |= (time.dt.epoch("ns") % 1000 != 0).cast(pl.Int64)
     return microseconds - MINUTE if layout.end_stamped else microseconds

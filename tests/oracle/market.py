@@ -147,11 +147,11 @@ def finite(value: float | None) -> bool:
 
 
 def sound(bar: Bar) -> bool:
-    """True when the four prices are finite, positive and in order (volume is not looked at)."""
+    """True when the four prices are finite, positive, in order and no more than money can count (volume is not looked at)."""
     prices = [bar.open, bar.high, bar.low, bar.close]
     if any(not finite(p) or p <= 0 for p in prices):
         return False
-    return bar.high == max(prices) and bar.low == min(prices)
+    return bar.high == max(prices) and bar.low == min(prices) and bar.high <= 92_000_000_000
 
 
 def owner(t: int, days: Sequence[Day], opens: Sequence[int]) -> int:
