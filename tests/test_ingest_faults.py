@@ -147,11 +147,11 @@ DATES = {
         dated(*DAY_FIRST, rows=100), "must have the month before the day in every row, was '13/12/2024 14:30'",
     ),
     "both orders": (dated("12/13/2024", "13/12/2024"), "must have the month before the day in every row, was '13/12"),
-    "either order": (
-        dated("02/12/2024"),
-        "must show whether day or month is first, was '02/12/2024 14:30' and no day after the 12th; say which it is: --time-format '%m/%d/%Y %H:%M' or '%d/%m/%Y %H:%M'",
+    "days of one month": (
+        dated("02/12/2024", "03/12/2024", "04/12/2024"),
+        "must have the month before the day, was '02/12/2024 14:30' and others of 3 months and 1 days, none after the 12th; say which it is: --time-format '%m/%d/%Y %H:%M' or '%d/%m/%Y %H:%M'",
     ),
-    "a day that no month has": (dated("02/12/2024", "03/12/2024", "02/45/2024", "45/02/2024"), "must show whether day or month is first"),
+    "a day that no month has": (dated("02/12/2024", "03/12/2024", "02/45/2024", "45/02/2024"), "must have the month before the day, was"),
     "years of two digits": (dated("11/25/24"), "must be a date with a time of day"),
 }  # fmt: skip
 
@@ -162,6 +162,16 @@ def test_dates_that_can_be_read_two_ways_are_asked_about(case, tmp_path):
     with pytest.raises(DataError, match=re.escape(message)):
         ingest_files([source(tmp_path, text)], tmp_path / "store", IngestOptions(tz="UTC"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize(
+    "days", [("02/12/2024",), ("12/02/2024", "12/03/2024", "12/04/2024"), ("11/29/2024", "12/02/2024")]
+)
+def test_dates_are_read_with_the_month_first_and_what_shows_it_not_is_told(days, tmp_path):
+    report = ingest_files([source(tmp_path, dated(*days))], tmp_path / "store", IngestOptions(tz="UTC"))
+    assert [day.name for day in sorted((tmp_path / "store" / "2024").rglob("*.parquet"))] != []
+    told = [warning for warning in report.warnings if "dates are read with the month first" in warning]
+    assert len(told) == ("29" not in days[0])
 
 
 @pytest.mark.parametrize(("said", "month"), [("%m/%d/%Y %H:%M", 2), ("%d/%m/%Y %H:%M", 12)])

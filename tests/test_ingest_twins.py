@@ -35,8 +35,7 @@ PAIRS: Mapping[str, tuple[str, str, list[str], dict[str, Any]]] = {
     ),
     "ninjatrader": ("ninjatrader-csv/*.csv", "us-equity-spy-2011-ext/*.parquet", ["SPY"], {"symbol": "SPY"}),
     "close before high, a week of M/D/YYYY": (
-        "mplfinance-csv/*.csv", "us-index-spx-2019/*.parquet", ["SPX"],
-        {"symbol": "SPX", "tz": NEW_YORK, "time_format": "%m/%d/%Y %H:%M"},
+        "mplfinance-csv/*.csv", "us-index-spx-2019/*.parquet", ["SPX"], {"symbol": "SPX", "tz": NEW_YORK},
     ),
     "byte order mark, M/D/YYYY": (
         "pixie26-spy-csv/SPY_1min.csv", "us-equity-spy-2024-ext/*.parquet", ["SPY"], {"stamp": "end", "tz": NEW_YORK},

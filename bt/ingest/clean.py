@@ -49,6 +49,7 @@ class Cleaner:
         self.rows = self.bars = self.rounded = 0
         self.fractional = False
         self.unnamed = False
+        self.dates = ""
         self.has: tuple[str, ...] = ()
         self.symbols: set[str] = set()
         self.span: tuple[int, int] | None = None
@@ -82,7 +83,7 @@ class Cleaner:
     def check(self) -> None:
         """Nothing, or a DataError when the source as a whole is no source of minute bars."""
         if self._month_first is not None:
-            self._month_first.check()
+            self.dates = self._month_first.check()
         if self.grid.minutes > 1:
             hint = "fetch 1-minute bars"
             raise DataError(

@@ -190,6 +190,7 @@ def _entry(number: int, reader: Importer, planned: Planned, options: IngestOptio
         str(planned.source.path), reader.name, planned.sha256, planned.status, cleaner.rows, cleaner.bars, len(cleaner.symbols),
         first, last, cleaner.refusals(), cleaner.edges.outside if cleaner.edges else None,
         cleaner.edges.looks if cleaner.edges else "", dict(cleaner.ignored), cleaner.rounded,
+        dates=cleaner.dates,
     )  # fmt: skip
     told = reader.told(planned.source.path, options) if cleaner.unnamed else ""
     return Entry(number, options.fingerprint(), cleaner.has, cleaner.fractional, report, told)

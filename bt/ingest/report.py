@@ -55,7 +55,7 @@ class SourceReport:
     `rows` were read, `bars` passed the row checks. `first` and `last` are open_times, ISO UTC ("" without bars). With a calendar,
     `outside` counts bars outside every segment and `looks` says ``end`` or ``start`` when the stamps look unlike what was
     declared ("" otherwise); without one `outside` is None. `ignored` counts the non-zero cells of columns that were left out on purpose,
-    `rounded` the prices that price_decimals changed, `merged` the rows that another source holds identically, `duplicates` repeated rows.
+    `dates` says so where nothing shows that their month is first, `rounded` the prices that price_decimals changed, `merged` the rows that another source holds identically, `duplicates` repeated rows.
     """
 
     path: str
@@ -74,6 +74,7 @@ class SourceReport:
     rounded: int = 0
     merged: int = 0
     duplicates: int = 0
+    dates: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,13 @@ class IngestReport:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences a user should read: stamps that look unlike what was declared, conflicting rows."""
+        """Sentences a user should read: stamps that look unlike what was declared, dates that may be read two ways, conflicting rows."""
         told = [
             f"{s.path}: bars have no row at the open and one at the close: they look {s.looks}-stamped; try --stamp {s.looks}"
             for s in self.sources
             if s.looks
         ]
+        told += [s.dates for s in self.sources if s.dates and s.status != "known"]
         if self.conflicts:
             first = self.conflicts[0]
             rows = sum(c.rows for c in self.conflicts)

@@ -1,9 +1,9 @@
 """Stamps of any kind, as UTC microseconds.
 
 The kind is chosen once per source from its first rows and then holds for all of it. Text is read as ISO 8601 (with or without an offset, a
-``T``, seconds or a fraction), ``M/D/YYYY``, ``YYYYMMDD`` or ``YYYY.MM.DD`` with a time of day, or as an epoch. Which of day and month is
-first is never guessed: a source shows a day after the 12th, or ``time_format`` says it. Years are 1900 to 2261. Naive stamps need a zone. A local
-time that the zone skips or repeats refuses its row.
+``T``, seconds or a fraction), ``M/D/YYYY``, ``YYYYMMDD`` or ``YYYY.MM.DD`` with a time of day, or as an epoch. Day before month is never guessed:
+``time_format`` says it, and dates that look so are refused without. Years are 1900 to 2261. Naive stamps need a zone. A local time that the zone skips or
+repeats refuses its row.
 """
 
 from __future__ import annotations
@@ -52,11 +52,17 @@ class TimeRule:
 
 
 class MonthFirst:
-    """Whether a source shows that the month is before the day, as its `rule` takes for granted; `where` begins messages."""
+    """Whether dates show that the month is before the day, as a source's `rule` takes for granted; `where` begins messages.
+
+    A day after the 12th shows it. Without one the month is still read first, which is told, unless the dates are of more months than days: those
+    are the days of a month, read the wrong way round.
+    """
 
     def __init__(self, rule: TimeRule, where: str) -> None:
         self._open = self._taken = not rule.said and rule.format.startswith(_MONTH_FIRST)
         self._where = where
+        self._months: set[int] = set()
+        self._days: set[int] = set()
         self._example = ""
         other = rule.format.replace(_MONTH_FIRST, _DAY_FIRST)
         self._hint = f"say which it is: --time-format '{rule.format}' or '{other}'"
@@ -80,15 +86,27 @@ class MonthFirst:
         if self._open:
             read = raw.filter(~unread)
             self._example = self._example or "".join(read.head(1))
-            self._open = not (_part(read, 2) > 12).any()
+            months, days = _part(read, 1), _part(read, 2)
+            self._months |= set(months.unique())
+            self._days |= set(days.unique())
+            self._open = not (days > 12).any()
 
-    def check(self) -> None:
-        """Nothing, or a DataError when no day after the 12th was seen."""
-        if self._open and self._example:
+    def check(self) -> str:
+        """What a user should know: that no date has shown it; "" otherwise.
+
+        Raises
+        ------
+        DataError
+            When the dates look as if the day were first.
+        """
+        if not self._open or not self._example:
+            return ""
+        if len(self._months) > len(self._days):
             raise DataError(
-                f"{self._where} must show whether day or month is first, was {self._example!r} and no day after the 12th; "
-                f"{self._hint}"
+                f"{self._where} must have the month before the day, was {self._example!r} and others of {len(self._months)} months and "
+                f"{len(self._days)} days, none after the 12th; {self._hint}"
             )
+        return f"{self._where}: dates are read with the month first, as {self._example!r}, which no day after the 12th shows; {self._hint}"
 
 
 def _part(text: pl.Series, number: int) -> pl.Series:
