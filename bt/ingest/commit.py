@@ -16,11 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bt.errors import LockedError, ResultsError
+from bt.errors import ResultsError
 from bt.ingest.manifest import NAME, Manifest
-
-if sys.platform != "win32":
-    import fcntl
+from bt.locking import alone
 
 _OURS = re.compile(r"(?:\d{4}/\d{4}-\d{2}-\d{2}\.[0-9a-f]{12}\.parquet|_index\.[0-9a-f]{12})")
 
@@ -39,7 +37,7 @@ def staging(store: Path) -> Iterator[Path]:
     stage = store / ".ingest" if store.exists() else store.parent / f".{store.name}.ingest"
     try:
         stage.mkdir(parents=True, exist_ok=True)
-        with _alone(stage, store):
+        with alone(stage, f"{store}: store must not be in use, was being written by another ingest; wait for it"):
             for left in stage.iterdir():
                 shutil.rmtree(left)
             try:
@@ -48,24 +46,6 @@ def staging(store: Path) -> Iterator[Path]:
                 shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
         raise _failed(store, error) from error
-
-
-@contextmanager
-def _alone(stage: Path, store: Path) -> Iterator[None]:
-    """Hold the lock on `stage`; the system lets go of it when a process dies. Windows cannot lock a folder: there nothing is held."""
-    if sys.platform == "win32":
-        yield
-        return
-    descriptor = os.open(stage, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise LockedError(
-            f"{store}: store must not be in use, was being written by another ingest; wait for it"
-        ) from None
-    finally:
-        os.close(descriptor)
 
 
 def _failed(store: Path, error: OSError) -> ResultsError:
