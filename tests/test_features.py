@@ -96,10 +96,10 @@ def test_windows_count_the_symbols_own_bars_across_sessions(tmp_path: Path):
 
 def test_a_lookback_in_days_reads_calendar_sessions(tmp_path: Path):
     """Three sessions back there is no bar that a lookback of two may see; the start-up check sees nothing wrong there."""
-    where = store(tmp_path, bars("A", [7.0]), bars("A", [3.0, 2.0], day=THURSDAY), bars("B", [1.0], day=WEDNESDAY))
+    where = store(tmp_path, bars("A", [6.0, 7.0]), bars("A", [3.0, 2.0], day=THURSDAY), bars("B", [1.0], day=WEDNESDAY))
     highest = bt.feature(pl.col("high").rolling_max(10, min_samples=1), "1d")
     both = bt.load_bars(where, "XNYS", TUESDAY, THURSDAY, features={"f": highest})["1m"]
-    assert both.filter(pl.col("symbol") == "A")["f"].to_list() == [7.0, 3.0, 3.0]
+    assert both.filter(pl.col("symbol") == "A")["f"].to_list() == [6.0, 7.0, 3.0, 3.0]
 
 
 def test_a_coarser_feature_is_known_from_its_bins_end(tmp_path: Path):

@@ -214,6 +214,17 @@ class Ordered:
             self, before=kept.clear(), own=kept, place=place, runs=runs, chosen=self.chosen[left], slots=slots
         )
 
+    def apart(self, start: IntArray, stop: IntArray) -> Ordered:
+        """Stretches of rows, each of one symbol, as the bars of symbols of their own; they may overlap."""
+        rows = ranges(start, stop)
+        runs = Runs.of(np.repeat(np.arange(len(start)), stop - start), self.session[rows])
+        own = self.frame(self.own.columns)[rows]
+        place = Place.alone(runs, own.height)
+        return replace(
+            self, before=own.clear(), own=own, place=place, runs=runs, chosen=self.wanted[rows[runs.start]],
+            scale=self.scale[self.code[start]], slots=(self.begin[rows], self.end[rows]),
+        )  # fmt: skip
+
     def made_of(self, frame: pl.DataFrame) -> Ordered:
         """The same bars with the columns, in feature order, of a frame."""
         place = Place.alone(self.runs, frame.height)

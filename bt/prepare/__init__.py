@@ -9,7 +9,7 @@ Where to look:
 4. `history` brings the trailing windows and the warm-up bars up to the open; `quantities` are one value a symbol and session, through
    the cache beside the store; `past` and `days` are what at_open may ask for, `liquidity` what the impact of fills is reckoned from;
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
-   features of a window, after `checks`;
+   features of a window, after `checks`; `peeking` looks for features and signals that depend on later bars;
 6. `actions` are corporate actions from a table, `instruments` what is traded, `given` reads either; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
    evaluates the signals of strategies in columns style over each;
 7. `preparer` does 3 to 6 window by window, the next one on another thread (`ahead`) while this one replays.

@@ -12,7 +12,7 @@ import polars as pl
 from bt.errors import ExpressionRaised
 from bt.features import Feature, Pieces
 from bt.model import Column
-from bt.prepare.checks import check_feature
+from bt.prepare.checks import check_lookback, to_judge
 from bt.prepare.columns import (
     Bars,
     Grouped,
@@ -24,6 +24,7 @@ from bt.prepare.columns import (
     shown_bars,
     without,
 )
+from bt.prepare.peeking import check_feature
 from bt.prepare.plan import Plan
 from bt.prepare.window import Minutes
 
@@ -110,7 +111,8 @@ class Computer:
         self._scale = scale
         self._tails = dict(tails)
         self._isolate = isolate
-        self._unchecked = {w.feature.minutes for w in plan.features}
+        self._unjudged = {w.feature.minutes for w in plan.features}
+        self._uncut = [w for w in plan.features if w.feature.kind in ("expression", "recursive")]
 
     def attend(self, codes: IntArray, new: IntArray, tails: Mapping[int, pl.DataFrame]) -> None:
         """Symbols come and go: of the next window's `codes`, those that are `new` have their warm-up in `tails`."""
@@ -135,6 +137,7 @@ class Computer:
             _, second = self._collect(more, None, minutes)
             values = _Values(values.columns | second.columns, values.failed | second.failed)
         over |= more
+        self._check_cut(over, values, minutes.first)
         self._tails = {i: o.tail() for i, o in over.items()}
         shown = {
             i: shown_bars(bars[i], [self._plan.ends(i, s) for s in minutes.sessions], bar_columns(i, columns))
@@ -143,18 +146,28 @@ class Computer:
         return Computed(bars, shown, self._columns(shown, over, values, minutes), values.failed)
 
     def _over(self, bars: Grouped, minutes: Minutes) -> Bars:
-        """One interval's bars in feature order, behind their warm-up; the features are checked the first time."""
+        """One interval's bars in feature order, behind their warm-up; lookbacks are checked the first time that bars tell."""
         interval = bars.interval
         tail = self._tails.get(interval, pl.DataFrame(schema={"code": pl.Int64, "session": pl.Int64}))
         need, columns = self._plan.need(interval, self._codes), self._plan.inputs(interval)
-        if interval in self._unchecked:
-            need = need.twice()  # the check wants more, and may have to wait for the first session with bars
+        unjudged = interval in self._unjudged
+        if unjudged:
+            need = need.twice()  # the check wants more, and may have to wait for a session that tells
         over = Bars(bars, tail, minutes.first, scale=self._scale, need=need, columns=columns)
-        if interval in self._unchecked and len(bars.code):
-            self._unchecked.discard(interval)
+        session = to_judge(over.ordered, minutes.first) if unjudged else None
+        if session is not None:
+            self._unjudged.discard(interval)
             for wanted in self._plan.on(interval):
-                check_feature(over, wanted, minutes.first)
+                check_lookback(over.ordered, wanted.feature, session)
         return over
+
+    def _check_cut(self, over: Mapping[int, Bars], values: _Values, first: int) -> None:
+        """Look for features that peek, among those of which no session could be cut in the windows before."""
+        self._uncut = [
+            w
+            for w in self._uncut
+            if not check_feature(over[w.feature.minutes].ordered, w.feature, values.columns[w.id], first)
+        ]
 
     def _columns(
         self, shown: Mapping[int, Grouped], over: Mapping[int, Bars], values: _Values, minutes: Minutes

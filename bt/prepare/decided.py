@@ -18,8 +18,8 @@ import polars as pl
 from bt.arrays import absent, arrow, plain
 from bt.errors import BtError, ExpressionRaised, StrategyError
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
-from bt.prepare.checks import CODE, check_signals
 from bt.prepare.columns import collect
+from bt.prepare.peeking import CODE, SignalCheck
 from bt.prepare.plan import Deciding, Plan
 from bt.schema import MINUTE
 from bt.strategy import BOOLEANS, RowField
@@ -34,7 +34,7 @@ NARROW = frozenset((pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, 
 
 
 class Decider:
-    """Evaluates the signals of one session after another; they are checked on the first that has bars.
+    """Evaluates the signals of one session after another; each is checked (`SignalCheck`) on the first in which it decides something.
 
     Parameters
     ----------
@@ -49,7 +49,11 @@ class Decider:
         self._symbols = pl.Series(symbols, dtype=pl.String)
         self._isolate = isolate
         self._expressions = {i: expressions(asked) for i, asked in plan.signals.items()}
-        self._unchecked = True
+        self._checks = {
+            i: SignalCheck(_source(asked), partial(self._evaluated, i), asked.signals.decisions)
+            for i, asked in plan.signals.items()
+        }
+        self._untyped = set(plan.signals)
 
     def decide(self, prepared: PreparedSession) -> tuple[PreparedSession, dict[int, str]]:
         """The session with what its signals say, without the columns that only they read; and the codes of the symbols
@@ -94,10 +98,8 @@ class Decider:
         frames = self._frames(prepared)
         made = collect([self._plan_of(i, frame) for i, frame in frames.items()])
         said = {i: self._columns(i, frame) for i, frame in zip(frames, made, strict=True)}
-        if self._unchecked and len(prepared.minutes.code):
-            for i, frame in frames.items():
-                check_signals(_source(self._plan.signals[i]), partial(self._evaluated, i), frame)
-            self._unchecked = False
+        for i, frame in frames.items():
+            self._checks[i].session(frame, said[i], prepared.shown[1].end)
         return said
 
     def _culprits(self, prepared: PreparedSession) -> dict[int, str]:
@@ -119,9 +121,10 @@ class Decider:
         return self._columns(number, collect([self._plan_of(number, frame)])[0])
 
     def _plan_of(self, number: int, frame: pl.DataFrame) -> pl.LazyFrame:
-        """The expressions of one strategy over a frame, checked on the first session."""
+        """The expressions of one strategy over a frame; their types are checked on the first."""
         made = frame.lazy().select(CODE, *self._expressions[number])
-        if self._unchecked:
+        if number in self._untyped:
+            self._untyped.discard(number)
             try:
                 made.collect_schema()
             except pl.exceptions.PolarsError as error:
