@@ -168,7 +168,7 @@ def test_dates_that_can_be_read_two_ways_are_asked_about(case, tmp_path):
     "days", [("02/12/2024",), ("12/02/2024", "12/03/2024", "12/04/2024"), ("11/29/2024", "12/02/2024")]
 )
 def test_dates_are_read_with_the_month_first_and_what_shows_it_not_is_told(days, tmp_path):
-    report = ingest_files([source(tmp_path, dated(*days))], tmp_path / "store", IngestOptions(tz="UTC"))
+    report = ingest_files([source(tmp_path, dated(*days, rows=3))], tmp_path / "store", IngestOptions(tz="UTC"))
     assert [day.name for day in sorted((tmp_path / "store" / "2024").rglob("*.parquet"))] != []
     told = [warning for warning in report.warnings if "dates are read with the month first" in warning]
     assert len(told) == ("29" not in days[0])
