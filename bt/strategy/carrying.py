@@ -24,10 +24,8 @@ from bt.errors import StrategyError
 from bt.frames import packed, unpacked, unpacked_series
 from bt.model import StrategySpec
 from bt.strategy.neighbours import by_reference, with_imports
+from bt.strategy.reads import LOADED
 from bt.strategy.sources import CARRIED, source_of
-
-LOADED = "bt_strategy_"
-"""Names of modules that were loaded from a strategy's file begin with it."""
 
 CONFIG = (
     "frozen",

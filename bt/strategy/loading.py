@@ -18,6 +18,7 @@ import msgspec
 
 from bt.errors import StrategyError
 from bt.strategy.neighbours import Neighbours, SourceLoader
+from bt.strategy.reads import LOADED
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -64,7 +65,7 @@ def load_class(use: str) -> type:
 
 
 def _load_file(path: Path) -> types.ModuleType:
-    name = f"bt_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{LOADED}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path, loader=SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise StrategyError(f"{path}: must be a Python file")

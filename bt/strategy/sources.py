@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache, partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from bt.errors import StrategyError
+from bt.strategy.bindings import Texts, bindings
 from bt.strategy.interactive import gather
-
-OWN = "bt"
-"""This package, whose version is in every manifest."""
+from bt.strategy.reads import OWN, library
+from bt.strategy.statements import Statements, base_of, stated
+from bt.strategy.values import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,8 @@ class Source:
     modules : mapping
         The local modules it imports, by name, with the SHA-256 of their content.
     hash : str
-        SHA-256 in hex of the text and the modules' names and content; where they lie does not matter.
+        SHA-256 in hex of the text, the modules' names and content, and what names in them mean where the text does not say it
+        (`bt.strategy.bindings`); where they lie does not matter.
     """
 
     text: str
@@ -63,14 +63,30 @@ def source_of(cls: type) -> Source:
         return CARRIED[cls]
     file = file_of(cls)
     if file is not None:
-        text = file.read_text(encoding="utf-8", errors="replace")
-        return _made(text, _imported(file, text, _package(cls, file)))
-    found = gather(cls)
-    here = Path.cwd()
-    modules: dict[str, Path] = {}
-    for name in sorted(found.modules):
-        modules |= _reached(name, here)
-    return _made(found.text, modules, found.values)
+        text, package = file.read_text(encoding="utf-8", errors="replace"), _package(cls, file)
+        modules, code = _imported(file, text, package), None
+    else:
+        found, here, package = gather(cls), Path.cwd(), ""
+        text, code, modules = found.text, found.code, {}
+        for name in sorted(found.modules):
+            modules |= _reached(name, here)
+    statements = {name: partial(_stated, name, path) for name, path in modules.items()}
+    statements[cls.__module__] = partial(stated, text, package)
+    return _made(text, modules, bindings(cls, Texts(cls.__module__, statements, code)))
+
+
+def _stated(name: str, path: Path) -> Statements:
+    """What a local module's text states."""
+    return stated(_text(path), _inner(name, path))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".py" else ""
+
+
+def _inner(name: str, path: Path) -> str:
+    """The package that a module's relative imports start from."""
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def files_hash(source_hash: str, files: Iterable[str]) -> str:
@@ -82,7 +98,7 @@ def files_hash(source_hash: str, files: Iterable[str]) -> str:
         A file cannot be read.
     """
     contents = [_digest_of(Path(file)) for file in files]
-    return _hash([source_hash, contents]) if contents else source_hash
+    return digest([source_hash, contents]) if contents else source_hash
 
 
 def file_of(cls: type) -> Path | None:
@@ -102,14 +118,10 @@ def _codes(cls: type) -> Iterator[types.CodeType]:
             yield function.__code__
 
 
-def _made(text: str, modules: Mapping[str, Path], values: Mapping[str, str] | None = None) -> Source:
+def _made(text: str, modules: Mapping[str, Path], values: Mapping[str, Any]) -> Source:
     contents = {name: _digest_of(path) for name, path in sorted(modules.items())}
     own = hashlib.sha256(text.encode()).hexdigest()
-    return Source(text, contents, _hash([own, contents, values or {}]) if contents or values else own)
-
-
-def _hash(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return Source(text, contents, digest([own, contents, values]) if contents or values else own)
 
 
 def _digest_of(path: Path) -> str:
@@ -159,8 +171,7 @@ def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
                 continue
             found[name] = path
             if path.suffix == ".py":
-                inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
-                waiting.append((path.read_text(encoding="utf-8", errors="replace"), inner))
+                waiting.append((_text(path), _inner(name, path)))
     return found
 
 
@@ -169,9 +180,7 @@ def _reached(name: str, home: Path) -> dict[str, Path]:
     path = _local(_origin(name, home), _near(home))
     if path is None:
         return {}
-    inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    text = path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".py" else ""
-    return {name: path, **_imported(path, text, inner)}
+    return {name: path, **_imported(path, _text(path), _inner(name, path))}
 
 
 @lru_cache(maxsize=256)
@@ -186,8 +195,7 @@ def _named(text: str, package: str) -> tuple[str, ...]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
+            base = base_of(node, package)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     whole: dict[str, None] = {}
     for name in names:
@@ -207,11 +215,6 @@ def _near(home: Path) -> tuple[Path, Path]:
     return home.resolve(), Path.cwd().resolve()
 
 
-@cache
-def _library() -> Path:
-    return Path(sysconfig.get_path("stdlib")).resolve()
-
-
 def _local(origin: str | None, near: tuple[Path, Path]) -> Path | None:
     """The file of a module if it is local: in one of the folders that are `near`."""
     if not origin or not Path(origin).is_file():
@@ -219,7 +222,7 @@ def _local(origin: str | None, near: tuple[Path, Path]) -> Path | None:
     path = Path(origin).resolve()
     installed = {"site-packages", "dist-packages"} & set(path.parts)
     around = set(path.parents)
-    return path if not installed and _library() not in around and not around.isdisjoint(near) else None
+    return path if not installed and library() not in around and not around.isdisjoint(near) else None
 
 
 def _found(name: str, places: list[str]) -> str | None:
