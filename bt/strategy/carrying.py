@@ -1,8 +1,8 @@
 """Strategies carried to another process: by value where it could not import them.
 
 What is defined in a notebook's cell, at a prompt, in a script or in a file that was loaded by its path travels with its
-code, and with everything of its module that the code names; the modules beside such a file are imported from there again. cloudpickle does that but for two things done here: row
-types, whose slots it cannot rebuild, and annotations written as text, which mean nothing where their names are unknown. Polars' frames travel as `bt.frames` has them.
+code, and with everything of its module that the code names; the modules beside such a file are imported from there again. cloudpickle does that but for three things done here: row
+types, whose slots it cannot rebuild, what msgspec keeps on classes, and annotations written as text, which mean nothing where their names are unknown. Polars' frames travel as `bt.frames` has them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from bt.model import StrategySpec
 from bt.strategy.neighbours import by_reference, with_imports
 from bt.strategy.reads import LOADED
 from bt.strategy.sources import CARRIED, source_of
+
+CACHES = {"__msgspec_cache__"}
+"""Attributes that msgspec sets on dataclasses, NamedTuples and enums."""
 
 CONFIG = (
     "frozen",
@@ -141,7 +144,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, types.FunctionType):
             return with_imports(obj, _with_hints(obj, reduced))
         if isinstance(obj, type):
-            return _with_hints(obj, reduced)
+            return _with_hints(obj, _without_caches(reduced))
         return reduced
 
 
@@ -156,6 +159,14 @@ def _framed(thing: Any) -> tuple[Any, ...] | None:
 
 def _named(thing: Any) -> Any:
     return by_reference(thing) if isinstance(thing, type | types.FunctionType | types.ModuleType) else None
+
+
+def _without_caches(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What cloudpickle makes of a class, without what msgspec has kept on it for checks of parameters, which only this process can use."""
+    if len(reduced) < 3:  # as that of None
+        return reduced
+    own, *more = reduced[2]
+    return (*reduced[:2], ({name: value for name, value in own.items() if name not in CACHES}, *more), *reduced[3:])
 
 
 def _with_hints(thing: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

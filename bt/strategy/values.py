@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import dataclasses
+import enum
 import hashlib
 import inspect
 import json
@@ -110,6 +111,8 @@ def _object(value: Any, code: Callable[[Code], str], known: Known) -> str:
     name = qualified(value) if installed(kind) else code(kind)
     if kind is object or isinstance(value, EMPTY):
         return name
+    if isinstance(value, enum.Enum):
+        return f"{name}.{value.name or value.value}"
     if isinstance(value, bytes | bytearray):
         return f"{name}:{_sha(value)[:16]}"
     if isinstance(value, pl.DataFrame | pl.Series):
