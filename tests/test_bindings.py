@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -18,7 +20,8 @@ from cli_runs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bt.strategy import load_class, source_of, told
+from bt.model import StrategySpec
+from bt.strategy import load_class, pack, source_of, told, unpack
 
 SCRIPT = '''\
 """Strategies that are others for another number."""
@@ -353,3 +356,97 @@ def test_what_cannot_be_told_is_told_as_no_other_is():
     lock, numbers = threading.Lock(), (number for number in (1,))
     assert told(lock) == told(threading.Lock())
     assert told(numbers) != told(numbers)
+
+
+# --------------------------------------------------------------------------------------------------- in other processes
+
+
+SET = """\
+import sys
+import bt, aside, strat
+from aside import level
+from bt.strategy import source_of
+
+before = source_of(strat.Imported).hash
+aside.K, aside.SIZES, strat.SHARES, strat.Imported.step = 5, {"BRIK": [2]}, int(sys.argv[2]), 7
+
+
+class Own:
+    row = strat.Minute
+
+    def __init__(self, n: int = 1) -> None:
+        self.n = n
+
+    def on_bar(self, row, book):
+        book.target(row.symbol, self.n * level() * aside.SIZES[row.symbol][0])
+
+
+def figures(workers):
+    given = {"bars": sys.argv[1], "start": "2024-12-05", "end": "2024-12-05", "symbols": ["BRIK"], "save": False, "engine": {"workers": workers}}
+    tried = bt.sweep(strategy=Own, grid={"n": [1, 2], "strategy.use": [Own, strat.Imported]}, **given).frame.sort("number")
+    one = bt.sweep(strategy=strat.Imported, grid={"n": [1, 2]}, **given).frame.sort("number")
+    run = bt.replay(strategies=[{"name": "a", "use": Own}, {"name": "b", "use": strat.Imported()}], **given)
+    return tried["net_pnl"].to_list(), one["net_pnl"].to_list(), run.fills["shares"].to_list()
+
+
+if __name__ == "__main__":
+    print(figures(1))
+    print(figures(2))
+    print(source_of(strat.Imported).hash != before, source_of(Own).hash)
+"""
+ASIDE = "K, SIZES = 0, {}\n\n\ndef level():\n    return K\n"
+STRAT = """\
+import aside
+import bt
+
+SHARES = 1
+
+
+class Minute(bt.Row):
+    symbol: str
+    close: float
+
+
+class Imported:
+    row = Minute
+    step = 0
+
+    def __init__(self, n: int = 1) -> None:
+        self.n = n
+
+    def on_bar(self, row: Minute, book: bt.Book) -> None:
+        book.target(row.symbol, self.n * SHARES * self.step + aside.K)
+"""
+
+
+def test_what_a_script_sets_in_modules_is_there_in_other_processes(tmp_path: Path):
+    for name, text in {"script": SET, "aside": ASIDE, "strat": STRAT}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(ROOT / "data" / "sample"), "3"], capture_output=True, text=True,
+        check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, two, known_ = done.stdout.splitlines()
+    assert one == two
+    assert one.endswith("[10, 26])")
+    assert known_.startswith("True")
+
+
+def carried(packed: bytes) -> tuple[Any, ...]:
+    """In another process: what a strategy reads."""
+    return unpack(packed).use().read()
+
+
+def test_what_is_set_in_a_neighbour_is_there_in_another_process(tmp_path: Path):
+    """Numbers, texts and containers of them; what else somebody has set is not."""
+    (tmp_path / "near.py").write_text("K, NAMES, RULE = 0, [], None\n\n\nclass Rule:\n    level = 1\n")
+    (tmp_path / "uses.py").write_text(
+        "import near\n\n\nclass Uses:\n    def read(self):\n        return near.K, near.NAMES, near.RULE, near.Rule.level\n"
+    )
+    cls = load_class(f"{tmp_path}/uses.py:Uses")
+    near = vars(sys.modules[cls.__module__])["near"]
+    near.K, near.NAMES, near.RULE, near.Rule.level = 5, ["a", (1.5, None)], near.Rule(), 3
+    packed = pack(StrategySpec("s", cls))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(carried, packed).result(timeout=120) == (5, ["a", (1.5, None)], None, 3)

@@ -14,6 +14,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import polars as pl
@@ -360,15 +361,23 @@ def test_only_what_the_annotation_names_passes_as_it_is():
         LONG = 1
 
     class Takes:
-        def __init__(self, n: int = 0, day: date = date(2024, 1, 2), side: Side | None = None) -> None:
+        def __init__(
+            self,
+            n: int = 0,
+            day: date = date(2024, 1, 2),
+            side: Side | None = None,
+            any_: Any = 0,
+            many: list[int] | None = None,
+        ) -> None:
             pass
 
-    Takes.__init__.__annotations__ = {"n": int, "day": date, "side": Side | None}
-    assert arguments(Takes, {"n": 1.0, "side": Side.LONG}) == {"n": 1, "side": Side.LONG}
-    for given, message in (
+    Takes.__init__.__annotations__ = {"n": int, "day": date, "side": Side | None, "any_": Any, "many": list[int] | None}
+    given = {"n": 1.0, "side": Side.LONG, "any_": Side, "many": [1]}
+    assert arguments(Takes, given) == {**given, "n": 1}
+    for wrong, message in (
         ({"n": True}, "strategy.params.n must be int, was True"),
         ({"day": datetime(2024, 1, 2)}, "strategy.params.day must be date, was datetime"),  # noqa: DTZ001
         ({"side": "up"}, "strategy.params.side must be .*, was 'up'"),
     ):
         with pytest.raises(StrategyError, match=message):
-            arguments(Takes, given)
+            arguments(Takes, wrong)

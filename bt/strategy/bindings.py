@@ -11,10 +11,10 @@ import ast
 import builtins
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bt.strategy.interactive import code_digest
 from bt.strategy.reads import Read, home, installed, is_generated, module_name, reads
@@ -135,10 +135,17 @@ def _raise() -> Any:
     raise _UnsaidError
 
 
-def bindings(thing: type | types.FunctionType, texts: Texts | None = None) -> dict[str, Any]:
-    """What `thing`, and all code that it reaches, reads beside `texts`, in JSON's types by where it is read."""
+class Binding(NamedTuple):
+    """What code reads and no text says: where, what it is told as, and the read itself; None stands for the code's own text."""
+
+    place: str
+    told: Any
+    read: Read | None = None
+
+
+def bindings(thing: type | types.FunctionType, texts: Texts | None = None) -> Iterator[Binding]:
+    """What `thing`, and all code that it reaches, reads beside `texts`."""
     known = texts or Texts(thing.__module__ or "")
-    found: dict[str, Any] = {}
     names = {id(thing): known.name(thing)}
     waiting = [thing]
     values: Known = {}
@@ -156,12 +163,16 @@ def bindings(thing: type | types.FunctionType, texts: Texts | None = None) -> di
     for one in waiting:  # which grows meanwhile
         place = names[id(one)].removeprefix("code ")
         if not known.defines(one):
-            found[place] = code_digest(one)
+            yield Binding(place, code_digest(one))
         for read in reads(one):
             value = _value(read.value, named, values)
             if not known.says(read, value):
-                found[f"{place} {'' if read.scope else module_name(read.module)}.{read.name}"] = value
-    return found
+                yield Binding(f"{place} {'' if read.scope else module_name(read.module)}.{read.name}", value, read)
+
+
+def by_place(found: Iterable[Binding]) -> dict[str, Any]:
+    """Bindings in JSON's types."""
+    return {one.place: one.told for one in found}
 
 
 def _value(value: Any, code: Callable[[Code], str], known: Known) -> Any:
@@ -180,4 +191,4 @@ def told(value: Any) -> Any:
 def _called(thing: Code) -> str:
     if isinstance(thing, types.ModuleType):
         return f"module {module_name(thing.__name__)}"
-    return qualified(thing) if installed(thing) else f"{qualified(thing)}:{digest(bindings(thing))[:16]}"
+    return qualified(thing) if installed(thing) else f"{qualified(thing)}:{digest(by_place(bindings(thing)))[:16]}"

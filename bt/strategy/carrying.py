@@ -23,9 +23,8 @@ import polars as pl
 from bt.errors import StrategyError
 from bt.frames import packed, unpacked, unpacked_series
 from bt.model import StrategySpec
-from bt.strategy.neighbours import by_reference, with_imports
-from bt.strategy.reads import LOADED
-from bt.strategy.sources import CARRIED, source_of
+from bt.strategy.neighbours import LOADED, by_reference, with_imports
+from bt.strategy.sources import remember, source_of
 
 CACHES = {"__msgspec_cache__"}
 """Attributes that msgspec sets on dataclasses, NamedTuples and enums."""
@@ -63,7 +62,7 @@ def unpack(data: bytes) -> StrategySpec:
     spec: StrategySpec
     spec, source = pickle.loads(data)  # noqa: S301 - our own
     if source is not None:
-        CARRIED[spec.use if isinstance(spec.use, type) else type(spec.use)] = source
+        remember([(spec.use if isinstance(spec.use, type) else type(spec.use), source)])
     return spec
 
 

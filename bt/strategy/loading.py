@@ -18,8 +18,7 @@ from typing import Any
 import msgspec
 
 from bt.errors import StrategyError
-from bt.strategy.neighbours import Neighbours, SourceLoader
-from bt.strategy.reads import LOADED
+from bt.strategy.neighbours import LOADED, Neighbours, SourceLoader
 
 PLAIN = {bool, int, float, str, bytes, bytearray, list, tuple, set, frozenset, dict, datetime, date, time, timedelta}
 """Types whose instances other types' instances are too: True is an int, a moment a date."""
@@ -149,8 +148,7 @@ def _is_one(value: Any, hint: Any) -> bool:
     """Whether `value` is an instance of the class that an annotation names, or of one of several; of those that are `PLAIN` msgspec judges."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return any(_is_one(value, one) for one in typing.get_args(hint))
-    alone = isinstance(hint, type) and not isinstance(hint, types.GenericAlias)
-    return alone and hint not in PLAIN and isinstance(value, hint)
+    return isinstance(hint, type) and hint not in PLAIN and hint in type(value).__mro__
 
 
 def _wanted(hint: Any) -> str:

@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bt.strategy.neighbours import LOADED, module_of
+
 OWN = "bt"
 """This package, whose version is in every manifest."""
-
-LOADED = "bt_strategy_"
-"""Names of modules that were loaded from a strategy's file begin with it."""
 
 BASES, DECORATED, CLOSED = "(bases)", "(decorators)", "(closure)"
 """Names of what has none: a class's bases, what decorators left on a function, and the scope of its closure's cells."""
@@ -29,12 +28,14 @@ UNREAD = {"_abc_impl", "_is_protocol", "_is_runtime_protocol"}
 
 
 class Read(NamedTuple):
-    """A value that code reads, and where a text would say it: the module, the qualified name around it, its name there."""
+    """A value that code reads, and where a text would say it: the module, the qualified name around it, its name there; `owner` is the
+    module or class whose attribute it is."""
 
     module: str
     scope: str
     name: str
     value: Any
+    owner: types.ModuleType | type | None = None
 
 
 def reads(thing: type | types.FunctionType) -> Iterator[Read]:
@@ -138,10 +139,11 @@ def _names(code: types.CodeType) -> tuple[tuple[str, ...], frozenset[str]]:
 def _of_function(function: types.FunctionType) -> Iterator[Read]:
     if not _is_home_installed(function):
         names, attributes = _names(function.__code__)
+        owner = module_of(function.__globals__)
         for name in names:
             if name in function.__globals__ and not _is_dunder(name):
                 value = function.__globals__[name]
-                yield Read(home(function), "", name, value)
+                yield Read(home(function), "", name, value, owner)
                 if isinstance(value, types.ModuleType):
                     yield from _of_module(value, attributes, set())
     module, scope, code = function.__module__ or "", function.__qualname__, function.__code__
@@ -164,7 +166,7 @@ def _of_module(module: types.ModuleType, names: frozenset[str], seen: set[int]) 
     for name in sorted(names & vars(module).keys()):
         if not _is_dunder(name):
             value = vars(module)[name]
-            yield Read(module.__name__, "", name, value)
+            yield Read(module.__name__, "", name, value, module)
             if isinstance(value, types.ModuleType):
                 yield from _of_module(value, names, seen)
 
@@ -191,8 +193,8 @@ def _of_class(cls: type) -> Iterator[Read]:
     for name, value in _attributes(cls).items():
         parts = list(_parts(value))
         if not parts and not _is_dunder(name):
-            yield Read(module, scope, name, value)
-        yield from (Read(module, scope, name, part) for part in parts if not is_generated(part))
+            yield Read(module, scope, name, value, cls)
+        yield from (Read(module, scope, name, part, cls) for part in parts if not is_generated(part))
 
 
 def _attributes(cls: type) -> Mapping[str, Any]:

@@ -12,8 +12,8 @@ import ast
 import hashlib
 import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -21,11 +21,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from bt.errors import StrategyError
-from bt.strategy.bindings import Texts, bindings
+from bt.strategy.bindings import Binding, Texts, bindings, by_place
 from bt.strategy.interactive import gather
+from bt.strategy.neighbours import is_imported
 from bt.strategy.reads import OWN, library
 from bt.strategy.statements import Statements, base_of, stated
-from bt.strategy.values import digest
+from bt.strategy.values import digest, is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ class Source:
     hash : str
         SHA-256 in hex of the text, the modules' names and content, and what names in them mean where the text does not say it
         (`bt.strategy.bindings`); where they lie does not matter.
+    settings : sequence
+        Plain values among these that are attributes of modules and classes which another process would import anew, each with its owner and name.
     """
 
     text: str
     modules: Mapping[str, str] = field(default_factory=dict)
     hash: str = ""
+    settings: Sequence[tuple[types.ModuleType | type, str, Any]] = ()
 
 
 CARRIED: WeakKeyDictionary[type, Source] = WeakKeyDictionary()
@@ -53,8 +57,11 @@ CARRIED: WeakKeyDictionary[type, Source] = WeakKeyDictionary()
 
 
 def remember(sources: Iterable[tuple[type, Source]]) -> None:
-    """Know the code of classes that came from another process."""
-    CARRIED.update(sources)
+    """Know the code of classes that came from another process, and set what was set there in what is imported here."""
+    for cls, source in sources:
+        CARRIED[cls] = replace(source, settings=())
+        for owner, name, value in source.settings:
+            setattr(owner, name, value)
 
 
 def source_of(cls: type) -> Source:
@@ -66,13 +73,24 @@ def source_of(cls: type) -> Source:
         text, package = file.read_text(encoding="utf-8", errors="replace"), _package(cls, file)
         modules, code = _imported(file, text, package), None
     else:
-        found, here, package = gather(cls), Path.cwd(), ""
-        text, code, modules = found.text, found.code, {}
-        for name in sorted(found.modules):
+        gathered, here, package = gather(cls), Path.cwd(), ""
+        text, code, modules = gathered.text, gathered.code, {}
+        for name in sorted(gathered.modules):
             modules |= _reached(name, here)
     statements = {name: partial(_stated, name, path) for name, path in modules.items()}
     statements[cls.__module__] = partial(stated, text, package)
-    return _made(text, modules, bindings(cls, Texts(cls.__module__, statements, code)))
+    found = list(bindings(cls, Texts(cls.__module__, statements, code)))
+    contents = {name: _digest_of(path) for name, path in sorted(modules.items())}
+    own, values = hashlib.sha256(text.encode()).hexdigest(), by_place(found)
+    whole = digest([own, contents, values]) if contents or values else own
+    return Source(text, contents, whole, tuple(_settings(found)))
+
+
+def _settings(found: Iterable[Binding]) -> Iterator[tuple[types.ModuleType | type, str, Any]]:
+    for binding in found:
+        read = binding.read
+        if read is not None and read.owner is not None and is_plain(read.value) and is_imported(read.owner):
+            yield read.owner, read.name, read.value
 
 
 def _stated(name: str, path: Path) -> Statements:
@@ -116,12 +134,6 @@ def _codes(cls: type) -> Iterator[types.CodeType]:
         function = getattr(value, "__func__", value)
         if isinstance(function, types.FunctionType) and function.__module__ == cls.__module__:
             yield function.__code__
-
-
-def _made(text: str, modules: Mapping[str, Path], values: Mapping[str, Any]) -> Source:
-    contents = {name: _digest_of(path) for name, path in sorted(modules.items())}
-    own = hashlib.sha256(text.encode()).hexdigest()
-    return Source(text, contents, digest([own, contents, values]) if contents or values else own)
 
 
 def _digest_of(path: Path) -> str:

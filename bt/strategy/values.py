@@ -150,6 +150,15 @@ def untold(value: Any) -> str:
     return f"{qualified(value)}:{uuid.uuid4().hex}"
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number, a text, None, or a container of such alone."""
+    if type(value) is dict:
+        return all(is_plain(inner) for pair in value.items() for inner in pair)
+    if type(value) in {list, tuple, set, frozenset}:
+        return all(is_plain(inner) for inner in value)
+    return value is None or type(value) in {bool, int, float, str, bytes}
+
+
 def plain_state(value: Any) -> bool:
     """Whether all that pickle would keep of an object stands in its ``__dict__``."""
     kind = type(value)
