@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import enum
 import json
 import multiprocessing
 import os
@@ -10,7 +12,9 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import polars as pl
@@ -22,7 +26,7 @@ import bt
 from bt.errors import StrategyError
 from bt.model import StrategySpec
 from bt.results import open_documents
-from bt.strategy import build, dumps, load_class, pack, source_of, unpack
+from bt.strategy import arguments, build, dumps, load_class, pack, source_of, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 DAYS = {"start": "2024-12-05", "end": "2024-12-06", "symbols": ["BRIK", "ASHB"]}
@@ -268,3 +272,112 @@ def test_row_types_keep_their_defaults_and_methods():
         with pytest.raises(AttributeError):
             theirs("A").close = 3
     assert carried[1].interval == "5m"
+
+
+# ------------------------------------------------------------------------------------- parameters of the user's classes
+
+
+TYPED = """\
+import dataclasses, enum, sys, typing
+import bt
+
+
+class Minute(bt.Row):
+    symbol: str
+    close: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    shares: int = 1
+
+
+class Pair(typing.NamedTuple):
+    a: int = 1
+
+
+class Side(enum.Enum):
+    LONG, SHORT = 1, -1
+
+
+class Sized:
+    row = Minute
+
+    def __init__(self, size: Size = Size(), pair: Pair = Pair(), side: Side = Side.LONG, other: Side | None = None) -> None:
+        self.size, self.pair, self.side, self.other = size, pair, side, other
+
+    def on_bar(self, row: Minute, book: bt.Book) -> None:
+        book.target(row.symbol, self.size.shares * self.pair.a * self.side.value * (self.other or Side.LONG).value)
+
+
+def check(Sized, sample):
+    given = {"bars": sample, "start": "2024-12-05", "end": "2024-12-05", "symbols": ["BRIK"], "save": False}
+    Size, Pair, Side = (type(value) for value in Sized.__init__.__defaults__[:3])
+    grids = [
+        {"size": [Size(1), Size(3)]}, {"pair": [Pair(1), Pair(3)]}, {"side": [Side.LONG, Side.SHORT]}, {"other": [Side.LONG, None, Side.SHORT]},
+        {"size": [{"shares": 1}, {"shares": 3}]}, {"pair": [[1], [3]]}, {"side": [1, -1]}, {"size": [Size(1), Size(3)], "side": list(Side)},
+    ]
+    found = []
+    for grid, workers in [*((grid, 1) for grid in grids), (grids[-1], 2)]:
+        frame = bt.sweep(strategy=Sized, grid=grid, engine={"workers": workers}, **given).frame.sort("number")
+        found.append((frame["error"].null_count() == frame.height, frame["net_pnl"].to_list()))
+    run = bt.replay(strategy=Sized(Size(3)), **given)
+    return all(good for good, _ in found), [pnl for _, pnl in found], run.summary["net_pnl"]
+
+
+if __name__ == "__main__":
+    from bt.strategy import load_class
+
+    text = open(__file__).read()
+    space = {"__name__": "written"}
+    exec(text, space)
+    for cls in (Sized, space["Sized"], load_class(__file__ + ":Sized")):
+        print(check(cls, sys.argv[1]))
+"""
+
+
+def test_parameters_may_be_of_classes_of_ones_own(tmp_path: Path):
+    """Classes of a script, of a file loaded by its path, and of exec; by value and as a configuration says them, and in other processes."""
+    (tmp_path / "typed.py").write_text(TYPED)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "typed.py"), str(ROOT / "data" / "sample")], capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[0] == lines[1] == lines[2]
+    good, found, alone = ast.literal_eval(lines[0])
+    assert good
+    assert found[0] == found[1] == found[4] == found[5]
+    assert found[2] == found[6]
+    assert found[7] == found[8]  # one worker and two
+    assert alone == found[0][1] != found[0][0]
+    assert len(set(found[3])) == 2
+
+
+def test_only_what_the_annotation_names_passes_as_it_is():
+    class Side(enum.Enum):
+        LONG = 1
+
+    class Takes:
+        def __init__(
+            self,
+            n: int = 0,
+            day: date = date(2024, 1, 2),
+            side: Side | None = None,
+            any_: Any = 0,
+            many: list[int] | None = None,
+        ) -> None:
+            pass
+
+    Takes.__init__.__annotations__ = {"n": int, "day": date, "side": Side | None, "any_": Any, "many": list[int] | None}
+    given = {"n": 1.0, "side": Side.LONG, "any_": Side, "many": [1]}
+    assert arguments(Takes, given) == {**given, "n": 1}
+    for wrong, message in (
+        ({"n": True}, "strategy.params.n must be int, was True"),
+        ({"day": datetime(2024, 1, 2)}, "strategy.params.day must be date, was datetime"),  # noqa: DTZ001
+        ({"side": "up"}, "strategy.params.side must be .*, was 'up'"),
+    ):
+        with pytest.raises(StrategyError, match=message):
+            arguments(Takes, wrong)

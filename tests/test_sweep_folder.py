@@ -181,6 +181,77 @@ def test_other_data_and_code_are_another_sweep(sweeping: Any, market: Path, tmp_
         sweeping(tmp_path / "out", strategy=Other)
 
 
+def times(number: int) -> Any:
+    """A class, and a function, of a number."""
+
+    class Holds:
+        row = Bar
+
+        def __init__(self, hold: int = 3, rule: Any = None) -> None:
+            self.hold, self.rule = hold, rule
+
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            book.target(row.symbol, number * self.hold)
+
+    return Holds
+
+
+def rule(number: int) -> Any:
+    return lambda: number
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    shares: int
+
+    row = Bar
+
+    def on_bar(self, row: Bar, book: bt.Book) -> None:
+        book.target(row.symbol, self.shares)
+
+
+CODE: dict[str, Any] = {
+    "a closure": lambda n: {"strategy": times(n), "grid": {"hold": [1, 2]}},
+    "a slotted instance": lambda n: {"strategy": Slotted(n), "grid": {"run.seed": [1, 2]}},
+    "functions tried": lambda n: {"strategy": times(1), "grid": {"rule": [rule(n), rule(n + 1)]}},
+    "classes tried": lambda n: {"grid": {"strategy.use": [times(n), times(n + 1)]}},
+    "classes tried in another order": lambda n: {"grid": {"strategy.use": [times(n), times(3 - n)]}},
+}
+
+
+@pytest.mark.parametrize("case", CODE)
+def test_what_code_closes_over_is_another_sweep(case: str, sweeping: Any, tmp_path: Path) -> None:
+    out, made = tmp_path / "out", CODE[case]
+    first = sweeping(out, **made(1))
+    assert sweeping(out, **made(1)).results == first.results
+    with pytest.raises(UsageError, match="must be this sweep's"):
+        sweeping(out, **made(2))
+
+
+def test_files_that_a_grid_tries_are_known_by_their_content(sweeping: Any, tmp_path: Path) -> None:
+    files = [tmp_path / "m0.txt", tmp_path / "m1.txt"]
+    for file in files:
+        file.write_text(file.name)
+    grid = {"strategy.files": [[str(file)] for file in files]}
+    sweeping(tmp_path / "out", grid)
+    sweeping(tmp_path / "out", grid)
+    files[1].write_text("other")
+    with pytest.raises(UsageError, match="strategy_hashes.1.Steady was"):
+        sweeping(tmp_path / "out", grid)
+
+
+def test_a_sweep_that_cannot_be_known_is_not_gone_on_with(sweeping: Any, tmp_path: Path) -> None:
+    opened_ = (number for number in (1,))
+
+    class Reads(Steady):
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            next(opened_, None)
+
+    sweeping(tmp_path / "out", {"hold": [1]}, strategy=Reads)
+    with pytest.raises(UsageError, match="strategy_hashes"):
+        sweeping(tmp_path / "out", {"hold": [1]}, strategy=Reads)
+
+
 def test_what_changes_no_result_is_the_same_sweep(sweeping: Any, tmp_path: Path) -> None:
     sweeping(tmp_path / "out")
     sweeping(tmp_path / "out", engine={"threads": 2}, prefetch_days=1, name="x", choose="trades")

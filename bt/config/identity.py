@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bt.model import MemoryBars, RunSpec, StrategySpec
-from bt.strategy import Source, files_hash, qualified, told
+from bt.strategy import Source, attributes, files_hash, qualified, told
 
 WITHOUT_EFFECT = (
     ("output", "dir"),
@@ -39,7 +39,7 @@ def _strategy_dict(spec: StrategySpec) -> dict[str, Any]:
     use, params = spec.use, told(spec.params)
     if not isinstance(use, str):
         if not isinstance(use, type):  # an instance was made by its caller: its attributes are its parameters
-            params = told(getattr(use, "__dict__", {}))
+            params = told(attributes(use))
         use = qualified(use)
     return {"name": spec.name, "use": use, "params": params, "files": list(spec.files), "cash": spec.cash}
 

@@ -3,14 +3,15 @@
 1. `interface` is what users write against: `Row`, `Book`, `Rows`;
 2. `loading` makes an instance of where the class is and its parameters, with `neighbours`, the modules beside its file;
 3. `timers` are methods called by the exchange's clock;
-4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `values` its
-   parameters, each with what it is known by;
+4. `sources` (with `interactive` for notebooks) is a strategy's code and the local modules it imports, `bindings` what it `reads` beside
+   what its text has as `statements`, `values` its parameters, each with what it is known by;
 5. `carrying` takes a strategy to another process, and checks that its state could go;
 6. `outside` are fields that show outside tables;
 7. `fields` reads row types, and what else reads columns by name; `signals` are the expressions of the columns style;
 8. `declaring` reads what the instance asks for, refusing what cannot be had before anything is replayed.
 """
 
+from bt.strategy.bindings import told
 from bt.strategy.carrying import check_state, dumps, pack, unpack
 from bt.strategy.declaring import (
     CALLBACKS,
@@ -27,7 +28,7 @@ from bt.strategy.reach import Reach
 from bt.strategy.signals import BOOLEANS, LEGS, Signals
 from bt.strategy.sources import Source, files_hash, remember, source_of
 from bt.strategy.timers import Timer, at, check_timers, ends_a_minute, every, slots_ended
-from bt.strategy.values import qualified, told
+from bt.strategy.values import attributes, qualified
 
 __all__ = [
     "BOOLEANS",
@@ -54,6 +55,7 @@ __all__ = [
     "Timer",
     "arguments",
     "at",
+    "attributes",
     "build",
     "check_state",
     "check_timers",

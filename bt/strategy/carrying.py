@@ -1,8 +1,8 @@
 """Strategies carried to another process: by value where it could not import them.
 
 What is defined in a notebook's cell, at a prompt, in a script or in a file that was loaded by its path travels with its
-code, and with everything of its module that the code names; the modules beside such a file are imported from there again. cloudpickle does that but for two things done here: row
-types, whose slots it cannot rebuild, and annotations written as text, which mean nothing where their names are unknown. Polars' frames travel as `bt.frames` has them.
+code, and with everything of its module that the code names; the modules beside such a file are imported from there again. cloudpickle does that but for three things done here: row
+types, whose slots it cannot rebuild, what msgspec keeps on classes, and annotations written as text, which mean nothing where their names are unknown. Polars' frames travel as `bt.frames` has them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import polars as pl
 from bt.errors import StrategyError
 from bt.frames import packed, unpacked, unpacked_series
 from bt.model import StrategySpec
-from bt.strategy.neighbours import by_reference, with_imports
-from bt.strategy.sources import CARRIED, source_of
+from bt.strategy.neighbours import LOADED, by_reference, with_imports
+from bt.strategy.sources import remember, source_of
 
-LOADED = "bt_strategy_"
-"""Names of modules that were loaded from a strategy's file begin with it."""
+CACHES = {"__msgspec_cache__"}
+"""Attributes that msgspec sets on dataclasses, NamedTuples and enums."""
 
 CONFIG = (
     "frozen",
@@ -62,7 +62,7 @@ def unpack(data: bytes) -> StrategySpec:
     spec: StrategySpec
     spec, source = pickle.loads(data)  # noqa: S301 - our own
     if source is not None:
-        CARRIED[spec.use if isinstance(spec.use, type) else type(spec.use)] = source
+        remember([(spec.use if isinstance(spec.use, type) else type(spec.use), source)])
     return spec
 
 
@@ -143,7 +143,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, types.FunctionType):
             return with_imports(obj, _with_hints(obj, reduced))
         if isinstance(obj, type):
-            return _with_hints(obj, reduced)
+            return _with_hints(obj, _without_caches(reduced))
         return reduced
 
 
@@ -158,6 +158,14 @@ def _framed(thing: Any) -> tuple[Any, ...] | None:
 
 def _named(thing: Any) -> Any:
     return by_reference(thing) if isinstance(thing, type | types.FunctionType | types.ModuleType) else None
+
+
+def _without_caches(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What cloudpickle makes of a class, without what msgspec has kept on it for checks of parameters, which only this process can use."""
+    if len(reduced) < 3:  # as that of None
+        return reduced
+    own, *more = reduced[2]
+    return (*reduced[:2], ({name: value for name, value in own.items() if name not in CACHES}, *more), *reduced[3:])
 
 
 def _with_hints(thing: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

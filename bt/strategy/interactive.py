@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 import linecache
 import textwrap
 import types
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from bt.strategy.reads import functions, nested, reads
 
 UNKNOWN = (
     "# The source of {name} is not known: it was typed where Python keeps none (a bare prompt, exec, `python -`).\n"
@@ -30,90 +33,47 @@ class Gathered:
     ----------
     text : str
         The definitions, one after another, the class first.
-    values : dict
-        Plain values of the module that the code reads, by name, as text.
+    code : list
+        The classes and functions that it has the definitions of.
     modules : set of str
         Names of the modules that the code reads something from.
     """
 
     text: str = ""
-    values: dict[str, str] = field(default_factory=dict)
+    code: list[type | types.FunctionType] = field(default_factory=list)
     modules: set[str] = field(default_factory=set)
 
 
 def gather(cls: type) -> Gathered:
-    """`cls`, and the classes, functions and values of its module that its code names, from one to the next."""
-    found = Gathered()
-    texts: list[str] = []
-    waiting: list[Any] = [cls]
-    seen: set[int] = set()
+    """`cls`, and the classes and functions of its module that its code names, from one to the next."""
+    found, texts, seen = Gathered(), list[str](), set[int]()
+    waiting: list[type | types.FunctionType] = [cls]
     while waiting:
         thing = waiting.pop(0)
         if id(thing) in seen:
             continue
-        seen.add(id(thing))
+        parts = [thing, *(part for part in functions(thing) if part.__qualname__.startswith(f"{thing.__qualname__}."))]
+        found.code += parts
+        seen |= {id(part) for part in parts}
         texts.append(_text(thing))
-        for name, value in _used(thing):
+        for value in _used(parts):
             if isinstance(value, types.ModuleType):
                 found.modules.add(value.__name__)
-            elif isinstance(value, type | types.FunctionType):
-                if value.__module__ == cls.__module__:
-                    waiting.append(value)
-                else:
-                    found.modules.add(value.__module__)
-            elif _plain(value):
-                found.values[name] = repr(value)
+            elif isinstance(value, type | types.FunctionType) and value.__module__ == cls.__module__:
+                waiting.append(value)
             else:
-                found.modules.add(type(value).__module__)
+                kind = value if isinstance(value, type | types.FunctionType) else type(value)
+                found.modules.add(kind.__module__ or "")
     found.text = "\n\n".join(texts)
     return found
 
 
-def _plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_plain(inner) for inner in value)
-    if isinstance(value, dict):
-        return all(_plain(inner) for pair in value.items() for inner in pair)
-    return value is None or isinstance(value, bool | int | float | str | bytes)
-
-
-def _functions(thing: Any) -> Iterator[types.FunctionType]:
-    """A function itself, or those of a class: methods, class and static methods, properties."""
-    if isinstance(thing, types.FunctionType):
-        yield thing
-        return
-    for value in vars(thing).values():
-        parts = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "__func__", value),)
-        yield from (part for part in parts if isinstance(part, types.FunctionType))
-
-
-def _used(thing: Any) -> Iterator[tuple[str, Any]]:
-    """What the code of `thing` reads of its module, by name, and a class's bases and row types."""
-    for function in _functions(thing):
-        names = {name for code in _nested(function.__code__) for name in code.co_names}
-        yield from ((name, function.__globals__[name]) for name in sorted(names) if name in function.__globals__)
-        closed = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        yield from ((name, cell.cell_contents) for name, cell in closed if name != "__class__" and _filled(cell))
-    if isinstance(thing, type):
-        yield from ((base.__name__, base) for base in thing.__bases__ if base is not object)
-        row = vars(thing).get("row")
-        yield from (
-            (kind.__name__, kind) for kind in (row if isinstance(row, tuple) else (row,)) if isinstance(kind, type)
-        )
-
-
-def _filled(cell: types.CellType) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)
+def _used(parts: list[type | types.FunctionType]) -> Iterator[Any]:
+    """What code reads, and the classes and functions in lists of that."""
+    for read in (read for part in parts for read in reads(part)):
+        yield read.value
+        if isinstance(read.value, list | tuple):
+            yield from (one for one in read.value if isinstance(one, type | types.FunctionType))
 
 
 # ------------------------------------------------------------------------------------------------------------ sources
@@ -121,7 +81,7 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def _text(thing: Any) -> str:
     """The source of a class or function, or what stands for it."""
-    files = dict.fromkeys(function.__code__.co_filename for function in _functions(thing))
+    files = dict.fromkeys(function.__code__.co_filename for function in functions(thing))
     cells = [
         name for name in reversed(list(linecache.cache)) if not name.startswith("<frozen") and not Path(name).is_file()
     ]
@@ -138,7 +98,7 @@ def _cut(lines: list[str], thing: Any) -> str:
         tree = ast.parse("".join(lines))
     except SyntaxError:
         return ""
-    first = [function.__code__.co_firstlineno for function in _functions(thing)]
+    first = [function.__code__.co_firstlineno for function in functions(thing)]
     kinds = (ast.ClassDef,) if isinstance(thing, type) else (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     best = ""
     for node in ast.walk(tree):
@@ -151,17 +111,11 @@ def _cut(lines: list[str], thing: Any) -> str:
     return best
 
 
-def code_digest(thing: Any) -> str:
-    """SHA-256 in hex of compiled code: bytecode, constants and names; of a class its annotations and plain values too."""
-    told: list[Any] = []
-    for function in _functions(thing):
-        told += [function.__qualname__, repr(function.__defaults__), repr(function.__kwdefaults__)]
-        told += [_code_told(code) for code in _nested(function.__code__)]
+def code_digest(thing: type | types.FunctionType) -> str:
+    """SHA-256 in hex of compiled code: bytecode, constants and names; of a class its annotations too."""
+    told: list[Any] = [[one.__qualname__, *map(_code_told, nested(one.__code__))] for one in functions(thing)]
     if isinstance(thing, type):
-        told += sorted(f"{name}: {hint}" for name, hint in vars(thing).get("__annotations__", {}).items())
-        told += sorted(
-            f"{name}={value!r}" for name, value in vars(thing).items() if _plain(value) and name != "__firstlineno__"
-        )
+        told += sorted(f"{name}: {hint}" for name, hint in inspect.get_annotations(thing).items())
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 

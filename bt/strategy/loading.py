@@ -11,13 +11,17 @@ import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bt.errors import StrategyError
-from bt.strategy.neighbours import Neighbours, SourceLoader
+from bt.strategy.neighbours import LOADED, Neighbours, SourceLoader
+
+PLAIN = {bool, int, float, str, bytes, bytearray, list, tuple, set, frozenset, dict, datetime, date, time, timedelta}
+"""Types whose instances other types' instances are too: True is an int, a moment a date."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -66,7 +70,7 @@ def load_class(use: str) -> type:
 
 
 def _load_file(path: Path) -> types.ModuleType:
-    name = f"bt_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{LOADED}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path, loader=SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise StrategyError(f"{path}: must be a Python file")
@@ -129,6 +133,8 @@ def arguments(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _coerce(where: str, value: Any, hint: Any) -> Any:
     """`value` as its annotation says: whole floats become int, ints become float; anything else must fit."""
+    if _is_one(value, hint):
+        return value
     try:
         return msgspec.convert(value, hint, strict=True) if hint is not None else value
     except msgspec.ValidationError:
@@ -138,6 +144,13 @@ def _coerce(where: str, value: Any, hint: Any) -> Any:
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
     raise StrategyError(f"{where} must be {_wanted(hint)}, was {value!r}")
+
+
+def _is_one(value: Any, hint: Any) -> bool:
+    """Whether `value` is an instance of the class that an annotation names, or of one of several; of those that are `PLAIN` msgspec judges."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return any(_is_one(value, one) for one in typing.get_args(hint))
+    return isinstance(hint, type) and hint not in PLAIN and hint in type(value).__mro__
 
 
 def _wanted(hint: Any) -> str:

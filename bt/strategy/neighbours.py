@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+LOADED = "bt_strategy_"
+"""Names of modules that were loaded from a strategy's file begin with it."""
+
 _IMPORTING = threading.RLock()
 """Held while a neighbour is imported: models may be called on another thread than the strategy."""
 
@@ -54,6 +57,10 @@ class Neighbours:
         """A neighbour by its whole name."""
         with self.present():
             return importlib.import_module(name)
+
+    def own(self, name: str) -> types.ModuleType | None:
+        """A neighbour that has been imported."""
+        return self._own.get(name)
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -155,6 +162,25 @@ def by_reference(thing: Any) -> tuple[Any, ...] | None:
         if place := beside.place(thing):
             return found, (beside, *place)
     return None
+
+
+def module_of(namespace: dict[str, Any]) -> types.ModuleType | None:
+    """The module that globals are those of, a neighbour or anybody's; None if they are of none."""
+    name, own = namespace.get("__name__", ""), namespace.get("__builtins__")
+    beside = getattr(own.get("__import__"), "__self__", None) if isinstance(own, dict) else None
+    mine = beside.own(name) if isinstance(beside, Neighbours) else None
+    return next((m for m in (mine, sys.modules.get(name)) if m is not None and vars(m) is namespace), None)
+
+
+def is_imported(thing: types.ModuleType | type) -> bool:
+    """Whether another process would import a module or class, rather than be told what it is made of."""
+    if by_reference(thing) is not None:
+        return True
+    name, *parts = (thing.__module__, *thing.__qualname__.split(".")) if isinstance(thing, type) else (thing.__name__,)
+    here: Any = None if name == "__main__" or name.startswith(LOADED) else sys.modules.get(name)
+    for part in parts:
+        here = getattr(here, part, None)
+    return here is thing
 
 
 def with_imports(function: types.FunctionType, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import sys
-import sysconfig
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from bt.errors import StrategyError
+from bt.strategy.bindings import Binding, Texts, bindings, by_place
 from bt.strategy.interactive import gather
-
-OWN = "bt"
-"""This package, whose version is in every manifest."""
+from bt.strategy.neighbours import is_imported
+from bt.strategy.reads import OWN, library
+from bt.strategy.statements import Statements, base_of, stated
+from bt.strategy.values import digest, is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,16 @@ class Source:
     modules : mapping
         The local modules it imports, by name, with the SHA-256 of their content.
     hash : str
-        SHA-256 in hex of the text and the modules' names and content; where they lie does not matter.
+        SHA-256 in hex of the text, the modules' names and content, and what names in them mean where the text does not say it
+        (`bt.strategy.bindings`); where they lie does not matter.
+    settings : sequence
+        Plain values among these that are attributes of modules and classes which another process would import anew, each with its owner and name.
     """
 
     text: str
     modules: Mapping[str, str] = field(default_factory=dict)
     hash: str = ""
+    settings: Sequence[tuple[types.ModuleType | type, str, Any]] = ()
 
 
 CARRIED: WeakKeyDictionary[type, Source] = WeakKeyDictionary()
@@ -53,8 +57,11 @@ CARRIED: WeakKeyDictionary[type, Source] = WeakKeyDictionary()
 
 
 def remember(sources: Iterable[tuple[type, Source]]) -> None:
-    """Know the code of classes that came from another process."""
-    CARRIED.update(sources)
+    """Know the code of classes that came from another process, and set what was set there in what is imported here."""
+    for cls, source in sources:
+        CARRIED[cls] = replace(source, settings=())
+        for owner, name, value in source.settings:
+            setattr(owner, name, value)
 
 
 def source_of(cls: type) -> Source:
@@ -63,14 +70,41 @@ def source_of(cls: type) -> Source:
         return CARRIED[cls]
     file = file_of(cls)
     if file is not None:
-        text = file.read_text(encoding="utf-8", errors="replace")
-        return _made(text, _imported(file, text, _package(cls, file)))
-    found = gather(cls)
-    here = Path.cwd()
-    modules: dict[str, Path] = {}
-    for name in sorted(found.modules):
-        modules |= _reached(name, here)
-    return _made(found.text, modules, found.values)
+        text, package = file.read_text(encoding="utf-8", errors="replace"), _package(cls, file)
+        modules, code = _imported(file, text, package), None
+    else:
+        gathered, here, package = gather(cls), Path.cwd(), ""
+        text, code, modules = gathered.text, gathered.code, {}
+        for name in sorted(gathered.modules):
+            modules |= _reached(name, here)
+    statements = {name: partial(_stated, name, path) for name, path in modules.items()}
+    statements[cls.__module__] = partial(stated, text, package)
+    found = list(bindings(cls, Texts(cls.__module__, statements, code)))
+    contents = {name: _digest_of(path) for name, path in sorted(modules.items())}
+    own, values = hashlib.sha256(text.encode()).hexdigest(), by_place(found)
+    whole = digest([own, contents, values]) if contents or values else own
+    return Source(text, contents, whole, tuple(_settings(found)))
+
+
+def _settings(found: Iterable[Binding]) -> Iterator[tuple[types.ModuleType | type, str, Any]]:
+    for binding in found:
+        read = binding.read
+        if read is not None and read.owner is not None and is_plain(read.value) and is_imported(read.owner):
+            yield read.owner, read.name, read.value
+
+
+def _stated(name: str, path: Path) -> Statements:
+    """What a local module's text states."""
+    return stated(_text(path), _inner(name, path))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".py" else ""
+
+
+def _inner(name: str, path: Path) -> str:
+    """The package that a module's relative imports start from."""
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def files_hash(source_hash: str, files: Iterable[str]) -> str:
@@ -82,7 +116,7 @@ def files_hash(source_hash: str, files: Iterable[str]) -> str:
         A file cannot be read.
     """
     contents = [_digest_of(Path(file)) for file in files]
-    return _hash([source_hash, contents]) if contents else source_hash
+    return digest([source_hash, contents]) if contents else source_hash
 
 
 def file_of(cls: type) -> Path | None:
@@ -100,16 +134,6 @@ def _codes(cls: type) -> Iterator[types.CodeType]:
         function = getattr(value, "__func__", value)
         if isinstance(function, types.FunctionType) and function.__module__ == cls.__module__:
             yield function.__code__
-
-
-def _made(text: str, modules: Mapping[str, Path], values: Mapping[str, str] | None = None) -> Source:
-    contents = {name: _digest_of(path) for name, path in sorted(modules.items())}
-    own = hashlib.sha256(text.encode()).hexdigest()
-    return Source(text, contents, _hash([own, contents, values or {}]) if contents or values else own)
-
-
-def _hash(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _digest_of(path: Path) -> str:
@@ -159,8 +183,7 @@ def _imported(file: Path, text: str, package: str) -> dict[str, Path]:
                 continue
             found[name] = path
             if path.suffix == ".py":
-                inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
-                waiting.append((path.read_text(encoding="utf-8", errors="replace"), inner))
+                waiting.append((_text(path), _inner(name, path)))
     return found
 
 
@@ -169,9 +192,7 @@ def _reached(name: str, home: Path) -> dict[str, Path]:
     path = _local(_origin(name, home), _near(home))
     if path is None:
         return {}
-    inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    text = path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".py" else ""
-    return {name: path, **_imported(path, text, inner)}
+    return {name: path, **_imported(path, _text(path), _inner(name, path))}
 
 
 @lru_cache(maxsize=256)
@@ -186,8 +207,7 @@ def _named(text: str, package: str) -> tuple[str, ...]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
+            base = base_of(node, package)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     whole: dict[str, None] = {}
     for name in names:
@@ -207,11 +227,6 @@ def _near(home: Path) -> tuple[Path, Path]:
     return home.resolve(), Path.cwd().resolve()
 
 
-@cache
-def _library() -> Path:
-    return Path(sysconfig.get_path("stdlib")).resolve()
-
-
 def _local(origin: str | None, near: tuple[Path, Path]) -> Path | None:
     """The file of a module if it is local: in one of the folders that are `near`."""
     if not origin or not Path(origin).is_file():
@@ -219,7 +234,7 @@ def _local(origin: str | None, near: tuple[Path, Path]) -> Path | None:
     path = Path(origin).resolve()
     installed = {"site-packages", "dist-packages"} & set(path.parts)
     around = set(path.parents)
-    return path if not installed and _library() not in around and not around.isdisjoint(near) else None
+    return path if not installed and library() not in around and not around.isdisjoint(near) else None
 
 
 def _found(name: str, places: list[str]) -> str | None:

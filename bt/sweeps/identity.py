@@ -16,7 +16,7 @@ from bt.results import versions
 from bt.run import check_dates, resolved, session_range
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import load_class, source_of, told
+from bt.strategy import files_hash, load_class, source_of, told
 from bt.sweeps.sets import ParameterSet
 
 
@@ -73,7 +73,7 @@ def document(
     fingerprints = [identity.fingerprint(ground.fingerprint), *_others(ground, sets)]
     fingerprint = fingerprints[0] if len(fingerprints) == 1 else _hash(fingerprints)
     tried = [told(dict(one.settings)) for one in sets]
-    code = _tried_code(sets)
+    code = _tried_code(ground.spec, sets)
     known = told(dict(known_by or {}))
     whole = _hash([identity.hash, fingerprint, tried, code, *([known] if known else [])])
     return {
@@ -95,10 +95,20 @@ def _class(use: Any) -> type:
     return found
 
 
-def _tried_code(sets: Sequence[ParameterSet]) -> dict[str, str]:
-    """The code of the strategies that a grid tries, where it tries several."""
-    uses = [value for one in sets for key, value in one.settings.items() if key.endswith(".use")]
-    return {str(told(use)): source_of(_class(use)).hash for use in uses}
+def _tried_code(spec: RunSpec, sets: Sequence[ParameterSet]) -> dict[str, str]:
+    """The code of the strategies that a grid tries, by set and strategy, where it tries several or several files of one."""
+    if not any(key.endswith((".use", ".files")) for key in sets[0].settings):
+        return {}
+    known: dict[int | str, str] = {}
+    code = {}
+    for one in sets:
+        for strategy in one.applied(spec).strategies:
+            use = strategy.use if isinstance(strategy.use, str) else _class(strategy.use)
+            key = use if isinstance(use, str) else id(use)
+            if key not in known:
+                known[key] = source_of(_class(use)).hash
+            code[f"{one.number}.{strategy.name}"] = files_hash(known[key], strategy.files)
+    return code
 
 
 def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
