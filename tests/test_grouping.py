@@ -13,7 +13,7 @@ from small import TUESDAY, WEDNESDAY, bars, play, store
 
 import bt
 from bt.jit import read_only
-from bt.prepare import preparer
+from bt.prepare import ahead
 from bt.prepare.grouping import Grouping
 from bt.prepare.placing import place
 from bt.schema import MINUTE
@@ -97,12 +97,12 @@ def test_where_there_is_one_thread_windows_are_prepared_in_turn(
 ) -> None:
     pools = []
 
-    class Pool(preparer.ThreadPoolExecutor):
+    class Pool(ahead.ThreadPoolExecutor):
         def __init__(self, *given: Any) -> None:
             pools.append(given)
             super().__init__(*given)
 
-    monkeypatch.setattr(preparer, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Pool)
     where = store(tmp_path, bars("A", [1.0, 2.0]), bars("A", [3.0], day=WEDNESDAY))
     settings_ = {"engine": {"threads": threads}, "prefetch_days": 1}
     run = play(where, Nothing, TUESDAY, WEDNESDAY, **settings_)
