@@ -71,7 +71,9 @@ def svg(outcomes: Sequence[Outcome], rows: Mapping[str, int], heading: str) -> s
     scale = Scale(low, max(high, low + 1))
     bottom = TOP + LINE * len(found)
     why = {outcome.engine: outcome.why for outcome in outcomes if outcome.why}
-    parts = [text(LEFT, 18, "Bars a CPU second, imports apart"), text(LEFT, 34, heading, colour=GREY)]
+    told = heading.split("; ", 1)  # the machine, how often
+    parts = [text(LEFT, 14, "Bars a CPU second, imports apart")]
+    parts += [text(LEFT, 28 + 14 * number, line, colour=GREY) for number, line in enumerate(told)]
     for number, size in enumerate(size for size in COLOURS if size in rows):
         x = 20 + 46 * number
         parts += [f'<circle cx="{x}" cy="14" r="5" fill="{COLOURS[size]}"/>', text(x + 9, 18, size)]

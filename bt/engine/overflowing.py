@@ -11,7 +11,7 @@ from bt.errors import MoneyError
 from bt.model import instant
 
 
-def told(error: MoneyError, market: Market, players: Sequence[Player]) -> MoneyError:
+def explained(error: MoneyError, market: Market, players: Sequence[Player]) -> MoneyError:
     """The error with the session and the minute, and the largest of the orders that wait."""
     assert market.session is not None
     where = f"session {market.session.name}, minute {market.elapsed}, {instant(market.now):%Y-%m-%d %H:%M} UTC"

@@ -31,7 +31,7 @@ from bt.book import Desk, Market, StrategyBook, act, meet_calls, tell_calls
 from bt.engine.meeting import Meeting
 from bt.engine.opening import Opened, nothing, opened
 from bt.engine.outcomes import Played, SessionOutcome, session_outcome
-from bt.engine.overflowing import told
+from bt.engine.overflowing import explained
 from bt.engine.players import Player
 from bt.engine.signalling import plays_whole
 from bt.engine.stage import Stage, Step, alone, visible_codes
@@ -151,7 +151,7 @@ class Engine:
             played = Played(self._played, self._iterations, market.now, self.stopped())
             return session_outcome(stage, prepared, self.players, played, visible)
         except MoneyError as error:
-            raise told(error, market, self.players) from error
+            raise explained(error, market, self.players) from error
         finally:  # whatever came of it, nobody keeps its bars
             for desk in self._desks:
                 desk.let_go()

@@ -248,26 +248,23 @@ class RunFolder:
 
 
 NO_PLACE = (
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENOENT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENAMETOOLONG,
-    errno.EINVAL,
-)
-"""Where nothing can be made, however much room there is."""
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EINVAL,
+)  # fmt: skip
+"""Where no folder can be made, however much room there is."""
 
 
-def _refused(path: Path, error: OSError) -> BtError:
+def _no_place(path: Path, error: OSError) -> BtError:
+    """A run's folder cannot be made."""
+    if error.errno not in NO_PLACE:
+        return _refused(path, error)
+    return UsageError(
+        f"{path}: results must go to a folder that can be made, was stopped at {error.filename or path}: {error.strerror}; "
+        "choose another one with output.dir or --out"
+    )
+
+
+def _refused(path: Path, error: OSError) -> ResultsError:
     cause = error.strerror or str(error)
-    if error.errno in NO_PLACE:
-        where = error.filename or path
-        return UsageError(
-            f"{path}: results must go to a folder that can be made, was stopped at {where}: {cause}; choose another one with output.dir or --out"
-        )
     hint = "free some space or choose another folder with output.dir or --out; nothing was left behind"
     return ResultsError(f"{path}: results must be written whole, was stopped by: {cause}; {hint}")
 
@@ -313,7 +310,7 @@ def _make_partial(path: Path) -> Path:
                 partial.mkdir()
                 return partial
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _no_place(path, error) from error
     raise AssertionError("names never end")
 
 
