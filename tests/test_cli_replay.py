@@ -252,7 +252,8 @@ def test_ctrl_c_pressed_again_loses_nothing(folder: Path, gap: float):
         running.send_signal(signal.SIGINT)
         time.sleep(gap)
     _, err = running.communicate(timeout=20)
-    assert running.returncode == 130
+    # as Python takes itself down it hands signals back to the system: that is 130 for a shell too
+    assert running.returncode in (130, -signal.SIGINT)
     assert "interrupted: what was replayed until then is kept" in err
     assert open_documents(folder / out)["manifest"]["finish_reason"] == "stopped"
 
