@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import bt
 from bt.execution import layout as at
 from bt.model import Schedule
 from bt.recorder.rows import Fills, RowMaker, columns_of
-from bt.results import ORDER, Deferred, frame_of, joined, open_tables
+from bt.results import ORDER, Deferred, OrdersWriter, frame_of, joined, open_tables
 from bt.results.rows import settled
 
 DAYS = [date(2024, 1, n) for n in (2, 3, 4)]
@@ -26,6 +27,13 @@ HOURS = [[datetime(2024, 1, n, h, 30, tzinfo=UTC) for n in (2, 3, 4)] for h in (
 SCHEDULE = Schedule(
     "XNYS", "America/New_York",
     pl.DataFrame({"session": DAYS, "segment": [0] * 3, "open": HOURS[0], "close": HOURS[1], "early_close": [False] * 3},
+                 schema_overrides={"open": pl.Datetime("us", "UTC"), "close": pl.Datetime("us", "UTC"), "segment": pl.Int32}),
+)  # fmt: skip
+LATER = [date(2024, 2, n) for n in range(1, 13)]
+LONGER = Schedule(
+    "XNYS", "America/New_York",
+    pl.DataFrame({"session": LATER, "segment": [0] * 12, "early_close": [False] * 12,
+                  **{name: [datetime(2024, 2, n, h, 30, tzinfo=UTC) for n in range(1, 13)] for name, h in (("open", 14), ("close", 20))}},
                  schema_overrides={"open": pl.Datetime("us", "UTC"), "close": pl.Datetime("us", "UTC"), "segment": pl.Int32}),
 )  # fmt: skip
 SYMBOLS = ("A", "AA", "B", "b", "\u00fc")
@@ -106,6 +114,57 @@ def test_rows_of_several_sessions_at_once_are_those_of_each(seed: int, unit: int
         apart = settled(table, joined([make([part]) for part in parts]))
         assert settled(table, joined(deferred)).equals(apart), table
         assert settled(table, joined([deferred[0], make([parts[1]]), deferred[2]])).equals(apart), table
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    group=st.sampled_from([1, 30, 100, 25_000]),
+    oldest=st.sampled_from([0, 1, 2, 11]),
+    strategies=st.integers(1, 2),
+)
+def test_a_file_of_orders_is_that_of_orders_which_end_where_they_were_decided(
+    seed: int, group: int, oldest: int, strategies: int
+):
+    """However many sessions later they end, and whichever were in a row group that is written by then."""
+    rng = np.random.default_rng(seed)
+    makers = [RowMaker(SYMBOLS, LONGER).of(name, TAGS) for name in ("t", "s")[:strategies]]
+    days = LONGER.names
+    punctual: list[list[Deferred]] = [[] for _ in days]
+    ending: list[list[tuple[int, Deferred]]] = [[] for _ in [*days, "after the last"]]
+    for number in range(len(days)):
+        for which, maker in enumerate(makers):
+            records = _rows(rng, at.RECORD_COLUMNS, R_TYPE=3, R_TIF=2, R_STATUS=5, R_TAG=3, R_CODE=6)
+            records[:, at.R_SESSION], records[:, at.R_CODE] = number, records[:, at.R_CODE] - 1
+            records[:, at.R_ID] = 100 * number + np.arange(len(records))
+            records[:, at.R_PARENT] = which  # whose it is
+            punctual[number].append(Deferred(maker.orders, records, len(records)))
+            age = rng.integers(0, oldest + 1, len(records))
+            for ended in np.unique(np.minimum(number + age, len(days))).tolist():
+                some = records[np.minimum(number + age, len(days)) == ended]
+                ending[ended].append((number, Deferred(maker.orders, some, len(some))))
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr("bt.results.writers.ROWS", group)
+        paths = [Path(folder, name, "orders.parquet") for name in ("punctual", "late")]
+        for path, ends in zip(paths, (_each_its_own(punctual), ending), strict=True):
+            path.parent.mkdir()
+            writer = OrdersWriter(path)
+            for day, ended in zip(days, ends, strict=False):
+                for number, rows in ended:
+                    writer.append(rows, ordered=True, session=days[number])
+                writer.end_session(day)
+            for number, rows in ends[len(days)]:
+                writer.append(rows, ordered=True, session=days[number])
+            writer.close()
+            assert [found.name for found in path.parent.iterdir()] == ["orders.parquet"]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+        found = pl.read_parquet(paths[1])
+        assert found.height == sum(len(rows) for some in punctual for rows in some)
+        assert found.equals(found.sort(ORDER["orders"], maintain_order=True))
+
+
+def _each_its_own(punctual: list[list[Deferred]]) -> list[list[tuple[int, Deferred]]]:
+    return [*([(number, rows) for rows in some] for number, some in enumerate(punctual)), []]
 
 
 @settings(deadline=None)

@@ -180,7 +180,7 @@ class Recorder:
         for player, left in zip(self._players, self._left, strict=False):
             self.totals.open_orders += len(left.orders)
             if len(left.orders):
-                self._write_orders(self._of[player.name], left.orders, None)
+                self._write_orders(self._of[player.name], left.orders)
             self.totals.open_positions += left.positions
             for code, ended in left.stale.items():
                 self.totals.stale[self._symbols[code]] = instant(ended).isoformat()
@@ -234,7 +234,7 @@ class Recorder:
         """Rows of one strategy."""
         session = outcome.session
         rows = self._rows_of(name, own.output.tags)
-        self._write_orders(rows, _kept(own.output.orders), session.name)
+        self._write_orders(rows, _kept(own.output.orders))
         if own.output.cash:
             self._results.append("cash", rows.cash(session.name, own.output.cash))
             for move in own.output.cash:
@@ -269,13 +269,17 @@ class Recorder:
             self._of[name] = self._rows.of(name, tags)
         return self._of[name]
 
-    def _write_orders(self, rows: StrategyRows, orders: IntArray, session: date | None) -> None:
-        """Orders that have ended in a session, or (None) after the last one."""
+    def _write_orders(self, rows: StrategyRows, orders: IntArray) -> None:
+        """Orders that have ended in a session, or after the last one are still open."""
         if not len(orders):
             return
-        apart = session is None or (orders[:, at.R_SESSION] != self._rows.number(session)).any()
-        made = rows.orders([orders]) if apart else Deferred(rows.orders, orders, len(orders))
-        self._results.append("orders", made, ordered=True)
+        sessions = orders[:, at.R_SESSION]
+        first = int(sessions.min())
+        numbers = np.flatnonzero(np.bincount(sessions - first)) + first
+        for number in numbers.tolist():
+            some = orders if len(numbers) == 1 else orders[sessions == number]
+            made = Deferred(rows.orders, some, len(some))
+            self._results.append("orders", made, ordered=True, session=self._rows.session(number))
 
 
 def _kept(rows: IntArray) -> IntArray:

@@ -42,8 +42,8 @@ class RowMaker:
             raise ValueError(f"rows: symbols must be in text order, were {list(symbols)}")
         self._symbols = text(symbols)
         self._every = text([*symbols, ""])
+        self._names = schedule.names
         self._sessions = np.array(schedule.names, dtype="datetime64[D]")
-        self._number = schedule.index
         self._clock = _SessionClock(schedule)
 
     def named(self, codes: npt.NDArray[Any]) -> pa.DictionaryArray:
@@ -110,9 +110,9 @@ class RowMaker:
         """Sessions by their number in the schedule."""
         return np.asarray(self._sessions[numbers])
 
-    def number(self, session: date) -> int:
-        """A session's number in the schedule."""
-        return self._number[session]
+    def session(self, number: int) -> date:
+        """A session by its number in the schedule."""
+        return self._names[number]
 
     def minutes_between(self, start: IntArray, end: IntArray) -> IntArray:
         """Minutes of session from each `start` to its `end`."""

@@ -7,7 +7,7 @@ the words that occur, in text order, so that what is written tells the rows' val
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -125,6 +125,16 @@ def joined(parts: Sequence[Rows | Deferred]) -> Rows:
         else:
             made.append(make([part.part for part in some if isinstance(part, Deferred)]))
     return made[0] if len(made) == 1 else pa.concat_tables(made).combine_chunks()
+
+
+def alike(parts: Iterable[Rows | Deferred]) -> Sequence[Rows | Deferred]:
+    """Deferred rows that one callable makes of arrays as one, to be put in order by it; others as they are."""
+    given = list(parts)
+    deferred = [part for part in given if isinstance(part, Deferred)]
+    if len(given) == 1 or len(deferred) < len(given) or any(part.make != deferred[0].make for part in deferred):
+        return given
+    arrays = np.concatenate([part.part for part in deferred])
+    return [Deferred(deferred[0].make, arrays, len(arrays), sum(part.wide for part in deferred))]
 
 
 # --------------------------------------------------------------------------------------------------------------- order
