@@ -60,7 +60,7 @@ def to_dict(spec: RunSpec) -> dict[str, Any]:
     )
     return {
         "data": {**data, "symbols": "all" if spec.data.symbols is None else data["symbols"]},
-        "session": told(spec.session),
+        "session": {key: value for key, value in told(spec.session).items() if key != "prefetch_given"},
         "streams": {"intervals": list(spec.intervals)},
         "indicators": told(spec.indicators),
         "quality": told(spec.quality),

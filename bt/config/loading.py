@@ -296,7 +296,10 @@ def _spec(root: Root, origin: Origin) -> RunSpec:
         origin.fail(("universe", key), must, Words(was), hint)
     return RunSpec(
         data=DataSpec(**_fields(root.data)),
-        session=SessionSpec(**{k: v for k, v in _fields(root.session).items() if k != "hours"}),
+        session=SessionSpec(
+            **{k: v for k, v in _fields(root.session).items() if k != "hours"},
+            prefetch_given="prefetch_days" in root.session.model_fields_set,
+        ),
         strategies=_strategies(root, origin),
         intervals=root.streams.intervals,
         indicators={name: IndicatorSpec(**_fields(table)) for name, table in sorted(root.indicators.items())},

@@ -51,6 +51,7 @@ class DataSpec:
 class SessionSpec:
     """First and last session (both included), sessions per window, and speed (0 as fast as possible).
 
+    `prefetch_given` says whether the user has set `prefetch_days`; else a window of little data has more.
     `start` may be ``"-60 sessions"``, `end` ``"last"`` or ``"previous"``, until `bt.run.resolved` makes them dates.
     """
 
@@ -58,6 +59,7 @@ class SessionSpec:
     end: date | str
     prefetch_days: int = 5
     speed: float = 0.0
+    prefetch_given: bool = False
 
     @property
     def dates(self) -> tuple[date, date]:

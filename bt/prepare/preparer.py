@@ -22,6 +22,7 @@ from bt.prepare.along import candidates
 from bt.prepare.assembly import PreparedWindow, extremes_of, prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
+from bt.prepare.cutting import Breadth, ample, sessions_of_a_window
 from bt.prepare.decided import Decider
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
@@ -35,13 +36,10 @@ from bt.prepare.tables import OpenedTable, Tables
 from bt.prepare.terms import Terms, adjusting
 from bt.prepare.universe import Attendance, Membership, Roster, membership
 from bt.prepare.window import Loaded, Loader
+from bt.schema import MINUTE
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
 from bt.universe import rules
-
-WINDOW_ROWS = 500_000
-"""A window of many more rows is slower, not faster: its columns leave the processor's cache and its blocks the allocator's
-(docs/decisions/0006)."""
 
 
 @dataclass
@@ -107,8 +105,10 @@ class Preparer:
             self._scale *= self._terms.grain
         self._tables = Tables(tables or {}, plan.tables_on, store.symbols, schedule)
         cache = DailyCache(store, time.identity)
-        self._presence = self._presences(cache)
-        self._past = Past(store, self._loader, schedule, self._scale, cache, spec.session.prefetch_days, self._terms)
+        self._breadth = self._measured()
+        chunk = ample(spec.session, self._breadth)
+        self._presence = self._presences(cache, chunk)
+        self._past = Past(store, self._loader, schedule, self._scale, cache, chunk, self._terms)
         apart = None if spec.universe is None else reading.last
         self._trailing = Trailing({w.id: w.feature for w in plan.trailing}, self._past, last=apart)
         self.memory = Memory(plan.history, self._past)
@@ -125,9 +125,9 @@ class Preparer:
         self._decider = Decider(plan, store.symbols, isolate=isolate)
         self.history_seconds: dict[str, float] = {}
 
-    def _presences(self, cache: DailyCache) -> Presence | None:
+    def _presences(self, cache: DailyCache, chunk: int) -> Presence | None:
         """Past minutes one by one only where rows or a gate ask for completeness; none where nobody does."""
-        symbols, chunk, gate = len(self._store.symbols), self._spec.session.prefetch_days, self._spec.quality
+        symbols, gate = len(self._store.symbols), self._spec.quality
         if self._plan.completeness_on or (gate.gate == "completeness" and gate.minimum > 0):
             return MinutePresence(symbols, loader=self._loader, chunk=chunk)
         if not self._plan.judged:
@@ -227,14 +227,23 @@ class Preparer:
         renamed = {action.to for action in self._actions.at(session) if action.kind == "rename"}
         return {*self._held(), *renamed}
 
+    def _measured(self) -> Breadth:
+        """What a session of the run holds."""
+        schedule, sessions = self._schedule, self._last - self._first + 1
+        bars = self._store.rows_within(int(schedule.open[self._first]), int(schedule.close[self._last]))
+        segments = slice(*schedule.first_segment[[self._first, self._last + 1]].tolist())
+        minutes = int((schedule.segment_close[segments] - schedule.segment_open[segments]).sum()) // MINUTE
+        return Breadth(bars / sessions, len(self._store.symbols) * minutes / sessions)
+
     def _days(self) -> int:
-        """Sessions of a window: what the run asks for, or as many as hold some half a million rows."""
-        rows = self._store.rows / max(len(self._schedule), 1)
+        """Sessions of a window."""
+        share = 1.0
         if self._membership is not None:  # the others are not read
-            rows *= self._membership.most / len(self._store.symbols)
+            share *= self._membership.most / len(self._store.symbols)
         if self._part is not None:
-            rows *= len(self._part) / self._store.candidates
-        return max(1, min(self._spec.session.prefetch_days, int(WINDOW_ROWS / max(rows, 1))))
+            share *= len(self._part) / self._store.candidates
+        bars, minutes = self._breadth
+        return sessions_of_a_window(self._spec.session, Breadth(bars * share, minutes))
 
     # ------------------------------------------------------------------------------------------------------ one window
 

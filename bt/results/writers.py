@@ -270,9 +270,11 @@ class OrdersWriter:
         self._spool: _Spool | None = None
         self._merged: TableWriter | None = None
         self._held: dict[date, list[tuple[Rows | Deferred, bool]]] = {}
+        self._rows = 0
         self._written = date.min
         """The last session that was handed over."""
-        self._late: list[Rows | Deferred] = []
+        self._late = False
+        """Whether an order has ended that was decided in such a session."""
         self._counts: Counter[date] = Counter()
 
     def append(self, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:
@@ -284,12 +286,14 @@ class OrdersWriter:
         elif session is not None and len(rows):
             self._counts[session] += len(rows)
             self._held.setdefault(session, []).append((rows, ordered))
+            self._rows += len(rows)
+            self._late |= session <= self._written
 
     def end_session(self, session: date) -> None:
         """`session` is over: orders appended since the last one ended in it."""
-        if self._spool is not None or any(day <= self._written for day in self._held):
+        if self._late:
             self._lay_by()
-        elif sum(self._counts[day] for day in self._held if day < session) >= ROWS:
+        elif self._rows - self._counts[session] >= ROWS:
             self._hand_over(before=session)
 
     def _hand_over(self, before: date = date.max) -> None:
@@ -301,6 +305,7 @@ class OrdersWriter:
                 self._writer.append(some, ordered=len(rows) == 1 and all(ordered for _, ordered in parts))
             self._writer.end_session()
             self._written = day
+            self._rows -= self._counts[day]
 
     def _lay_by(self) -> None:
         """All that is held, as it came."""

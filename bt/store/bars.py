@@ -263,6 +263,13 @@ class Store:
         first, last = self._ranges
         return sorted(self._contents[i] for i in np.flatnonzero((first < end) & (last >= start)).tolist())
 
+    def rows_within(self, start: int, end: int) -> int:
+        """About how many bars of `symbols` lie in ``[start, end)`` (UTC microseconds): as if each file's were spread evenly."""
+        first, last = self._ranges
+        within = np.minimum(last, end - 1) - np.maximum(first, start) + 1.0
+        shares = np.where(within > 0, within, 0.0) / np.maximum(last - first + 1.0, 1.0)
+        return int((self.files["rows"].to_numpy() * shares).sum())
+
     @cached_property
     def _ranges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """First and last bar of each file; of one without a bar a range that nothing is in."""

@@ -1,0 +1,108 @@
+"""How many sessions a window has: what the run asks for, more where they hold little and nobody asked, fewer where they hold much."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small import Bar, bars, store
+
+import bt
+from bt.config import load
+from bt.model import DataSpec, SessionSpec
+from bt.prepare.cutting import AMPLE_SESSIONS, WINDOW_ROWS, Breadth, ample, sessions_of_a_window
+from bt.prepare.preparer import Preparer
+from bt.store import Store
+
+DAYS = [f"2024-01-{n:02}" for n in (2, 3, 4, 5, 8, 9, 10)]
+
+
+def asking(days: int | None) -> SessionSpec:
+    start, end = date(2024, 1, 2), date(2024, 1, 4)
+    return SessionSpec(start, end) if days is None else SessionSpec(start, end, days, prefetch_given=True)
+
+
+@pytest.mark.parametrize(
+    ("days", "breadth", "sessions"),
+    [
+        (None, Breadth(390, 390), 60),  # one symbol
+        (None, Breadth(20 * 380, 20 * 390), 26),
+        (None, Breadth(100 * 380, 100 * 390), 5),
+        (None, Breadth(500 * 380, 500 * 390), 2),
+        (None, Breadth(3000 * 380, 3000 * 390), 1),
+        (None, Breadth(100, 3000 * 390), 5),  # many symbols that hardly trade
+        (5, Breadth(390, 390), 5),
+        (1, Breadth(390, 390), 1),
+        (100, Breadth(390, 390), 100),
+        (5, Breadth(500 * 380, 500 * 390), 2),
+    ],
+)
+def test_sessions_of_a_window(days: int | None, breadth: Breadth, sessions: int):
+    assert sessions_of_a_window(asking(days), breadth) == sessions
+
+
+@given(days=st.none() | st.integers(1, 1000), held=st.floats(0, 1e8), minutes=st.floats(0, 1e8))
+def test_a_window_is_never_empty_nor_beyond_its_bounds(days: int | None, held: float, minutes: float):
+    session, breadth = asking(days), Breadth(held, minutes)
+    number = sessions_of_a_window(session, breadth)
+    assert 1 <= number <= max(session.prefetch_days, AMPLE_SESSIONS)
+    assert number == 1 or number * held <= WINDOW_ROWS
+    assert ample(session, breadth) >= session.prefetch_days
+    if days is not None:
+        assert number <= days
+        assert ample(session, breadth) == days
+
+
+def test_bars_of_a_span_are_those_of_the_files_that_lie_there(tmp_path: Path):
+    for n, day in enumerate(DAYS[:3], 1):
+        store(tmp_path, bars("A", [1.0] * 100 * n, day=day)).joinpath("bars.parquet").rename(
+            tmp_path / f"{day}.parquet"
+        )
+    (tmp_path / "bars").rmdir()
+    opened = Store.open(DataSpec(bars=str(tmp_path), calendar="XNYS"))
+    edges = [(a, b + 60_000_000) for a, b in opened.files.select("first", "last").iter_rows()]
+    assert [opened.rows_within(*edge) for edge in edges] == [100, 200, 300]
+    assert opened.rows_within(edges[0][0], edges[2][1]) == opened.rows == 600
+    assert opened.rows_within(edges[0][1], edges[1][0]) == 0
+    middle = (edges[2][0] + edges[2][1]) // 2
+    assert opened.rows_within(middle, edges[2][1]) == pytest.approx(150, abs=1)
+    opened.close()
+
+
+@pytest.mark.parametrize("how", ["default", "configuration", "override", "environment"])
+def test_a_number_that_is_given_is_kept_to(tmp_path: Path, how: str):
+    """Also where it is the default's; what is told of a run does not say which."""
+    asked = "prefetch_days = 5\n" if how == "configuration" else ""
+    text = f'[data]\nbars = "b"\n[session]\nstart = "{DAYS[0]}"\nend = "{DAYS[0]}"\n{asked}[strategy]\nuse = "s:S"\n'
+    (tmp_path / "c.toml").write_text(text)
+    overrides = {"session.prefetch_days": 5} if how == "override" else {}
+    environ = {"BT_SESSION__PREFETCH_DAYS": "5"} if how == "environment" else {}
+    spec = load(tmp_path / "c.toml", overrides=overrides, environ=environ)
+    assert spec.session.prefetch_days == 5
+    assert spec.session.prefetch_given == (how != "default")
+
+
+@pytest.mark.parametrize(
+    ("more", "windows"), [({}, [7]), ({"prefetch_days": 5}, [5, 2]), ({"prefetch_days": 1}, [1] * 7)]
+)
+def test_a_run_is_cut_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], windows: list[int]):
+    found = []
+    edges = Preparer._edges.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(Preparer, "_edges", property(lambda self: found.append(edges(self)) or found[-1]))
+    where = store(tmp_path, *(bars("A", [1.0] * 390, day=day) for day in DAYS))
+
+    class Idle:
+        row = Bar
+
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            pass
+
+    run = bt.replay(bars=where, calendar="XNYS", start=DAYS[0], end=DAYS[-1], strategy=Idle, save=False, **more)
+    assert run.manifest["spec"]["session"] == {
+        "start": DAYS[0], "end": DAYS[-1], "prefetch_days": more.get("prefetch_days", 5), "speed": 0.0,
+    }  # fmt: skip
+    assert {tuple(b - a + 1 for a, b in cut) for cut in found} == {tuple(windows)}
