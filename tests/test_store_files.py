@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from store_bars import DAY, bars, spec, three_days, us, write
 
+from bt.arrays import text
 from bt.errors import ConfigError, DataError, UsageError
 from bt.store import Store
-from bt.store.files import store_cache
+from bt.store.files import load_table, save_table, store_cache
 
 ALWAYS = (0, 2**60)
 FIVE = ["open", "high", "low", "close", "volume"]
@@ -351,6 +354,79 @@ def test_a_vanished_and_a_changed_file(tmp_path: Path) -> None:
         store.read(day, day + 1, ["open"])
     day = us(DAY + timedelta(days=2))
     assert store.read(day, day + 1, ["open"]).height == 2
+
+
+# ----------------------------------------------------------------------------------------------------- remembered files
+
+
+def unread(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files whose footer is read from now on."""
+    footers: list[str] = []
+    read = pq.read_schema
+    monkeypatch.setattr(pq, "read_schema", lambda path: footers.append(Path(path).name) or read(path))
+    return footers
+
+
+def test_files_that_are_known_are_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor files that have become other ones taken for what they were."""
+    folder = three_days(tmp_path)
+    first = opened(folder)
+    footers = unread(monkeypatch)
+    again = opened(folder)
+    assert not footers
+    assert (again.layout, again.fingerprint) == (first.layout, first.fingerprint)
+    bars(day=1, n=9).write_parquet(folder / "b.parquet")
+    bars(day=3).write_parquet(folder / "d.parquet")
+    assert opened(folder).rows == 48
+    assert footers == ["b.parquet", "d.parquet"]
+    (folder / "a.parquet").unlink()
+    assert opened(folder).rows == 38
+    assert len(footers) == 2
+    bars(day=1, n=9).drop("high").write_parquet(folder / "b.parquet")
+    assert "b.parquet: column 'high' must be present" in fault(folder)
+    assert "b.parquet: column 'high' must be present" in fault(folder)
+    assert footers[2:] == ["b.parquet", "b.parquet"]  # what has a fault is not remembered
+
+
+@pytest.mark.parametrize("damage", [b"", b"ARROW1 and no more", None])
+def test_a_memory_of_schemas_that_is_damaged_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    folder = three_days(tmp_path)
+    opened(folder)
+    memory = folder / ".bt" / "schemas-1.arrow"
+    if damage is None:  # of text that is no schema
+        table = load_table(memory)
+        assert table is not None
+        words = text(["AAAA"])
+        column = pa.DictionaryArray.from_arrays(table["schema"].combine_chunks().indices, words)
+        save_table(memory, table.set_column(1, "schema", column))
+    else:
+        memory.write_bytes(damage)
+    footers = unread(monkeypatch)
+    assert opened(folder).rows == 30
+    assert len(footers) == 3
+    assert opened(folder).rows == 30
+    assert len(footers) == 3
+
+
+def test_schemas_of_many_files_are_those_of_each(tmp_path: Path) -> None:
+    """More than one thread is given, in folders that name the symbol, of which some have a column more."""
+    frames = {
+        f"symbol=S{n:03}/{day}.parquet": bars(day=day, n=2).drop("symbol").with_columns(
+            *([pl.lit(float(n)).alias("vwap")] if n % 2 else [])
+        )
+        for n in range(70) for day in range(2)
+    }  # fmt: skip
+    folder = write(tmp_path, frames)
+    for _ in range(2):
+        store = opened(folder)
+        assert len(store.symbols) == 70
+        assert store.extra_columns == ()
+        assert store.files["path"].to_list() == sorted(str(folder / name) for name in frames)
+    write(tmp_path, {"b.parquet": bars().drop("symbol")})
+    told = fault(folder)
+    assert told.startswith(f"{folder / 'b.parquet'}: column 'symbol or ticker' must be text (or a folder symbol=XYZ)")
 
 
 # ------------------------------------------------------------------------------------------------------- cache folder

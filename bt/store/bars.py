@@ -17,9 +17,10 @@ from bt.errors import DataError, UsageError
 from bt.model import IN_MEMORY, DataSpec, MemoryBars
 from bt.store.checks import verdicts
 from bt.store.codes import UNWANTED, SymbolCodes
-from bt.store.files import FileId, find, identify, memory_cache, memory_id, store_cache
-from bt.store.footers import Layout, hive_symbol, layout_of, layout_of_schemas
+from bt.store.files import FileId, find, identify, memory_cache, memory_id, recognised, store_cache
+from bt.store.footers import Layout, hive_symbol, layout_of_schemas, schemas_of
 from bt.store.reading import Connection, quoted, read_sql, start_stamped
+from bt.store.schemas import known_schemas, remember_schemas
 from bt.store.spans import files_of, spans_of
 
 _EXACT = 2.0**51
@@ -101,9 +102,14 @@ class Store:
             cache, ids, paths = memory_cache(), [memory_id(data.bars)], [IN_MEMORY]
         else:
             root, paths = find(data.bars)
-            layout, table = layout_of(data, paths), None
-            cache = store_cache(root)
-            ids = identify(paths, cache)
+            table, cache = None, store_cache(root)
+            known, met = recognised(paths, cache), known_schemas(cache)
+            schemas = schemas_of(paths, {path: met[i.hash] for path, i in known.items() if i.hash in met})
+            layout = layout_of_schemas(data, schemas)
+            ids = identify(paths, known, cache)
+            fresh = {i.hash: schemas[i.path] for i in ids if i.hash not in met}
+            if fresh:
+                remember_schemas(cache, met, fresh)
         folders = [None if layout.symbol else hive_symbol(path) for path in paths]
         contents = [i.hash if symbol is None else f"{i.hash}|{symbol}" for i, symbol in zip(ids, folders, strict=True)]
         connection = Connection(threads, table)

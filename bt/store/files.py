@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -30,6 +31,14 @@ INSTRUMENTS = "instruments.parquet"
 
 MANIFEST = "_store.json"
 """What `bt ingest` leaves in a store: which files are its, by day."""
+
+MEMO = "files.arrow"
+"""Who the files were when they were read last, in the cache folder."""
+
+_FEW = 64
+"""Files that one thread asks for."""
+
+T = TypeVar("T")
 
 _MEMO_SCHEMA = {
     "path": pl.String(),
@@ -192,39 +201,62 @@ def load_frame(path: Path, schema: dict[str, pl.DataType]) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
-def identify(paths: Sequence[str], cache: Path) -> list[FileId]:
-    """The identity of each file. A file whose path, size, mtime and inode are remembered is not read again.
+def recognised(paths: Sequence[str], cache: Path) -> dict[str, FileId]:
+    """The identity of each file whose path, size, mtime and inode are remembered; no file is read."""
+    memo = load_frame(cache / MEMO, _MEMO_SCHEMA)
+    known: dict[tuple[str, int, int, int], str] = {
+        (path, size, mtime_ns, inode): digest for path, size, mtime_ns, inode, digest in memo.iter_rows()
+    }
+    if not known:
+        return {}
+
+    def found(path: str) -> FileId | None:
+        try:
+            stat = Path(path).stat()
+        except OSError:  # told by whoever reads it
+            return None
+        digest = known.get((path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+        return None if digest is None else FileId(path, digest, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+    return {i.path: i for i in several(found, paths, 4) if i is not None}
+
+
+def identify(paths: Sequence[str], known: Mapping[str, FileId], cache: Path) -> list[FileId]:
+    """The identity of each file; those that are not `known` (`recognised`) are read, and remembered.
 
     Raises
     ------
     DataError
         A file cannot be read.
     """
-    memo_path = cache / "files.arrow"
-    memo = load_frame(memo_path, _MEMO_SCHEMA)
-    known: dict[tuple[str, int, int, int], str] = {
-        (path, size, mtime_ns, inode): digest for path, size, mtime_ns, inode, digest in memo.iter_rows()
-    }
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        ids = list(pool.map(lambda path: _identify(path, known), paths))
-    if any((i.path, i.size, i.mtime_ns, i.inode) not in known for i in ids):
-        fresh = pl.DataFrame([(i.path, i.size, i.mtime_ns, i.inode, i.hash) for i in ids], _MEMO_SCHEMA, orient="row")
+    fresh = {i.path: i for i in several(_identify, [path for path in paths if path not in known], 4)}
+    ids = [known[path] if path in known else fresh[path] for path in paths]
+    if fresh:
+        memo = load_frame(cache / MEMO, _MEMO_SCHEMA)
+        told = pl.DataFrame([(i.path, i.size, i.mtime_ns, i.inode, i.hash) for i in ids], _MEMO_SCHEMA, orient="row")
         others = memo.filter(~pl.col("path").is_in(list(paths)))
         others = others.filter(pl.Series([Path(path).exists() for path in others["path"]], dtype=pl.Boolean))
-        save_table(memo_path, pl.concat([others, fresh]).to_arrow())
+        save_table(cache / MEMO, pl.concat([others, told]).to_arrow())
     return ids
 
 
-def _identify(path: str, known: dict[tuple[str, int, int, int], str]) -> FileId:
+def _identify(path: str) -> FileId:
     try:
         stat = Path(path).stat()
-        digest = known.get((path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
-        if digest is None:
-            with Path(path).open("rb") as file:
-                digest = hashlib.file_digest(file, _blake2b).hexdigest()
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, _blake2b).hexdigest()
     except OSError as error:
         raise DataError(f"{path}: file must be readable, was {error.strerror}; check its permissions") from error
     return FileId(path, digest, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def several(told: Callable[[str], T], paths: Sequence[str], threads: int) -> list[T]:
+    """What is told of each file, by so many threads: a disk that is far away answers several at once. Few files are not worth them."""
+    if len(paths) <= _FEW:
+        return [told(path) for path in paths]
+    parts = [paths[i : i + _FEW] for i in range(0, len(paths), _FEW)]
+    with ThreadPoolExecutor(min(threads, len(parts))) as pool:
+        return [one for part in pool.map(lambda part: [told(path) for path in part], parts) for one in part]
 
 
 def _blake2b() -> hashlib.blake2b:
@@ -233,4 +265,4 @@ def _blake2b() -> hashlib.blake2b:
 
 def remembered_hashes(cache: Path) -> set[str]:
     """Content hashes of every file the cache folder still knows: verdicts of any other content may be forgotten."""
-    return set(load_frame(cache / "files.arrow", _MEMO_SCHEMA)["hash"])
+    return set(load_frame(cache / MEMO, _MEMO_SCHEMA)["hash"])

@@ -1,6 +1,6 @@
 """Every file's footer, checked before anything is read: DuckDB would cast a drifting column without a word.
 
-`layout_of` reads all footers and either returns the one `Layout` the files share or raises a DataError that lists every
+`schemas_of` reads the footers, `layout_of_schemas` either returns the one `Layout` the files share or raises a DataError that lists every
 fault found, up to twenty.
 """
 
@@ -10,11 +10,12 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq
 from bt.errors import ConfigError, DataError
 from bt.model import DataSpec
 from bt.schema import BAR_COLUMNS, PRICES
+from bt.store.files import several
 
 TIME_NAMES = ("open_time", "ts", "timestamp", "time", "datetime", "date")
 """What a time column may be called without a mapping."""
@@ -35,6 +37,8 @@ _RESERVED = {"code", "time", "symbol", "open_time", "close_time", "session", "fa
 _CONTRACT = {"open_time", "symbol", *BAR_COLUMNS}
 _HIVE_SYMBOL = re.compile(r"[/\\]symbol=([^/\\]+)[/\\]")
 _LISTED = 20
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,30 @@ def hive_symbol(path: str) -> str | None:
     return unquote(found[-1]) if found else None
 
 
-def layout_of(data: DataSpec, paths: Sequence[str]) -> Layout:
-    """The layout that the files at `paths` share. Raises as `layout_of_schemas`."""
-    with ThreadPoolExecutor(min(8, len(paths))) as pool:
-        return layout_of_schemas(data, dict(zip(paths, pool.map(_read_schema, paths), strict=True)))
+def schemas_of(paths: Sequence[str], known: Mapping[str, pa.Schema]) -> dict[str, pa.Schema | str]:
+    """Each file's Arrow schema, or what is wrong with the file; those that are not `known` are read. Equal ones are one object."""
+    found: dict[str, pa.Schema | str] = {}
+    distinct = list({id(schema): schema for schema in known.values()}.values())
+    unread = [path for path in paths if path not in known]
+    fresh = dict(zip(unread, several(_read_schema, unread, 8), strict=True))
+    for path in paths:
+        schema = known[path] if path in known else fresh[path]
+        if path in fresh and not isinstance(schema, str):
+            same = next((other for other in distinct if schema.equals(other)), None)
+            if same is None:
+                distinct.append(schema)
+            schema = schema if same is None else same
+        found[path] = schema
+    return found
+
+
+def _each(schemas: Mapping[str, pa.Schema], told: Callable[[pa.Schema], T]) -> dict[str, T]:
+    """What is told of each file's schema, asked once of what is one object."""
+    kept: dict[int, T] = {}
+    for schema in schemas.values():
+        if id(schema) not in kept:
+            kept[id(schema)] = told(schema)
+    return {path: kept[id(schema)] for path, schema in schemas.items()}
 
 
 def layout_of_schemas(data: DataSpec, read: Mapping[str, pa.Schema | str]) -> Layout:
@@ -101,8 +125,11 @@ def layout_of_schemas(data: DataSpec, read: Mapping[str, pa.Schema | str]) -> La
     if schemas:
         time = _resolve(schemas, data, "open_time", TIME_NAMES)
         symbol = _resolve(schemas, data, "symbol", SYMBOL_NAMES)
-        for path, schema in schemas.items():
-            faults += [f"{path}: {fault}" for fault in _file_faults(path, schema, data, time, symbol)]
+        wrong: dict[str, list[str]] = {}
+        for named in (True, False):  # by a folder, if by no column
+            some = {p: s for p, s in schemas.items() if (symbol is None and hive_symbol(p) is not None) is named}
+            wrong |= _each(some, partial(_file_faults, data=data, time=time, symbol=symbol, named=named))
+        faults += [f"{path}: {fault}" for path in schemas for fault in wrong[path]]
         faults += _drift(schemas, data, time)
     if faults or time is None:
         raise DataError(_listing(faults))
@@ -150,7 +177,7 @@ def _resolve(schemas: Mapping[str, pa.Schema], data: DataSpec, ours: str, aliase
     if ours in data.columns:
         return data.columns[ours]
     taken = set(data.columns.values())
-    present = {path: tuple(a for a in aliases if a in s.names and a not in taken) for path, s in schemas.items()}
+    present = _each(schemas, lambda schema: tuple(a for a in aliases if a in schema.names and a not in taken))
     usual = Counter(present.values()).most_common(1)[0][0]
     if len(usual) > 1:
         path = next(p for p, names in present.items() if names == usual)
@@ -161,8 +188,8 @@ def _resolve(schemas: Mapping[str, pa.Schema], data: DataSpec, ours: str, aliase
     return usual[0] if usual else None
 
 
-def _file_faults(path: str, schema: pa.Schema, data: DataSpec, time: str | None, symbol: str | None) -> list[str]:
-    """What is wrong with one file by itself."""
+def _file_faults(schema: pa.Schema, *, data: DataSpec, time: str | None, symbol: str | None, named: bool) -> list[str]:
+    """What is wrong with one file by itself; `named` if its folder says the symbol."""
     faults: list[str | None] = []
     if time is None:
         faults.append(_missing("open_time", " or ".join(TIME_NAMES), schema, data, "a timestamp"))
@@ -170,7 +197,7 @@ def _file_faults(path: str, schema: pa.Schema, data: DataSpec, time: str | None,
         faults.append(_column_fault(schema, "open_time", time, data))
     if symbol is not None:
         faults.append(_column_fault(schema, "symbol", symbol, data))
-    elif hive_symbol(path) is None:
+    elif not named:
         faults.append(_missing("symbol", " or ".join(SYMBOL_NAMES), schema, data, "text (or a folder symbol=XYZ)"))
     others = [*BAR_COLUMNS, *(ours for ours in data.columns if ours not in _CONTRACT)]
     faults += [_column_fault(schema, ours, data.columns.get(ours, ours), data) for ours in others]
@@ -253,8 +280,8 @@ def _drift(schemas: Mapping[str, pa.Schema], data: DataSpec, time: str | None) -
     faults = []
     names = {"open_time": time} | {ours: data.columns.get(ours, ours) for ours in BAR_COLUMNS}
     for ours, name in names.items():
-        kinds = {path: s.field(name).type for path, s in schemas.items() if name in s.names}
-        found = {p: _signature(kind) for p, kind in kinds.items() if not _expected(ours, kind, data)[0]}
+        signatures = _each(schemas, partial(_usable, ours=ours, name=name, data=data))
+        found = {path: signature for path, signature in signatures.items() if signature}
         usual = Counter(found.values()).most_common(1)[0][0] if found else ""
         faults += [
             f"{path}: column {name!r} must be {usual} as in the other files, was {signature}; "
@@ -263,6 +290,14 @@ def _drift(schemas: Mapping[str, pa.Schema], data: DataSpec, time: str | None) -
             if signature != usual
         ]
     return faults
+
+
+def _usable(schema: pa.Schema, *, ours: str, name: str | None, data: DataSpec) -> str:
+    """The signature of the column `name` if it will do by itself, "" if not or if it is absent."""
+    if name not in schema.names:
+        return ""
+    kind = schema.field(name).type
+    return "" if _expected(ours, kind, data)[0] else _signature(kind)
 
 
 def _layout(schemas: Mapping[str, pa.Schema], data: DataSpec, time: str, symbol: str | None) -> Layout:
@@ -275,7 +310,8 @@ def _layout(schemas: Mapping[str, pa.Schema], data: DataSpec, time: str, symbol:
         if name in used or ours in _RESERVED or _column_fault(first, ours, name, data):
             continue
         kind = _signature(first.field(name).type)
-        if all(name in s.names and _signature(s.field(name).type) == kind for s in schemas.values()):
+        distinct = {id(schema): schema for schema in schemas.values()}.values()
+        if all(name in s.names and _signature(s.field(name).type) == kind for s in distinct):
             columns[ours] = name
     stamp = first.field(time).type
     return Layout(
