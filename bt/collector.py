@@ -18,14 +18,14 @@ OLDER = (20, 100)
 
 @contextmanager
 def seldom(objects: int = RUN) -> Iterator[None]:
-    """Until the end it looks after so many new objects. Cycles are still found. What is there in the end counts as old: as new it would all be looked at
-    twice more, a tenth of a second after imports."""
+    """Until the end it looks after so many new objects. Cycles are still found. What was imported counts as old in the end: as new it would all be looked
+    at twice more, which takes a tenth of a second."""
     before = gc.get_threshold()
     gc.set_threshold(objects, *OLDER)
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what somebody has set aside stays there
+        if objects >= START and not gc.get_freeze_count():  # what somebody has set aside stays there
             gc.freeze()
             gc.unfreeze()
         gc.set_threshold(*before)

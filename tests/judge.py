@@ -124,10 +124,10 @@ def tables_in_units() -> Iterator[Tables]:
     """Collects what runs kept in memory are made of."""
     kept, append = Tables(), MemoryResults.append
 
-    def spy(self: MemoryResults, table: str, rows: Rows | Deferred, *, ordered: bool = False) -> None:
+    def spy(self: MemoryResults, table: str, rows: Rows | Deferred, **how: Any) -> None:
         if len(rows):
             kept.frames.setdefault(table, []).append(frame_of(joined([rows])))
-        append(self, table, rows, ordered=ordered)
+        append(self, table, rows, **how)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryResults, "append", spy)

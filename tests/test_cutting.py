@@ -13,6 +13,7 @@ from small import Bar, bars, store
 
 import bt
 from bt.config import load
+from bt.config.changing import changed
 from bt.model import DataSpec, SessionSpec
 from bt.prepare.cutting import AMPLE_SESSIONS, WINDOW_ROWS, Breadth, ample, sessions_of_a_window
 from bt.prepare.preparer import Preparer
@@ -84,6 +85,8 @@ def test_a_number_that_is_given_is_kept_to(tmp_path: Path, how: str):
     spec = load(tmp_path / "c.toml", overrides=overrides, environ=environ)
     assert spec.session.prefetch_days == 5
     assert spec.session.prefetch_given == (how != "default")
+    of_a_set = changed(spec, {"strategy.params.n": 1}, "sweep").session
+    assert (of_a_set.prefetch_days, of_a_set.prefetch_given) == (5, how != "default")
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,12 @@ def tables_of(spec: RunSpec) -> dict[str, Any]:
     """A specification as the tables that `from_mapping` makes it of, its sweep left out."""
     data = _fields(spec.data)
     data["symbols"] = "all" if spec.data.symbols is None else list(spec.data.symbols)
+    session = _fields(spec.session)
+    if not session.pop("prefetch_given"):
+        del session["prefetch_days"]
     tables: dict[str, Any] = {
         "data": data,
-        "session": _fields(spec.session),
+        "session": session,
         "streams": {"intervals": list(spec.intervals)},
         "indicators": {name: _fields(one) for name, one in spec.indicators.items()},
         "quality": _fields(spec.quality),
