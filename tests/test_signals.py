@@ -417,9 +417,9 @@ def test_what_only_signals_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     kept: list[Any] = []
     made = Decider.decide
 
-    def decide(self: Decider, prepared: Any) -> Any:
-        done = made(self, prepared)
-        kept.append({i: sorted(some.columns) for i, some in done[0].shown.items()})
+    def decide(self: Decider, sessions: Any) -> Any:
+        done = made(self, sessions)
+        kept.extend({i: sorted(some.columns) for i, some in one.shown.items()} for one in done[0])
         return done
 
     monkeypatch.setattr(Decider, "decide", decide)
@@ -568,6 +568,64 @@ def test_levels_that_no_order_can_have(tmp_path: Path, given: Any, message: str)
     assert "symbol BBB" in str(caught.value)
     run = played(tmp_path, given, run={"on_strategy_error": "isolate"})
     assert run.log.height == 1
+
+
+DAYS = (TUESDAY, WEDNESDAY, THURSDAY)
+TOGETHER = {
+    "row by row": (pl.col("close") * 10).cast(pl.Int64) + pl.col("minute"),
+    "text": pl.when(pl.col("symbol") == "BBB").then(pl.col("minute")).otherwise(1),
+    "the session": pl.col("session").dt.day().cast(pl.Int64) * pl.col("minute"),
+    "moments": pl.col("open_time").dt.minute().cast(pl.Int64) + pl.col("local_time").dt.hour(),
+    "unknown at first": pl.when(pl.col("mean") > 11).then(pl.col("minute")),
+    "unknown or not": pl.when(pl.col("close") > 18).then(pl.col("minute")),
+    "known once": pl.when(pl.col("session") == date(2024, 1, 3)).then(pl.col("minute")),
+    "the bar before": pl.col("close").shift(1).fill_null(7).cast(pl.Int64),
+    "so far": pl.col("close").cum_max().cast(pl.Int64) * pl.col("close").cum_count(),
+    "by Python": pl.col("close").map_elements(lambda x: round(x * 3), return_dtype=pl.Int64),
+    "a constant": pl.lit(5),
+    "nothing": pl.lit(None),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_sessions_that_are_evaluated_together_say_what_each_says_alone(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Decider, "_apart")  # which is for signals that raise
+    some = [bars(symbol, [p and p + n + shift for p in LINE], day=day)
+            for n, day in enumerate(DAYS) for symbol, shift in (("AAA", 0), ("BBB", 8)) if (n, symbol) != (1, "AAA")]  # fmt: skip
+    where = store(tmp_path, *some)
+    given = Said({"target": TOGETHER[name]}, mean=bt.sma("close", 9))
+    runs = [
+        play(where, given, start=DAYS[0], end=DAYS[-1], **more)
+        for more in ({}, {"prefetch_days": 2}, {"prefetch_days": 1})
+    ]
+    assert (len(runs[0].fills) > 0) == (name != "nothing")
+    for other in runs[1:]:
+        for table in TABLES:
+            assert_frame_equal(getattr(other, table), getattr(runs[0], table), check_exact=True)
+
+
+def test_a_signal_that_raises_in_one_of_several_sessions_fails_there_alone(tmp_path: Path) -> None:
+    where = store(tmp_path, *(bars(symbol, [p and p + shift for p in LINE], day=day) for day in DAYS for symbol, shift in (("AAA", 0), ("BBB", 8))))  # fmt: skip
+    bad = (pl.col("session") == date(2024, 1, 3)) & (pl.col("symbol") == "BBB") & (pl.col("minute") == 4)
+    target = pl.when(bad).then(pl.lit("no number")).otherwise(pl.col("minute").cast(pl.String)).cast(pl.Int64)
+    for more in ({}, {"prefetch_days": 1}):
+        run = play(where, Said({"target": target}), start=DAYS[0], end=DAYS[-1], **more)
+        assert list(run.summary["failed"]) == ["BBB"]
+        assert run.summary["failed"]["BBB"].startswith("2024-01-03: strategy Said: signals(): InvalidOperationError")
+        days = run.fills.group_by("symbol", maintain_order=True).agg(pl.col("session").unique().sort()).sort("symbol")
+        assert [len(found) for found in days["session"]] == [3, 2]
+        with pytest.raises(DataError, match="signals\\(\\): they must not raise, but did: InvalidOperationError"):
+            play(where, Said({"target": target}), start=DAYS[0], end=DAYS[-1], run={"on_data_error": "raise"}, **more)
+
+
+def test_a_signal_that_peeks_once_it_decides_is_found_in_a_later_session(tmp_path: Path) -> None:
+    where = store(tmp_path, *(bars("AAA", LINE, day=day) for day in DAYS))
+    target = pl.when(pl.col("session") > date(2024, 1, 3)).then(pl.col("close").shift(-1) > 11).cast(pl.Int64)
+    for more in ({}, {"prefetch_days": 1}):
+        with pytest.raises(FeatureError, match="'target' must not depend on later bars, but it peeks"):
+            play(where, Said({"target": target}), start=DAYS[0], end=DAYS[-1], **more)
 
 
 def test_a_symbol_whose_signal_raises_is_dropped_from_the_session(tmp_path: Path) -> None:

@@ -167,6 +167,11 @@ class SignalCheck:
         self._evaluated = evaluated
         self._waiting = set(decisions)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a signal has not decided anything yet."""
+        return bool(self._waiting)
+
     def session(self, frame: pl.DataFrame, said: Mapping[str, Column], end: Slots) -> None:
         """Check what was `said` over a session's `frame`, whose bars end at those slot counts.
 

@@ -284,9 +284,9 @@ class Preparer:
                 )
                 for i in numbers
             ]  # fmt: skip
-            for i in numbers if self._plan.signals else ():
-                sessions[i], undecided = self._decider.decide(sessions[i])
-                failed |= {i * minutes.symbols + code: why for code, why in undecided.items()}
+            if self._plan.signals:
+                sessions, undecided = self._decider.decide(sessions)
+                failed |= {i * minutes.symbols + code: why for (i, code), why in undecided.items()}
         if members is not None and quality:
             quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)
