@@ -29,6 +29,7 @@ from bt.results import (
     MONEY,
     ORDER,
     SCHEMAS,
+    Deferred,
     MemoryResults,
     OrdersWriter,
     Results,
@@ -403,6 +404,14 @@ def test_orders_without_late_ones_and_none_at_all(tmp_path: Path) -> None:
         assert found["id"].to_list() == ([10, 0, 11, 1, 12, 2] if days else [])
         assert found.schema == SCHEMAS["orders"]
         assert len(list((tmp_path / name).iterdir())) == 1
+
+
+def test_deferred_orders_say_their_session(tmp_path: Path) -> None:
+    writer = OrdersWriter(tmp_path / "orders.parquet")
+    with pytest.raises(TypeError, match="deferred rows must come with the session"):
+        writer.append(Deferred(lambda parts: order_rows([]), None, 1))
+    writer.append(Deferred(lambda parts: order_rows([]), None, 0))
+    writer.abort()
 
 
 # ----------------------------------------------------------------------------------------------------------- folder

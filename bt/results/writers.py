@@ -278,16 +278,26 @@ class OrdersWriter:
         self._counts: Counter[date] = Counter()
 
     def append(self, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:
-        """Orders that have ended, each once; `session` is the one in which all were decided, without which rows are asked. `ordered` as in `TableWriter`."""
-        if session is None and not isinstance(rows, Deferred):
+        """Orders that have ended, each once; `session` is the one in which all were decided, without which rows are asked. `ordered` as in `TableWriter`.
+
+        Raises
+        ------
+        TypeError
+            Deferred rows cannot be asked.
+        """
+        if not len(rows):
+            return
+        if session is None:
+            if isinstance(rows, Deferred):
+                raise TypeError("orders: deferred rows must come with the session that decided them")
             days = _days(rows)
             for day in np.unique(days):
                 self.append(rows.filter(arrow(days == day)), session=day.item())
-        elif session is not None and len(rows):
-            self._counts[session] += len(rows)
-            self._held.setdefault(session, []).append((rows, ordered))
-            self._rows += len(rows)
-            self._late |= session <= self._written
+            return
+        self._counts[session] += len(rows)
+        self._held.setdefault(session, []).append((rows, ordered))
+        self._rows += len(rows)
+        self._late |= session <= self._written
 
     def end_session(self, session: date) -> None:
         """`session` is over: orders appended since the last one ended in it."""
