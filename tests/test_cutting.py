@@ -6,14 +6,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from small import Bar, bars, store
 
 import bt
 from bt.config import load
 from bt.config.changing import changed
+from bt.errors import DataError
 from bt.model import DataSpec, SessionSpec
 from bt.prepare.cutting import AMPLE_SESSIONS, WINDOW_ROWS, Breadth, ample, sessions_of_a_window
 from bt.prepare.preparer import Preparer
@@ -109,3 +112,51 @@ def test_a_run_is_cut_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: 
         "start": DAYS[0], "end": DAYS[-1], "prefetch_days": more.get("prefetch_days", 5), "speed": 0.0,
     }  # fmt: skip
     assert {tuple(b - a + 1 for a, b in cut) for cut in found} == {tuple(windows)}
+
+
+class Careful:
+    """Trades until session number `n` of `DAYS`, in which it raises: in a signal, or in a feature."""
+
+    def __init__(self, n: int, *, feature: bool) -> None:
+        self.n, self.feature = n, feature
+
+    def features(self) -> dict[str, bt.Feature]:
+        def picky(values: pl.Series) -> pl.Series:
+            if (values == 10.0 + self.n).any():
+                raise ValueError("not this one")
+            return values
+
+        return {
+            "x": bt.feature(pl.col("close").map_batches(picky, return_dtype=pl.Float64), lookback=1)
+            if self.feature
+            else bt.sma("close", 2)
+        }
+
+    def signals(self) -> dict[str, pl.Expr]:
+        level = pl.col("minute").cast(pl.String) + pl.col("x").is_null().cast(pl.Int8).cast(pl.String)
+        bad = (pl.col("session") == date.fromisoformat(DAYS[self.n])) & (not self.feature)
+        return {"target": pl.when(bad).then(pl.lit("x")).otherwise(level).cast(pl.Int64)}
+
+
+@pytest.mark.parametrize("feature", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_sessions_before_the_one_that_fails_are_kept_whatever_the_windows(
+    tmp_path: Path, feature: bool, threads: int, n: int
+):
+    where = store(tmp_path, *(bars("A", [10.0 + n] * 30, day=day) for n, day in enumerate(DAYS)))
+    asked = {"bars": where, "calendar": "XNYS", "start": DAYS[0], "save": False, "engine": {"threads": threads}}
+    whole = bt.replay(end=DAYS[n - 1], strategy=Careful(n, feature=feature), **asked) if n else None
+    for more in ({}, {"prefetch_days": 1}, {"prefetch_days": 3}, {"prefetch_days": 100}):
+        with pytest.raises(DataError, match="must not raise, but") as caught:
+            bt.replay(
+                end=DAYS[-1], strategy=Careful(n, feature=feature), run={"on_data_error": "raise"}, **more, **asked
+            )
+        run = caught.value.run
+        if whole is None:
+            assert run is None
+            continue
+        assert run.summary["sessions"] == n
+        for table in ("fills", "orders", "equity", "quality"):
+            assert_frame_equal(getattr(run, table), getattr(whole, table))
+        assert run.orders.height > 20 * n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -96,6 +97,14 @@ def test_they_are_read_from_the_first_order_that_waits_on(
     later = [columns for start, columns in asked if start > max(late)]
     assert later
     assert all("high" in columns for columns in later)
+
+
+def test_those_of_a_window_are_read_once(tmp_path: Path, asked: list[tuple[int, tuple[str, ...]]]) -> None:
+    where = market(tmp_path)
+    play(where, Late(Close, DAYS[2]), DAYS[0], DAYS[-1])
+    late = Counter(start for start, columns in asked if columns == ("high", "low"))
+    assert sorted(late.values()) == [1] * 9 + [2]  # the audit reads each session's
+    assert late[min(late)] == 2
 
 
 @pytest.mark.parametrize("since", [DAYS[0], DAYS[1], DAYS[5], DAYS[-1]])

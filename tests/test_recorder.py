@@ -151,10 +151,10 @@ def test_a_file_of_orders_is_that_of_orders_which_end_where_they_were_decided(
             writer = OrdersWriter(path)
             for day, ended in zip(days, ends, strict=False):
                 for number, rows in ended:
-                    writer.append(rows, ordered=True, session=days[number])
+                    writer.append(rows, ordered=True, sessions=np.full(len(rows), days[number], "datetime64[D]"))
                 writer.end_session(day)
             for number, rows in ends[len(days)]:
-                writer.append(rows, ordered=True, session=days[number])
+                writer.append(rows, ordered=True, sessions=np.full(len(rows), days[number], "datetime64[D]"))
             writer.close()
             assert [found.name for found in path.parent.iterdir()] == ["orders.parquet"]
         assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -408,7 +408,7 @@ def test_orders_without_late_ones_and_none_at_all(tmp_path: Path) -> None:
 
 def test_deferred_orders_say_their_session(tmp_path: Path) -> None:
     writer = OrdersWriter(tmp_path / "orders.parquet")
-    with pytest.raises(TypeError, match="deferred rows must come with the session"):
+    with pytest.raises(TypeError, match="deferred rows must come with the sessions"):
         writer.append(Deferred(lambda parts: order_rows([]), None, 1))
     writer.append(Deferred(lambda parts: order_rows([]), None, 0))
     writer.abort()

@@ -606,6 +606,19 @@ def test_sessions_that_are_evaluated_together_say_what_each_says_alone(
             assert_frame_equal(getattr(other, table), getattr(runs[0], table), check_exact=True)
 
 
+def test_what_calls_python_is_never_told_of_two_sessions_at_once(tmp_path: Path) -> None:
+    """Polars believes it where it says that it works row by row."""
+    where = store(tmp_path, *(bars("AAA", [p and p + n for p in LINE], day=day) for n, day in enumerate(DAYS)))
+    first = pl.col("close").map_batches(lambda s: s * 0 + s[0], return_dtype=pl.Float64, is_elementwise=True)
+    target = pl.when(pl.col("minute") > 2).then(((pl.col("close") - first) * 100).round().cast(pl.Int64))
+    runs = [
+        play(where, Said({"target": target}), start=DAYS[0], end=DAYS[-1], **more)
+        for more in ({}, {"prefetch_days": 1})
+    ]
+    assert_frame_equal(runs[0].fills, runs[1].fills)
+    assert runs[0].fills.height > 3
+
+
 def test_a_signal_that_raises_in_one_of_several_sessions_fails_there_alone(tmp_path: Path) -> None:
     where = store(tmp_path, *(bars(symbol, [p and p + shift for p in LINE], day=day) for day in DAYS for symbol, shift in (("AAA", 0), ("BBB", 8))))  # fmt: skip
     bad = (pl.col("session") == date(2024, 1, 3)) & (pl.col("symbol") == "BBB") & (pl.col("minute") == 4)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -12,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from store_bars import DAY, bars, spec, three_days, us, write
 
-from bt.arrays import text
 from bt.errors import ConfigError, DataError, UsageError
 from bt.store import Store
-from bt.store.files import load_table, save_table, store_cache
+from bt.store import bars as store_bars_module
+from bt.store.files import recognised, store_cache
+from bt.store.schemas import known_schemas
 
 ALWAYS = (0, 2**60)
 FIVE = ["open", "high", "low", "close", "volume"]
@@ -363,7 +367,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files whose footer is read from now on."""
     footers: list[str] = []
     read = pq.read_schema
-    monkeypatch.setattr(pq, "read_schema", lambda path: footers.append(Path(path).name) or read(path))
+    monkeypatch.setattr(pq, "read_schema", lambda file: footers.append(Path(file.name).name) or read(file))
     return footers
 
 
@@ -388,26 +392,84 @@ def test_files_that_are_known_are_not_opened_again(tmp_path: Path, monkeypatch: 
     assert footers[2:] == ["b.parquet", "b.parquet"]  # what has a fault is not remembered
 
 
-@pytest.mark.parametrize("damage", [b"", b"ARROW1 and no more", None])
+@pytest.mark.parametrize("damage", ["absent", "empty", "cut", "turned", "another pyarrow's"])
 def test_a_memory_of_schemas_that_is_damaged_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     folder = three_days(tmp_path)
     opened(folder)
-    memory = folder / ".bt" / "schemas-1.arrow"
-    if damage is None:  # of text that is no schema
-        table = load_table(memory)
-        assert table is not None
-        words = text(["AAAA"])
-        column = pa.DictionaryArray.from_arrays(table["schema"].combine_chunks().indices, words)
-        save_table(memory, table.set_column(1, "schema", column))
+    memory = folder / ".bt" / "schemas-1.json"
+    whole = memory.read_bytes()
+    if damage == "another pyarrow's":
+        monkeypatch.setattr(pa, "__version__", "1.0.0")
+    elif damage == "absent":
+        memory.unlink()
+    elif damage == "turned":  # a bit of any byte
+        for place in range(0, len(whole), 7):
+            memory.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            assert known_schemas(folder / ".bt") == {}
     else:
-        memory.write_bytes(damage)
+        memory.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
     footers = unread(monkeypatch)
     assert opened(folder).rows == 30
     assert len(footers) == 3
     assert opened(folder).rows == 30
     assert len(footers) == 3
+
+
+@pytest.mark.parametrize("when", ["before it is identified", "before its footer is read"])
+def test_a_file_that_changes_while_a_store_is_opened_is_not_remembered_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """What its footer said is not what its content is: the next opening finds out."""
+    folder = three_days(tmp_path)
+    if when == "before its footer is read":
+        opened(folder)
+        (folder / ".bt" / "schemas-1.json").unlink()
+    name = "identify" if when == "before it is identified" else "schemas_of"
+    real = getattr(store_bars_module, name)
+
+    def late(*given: Any) -> Any:
+        bars(day=1).with_columns(pl.col("close").cast(pl.String)).write_parquet(folder / "b.parquet")
+        monkeypatch.setattr(store_bars_module, name, real)
+        return real(*given)
+
+    monkeypatch.setattr(store_bars_module, name, late)
+    told = fault(folder)
+    if when == "before it is identified":
+        assert "b.parquet: file must not change while it is read, but did" in told
+    for _ in range(2):
+        assert "b.parquet: column 'close' must be a number" in fault(folder)
+
+
+def test_a_file_that_changes_while_it_is_identified_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = three_days(tmp_path)
+    digest = hashlib.file_digest
+
+    def slowly(file: Any, kind: Any) -> Any:
+        if file.name.endswith("b.parquet"):
+            with (folder / "b.parquet").open("ab") as more:
+                more.write(b"more")
+        return digest(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", slowly)
+    assert "b.parquet: file must not change while it is read, but did; start again" in fault(folder)
+    monkeypatch.undo()
+    bars(day=1).write_parquet(folder / "b.parquet")
+    assert opened(folder).rows == 30
+
+
+def test_a_file_that_may_not_be_read_any_more_is_not_taken_as_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = three_days(tmp_path)
+    opened(folder)
+    footers = unread(monkeypatch)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("b.parquet"))
+    assert set(recognised([str(folder / "a.parquet"), str(folder / "b.parquet")], folder / ".bt")) == {
+        str(folder / "a.parquet")
+    }
+    assert not footers
 
 
 def test_schemas_of_many_files_are_those_of_each(tmp_path: Path) -> None:
@@ -459,7 +521,7 @@ def test_the_cache_is_beside_what_was_named(tmp_path: Path) -> None:
     assert store_cache(tmp_path) == tmp_path / ".bt"
     folder = three_days(tmp_path / "x")
     opened(f"{tmp_path}/x/[ab].parquet")
-    assert {path.suffix for path in (folder / ".bt").iterdir()} == {".arrow"}
+    assert {path.suffix for path in (folder / ".bt").iterdir()} == {".arrow", ".json"}
     shutil.rmtree(folder / ".bt")
     assert opened(folder).cache == folder / ".bt"
 

@@ -60,9 +60,10 @@ def _values(bars: pl.Series) -> Column:
     return column(bars) if bars.dtype.is_integer() else Column(bars.to_numpy())
 
 
-def extremes_of(minutes: Minutes) -> PreparedBars:
-    """The highs and lows of one session's minute bars."""
-    return _columns_of(grouped_minutes(minutes), slice(None), EXTREMES)
+def extremes_of(minutes: Minutes) -> list[PreparedBars]:
+    """The highs and lows of minute bars, by session."""
+    over = grouped_minutes(minutes)
+    return [_columns_of(over, over.grouping.at(i), EXTREMES) for i in range(len(minutes.sessions))]
 
 
 def _grid(sessions: Sequence[Session], over: Grouped) -> Grid:

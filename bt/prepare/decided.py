@@ -62,6 +62,7 @@ class Decider:
             for i, asked in plan.signals.items()
         }
         self._untyped = set(plan.signals)
+        self._together = all(not is_foreign(e) for a in plan.signals.values() for e in a.signals.columns.values())
 
     def decide(self, sessions: Sequence[PreparedSession]) -> tuple[list[PreparedSession], dict[tuple[int, int], str]]:
         """The sessions with what their signals say, without the columns that only they read; and the symbols that are
@@ -78,7 +79,7 @@ class Decider:
         """
         decided: list[PreparedSession] = []
         failed: dict[tuple[int, int], str] = {}
-        for some in _gathered(sessions):
+        for some in _gathered(sessions) if self._together else ([one] for one in sessions):
             try:
                 said = self._said(some)
             except BtError:
@@ -276,6 +277,15 @@ def is_rowwise(expr: pl.Expr) -> bool:
         return all(is_rowwise(inner) for inner in meta.pop())
     except pl.exceptions.PolarsError:
         return False
+
+
+def is_foreign(expr: pl.Expr) -> bool:
+    """Whether an expression calls Python or a plugin. Where that says it works row by row, Polars hands it all rows at once and believes it."""
+    try:
+        written = expr.meta.serialize()
+    except Exception:  # noqa: BLE001 - what cannot be written down is not ours to judge
+        return True
+    return b"AnonymousFunction" in written or b"FfiPlugin" in written
 
 
 def _source(asked: Deciding) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bt.errors import DataError
 from bt.guards import report
 from bt.model import Action, PreparedBars, PreparedSession, RunSpec, Schedule, Traded, slot_times
 from bt.prepare.actions import Actions
@@ -55,6 +56,29 @@ class _Timer:
             self.seconds[name] = self.seconds.get(name, 0.0) + wall.perf_counter() - began
 
 
+class _Extremes:
+    """Highs and lows of a window's sessions, read from the first one on of which somebody asks for them: for all that are left at once.
+
+    Parameters
+    ----------
+    read : callable
+        Those of sessions from one number to another, both included.
+    first, last : int
+        The window's sessions.
+    """
+
+    def __init__(self, read: Callable[[int, int], list[PreparedBars]], first: int, last: int) -> None:
+        self._read, self._first, self._last = read, first, last
+        self._found: dict[int, PreparedBars] = {}
+
+    def of(self, number: int) -> PreparedBars:
+        """Those of the window's session `number`."""
+        if number not in self._found:
+            begin = self._first + number
+            self._found = dict(enumerate(self._read(begin, self._last), number))
+        return self._found.pop(number)
+
+
 @dataclass(frozen=True)
 class Reading:
     """What is read, and when: the sessions `first` to `last` (numbers in `schedule`, both included) of a store; with `part`, sorted codes,
@@ -67,6 +91,8 @@ class Reading:
     last: int
     part: npt.NDArray[np.int64] | None = None
     actions: Actions = Actions()  # noqa: RUF009 - it is frozen
+    begun: bool = False
+    """Earlier sessions of the run were read already."""
 
 
 class Preparer:
@@ -90,7 +116,7 @@ class Preparer:
         held: Callable[[], Iterable[int]] = tuple,
     ) -> None:
         store, time, schedule = reading.store, reading.time, reading.schedule
-        self._spec, self._plan = spec, plan
+        self._spec, self._plan, self._reading, self._given = spec, plan, reading, tables
         self._store, self._schedule, self._time = store, schedule, time
         self._first, self._last, self._part = reading.first, reading.last, reading.part
         self._actions = reading.actions
@@ -209,18 +235,38 @@ class Preparer:
         return [(a, min(a + days, stop) - 1) for begin, stop in pairwise(borders) for a in range(begin, stop, days)]
 
     def windows(self) -> Generator[PreparedWindow, None, None]:
-        """Every window in order. One more is prepared ahead, on a thread of its own; in turn where there is one thread, or one core."""
+        """Every window in order. One more is prepared ahead, on a thread of its own; in turn where there is one thread, or one core.
+
+        Raises
+        ------
+        DataError
+            A session cannot be prepared; those before it have been given.
+        """
         edges = self._edges
         with one_ahead(self._spec.threads) as begin:
             opening = replace(self._opening, new=self._opening.new[:0])  # their history is there
             waiting = begin(self._window, *edges[0], opening, self._traded)
-            for following in [*edges[1:], None]:
-                done: PreparedWindow = waiting()
+            for edge, following in zip(edges, [*edges[1:], None], strict=True):
+                try:
+                    done: PreparedWindow = waiting()
+                except DataError:
+                    yield from self._one_by_one(*edge)
+                    raise
                 if following is not None:
                     attendance = self._roster.window(*following, self._holding(following[0]))
                     waiting = begin(self._window, *following, attendance, self._traded)
                 yield done
                 del done  # a window's memory is free before the next one is waited for
+
+    def _one_by_one(self, first: int, last: int) -> Iterator[PreparedWindow]:
+        """The sessions of a window that could not be prepared, up to the one that cannot: as a run has them that begins with the first."""
+        if first < last:
+            session = replace(self._spec.session, prefetch_days=1, prefetch_given=True)
+            reading = replace(self._reading, first=first, last=last, begun=True)
+            spec = replace(self._spec, session=session)
+            apart = Preparer(spec, self._plan, reading, tables=self._given, held=self._held)
+            apart.start()
+            yield from apart.windows()
 
     def _holding(self, session: int) -> set[int]:
         """What is held, or is renamed to as the session begins and may then be held."""
@@ -254,7 +300,7 @@ class Preparer:
         with timer("load"):
             names = self._loader.names(attendance.codes)
             loaded = self._loader.window(first, last, names, traded)
-            if first == self._first and not (loaded.minutes.slot == 0).any():
+            if first == self._first and not self._reading.begun and not (loaded.minutes.slot == 0).any():
                 self._doubt_stamps()
             members = self._judged(first, last)
             if members is not None:
@@ -290,13 +336,14 @@ class Preparer:
         if members is not None and quality:
             quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)
+        late = _Extremes(partial(self._extremes, names=names), first, last)
         return PreparedWindow(
             [
                 replace(
                     self._ranked(p, first + i),
                     histories=histories,
                     actions=self._applied(first + i),
-                    extremes=partial(self._extremes, first + i, names) if self._plan.may_rest else None,
+                    extremes=partial(late.of, i) if self._plan.may_rest else None,
                 )
                 for i, p in enumerate(sessions)
             ],
@@ -311,11 +358,11 @@ class Preparer:
             timer.seconds,
         )
 
-    def _extremes(self, number: int, names: Sequence[str] | None) -> PreparedBars:
-        """The highs and lows of a session that is played: an order needs them. Those of sessions that are prepared from now on are there."""
+    def _extremes(self, first: int, last: int, names: Sequence[str] | None) -> list[PreparedBars]:
+        """The highs and lows of sessions of which the first is played: an order needs them. Those of sessions that are prepared from now on are there."""
         self._traded = tuple(dict.fromkeys((*self._traded, *EXTREMES)))
         only = Loader(self._store, self._time, self._schedule, EXTREMES)
-        return extremes_of(only.window(number, number, names).minutes)
+        return extremes_of(only.window(first, last, names).minutes)
 
     def _read_along(self) -> npt.NDArray[np.bool_] | None:
         """Marks the symbols that are read for features of others alone, and nobody is shown; None where there are none."""

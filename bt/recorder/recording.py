@@ -273,13 +273,8 @@ class Recorder:
         """Orders that have ended in a session, or after the last one are still open."""
         if not len(orders):
             return
-        sessions = orders[:, at.R_SESSION]
-        first = int(sessions.min())
-        numbers = np.flatnonzero(np.bincount(sessions - first)) + first
-        for number in numbers.tolist():
-            some = orders if len(numbers) == 1 else orders[sessions == number]
-            made = Deferred(rows.orders, some, len(some))
-            self._results.append("orders", made, ordered=True, session=self._rows.session(number))
+        sessions = self._rows.days(orders[:, at.R_SESSION])
+        self._results.append("orders", Deferred(rows.orders, orders, len(orders)), ordered=True, sessions=sessions)
 
 
 def _kept(rows: IntArray) -> IntArray:

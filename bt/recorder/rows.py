@@ -42,7 +42,6 @@ class RowMaker:
             raise ValueError(f"rows: symbols must be in text order, were {list(symbols)}")
         self._symbols = text(symbols)
         self._every = text([*symbols, ""])
-        self._names = schedule.names
         self._sessions = np.array(schedule.names, dtype="datetime64[D]")
         self._clock = _SessionClock(schedule)
 
@@ -109,10 +108,6 @@ class RowMaker:
     def days(self, numbers: IntArray) -> npt.NDArray[np.datetime64]:
         """Sessions by their number in the schedule."""
         return np.asarray(self._sessions[numbers])
-
-    def session(self, number: int) -> date:
-        """A session by its number in the schedule."""
-        return self._names[number]
 
     def minutes_between(self, start: IntArray, end: IntArray) -> IntArray:
         """Minutes of session from each `start` to its `end`."""

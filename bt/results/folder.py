@@ -23,7 +23,7 @@ import polars as pl
 from bt.errors import BtError, ResultsError, UsageError
 from bt.locking import Lock
 from bt.results.reading import DOCUMENTS, tables_in
-from bt.results.rows import NO_MULTIPLIERS, Deferred, Multipliers, Rows, frame_of, in_order, joined, settled
+from bt.results.rows import NO_MULTIPLIERS, Days, Deferred, Multipliers, Rows, frame_of, in_order, joined, settled
 from bt.results.tables import SCHEMAS, empty
 from bt.results.writers import TableSet
 
@@ -31,12 +31,11 @@ from bt.results.writers import TableSet
 class Results(Protocol):
     """Where a run puts its tables: a `RunFolder` or `MemoryResults`."""
 
-    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, sessions: Days | None = None) -> None:
         """Rows of the open session of one table, in the engine's terms (`bt.results.rows`), or all of a run's settled already;
         `ordered` if they are known to lie as the table's do.
 
-        An order is appended once, when it has ended; after the last session those that are still open. `session` is the one in which orders were decided: all of
-        them, without which they are not deferred.
+        An order is appended once, when it has ended; after the last session those that are still open. `sessions` are those in which deferred orders were decided, one an order.
         """
 
     def end_session(self, session: date) -> None:
@@ -71,7 +70,7 @@ class MemoryResults:
         self.tables: dict[str, pl.DataFrame] = {}
         self.documents: dict[str, dict[str, Any]] = {}
 
-    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:  # noqa: ARG002 - all is sorted at the end
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, sessions: Days | None = None) -> None:  # noqa: ARG002 - all is sorted at the end
         """As `Results.append`."""
         if len(rows):
             self._rows[table].append(rows)
@@ -164,10 +163,10 @@ class RunFolder:
                 return cls(path, _make_partial(path), chosen=False, multipliers=multipliers)
         raise AssertionError("names never end")
 
-    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, sessions: Days | None = None) -> None:
         """As `Results.append`."""
         with self._whole():
-            self._tables.append(table, rows, ordered=ordered, session=session)
+            self._tables.append(table, rows, ordered=ordered, sessions=sessions)
 
     def end_session(self, session: date) -> None:
         """As `Results.end_session`."""

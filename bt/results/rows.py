@@ -29,6 +29,9 @@ Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 Rows: TypeAlias = pa.Table
 """Rows of one table in the engine's terms: money as int64 units of 1e-8, times as int64 UTC microseconds, text as codes."""
 
+Days: TypeAlias = npt.NDArray[np.datetime64]
+"""A session a row."""
+
 Multipliers: TypeAlias = Mapping[str, Fraction]
 """By symbol what a share is worth at a price of 1, where that is not 1."""
 
@@ -114,6 +117,11 @@ class Deferred:
 
     def __len__(self) -> int:
         return self.count
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> Deferred:
+        """Those that are marked; they must be made of an array without lists."""
+        part = self.part[mask]
+        return Deferred(self.make, part, len(part))
 
 
 def joined(parts: Sequence[Rows | Deferred]) -> Rows:

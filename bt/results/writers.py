@@ -11,12 +11,13 @@ import io
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,6 +29,7 @@ from bt.results.rows import (
     GAP,
     NO_MULTIPLIERS,
     TEXT,
+    Days,
     Deferred,
     Multipliers,
     Rows,
@@ -205,9 +207,6 @@ class TableWriter:
 _CODED = [f.name for f in COLUMNS["orders"] if f.type == TEXT]
 
 
-Days: TypeAlias = np.ndarray[Any, np.dtype[np.datetime64]]
-
-
 def _days(orders: Rows) -> Days:
     """The session of each decision."""
     return plain(orders["session"])
@@ -271,33 +270,35 @@ class OrdersWriter:
         self._merged: TableWriter | None = None
         self._held: dict[date, list[tuple[Rows | Deferred, bool]]] = {}
         self._rows = 0
-        self._written = date.min
+        self._written = np.datetime64(date.min)
         """The last session that was handed over."""
         self._late = False
         """Whether an order has ended that was decided in such a session."""
         self._counts: Counter[date] = Counter()
 
-    def append(self, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:
-        """Orders that have ended, each once; `session` is the one in which all were decided, without which rows are asked. `ordered` as in `TableWriter`.
+    def append(self, rows: Rows | Deferred, *, ordered: bool = False, sessions: Days | None = None) -> None:
+        """Orders that have ended, each once; deferred ones come with the `sessions` that decided them, others tell. `ordered` as in `TableWriter`.
 
         Raises
         ------
         TypeError
-            Deferred rows cannot be asked.
+            Deferred rows do not tell.
         """
         if not len(rows):
             return
-        if session is None:
-            if isinstance(rows, Deferred):
-                raise TypeError("orders: deferred rows must come with the session that decided them")
+        if isinstance(rows, Deferred):
+            if sessions is None:
+                raise TypeError("orders: deferred rows must come with the sessions that decided them")
+            days = sessions
+        else:
             days = _days(rows)
-            for day in np.unique(days):
-                self.append(rows.filter(arrow(days == day)), session=day.item())
-            return
-        self._counts[session] += len(rows)
-        self._held.setdefault(session, []).append((rows, ordered))
+        names, counts = np.unique(days, return_counts=True)
+        self._counts.update(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+        self._late |= bool(names[0] <= self._written)
         self._rows += len(rows)
-        self._late |= session <= self._written
+        for name in names[:1] if self._late else names:  # what is laid by need not be apart
+            some = rows if self._late or len(names) == 1 else _picked(rows, days == name)
+            self._held.setdefault(name.item(), []).append((some, ordered))
 
     def end_session(self, session: date) -> None:
         """`session` is over: orders appended since the last one ended in it."""
@@ -314,14 +315,14 @@ class OrdersWriter:
             for some in rows:
                 self._writer.append(some, ordered=len(rows) == 1 and all(ordered for _, ordered in parts))
             self._writer.end_session()
-            self._written = day
+            self._written = np.datetime64(day)
             self._rows -= self._counts[day]
 
     def _lay_by(self) -> None:
         """All that is held, as it came."""
         self._spool = self._spool or _Spool(self._path.parent)
         if self._held:
-            rows = joined([rows for parts in self._held.values() for rows, _ in parts])
+            rows = joined(_by_maker([rows for parts in self._held.values() for rows, _ in parts]))
             self._spool.append(rows, _days(rows))
             self._held.clear()
 
@@ -369,6 +370,19 @@ class OrdersWriter:
             self._spool.close()
 
 
+def _picked(rows: Rows | Deferred, mask: npt.NDArray[np.bool_]) -> Rows | Deferred:
+    """Those that are marked."""
+    return rows.only(mask) if isinstance(rows, Deferred) else rows.filter(arrow(mask))
+
+
+def _by_maker(parts: Sequence[Rows | Deferred]) -> list[Rows | Deferred]:
+    """Those that one callable makes beside each other: it makes them together."""
+    places: dict[Any, int] = {}
+    return sorted(
+        parts, key=lambda part: places.setdefault(part.make if isinstance(part, Deferred) else None, len(places))
+    )
+
+
 def _between(file: pq.ParquetFile, first: date, last: date) -> Rows:
     """Orders that were decided from session `first` to `last`. Arrow's filters would do, and import pandas: a fifth of a second, 40 MB."""
     footer = file.metadata
@@ -406,10 +420,10 @@ class TableSet:
                 writer.abort()
             raise
 
-    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, session: date | None = None) -> None:
-        """Rows of the open session; for orders those that ended in it, decided in `session`."""
+    def append(self, table: str, rows: Rows | Deferred, *, ordered: bool = False, sessions: Days | None = None) -> None:
+        """Rows of the open session; for orders those that ended in it, decided in `sessions`."""
         if table == "orders":
-            self._orders.append(rows, ordered=ordered, session=session)
+            self._orders.append(rows, ordered=ordered, sessions=sessions)
         else:
             self._writers[table].append(rows, ordered=ordered)
 

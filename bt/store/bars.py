@@ -17,7 +17,7 @@ from bt.errors import DataError, UsageError
 from bt.model import IN_MEMORY, DataSpec, MemoryBars
 from bt.store.checks import verdicts
 from bt.store.codes import UNWANTED, SymbolCodes
-from bt.store.files import FileId, find, identify, memory_cache, memory_id, recognised, store_cache
+from bt.store.files import FileId, changed_meanwhile, find, identify, memory_cache, memory_id, recognised, store_cache
 from bt.store.footers import Layout, hive_symbol, layout_of_schemas, schemas_of
 from bt.store.reading import Connection, quoted, read_sql, start_stamped
 from bt.store.schemas import known_schemas, remember_schemas
@@ -103,13 +103,7 @@ class Store:
         else:
             root, paths = find(data.bars)
             table, cache = None, store_cache(root)
-            known, met = recognised(paths, cache), known_schemas(cache)
-            schemas = schemas_of(paths, {path: met[i.hash] for path, i in known.items() if i.hash in met})
-            layout = layout_of_schemas(data, schemas)
-            ids = identify(paths, known, cache)
-            fresh = {i.hash: schemas[i.path] for i in ids if i.hash not in met}
-            if fresh:
-                remember_schemas(cache, met, fresh)
+            layout, ids = _identified(data, paths, cache)
         folders = [None if layout.symbol else hive_symbol(path) for path in paths]
         contents = [i.hash if symbol is None else f"{i.hash}|{symbol}" for i, symbol in zip(ids, folders, strict=True)]
         connection = Connection(threads, table)
@@ -378,6 +372,26 @@ def _chosen_symbols(data: DataSpec, found: Sequence[str], source: str = "data.sy
     if not 0 < len(chosen) < UNWANTED:
         raise UsageError(f"data.symbols: must be 1 to {UNWANTED - 1} symbols, was {len(chosen)}; choose others")
     return tuple(chosen)
+
+
+def _identified(data: DataSpec, paths: Sequence[str], cache: Path) -> tuple[Layout, list[FileId]]:
+    """What the files share, and who each of them is; those that are not known by what vouches for them are opened.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read or has a fault, or it changes meanwhile.
+    """
+    known, met = recognised(paths, cache), known_schemas(cache)
+    schemas, stamps = schemas_of(paths, {path: met[i.hash] for path, i in known.items() if i.hash in met})
+    layout = layout_of_schemas(data, schemas)
+    ids = identify(paths, known, cache)
+    for i in ids:
+        if stamps.get(i.path, i.stamp) != i.stamp:  # its footer is another content's
+            raise DataError(changed_meanwhile(i.path))
+    if fresh := {i.hash: schemas[i.path] for i in ids if i.path in stamps}:
+        remember_schemas(cache, met, fresh)
+    return layout, ids
 
 
 def _symbol_codes(connection: Connection, found: Sequence[str], symbols: Sequence[str]) -> SymbolCodes:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeAlias, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -35,8 +35,8 @@ MANIFEST = "_store.json"
 MEMO = "files.arrow"
 """Who the files were when they were read last, in the cache folder."""
 
-_FEW = 64
-"""Files that one thread asks for."""
+Stamp: TypeAlias = tuple[int, int, int]
+"""What vouches for a file: its size, when it was changed (ns) and its inode."""
 
 T = TypeVar("T")
 
@@ -58,6 +58,11 @@ class FileId:
     size: int
     mtime_ns: int
     inode: int
+
+    @property
+    def stamp(self) -> Stamp:
+        """What vouches for it."""
+        return self.size, self.mtime_ns, self.inode
 
     def check_unchanged(self) -> None:
         """Raise DataError if the file vanished, or its size, time or inode is no longer what it was."""
@@ -170,12 +175,19 @@ def _writable(folder: Path) -> bool:
 
 
 def save_table(path: Path, table: pa.Table) -> None:
-    """Write `table` as Arrow IPC, whole or not at all. A cache that cannot be written is done without."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{id(table):x}")
+    """Write `table` as Arrow IPC, as `save_bytes`."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    save_bytes(path, sink.getvalue())
+
+
+def save_bytes(path: Path, content: bytes | pa.Buffer) -> None:
+    """Write a file whole or not at all. A cache that cannot be written is done without."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{id(content):x}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+        scratch.write_bytes(content)
         scratch.replace(path)
     except OSError:
         with suppress(OSError):
@@ -216,9 +228,11 @@ def recognised(paths: Sequence[str], cache: Path) -> dict[str, FileId]:
         except OSError:  # told by whoever reads it
             return None
         digest = known.get((path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
-        return None if digest is None else FileId(path, digest, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        if digest is None or not os.access(path, os.R_OK):
+            return None
+        return FileId(path, digest, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
-    return {i.path: i for i in several(found, paths, 4) if i is not None}
+    return {i.path: i for i in several(found, paths, 4, each=64) if i is not None}
 
 
 def identify(paths: Sequence[str], known: Mapping[str, FileId], cache: Path) -> list[FileId]:
@@ -229,7 +243,7 @@ def identify(paths: Sequence[str], known: Mapping[str, FileId], cache: Path) -> 
     DataError
         A file cannot be read.
     """
-    fresh = {i.path: i for i in several(_identify, [path for path in paths if path not in known], 4)}
+    fresh = {i.path: i for i in several(_identify, [path for path in paths if path not in known], os.cpu_count() or 1)}
     ids = [known[path] if path in known else fresh[path] for path in paths]
     if fresh:
         memo = load_frame(cache / MEMO, _MEMO_SCHEMA)
@@ -242,19 +256,33 @@ def identify(paths: Sequence[str], known: Mapping[str, FileId], cache: Path) -> 
 
 def _identify(path: str) -> FileId:
     try:
-        stat = Path(path).stat()
         with Path(path).open("rb") as file:
+            before = stamp_of(file)
             digest = hashlib.file_digest(file, _blake2b).hexdigest()
+            after = stamp_of(file)
     except OSError as error:
         raise DataError(f"{path}: file must be readable, was {error.strerror}; check its permissions") from error
-    return FileId(path, digest, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if after != before:
+        raise DataError(changed_meanwhile(path))
+    return FileId(path, digest, *after)
 
 
-def several(told: Callable[[str], T], paths: Sequence[str], threads: int) -> list[T]:
-    """What is told of each file, by so many threads: a disk that is far away answers several at once. Few files are not worth them."""
-    if len(paths) <= _FEW:
+def changed_meanwhile(path: str) -> str:
+    """What is told of a file that is written while it is looked at."""
+    return f"{path}: file must not change while it is read, but did; start again once it is written"
+
+
+def stamp_of(file: IO[bytes]) -> Stamp:
+    """Of an open file."""
+    stat = os.fstat(file.fileno())
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def several(told: Callable[[str], T], paths: Sequence[str], threads: int, *, each: int = 1) -> list[T]:
+    """What is told of each file, by so many threads, which take some at a time: a disk that is far away answers several at once."""
+    parts = [paths[i : i + each] for i in range(0, len(paths), each)]
+    if len(parts) < 2:
         return [told(path) for path in paths]
-    parts = [paths[i : i + _FEW] for i in range(0, len(paths), _FEW)]
     with ThreadPoolExecutor(min(threads, len(parts))) as pool:
         return [one for part in pool.map(lambda part: [told(path) for path in part], parts) for one in part]
 

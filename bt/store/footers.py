@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from bt.errors import ConfigError, DataError
 from bt.model import DataSpec
 from bt.schema import BAR_COLUMNS, PRICES
-from bt.store.files import several
+from bt.store.files import Stamp, several, stamp_of
 
 TIME_NAMES = ("open_time", "ts", "timestamp", "time", "datetime", "date")
 """What a time column may be called without a mapping."""
@@ -75,21 +75,28 @@ def hive_symbol(path: str) -> str | None:
     return unquote(found[-1]) if found else None
 
 
-def schemas_of(paths: Sequence[str], known: Mapping[str, pa.Schema]) -> dict[str, pa.Schema | str]:
-    """Each file's Arrow schema, or what is wrong with the file; those that are not `known` are read. Equal ones are one object."""
+def schemas_of(
+    paths: Sequence[str], known: Mapping[str, pa.Schema]
+) -> tuple[dict[str, pa.Schema | str], dict[str, Stamp | None]]:
+    """Each file's Arrow schema, or what is wrong with the file, equal ones as one object; and of those that are not `known`, which are read, what vouched for them
+    before and after: None where a file changed meanwhile.
+    """
+    unread = [path for path in paths if path not in known]
+    fresh = dict(zip(unread, several(_read_schema, unread, 8, each=8), strict=True))
     found: dict[str, pa.Schema | str] = {}
     distinct = list({id(schema): schema for schema in known.values()}.values())
-    unread = [path for path in paths if path not in known]
-    fresh = dict(zip(unread, several(_read_schema, unread, 8), strict=True))
     for path in paths:
-        schema = known[path] if path in known else fresh[path]
-        if path in fresh and not isinstance(schema, str):
+        if path in known:
+            found[path] = known[path]
+            continue
+        schema, _ = fresh[path]
+        if not isinstance(schema, str):
             same = next((other for other in distinct if schema.equals(other)), None)
             if same is None:
                 distinct.append(schema)
             schema = schema if same is None else same
         found[path] = schema
-    return found
+    return found, {path: stamp for path, (_, stamp) in fresh.items()}
 
 
 def _each(schemas: Mapping[str, pa.Schema], told: Callable[[pa.Schema], T]) -> dict[str, T]:
@@ -143,16 +150,19 @@ def _listing(faults: Sequence[str]) -> str:
     return "\n  ".join([f"data.bars: {len(faults)} file faults, nothing was read", *faults[:_LISTED], *more])
 
 
-def _read_schema(path: str) -> pa.Schema | str:
-    """The file's Arrow schema, or what is wrong with the file."""
+def _read_schema(path: str) -> tuple[pa.Schema | str, Stamp | None]:
+    """The file's Arrow schema, or what is wrong with the file; and what vouches for it."""
     try:
-        return pq.read_schema(path)
+        with Path(path).open("rb") as file:
+            before = stamp_of(file)
+            schema = pq.read_schema(file)
+            return schema, before if stamp_of(file) == before else None
     except OSError as error:
         if error.strerror:
-            return f"file must be readable, was {error.strerror}; check the path and its permissions"
-        return _not_parquet(path, error)
+            return f"file must be readable, was {error.strerror}; check the path and its permissions", None
+        return _not_parquet(path, error), None
     except pa.ArrowException as error:
-        return _not_parquet(path, error)
+        return _not_parquet(path, error), None
 
 
 def _not_parquet(path: str, error: Exception) -> str:

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from bt.arrays import arrow, plain, text
-from bt.store.files import load_table, remembered_hashes, save_table
+from bt.store.files import remembered_hashes, save_bytes
 
-FILE = "schemas-1.arrow"
-
-_COLUMNS = pa.schema([("hash", pa.string()), ("schema", pa.dictionary(pa.int32(), pa.string()))])
+FILE = "schemas-1.json"
+"""A line with the digest of the rest; then pyarrow's version, which may read a file otherwise than another one, the schemas, and by content hash which one it is."""
 
 
 def known_schemas(cache: Path) -> dict[str, pa.Schema]:
-    """By content hash, the schema without its metadata; equal ones are one object. None are known where the cache is absent or damaged."""
-    table = load_table(cache / FILE)
-    if table is None or table.schema != _COLUMNS or not table.num_rows:
-        return {}
-    column = table["schema"].combine_chunks()
+    """By content hash, the schema without its metadata; equal ones are one object. None are known where the file is absent, damaged or of another pyarrow."""
     try:
-        schemas = [pa.ipc.read_schema(pa.py_buffer(b64decode(told.as_py()))) for told in column.dictionary]
-    except (pa.ArrowException, ValueError):
+        digest, told = (cache / FILE).read_bytes().split(b"\n", 1)
+    except (OSError, ValueError):
         return {}
-    numbers = plain(column.indices).tolist()
-    return dict(zip(table["hash"].to_pylist(), map(schemas.__getitem__, numbers), strict=True))
+    if digest != _digest(told):
+        return {}
+    version, written, files = json.loads(told)
+    if version != pa.__version__:
+        return {}
+    schemas = [pa.ipc.read_schema(pa.py_buffer(b64decode(schema))) for schema in written]
+    return {content: schemas[number] for content, number in files.items()}
 
 
 def remember_schemas(cache: Path, known: Mapping[str, pa.Schema], fresh: Mapping[str, pa.Schema]) -> None:
     """Keep `fresh` schemas beside those that are `known`, by content hash; of files that are gone none."""
     live = remembered_hashes(cache)
-    kept = {digest: schema for digest, schema in {**known, **fresh}.items() if digest in live}
-    words: dict[str, int] = {}
-    told = (b64encode(schema.remove_metadata().serialize()).decode() for schema in kept.values())
-    numbers = np.array([words.setdefault(word, len(words)) for word in told], dtype=np.int32)
-    column = pa.DictionaryArray.from_arrays(arrow(numbers), text(list(words)))
-    save_table(cache / FILE, pa.Table.from_arrays([text(list(kept)), column], schema=_COLUMNS))
+    written: dict[str, int] = {}
+    files: dict[str, int] = {}
+    for content, schema in {**known, **fresh}.items():
+        if content in live:
+            word = b64encode(schema.remove_metadata().serialize()).decode()
+            files[content] = written.setdefault(word, len(written))
+    told = json.dumps([pa.__version__, list(written), files]).encode()
+    save_bytes(cache / FILE, _digest(told) + b"\n" + told)
+
+
+def _digest(told: bytes) -> bytes:
+    return hashlib.blake2b(told, digest_size=20).hexdigest().encode()
