@@ -262,7 +262,7 @@ class Preparer:
         """The sessions of a window that could not be prepared, up to the one that cannot: as a run has them that begins with the first."""
         if first < last:
             session = replace(self._spec.session, prefetch_days=1, prefetch_given=True)
-            reading = replace(self._reading, first=first, last=last, begun=True)
+            reading = replace(self._reading, first=first, last=last, begun=first > self._first or self._reading.begun)
             spec = replace(self._spec, session=session)
             apart = Preparer(spec, self._plan, reading, tables=self._given, held=self._held)
             apart.start()

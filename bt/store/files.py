@@ -187,7 +187,8 @@ def save_bytes(path: Path, content: bytes | pa.Buffer) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{id(content):x}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(content)
+        with scratch.open("wb") as file:
+            file.write(content)
         scratch.replace(path)
     except OSError:
         with suppress(OSError):
