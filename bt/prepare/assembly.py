@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -64,6 +64,29 @@ def extremes_of(minutes: Minutes) -> list[PreparedBars]:
     """The highs and lows of minute bars, by session."""
     over = grouped_minutes(minutes)
     return [_columns_of(over, over.grouping.at(i), EXTREMES) for i in range(len(minutes.sessions))]
+
+
+class Extremes:
+    """Highs and lows of a window's sessions, read from the first one on of which somebody asks for them: for all that are left at once.
+
+    Parameters
+    ----------
+    read : callable
+        Those of sessions from one number to another, both included.
+    first, last : int
+        The window's sessions.
+    """
+
+    def __init__(self, read: Callable[[int, int], list[PreparedBars]], first: int, last: int) -> None:
+        self._read, self._first, self._last = read, first, last
+        self._found: dict[int, PreparedBars] = {}
+
+    def of(self, number: int) -> PreparedBars:
+        """Those of the window's session `number`."""
+        if number not in self._found:
+            begin = self._first + number
+            self._found = dict(enumerate(self._read(begin, self._last), number))
+        return self._found.pop(number)
 
 
 def _grid(sessions: Sequence[Session], over: Grouped) -> Grid:

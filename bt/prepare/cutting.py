@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bt.model import SessionSpec
+from bt.model import Schedule, SessionSpec
+from bt.schema import MINUTE
+from bt.store import Store
 
 WINDOW_ROWS = 500_000
 """A window of many more bars is slower, not faster: its columns leave the processor's cache and its blocks the allocator's
@@ -22,6 +24,15 @@ class Breadth(NamedTuple):
 
     bars: float
     minutes: float
+
+
+def breadth_of(store: Store, schedule: Schedule, first: int, last: int) -> Breadth:
+    """Of the sessions `first` to `last` of a schedule."""
+    sessions = last - first + 1
+    bars = store.rows_within(int(schedule.open[first]), int(schedule.close[last]))
+    segments = slice(*schedule.first_segment[[first, last + 1]].tolist())
+    minutes = int((schedule.segment_close[segments] - schedule.segment_open[segments]).sum()) // MINUTE
+    return Breadth(bars / sessions, len(store.symbols) * minutes / sessions)
 
 
 def ample(session: SessionSpec, breadth: Breadth) -> int:

@@ -20,16 +20,16 @@ from bt.model import Action, PreparedBars, PreparedSession, RunSpec, Schedule, T
 from bt.prepare.actions import Actions
 from bt.prepare.ahead import one_ahead
 from bt.prepare.along import candidates
-from bt.prepare.assembly import PreparedWindow, extremes_of, prepared_session, present_so_far, quality_frames
+from bt.prepare.assembly import Extremes, PreparedWindow, extremes_of, prepared_session, present_so_far, quality_frames
 from bt.prepare.checks import PROOF_SESSIONS, check_stamps, faults
 from bt.prepare.computing import Computer
-from bt.prepare.cutting import Breadth, ample, sessions_of_a_window
+from bt.prepare.cutting import ample, breadth_of, sessions_of_a_window
 from bt.prepare.decided import Decider
 from bt.prepare.derived import Deriver
 from bt.prepare.history import Trailing, warm_up
 from bt.prepare.past import PastBars
 from bt.prepare.plan import EXTREMES, Plan
-from bt.prepare.presence import MinutePresence, Presence, SessionPresence
+from bt.prepare.presence import presence_of
 from bt.prepare.quantities import Past
 from bt.prepare.remembering import Memory
 from bt.prepare.shortness import Shortness, told
@@ -37,7 +37,6 @@ from bt.prepare.tables import OpenedTable, Tables
 from bt.prepare.terms import Terms, adjusting
 from bt.prepare.universe import Attendance, Membership, Roster, membership
 from bt.prepare.window import Loaded, Loader
-from bt.schema import MINUTE
 from bt.sessions import TimeManager
 from bt.store import DailyCache, Store
 from bt.universe import rules
@@ -54,29 +53,6 @@ class _Timer:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + wall.perf_counter() - began
-
-
-class _Extremes:
-    """Highs and lows of a window's sessions, read from the first one on of which somebody asks for them: for all that are left at once.
-
-    Parameters
-    ----------
-    read : callable
-        Those of sessions from one number to another, both included.
-    first, last : int
-        The window's sessions.
-    """
-
-    def __init__(self, read: Callable[[int, int], list[PreparedBars]], first: int, last: int) -> None:
-        self._read, self._first, self._last = read, first, last
-        self._found: dict[int, PreparedBars] = {}
-
-    def of(self, number: int) -> PreparedBars:
-        """Those of the window's session `number`."""
-        if number not in self._found:
-            begin = self._first + number
-            self._found = dict(enumerate(self._read(begin, self._last), number))
-        return self._found.pop(number)
 
 
 @dataclass(frozen=True)
@@ -131,9 +107,12 @@ class Preparer:
             self._scale *= self._terms.grain
         self._tables = Tables(tables or {}, plan.tables_on, store.symbols, schedule)
         cache = DailyCache(store, time.identity)
-        self._breadth = self._measured()
+        self._breadth = breadth_of(store, schedule, self._first, self._last)
         chunk = ample(spec.session, self._breadth)
-        self._presence = self._presences(cache, chunk)
+        self._presence = presence_of(
+            plan, spec.quality, schedule, len(store.symbols),
+            loader=self._loader, cache=cache, first=self._first, last=self._last, chunk=chunk,
+        )  # fmt: skip
         self._past = Past(store, self._loader, schedule, self._scale, cache, chunk, self._terms)
         apart = None if spec.universe is None else reading.last
         self._trailing = Trailing({w.id: w.feature for w in plan.trailing}, self._past, last=apart)
@@ -150,18 +129,6 @@ class Preparer:
         self._deriver = Deriver(plan, codes, isolate=isolate)
         self._decider = Decider(plan, store.symbols, isolate=isolate)
         self.history_seconds: dict[str, float] = {}
-
-    def _presences(self, cache: DailyCache, chunk: int) -> Presence | None:
-        """Past minutes one by one only where rows or a gate ask for completeness; none where nobody does."""
-        symbols, gate = len(self._store.symbols), self._spec.quality
-        if self._plan.completeness_on or (gate.gate == "completeness" and gate.minimum > 0):
-            return MinutePresence(symbols, loader=self._loader, chunk=chunk)
-        if not self._plan.judged:
-            return None
-        return SessionPresence(
-            self._schedule, symbols,
-            loader=self._loader, cache=cache, first=self._first, last=self._last, chunk=chunk,
-        )  # fmt: skip
 
     def past(self) -> PastBars:
         """Bars of past sessions for one strategy's at_open."""
@@ -273,14 +240,6 @@ class Preparer:
         renamed = {action.to for action in self._actions.at(session) if action.kind == "rename"}
         return {*self._held(), *renamed}
 
-    def _measured(self) -> Breadth:
-        """What a session of the run holds."""
-        schedule, sessions = self._schedule, self._last - self._first + 1
-        bars = self._store.rows_within(int(schedule.open[self._first]), int(schedule.close[self._last]))
-        segments = slice(*schedule.first_segment[[self._first, self._last + 1]].tolist())
-        minutes = int((schedule.segment_close[segments] - schedule.segment_open[segments]).sum()) // MINUTE
-        return Breadth(bars / sessions, len(self._store.symbols) * minutes / sessions)
-
     def _days(self) -> int:
         """Sessions of a window."""
         share = 1.0
@@ -288,8 +247,7 @@ class Preparer:
             share *= self._membership.most / len(self._store.symbols)
         if self._part is not None:
             share *= len(self._part) / self._store.candidates
-        bars, minutes = self._breadth
-        return sessions_of_a_window(self._spec.session, Breadth(bars * share, minutes))
+        return sessions_of_a_window(self._spec.session, self._breadth._replace(bars=self._breadth.bars * share))
 
     # ------------------------------------------------------------------------------------------------------ one window
 
@@ -336,7 +294,7 @@ class Preparer:
         if members is not None and quality:
             quality = [q.filter(pl.Series(m[q["code"]])) for q, m in zip(quality, members, strict=True)]
         guards = report(loaded.withheld)
-        late = _Extremes(partial(self._extremes, names=names), first, last)
+        late = Extremes(partial(self._extremes, names=names), first, last)
         return PreparedWindow(
             [
                 replace(

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from bt.completeness import ABSENT, SESSIONS, Counts, usual
-from bt.model import Schedule
+from bt.model import QualitySpec, Schedule
+from bt.prepare.plan import Plan
 from bt.prepare.window import Loader, Minutes
 from bt.store import DailyCache
 
@@ -205,3 +206,14 @@ def _counts(minutes: Minutes, number: int, length: int) -> Counts:
         counts = np.bincount(early, minlength=minutes.symbols).astype(np.uint16)
     counts[whole == 0] = ABSENT
     return counts
+
+
+def presence_of(
+    plan: Plan, gate: QualitySpec, schedule: Schedule, symbols: int, *, loader: Loader, cache: DailyCache, first: int, last: int, chunk: int
+) -> Presence | None:  # fmt: skip
+    """What a run of the sessions `first` to `last` needs: minutes one by one only where rows or the gate ask for completeness, none where nobody judges."""
+    if plan.completeness_on or (gate.gate == "completeness" and gate.minimum > 0):
+        return MinutePresence(symbols, loader=loader, chunk=chunk)
+    if not plan.judged:
+        return None
+    return SessionPresence(schedule, symbols, loader=loader, cache=cache, first=first, last=last, chunk=chunk)

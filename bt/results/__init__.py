@@ -10,10 +10,11 @@ from __future__ import annotations
 from bt.results.catalog import CATALOG, Catalog, catalog
 from bt.results.folder import MemoryResults, Results, RunFolder
 from bt.results.manifest import manifest, versions
+from bt.results.orders import OrdersWriter
 from bt.results.reading import is_part, is_run, open_documents, open_tables
 from bt.results.rows import GAP, Deferred, Rows, coded, frame_of, joined, order_of, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
-from bt.results.writers import OrdersWriter, TableWriter
+from bt.results.writers import TableWriter
 
 __all__ = [
     "CATALOG",

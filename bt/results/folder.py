@@ -24,8 +24,8 @@ from bt.errors import BtError, ResultsError, UsageError
 from bt.locking import Lock
 from bt.results.reading import DOCUMENTS, tables_in
 from bt.results.rows import NO_MULTIPLIERS, Days, Deferred, Multipliers, Rows, frame_of, in_order, joined, settled
+from bt.results.table_set import TableSet
 from bt.results.tables import SCHEMAS, empty
-from bt.results.writers import TableSet
 
 
 class Results(Protocol):
