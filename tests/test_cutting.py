@@ -18,8 +18,9 @@ from bt.config import load
 from bt.config.changing import changed
 from bt.errors import DataError
 from bt.model import DataSpec, SessionSpec
-from bt.prepare.cutting import AMPLE_SESSIONS, WINDOW_ROWS, Breadth, ample, sessions_of_a_window
+from bt.prepare.cutting import AMPLE_SESSIONS, WINDOW_ROWS, Breadth, ample, breadth_of, sessions_of_a_window
 from bt.prepare.preparer import Preparer
+from bt.sessions import TimeManager
 from bt.store import Store
 
 DAYS = [f"2024-01-{n:02}" for n in (2, 3, 4, 5, 8, 9, 10)]
@@ -74,6 +75,17 @@ def test_bars_of_a_span_are_those_of_the_files_that_lie_there(tmp_path: Path):
     assert opened.rows_within(edges[0][1], edges[1][0]) == 0
     middle = (edges[2][0] + edges[2][1]) // 2
     assert opened.rows_within(middle, edges[2][1]) == pytest.approx(150, abs=1)
+    opened.close()
+
+
+def test_what_a_session_holds_is_that_of_the_run_not_of_all_there_is(tmp_path: Path):
+    """A run over the first sessions of a long store had them hold all of it."""
+    for day in DAYS:
+        store(tmp_path, bars("A", [1.0] * 390, day=day)).joinpath("bars.parquet").rename(tmp_path / f"{day}.parquet")
+    (tmp_path / "bars").rmdir()
+    opened = Store.open(DataSpec(bars=str(tmp_path), calendar="XNYS"))
+    schedule = TimeManager("XNYS").schedule(date.fromisoformat(DAYS[0]), date.fromisoformat(DAYS[1]))
+    assert breadth_of(opened, schedule, 0, 1) == (390, 390)
     opened.close()
 
 
