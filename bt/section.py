@@ -213,7 +213,6 @@ class CrossFeed:
         self._begin, self._end = self.since.copy(), self.since.copy()  # the rows that are
         self._made = rows_of(tuple(self.fields))
         self._constants = [f for f in self.feed.row.fields if f.source == "constant"]
-        self._tells_open = any(f.name == "open_time" for f in self._constants)
 
     @staticmethod
     def of(feed: Feed, codes: IntArray) -> CrossFeed:
@@ -257,7 +256,7 @@ class CrossFeed:
             has = np.zeros(len(self.symbols), dtype=bool)
         constants: dict[str, Any] = {}
         if self._constants:
-            begin = int(self.feed.begin[a]) if self._tells_open and b > a else max(end - 1, 0)
+            begin = self.feed.tape.began[end] if b > a else max(end - 1, 0)
             constants = {f.name: constant(f, self.feed, begin, end, now) for f in self._constants}
         held = position.copy() if len(self.codes) == len(position) else position[self.codes]
         return self._made(

@@ -30,6 +30,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, compile_result
 from numba.core.compiler_machinery import PassManager
 from numba.core.environment import lookup_environment
+from numba.core.runtime import _nrt_python
 from numba.core.runtime.nrt import rtsys
 from numba.core.typed_passes import (
     AnnotateTypes,
@@ -281,9 +282,13 @@ class _Kept(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What there is for a signature, None for nothing."""
-        rtsys.initialize(target_context)  # who counts references
+        self._prepare(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
+
+    def _prepare(self, target_context: Any) -> None:
+        """Have there what the function needs of Numba that lies outside of it."""
+        raise NotImplementedError
 
 
 class KeptPart(_Kept):
@@ -291,8 +296,21 @@ class KeptPart(_Kept):
 
     _impl_class = _PartOnDisk  # type: ignore[assignment]
 
+    def _prepare(self, target_context: Any) -> None:
+        rtsys.initialize(target_context)  # something is being made of it, with functions that count references
+
 
 class KeptWhole(_Kept):
     """Of one that Python calls."""
 
     _impl_class = _WholeOnDisk  # type: ignore[assignment]
+
+    def _prepare(self, target_context: Any) -> None:  # noqa: ARG002 - what counts references is part of it
+        _name_helpers()
+
+
+@cache
+def _name_helpers() -> None:
+    """Tell LLVM where what Numba has in C lies, as `rtsys.initialize` does before it compiles the functions that count references, which takes 20 ms and which machine code has in it."""
+    for name, address in _nrt_python.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)

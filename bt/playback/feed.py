@@ -60,11 +60,6 @@ class Feed:
         return self.tape.turns.code
 
     @cached_property
-    def begin(self) -> IntArray:
-        """By row the slot at which the bar begins, in playback order."""
-        return self.tape.turns.begin
-
-    @cached_property
     def arrays(self) -> Mapping[int, Array]:
         """The fields' Python values, in playback order."""
         order = self.tape.turns.order
@@ -91,7 +86,7 @@ class Feed:
         progress: Any = None
         for item, array in self._sources:
             if array is None:
-                sources.append(repeat(constant(item, self, int(self.begin[a]), end, self.close_time(end))))
+                sources.append(repeat(constant(item, self, self.tape.began[end], end, self.close_time(end))))
                 continue
             made = iter(array[a:b].tolist())
             sources.append(made)

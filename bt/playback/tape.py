@@ -15,22 +15,23 @@ from bt.playback.turns import in_turn, starts
 
 
 class Turns(NamedTuple):
-    """Bars in playback order: the row of each in canonical order, its code, and the slot at which it begins."""
+    """Bars in playback order: the row of each in canonical order, and its code."""
 
     order: IntArray
     code: IntArray
-    begin: IntArray
 
 
 @dataclass(frozen=True)
 class Tape:
-    """Whose bars of one interval end when, in canonical order; in playback order `start[e]` to `start[e + 1]` are the rows that end at slot count e."""
+    """Whose bars of one interval end when, in canonical order; in playback order `start[e]` to `start[e + 1]` are the rows that end at slot count e, all of which
+    begin at slot `began[e]`."""
 
     session: Session
     code: IntArray
     begin: IntArray
     end: IntArray
     start: list[int]
+    began: list[int]
 
     @staticmethod
     def of(session: Session, bars: PreparedBars) -> Tape:
@@ -44,9 +45,10 @@ class Tape:
     @cached_property
     def turns(self) -> Turns:
         """The bars by (end, code)."""
-        return Turns(*in_turn(self.code, self.begin, self.end, np.array(self.start)))
+        return Turns(*in_turn(self.code, self.end, np.array(self.start)))
 
 
 def _tape(session: Session, code: IntArray, begin: IntArray, end: IntArray) -> Tape:
     code, begin, end = read_only(code), read_only(begin), read_only(end)
-    return Tape(session, code, begin, end, starts(end, session.minutes).tolist())
+    start, began = starts(begin, end, session.minutes)
+    return Tape(session, code, begin, end, start.tolist(), began.tolist())

@@ -11,28 +11,28 @@ AHEAD = 4
 
 
 @compiled
-def starts(end: ReadInts, minutes: int) -> IntArray:
-    """By e how many bars end before e minutes are over, with how many there are as the last."""
-    start = np.zeros(minutes + 2, dtype=np.int64)
+def starts(begin: ReadInts, end: ReadInts, minutes: int) -> tuple[IntArray, IntArray]:
+    """By e how many bars end before e minutes are over, with how many there are as the last; and the slot at which those begin that end then."""
+    start, began = np.zeros(minutes + 2, dtype=np.int64), np.zeros(minutes + 1, dtype=np.int64)
     for row in range(len(end)):
         start[end[row] + 1] += 1
+        began[end[row]] = begin[row]
     for at in range(1, len(start)):
         start[at] += start[at - 1]
-    return start
+    return start, began
 
 
 @compiled
-def in_turn(code: ReadInts, begin: ReadInts, end: ReadInts, free: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Canonical bars by (end, code), counted and not compared: the row, code and begin of each. `free` has by e the first place of those that end when e minutes are
+def in_turn(code: ReadInts, end: ReadInts, free: IntArray) -> tuple[IntArray, IntArray]:
+    """Canonical bars by (end, code), counted and not compared: the row and code of each. `free` has by e the first place of those that end when e minutes are
     over, and is used up.
     """
     order, codes = np.empty(len(end), dtype=np.int64), np.empty(len(end), dtype=np.int64)
-    begins = np.empty(len(end), dtype=np.int64)
     for row in range(len(end)):
         place = free[end[row]]
         free[end[row]] = place + 1
-        order[place], codes[place], begins[place] = row, code[row], begin[row]
-    return order, codes, begins
+        order[place], codes[place] = row, code[row]
+    return order, codes
 
 
 @compiled
