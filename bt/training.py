@@ -167,7 +167,7 @@ def _constant(item: RowField, feed: Feed, end: IntArray, known_at: IntArray) -> 
         return pl.Series(end - 1, dtype=pl.Int64)
     if item.name == "minutes_left":
         return pl.Series(session.minutes - end, dtype=pl.Int64)
-    us = feed.times[feed.begin] if item.name == "open_time" else known_at
+    us = feed.times[np.array(feed.tape.began)[end]] if item.name == "open_time" else known_at
     if item.type == "int":
         return pl.Series(us, dtype=pl.Int64)
     moments = _moments(us)

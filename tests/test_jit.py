@@ -51,6 +51,26 @@ def test_what_another_version_has_compiled_is_never_opened_and_goes(tmp_path):
     assert set(tmp_path.iterdir()) == {*kept, tmp_path / "matching.py"}
 
 
+ASKED = """
+import numba, numpy as np
+from numba.core.runtime import rtsys
+from bt.jit import read_only
+from bt.playback.turns import starts
+rows = [read_only(np.array(rows)) for rows in ([0, 0], [1, 2])]
+made = starts(*rows, 2)
+print([array.tolist() for array in made], rtsys._init)
+assert numba.njit(lambda array: array[1:].copy())(made[0]).tolist() == made[0].tolist()[1:]
+"""
+
+
+def test_what_is_on_disk_is_loaded_without_what_compiling_needs():
+    told = [
+        subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        for _ in range(2)
+    ]  # the first may have to compile it
+    assert told[1].strip() == "[[0, 0, 1, 2], [0, 0, 0]] False"
+
+
 def test_what_is_compiled_is_said_once_and_nothing_where_nothing_is():
     said: list[str] = []
 

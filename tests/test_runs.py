@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from cli_runs import call
 from polars.testing import assert_frame_equal
@@ -87,6 +88,37 @@ def test_tables_are_read_when_asked_for(folder: Path, tmp_path: Path):
     assert run.trades.height == 2
     with pytest.raises(DataError, match="the table fills must be there, was missing; the folder is damaged"):
         _ = run.fills
+
+
+def damage(file: Path) -> None:
+    """Turn what a file has in the pages of each of its columns, behind an end that stays sound."""
+    groups = pq.ParquetFile(file).metadata
+    chunks = [groups.row_group(g).column(c) for g in range(groups.num_row_groups) for c in range(groups.num_columns)]
+    with file.open("r+b") as opened:
+        for chunk in chunks:
+            opened.seek(chunk.data_page_offset)
+            opened.write(b"\xff" * 16)
+
+
+@pytest.mark.parametrize("name", ["equity", "fills", "quality"])
+def test_a_table_that_is_damaged_within_is_named(name: str, folder: Path, tmp_path: Path, capsys):
+    copy = shutil.copytree(folder / "both", tmp_path / "copy")
+    damage(copy / f"{name}.parquet")
+    run = bt.open_run(copy)
+    asked = {
+        "equity": [run.returns, run._repr_html_, lambda: bt.compare([run]).equity, run.plot.equity, run.plot.drawdown, run.plot.heatmap],
+        "fills": [lambda: run.by_symbol, lambda: run.plot.trades("A", "2024-01-02")],
+        "quality": [lambda: run.outages, run.plot.quality, lambda: run.report(tmp_path / "page.html", symbol="A")],
+    }  # fmt: skip
+    for ask in (lambda: getattr(run, name), run.report, *asked[name]):
+        with pytest.raises(
+            DataError, match=rf"{name}\.parquet: it must be the table that a run leaves, was not \(.+\); replay again"
+        ):
+            ask()
+    assert not (tmp_path / "page.html").exists()
+    assert (told := call(capsys, "report", str(copy))).code == 2
+    assert f"{name}.parquet: it must be the table that a run leaves" in told.err
+    assert run.trades.height == 2
 
 
 def test_a_folder_that_is_no_run_is_refused(folder: Path, tmp_path: Path):

@@ -11,7 +11,7 @@ from bt.results.catalog import CATALOG, Catalog, catalog
 from bt.results.folder import MemoryResults, Results, RunFolder
 from bt.results.manifest import manifest, versions
 from bt.results.orders import OrdersWriter
-from bt.results.reading import is_part, is_run, open_documents, open_tables
+from bt.results.reading import damage_named, is_part, is_run, open_documents, open_tables
 from bt.results.rows import GAP, Deferred, Rows, coded, frame_of, joined, order_of, repeated, rows_of
 from bt.results.tables import MONEY, ORDER, SCHEMAS, conform, currency, empty
 from bt.results.writers import TableWriter
@@ -34,6 +34,7 @@ __all__ = [
     "coded",
     "conform",
     "currency",
+    "damage_named",
     "empty",
     "frame_of",
     "is_part",

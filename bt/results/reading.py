@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,45 @@ def _opened(table: str, file: Path) -> pl.LazyFrame:
     rows = pl.scan_parquet(file, glob=False)
     try:
         known = rows.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise DataError(f"{file}: it must be the table that a run leaves, was not ({cause}); replay again") from error
+    except _UNREADABLE as error:
+        raise _no_table(file, error) from error
     later = ABSENT_AS_NULL.get(table, ())
     lacking = [pl.lit(None, SCHEMAS[table][name]).alias(name) for name in later if name not in known]
     return rows.with_columns(lacking).select(SCHEMAS[table].names()) if lacking else rows
+
+
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a damaged file raises."""
+
+
+def _no_table(file: Path, error: BaseException) -> DataError:
+    cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    return DataError(f"{file}: it must be the table that a run leaves, was not ({cause}); replay again")
+
+
+@contextmanager
+def damage_named(folder: Path | None) -> Iterator[None]:
+    """While tables of a run are read: where that fails because one is damaged behind a sound end, its file is named. A `folder` of None is a run in memory.
+
+    Raises
+    ------
+    DataError
+        A table is damaged.
+    """
+    try:
+        yield
+    except _UNREADABLE:
+        if folder is not None:
+            _name_damage(folder)
+        raise
+
+
+def _name_damage(folder: Path) -> None:
+    for name, rows in tables_in(folder).items():
+        try:
+            rows.collect(engine="in-memory")
+        except _UNREADABLE as error:
+            raise _no_table(folder / f"{name}.parquet", error) from error
 
 
 def open_documents(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

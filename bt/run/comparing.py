@@ -16,6 +16,7 @@ import polars as pl
 from bt.errors import UsageError
 from bt.figures import account, session_returns
 from bt.report import ComparedTold, compared_html, compared_page
+from bt.results import damage_named
 from bt.run.opening import open_run
 from bt.run.plotting import plots
 from bt.run.reporting import write_page
@@ -65,7 +66,8 @@ class Comparison:
         parts = []
         for name, run in self.runs.items():
             start = run.summary["equity_start"]
-            sessions = session_returns(account(run.tables["equity"]), start)
+            with damage_named(run.path):
+                sessions = session_returns(account(run.tables["equity"]), start)
             worth = sessions["equity"].to_numpy()
             growth = pl.Series("growth", np.divide(worth, start) - 1)
             parts.append(sessions.select("session", pl.lit(name).alias("run"), "equity").with_columns(growth))

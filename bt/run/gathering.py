@@ -86,7 +86,9 @@ class Gathered:
             )
             spoken.append(_heard([s.said[place] for s, place in own]))
         quality = _together([unpacked(s.quality) for s in slices])
-        if quality.height and not quality["code"].is_sorted():  # parts are neighbours, but for symbols that belong together
+        if (
+            quality.height and not quality["code"].is_sorted()
+        ):  # parts are neighbours, but for symbols that belong together
             quality = quality.sort("code", maintain_order=True)
         guards = _together([unpacked(s.guards) for s in slices])
         failed = {code: why for s in reversed(slices) for code, why in s.failed.items()}

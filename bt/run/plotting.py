@@ -10,6 +10,7 @@ import polars as pl
 
 from bt.errors import DataError, UsageError
 from bt.figures import account, by_month, levels, met, placed, session_returns
+from bt.results import damage_named
 from bt.run.bars import opened_bars
 from bt.run.reporting import session_given
 
@@ -51,11 +52,13 @@ class Plot:
 
     def equity(self) -> Any:
         """Equity of the account by the minute."""
-        return self._made.equity(self._run.tables["equity"], self._run.summary["equity_start"])
+        with damage_named(self._run.path):
+            return self._made.equity(self._run.tables["equity"], self._run.summary["equity_start"])
 
     def drawdown(self) -> Any:
         """How far equity is under its peak, by the minute."""
-        return self._made.under_water(self._run.tables["equity"], self._run.summary["equity_start"])
+        with damage_named(self._run.path):
+            return self._made.under_water(self._run.tables["equity"], self._run.summary["equity_start"])
 
     def trades(self, symbol: str, session: date | str) -> Any:
         """Minute bars of a symbol and session, as the store has them now, with its fills and the stops and limits that orders waited at.
@@ -70,7 +73,7 @@ class Plot:
         run, day = self._run, session_given(session)
         if day is None:
             raise UsageError("session: it must be a date such as 2024-11-25, was None")
-        with opened_bars(run.manifest, run.data) as source:
+        with damage_named(run.path), opened_bars(run.manifest, run.data) as source:
             found = source.bars({day: [symbol]})[day]
             if symbol not in found:
                 raise DataError(
@@ -88,11 +91,12 @@ class Plot:
             before = source.bars({d: [symbol] for d in earlier}).values()
             known = pl.concat([b for of in before for b in of.values()] + [bars])
         kinds = orders.select("strategy", pl.col("id").alias("order_id"), "type", "decided_at")
-        today = (
-            mine.filter(pl.col("session") == day)
-            .join(kinds, on=["strategy", "order_id"], how="left")
-            .collect(engine="in-memory")
-        )
+        with damage_named(run.path):
+            today = (
+                mine.filter(pl.col("session") == day)
+                .join(kinds, on=["strategy", "order_id"], how="left")
+                .collect(engine="in-memory")
+            )
         fills = today.with_columns(pl.col("type").fill_null("")).sort("time", "strategy", "order_id")
         execution = run.manifest["spec"]["execution"]
         where = placed(bars, fills, execution["fill"])
@@ -104,7 +108,8 @@ class Plot:
     def quality(self) -> Any:
         """Data quality by symbol and session."""
         table = self._run.tables["quality"].lazy().filter(pl.col("interval") == "1m")
-        return self._made.quality(table.select("session", "symbol", "quality").collect(engine="in-memory"))
+        with damage_named(self._run.path):
+            return self._made.quality(table.select("session", "symbol", "quality").collect(engine="in-memory"))
 
     def heatmap(self, by: str = "month") -> Any:
         """Returns as cells: ``"month"`` by year and month, ``"weekday"`` the mean in basis points by weekday and half hour of the session.
@@ -115,7 +120,8 @@ class Plot:
             `by` is something else.
         """
         run, start = self._run, self._run.summary["equity_start"]
-        minutes = account(run.tables["equity"])
+        with damage_named(run.path):
+            minutes = account(run.tables["equity"])
         if by == "month":
             months = by_month(session_returns(minutes, start), start)
             names = pl.DataFrame({"month": range(1, 13), "name": MONTHS}, schema_overrides={"month": pl.Int8})

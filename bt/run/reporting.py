@@ -14,7 +14,7 @@ import polars as pl
 
 from bt.errors import ResultsError, UsageError
 from bt.report import RunTold, SweepTold, Wish, run_page
-from bt.results import is_part
+from bt.results import damage_named, is_part
 from bt.run.bars import bars_or_reason
 
 if TYPE_CHECKING:
@@ -32,10 +32,13 @@ def write_report(
     ------
     UsageError
         The run is in memory and no path was given, the path is a run's table or document, or the run has no such symbol or session.
+    DataError
+        A table of the run is damaged.
     ResultsError
         It could not be written.
     """
-    _check_wish(run, wish)
+    with damage_named(run.path):
+        _check_wish(run, wish)
     target = path if path is not None else None if run.path is None else run.path / REPORT
     if target is None:
         raise UsageError("report: path must be given of a run in memory, was not; run.report('report.html')")
@@ -45,7 +48,7 @@ def write_report(
 
 def report(run: Run, wish: Wish, sweep: SweepTold | None, lines: Sequence[tuple[str, str]] = ()) -> str:
     """The page; `lines` are the summary's."""
-    with bars_or_reason(run.manifest, run.data) as (bars, why):
+    with damage_named(run.path), bars_or_reason(run.manifest, run.data) as (bars, why):
         told = RunTold(
             run.summary, run.metrics.to_dict(), {name: m.to_dict() for name, m in run.strategy_metrics.items()},
             run.manifest, run.tables, run.outages, bars, why, sweep, lines,

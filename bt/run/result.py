@@ -20,6 +20,7 @@ from bt.metrics import Metrics
 from bt.model import DataSpec
 from bt.outages import active, outages_of
 from bt.report import SweepTold, Wish, notebook_html
+from bt.results import damage_named
 from bt.run.attribution import attributed
 from bt.run.bridge import PandasTables, to_pandas
 from bt.run.plotting import Plot
@@ -67,7 +68,10 @@ class Run:
             raise DataError(
                 f"{self.path}: the table {name} must be there, was missing; the folder is damaged: replay again"
             )
-        return table.collect(engine="in-memory") if isinstance(table, pl.LazyFrame) else table
+        if not isinstance(table, pl.LazyFrame):
+            return table
+        with damage_named(self.path):
+            return table.collect(engine="in-memory")
 
     @cached_property
     def fills(self) -> pl.DataFrame:
@@ -172,7 +176,8 @@ class Run:
             `by` is neither.
         """
         start = self.summary["equity_start"]
-        sessions = session_returns(account(self.tables["equity"]), start)
+        with damage_named(self.path):
+            sessions = session_returns(account(self.tables["equity"]), start)
         if by == "session":
             return sessions
         if by == "month":
@@ -199,7 +204,8 @@ class Run:
         return "\n".join(f"{name:<14} {value}" for name, value in summary_lines(self.summary))
 
     def _repr_html_(self) -> str:
-        return notebook_html(summary_lines(self.summary), self.tables["equity"], self.summary["equity_start"])
+        with damage_named(self.path):
+            return notebook_html(summary_lines(self.summary), self.tables["equity"], self.summary["equity_start"])
 
     def report(
         self,
