@@ -306,7 +306,7 @@ class Preparer:
                 for i, p in enumerate(sessions)
             ],
             quality,
-            [_of_session(guards, i) for i in numbers],
+            _by_session(guards, len(numbers)),
             {
                 (g // minutes.symbols, g % minutes.symbols): why
                 for g, why in failed.items()
@@ -388,6 +388,8 @@ class Preparer:
         return {code: price for (session, code), price in loaded.closing.items() if session == number}
 
 
-def _of_session(guards: pl.DataFrame, number: int) -> pl.DataFrame:
-    """The rows of one session."""
-    return (guards if guards.is_empty() else guards.filter(pl.col("session") == number)).drop("session")
+def _by_session(guards: pl.DataFrame, sessions: int) -> list[pl.DataFrame]:
+    """The rows of each of some sessions."""
+    found = guards.partition_by("session", as_dict=True, include_key=False)
+    none = guards.clear().drop("session")
+    return [found.get((number,), none) for number in range(sessions)]
