@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 from action_worlds import SCHEMA
-from small import THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
+from small import FRIDAY, THURSDAY, TUESDAY, WEDNESDAY, Bar, Script, at, bars, play, store
 
 import bt
 from bt.errors import ConfigError, DataError
@@ -31,6 +31,37 @@ def market(folder: Path, before: float, after: float) -> Path:
     """A at one price on Tuesday and at another on Wednesday and Thursday."""
     days = ((TUESDAY, before), (WEDNESDAY, after), (THURSDAY, after))
     return store(folder, *(bars("A", [price] * 3, day=day) for day, price in days))
+
+
+@pytest.mark.parametrize("adjust", ["splits", "none"])
+@pytest.mark.parametrize("renamed", [WEDNESDAY, THURSDAY])
+def test_what_is_held_goes_on_under_a_name_that_is_no_member(tmp_path: Path, adjust: str, renamed: str) -> None:
+    """However sessions are cut into windows: in one, in the one before, and sessions after."""
+    days = (TUESDAY, WEDNESDAY, THURSDAY, FRIDAY)
+    rows = [bars("A", [10.0] * 4, day=day) for day in days]
+    rows += [bars("OLD" if day < renamed else "NEW", [50.0 + n] * 4, day=day) for n, day in enumerate(days)]
+    where = store(tmp_path, *rows)
+    members = pl.DataFrame({"from": [date(2024, 1, 1)] * 2, "to": [date.fromisoformat(renamed), None], "symbol": ["OLD", "A"]})  # fmt: skip
+    members.write_parquet(tmp_path / "members.parquet")
+    steps = {("OLD", 1): lambda book: book.target("OLD", 5)}
+
+    class Sells(Script):
+        def on_bar(self, row: Bar, book: bt.Book) -> None:
+            super().on_bar(row, book)
+            if row.symbol == "NEW" and book.session == date.fromisoformat(FRIDAY) and row.minute == 1:
+                book.target("NEW", 0)
+
+    runs = [
+        play(
+            where, Sells(steps), TUESDAY, FRIDAY,
+            universe={"table": str(tmp_path / "members.parquet")}, prefetch_days=days_, engine={"threads": threads},
+            data={"adjust": adjust}, actions=table({"symbol": "OLD", "session": renamed, "kind": "rename", "to": "NEW"}),
+        )
+        for days_, threads in ((1, 1), (1, 2), (2, 2), (3, 1), (4, 1))
+    ]  # fmt: skip
+    for run in runs:
+        assert run.fills.select("symbol", "shares").rows() == [("OLD", 5), ("NEW", -5)]
+        assert run.by_session["bars"].to_list() == [8, 8, 8, 8]
 
 
 def run_over(folder: Path, strategy: Any, table_: Any, before: float, after: float, **more: Any) -> bt.Run:

@@ -5,10 +5,12 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
-from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, bars, store
+from small import HALF_DAY, THURSDAY, TUESDAY, WEDNESDAY, bars, play, store
 
 import bt
+from bt.errors import StrategyError
 from bt.indicators import CumulativeWindow, MinuteWindow, SessionWindow, first_session, shifted
 
 
@@ -216,3 +218,71 @@ def test_floats_are_added_oldest_first_however_many_symbols_there_are(aggregate,
             total += value
         if aggregate != "std":
             assert alone == (total if aggregate == "sum" else total / sessions)
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        (pl.col("volume").cum_sum(), [7.0, 14.0, 21.0]),
+        (pl.col("volume") / pl.col("volume").first(), [1.0, 1.0, 1.0]),
+        (pl.col("close").diff(), [None, 0.0, 0.0]),
+        (pl.col("volume").filter(pl.col("volume") > 50), None),
+    ],
+)
+def test_the_values_of_a_minute_are_of_one_symbol_alone(
+    tmp_path: Path, expr: pl.Expr, expected: list[float | None] | None
+):
+    days = ("2024-01-02", "2024-01-03")
+    rows = [
+        bars(symbol, [10.0] * 3, day=day, volume=volume)
+        for day in days
+        for symbol, volume in (("AAA", 100), ("BBB", 7))
+    ]
+    where = store(tmp_path, *rows)
+    if expected is None:
+        with pytest.raises(StrategyError, match='of must have a value a bar for at="minute", was '):
+            bt.trailing("avg", expr, "2d", at="minute")
+        return
+
+    class Sees(bt.Row):
+        symbol: str
+        u: float | None
+
+    class Watches:
+        row = Sees
+
+        def features(self) -> dict[str, bt.Feature]:
+            return {"u": bt.trailing("avg", expr, "2d", at="minute")}
+
+        def on_bar(self, row: Sees, book: bt.Book) -> None:
+            if row.symbol == "BBB":
+                seen.append(row.u)
+
+    for symbols in (["BBB"], ["AAA", "BBB"]):
+        seen: list[float | None] = []
+        play(where, Watches(), start=days[1], symbols=symbols)
+        assert seen == expected
+
+
+def test_a_minute_without_a_value_counts_for_no_session(tmp_path: Path):
+    days = ("2024-01-02", "2024-01-03", "2024-01-04")
+    where = store(
+        tmp_path, *(bars("A", [10.0, price], day=day) for day, price in zip(days, (20.0, 30.0, 40.0), strict=True))
+    )
+
+    class Sees(bt.Row):
+        u: float | None
+        u_sessions: int
+
+    class Watches:
+        row = Sees
+
+        def features(self) -> dict[str, bt.Feature]:
+            return {"u": bt.trailing("avg", pl.when(pl.col("close") > 20).then(pl.col("close")), "5d", at="minute")}
+
+        def on_bar(self, row: Sees, book: bt.Book) -> None:
+            seen.append((row.u, row.u_sessions))
+
+    seen: list[tuple[float | None, int]] = []
+    play(where, Watches(), start=days[2])
+    assert seen == [(None, 0), (30.0, 1)]

@@ -268,3 +268,37 @@ def test_a_feature_that_knows_its_market_alone_is_accepted(tmp_path: Path):
     watch = Watch(bt.feature(only(*LONG), 0, within="session"))
     play(store(tmp_path, *MORE), watch, WEDNESDAY, THURSDAY)
     assert len(watch.seen) == 240
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"target": pl.when(minute == minute.max()).then(100)},
+        {"target_percent": pl.when(pl.int_range(pl.len()) == pl.len() - 1 + 0 * close.cast(pl.Int64)).then(0.1)},
+        {"entry": (minute == 3) | (minute == minute.max()), "shares": 5},
+    ],
+)
+def test_what_knows_a_symbols_last_bar_is_found(tmp_path: Path, given: dict[str, Any]):
+    where = store(tmp_path, bars("AAA", LONG), bars("BBB", LONG[:40]))
+    with pytest.raises(FeatureError, match="must not depend on later bars, but it peeks"):
+        play(where, Says(given), execution={"time_in_force": "gtc"})
+    known = bt.feature(pl.when(pl.int_range(pl.len()) == pl.len() - 1 + 0 * close).then(1.0), 2)
+    with pytest.raises(FeatureError, match="must not depend on later bars, but it peeks"):
+        play(where, Watch(known))
+
+
+def test_what_an_entry_is_of_is_looked_at_where_it_first_says_something(tmp_path: Path):
+    where = store(tmp_path, *(bars("AAA", LONG, day=day) for day in (TUESDAY, WEDNESDAY)))
+    later = pl.col("before").is_not_null()  # not in the first session
+    given = {"entry": minute == 3, "exit": minute == 20, "shares": 10, "stop_loss": pl.when(later).then(pl.col("low").min() - 0.01)}  # fmt: skip
+    with pytest.raises(FeatureError, match="'stop_loss' must not depend on later bars, but it peeks"):
+        play(where, Says(given, before=bt.prior("close")), end=WEDNESDAY)
+    honest = given | {"stop_loss": pl.when(later).then(pl.col("low").cum_min() - 0.01)}
+    assert play(where, Says(honest, before=bt.prior("close")), end=WEDNESDAY).fills.height > 2
+
+
+def test_a_decision_at_the_last_bar_alone_is_no_peek(tmp_path: Path):
+    where = store(tmp_path, bars("AAA", LONG))
+    at_last = pl.when(minute == len(LONG) - 1).then(100)
+    run = play(where, Says({"target": at_last}), execution={"fill": "same_close"})
+    assert run.fills.height == 1

@@ -24,7 +24,8 @@ import bt
 from bt.engine.signalling import SAID
 from bt.errors import DataError, FeatureError, StrategyError, StrategyRaised
 from bt.execution import layout, signalling
-from bt.prepare.decided import Decider, is_rowwise
+from bt.prepare.decided import Decider
+from bt.prepare.rowwise import is_rowwise
 from bt.strategy import declare
 
 # ------------------------------------------------------------------------------------------- the same rules, written twice
@@ -629,7 +630,10 @@ def test_a_signal_that_raises_in_one_of_several_sessions_fails_there_alone(tmp_p
         assert run.summary["failed"]["BBB"].startswith("2024-01-03: strategy Said: signals(): InvalidOperationError")
         days = run.fills.group_by("symbol", maintain_order=True).agg(pl.col("session").unique().sort()).sort("symbol")
         assert [len(found) for found in days["session"]] == [3, 2]
-        with pytest.raises(DataError, match="signals\\(\\): they must not raise, but did: InvalidOperationError"):
+        told = (
+            "session 2024-01-03, BBB: strategy Said: signals\\(\\): they must not raise, but did: InvalidOperationError"
+        )
+        with pytest.raises(DataError, match=told):
             play(where, Said({"target": target}), start=DAYS[0], end=DAYS[-1], run={"on_data_error": "raise"}, **more)
 
 
@@ -639,6 +643,86 @@ def test_a_signal_that_peeks_once_it_decides_is_found_in_a_later_session(tmp_pat
     for more in ({}, {"prefetch_days": 1}):
         with pytest.raises(FeatureError, match="'target' must not depend on later bars, but it peeks"):
             play(where, Said({"target": target}), start=DAYS[0], end=DAYS[-1], **more)
+
+
+def test_a_bar_that_is_alone_says_what_it_says_among_others(tmp_path: Path) -> None:
+    """Polars divides by a number through its reciprocal, but not a column of one row, nor one that is two equal rows."""
+    where = store(tmp_path, *(bars("AAA", [49.0], day=day) for day in DAYS))
+    part = (pl.col("close") / 49).floor()
+    made = bt.feature(part, lookback=0), bt.feature(part, lookback=2)
+    for given_ in (Said({"target": part}), *(Said({"target": pl.col("f")}, f=one) for one in made)):
+        runs = [
+            play(where, given_, start=DAYS[0], end=DAYS[-1], execution={"time_in_force": "gtc"}, prefetch_days=days)
+            for days in (1, 2, 3)
+        ]
+        for other in runs[1:]:
+            assert_frame_equal(other.orders, runs[0].orders)
+    few = store(tmp_path, bars("AAA", [49.0] * 5))
+    assert play(few, Said({"target": pl.when(pl.col("minute") == 0).then(part + 1)})).fills["shares"].to_list() == [1]
+
+
+def test_what_is_not_known_is_null_in_signals_as_it_is_none_in_rows(tmp_path: Path) -> None:
+    where = store(tmp_path, [bar | {"vwap": v} for bar, v in zip(bars("AAA", [10.0, 11.0, 12.0, 13.0]), (None, float("nan"), 12.0, 13.0), strict=True)])  # fmt: skip
+    ratio = bt.feature((pl.col("close") - 11) / (pl.col("close") - 11), lookback=0)
+
+    class Sees(bt.Row):
+        symbol: str
+        vwap: float | None
+        ratio: float | None
+
+    class Rows:
+        row = Sees
+
+        def features(self) -> dict[str, bt.Feature]:
+            return {"ratio": ratio}
+
+        def on_bar(self, row: Sees, book: bt.Book) -> None:
+            seen.append((row.vwap, row.ratio))
+            book.target(row.symbol, 10 if row.vwap is not None and row.vwap > 2 else 0)
+
+    seen: list[tuple[float | None, float | None]] = []
+    rows = play(where, Rows())
+    assert seen == [(None, 1.0), (None, None), (12.0, 1.0), (13.0, 1.0)]
+    assert fills(rows) == [("AAA", 3, 10)]
+    signalled = play(where, Said({"target": pl.when(pl.col("vwap") > 2).then(10).otherwise(0)}))
+    assert_frame_equal(signalled.fills.drop("strategy"), rows.fills.drop("strategy"))
+    known = play(where, Said({"target": pl.when(pl.col("ratio") > 0).then(5).otherwise(0)}, ratio=ratio))
+    assert fills(known) == [("AAA", 1, 5), ("AAA", 2, -5), ("AAA", 3, 5)]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [pl.when(pl.col("close_time") > datetime(2024, 1, 2, 15)).then(1), pl.col("close").cat.len_bytes()],  # noqa: DTZ001
+)
+def test_signals_that_raise_whatever_the_bars_are_refused(tmp_path: Path, target: pl.Expr) -> None:
+    with pytest.raises(StrategyError, match="strategy Said: signals\\(\\) must be expressions of the columns they read, was refused by Polars"):  # fmt: skip
+        played(tmp_path, {"target": target})
+
+
+def test_what_only_closes_needs_no_shares(tmp_path: Path) -> None:
+    class Row(bt.Row):
+        symbol: str
+        minute: int
+
+    class Opens(Said):
+        row = Row
+
+        def on_bar(self, row: Row, book: bt.Book) -> None:
+            if row.minute == 0:
+                book.target(row.symbol, 5)
+
+    where = store(tmp_path, bars("AAA", LINE))
+    run = play(where, Opens({"exit": pl.col("minute") == 4}))
+    assert fills(run) == [("AAA", 1, 5), ("AAA", 5, -5)]
+
+
+def test_more_than_fits_is_told_where_it_is_decided(tmp_path: Path) -> None:
+    level = pl.when(pl.col("minute") == 2).then(pl.lit(2**63, dtype=pl.UInt64)).otherwise(pl.lit(1, dtype=pl.UInt64))
+    with pytest.raises(StrategyRaised, match="shares must fit 2\\^60, was 9.22.* minute 2, .* symbol AAA"):
+        played(tmp_path, {"target": level})
+    for key, most in (("shares", "shares must fit 2\\^60"), ("stop_loss", "stop_loss must be at most 92233720369")):
+        with pytest.raises(StrategyRaised, match=most):
+            played(tmp_path, {"entry": pl.col("minute") == 2, "shares": pl.lit(5), key: pl.lit(1e19)})
 
 
 def test_a_symbol_whose_signal_raises_is_dropped_from_the_session(tmp_path: Path) -> None:

@@ -46,13 +46,15 @@ def in_units(owner: str, name: str, value: Any) -> int | None:
     Raises
     ------
     StrategyError
-        It is no finite number above 0, or rounds to 0.
+        It is no finite number above 0, rounds to 0, or does not fit.
     """
     if value is None:
         return None
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 < (found := round(float(value) * UNIT)) <= INT64_MAX:
+    if not is_number or not math.isfinite(value) or not (found := round(float(value) * UNIT)) > 0:
         raise StrategyError(f"{owner}: {name} must be finite and above 0, was {value!r}; leave it out for none")
+    if found > INT64_MAX:
+        raise StrategyError(f"{owner}: {name} must be at most {INT64_MAX / UNIT:.0f}, was {value!r}")
     return found
 
 

@@ -174,6 +174,8 @@ class Signalled:
         if self.style == signalling.ENTRIES and self.said[0][row] != UNSURE:
             self._raise_for_legs(row, code, player)
         if self.style == signalling.ENTRIES:
+            if np.isfinite(value) and value > MOST:
+                raise StrategyError(f"signals(): shares must fit 2^60, was {value!r}")
             raise StrategyError(f"signals(): shares must be a whole number, 0 or more, was {value!r}; round it first")
         if self.style == signalling.LEVELS or not np.isfinite(value):
             (book.target if self.style == signalling.LEVELS else book.target_percent)(
@@ -219,7 +221,8 @@ def _said(
         legs = np.empty((rows, len(LEGS)), dtype=np.int64)
         for leg, key in enumerate(LEGS):
             _fill_leg(columns.get(key), bars, legs, leg)
-    return _whole(columns["shares"], 0), none[0], said, legs
+    shares = columns.get("shares")  # what only closes needs none
+    return np.full(rows, NULL) if shares is None else _whole(shares, 0), none[0], said, legs
 
 
 def _fill_leg(column: Column | None, bars: Bars, legs: IntArray, leg: int) -> None:

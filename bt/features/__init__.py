@@ -20,7 +20,7 @@ from bt.features.kernels import Kernels
 from bt.features.linking import OVER_BARS, linked
 from bt.features.ordered import Ordered, Place, Rows, Runs, borders, ranges
 from bt.features.past import prior, relative_volume, trailing
-from bt.features.pieces import Pieces, column, edges, pieces, warm_up_of
+from bt.features.pieces import Pieces, column, edges, lazily, pieces, warm_up_of
 from bt.features.recursions import recursion
 from bt.features.recursive import atr, ema, rsi
 from bt.features.scoring import score
@@ -51,6 +51,7 @@ __all__ = [
     "highest",
     "is_wrapped",
     "lag",
+    "lazily",
     "linked",
     "lowest",
     "of",

@@ -76,13 +76,13 @@ class Feature:
         return tuple(i for i in self.inputs_ if isinstance(i, Feature))
 
     def inputs(self) -> tuple[str, ...]:
-        """Bar columns it reads, in bar order."""
+        """Bar columns it reads, in bar order; closes where an expression reads none, for it has a value of every bar."""
         if self.aggregate == "vwap" and self.kind == "today":
             return ("high", "low", "close", "volume")
         if self.aggregate == "atr":
             return ("high", "low", "close")
         names = [self.column] if self.expr is None else self.expr.meta.root_names()
-        return tuple(c for c in (*BAR_COLUMNS, *OPTIONAL_COLUMNS) if c in names)
+        return tuple(c for c in (*BAR_COLUMNS, *OPTIONAL_COLUMNS) if c in (names or ("close",)))
 
 
 def checked(feature: Feature, name: str) -> Feature:

@@ -59,6 +59,10 @@ def trailing(
         raise StrategyError(
             f'trailing: of must be values of a minute for at="minute", was {of!s}; a wrapped expression is one of a session'
         )
+    if at == "minute" and expr is not None and not (expr.meta.is_length_preserving() or expr.meta.is_scalar()):
+        raise StrategyError(
+            f'trailing: of must have a value a bar for at="minute", was {of!s}; write pl.when(...).then(...), which is null elsewhere'
+        )
     made = Feature(
         "trailing", column=column, expr=expr, aggregate=aggregate, period=period, at=at, min_sessions=min_sessions
     )

@@ -32,6 +32,7 @@ class Pieces:
 
     def place(self, values: pl.Series) -> Column:
         """A collected column, aligned to the bars; not known on rows that were only warm-up."""
+        values = values.head(1) if len(self.rows) == 1 else values
         if len(values) != len(self.rows):
             raise FeatureError(
                 f"feature: an expression must give one value a bar, gave {len(values)} for {len(self.rows)} bars"
@@ -70,7 +71,18 @@ def pieces(bars: Ordered, features: Sequence[Feature], *, factor: int = 1) -> Pi
     columns = tuple(dict.fromkeys(c for f in features for c in f.inputs()))
     frame = bars.frame(columns)[rows].with_columns(pl.Series("__piece", piece))
     made = [f.expr.over("__piece").alias(str(k)) for k, f in enumerate(features) if f.expr is not None]
-    return Pieces(frame.lazy().select(made), rows, keep, len(bars.code))
+    return Pieces(lazily(frame, "__piece", made), rows, keep, len(bars.code))
+
+
+def lazily(frame: pl.DataFrame, group: str, made: Sequence[pl.Expr]) -> pl.LazyFrame:
+    """The plan of some expressions over the rows of groups; a row that is alone comes twice, of which the second means nothing.
+
+    Polars divides a column by a number through its reciprocal, but not a column of one row: its value would depend on how the work was cut.
+    """
+    if frame.height == 1:  # made of lists: two rows that are one twice would be taken for a number
+        twice = ((c, [c[0], c[0] + 1 if c.name == group else c[0]]) for c in frame)
+        frame = pl.DataFrame([pl.Series(c.name, values, c.dtype) for c, values in twice])
+    return frame.lazy().select(made)
 
 
 def edges(bars: Ordered, feature: Feature, factor: int) -> tuple[IntArray, IntArray, IntArray]:

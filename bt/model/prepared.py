@@ -23,6 +23,12 @@ class Column(NamedTuple):
         """Some of the rows."""
         return Column(self.values[rows], None if self.null is None else self.null[rows])
 
+    def numbers_known(self) -> Column:
+        """The same, where NaN is not known either."""
+        if self.values.dtype.kind != "f" or not (nan := np.isnan(self.values)).any():
+            return self
+        return Column(self.values, nan if self.null is None else self.null | nan)
+
 
 class Traded(NamedTuple):
     """Minute bars sorted by code and time: open_time in UTC microseconds, open and close in currency."""

@@ -173,7 +173,10 @@ def feed(
     for number, item in enumerate(row.fields):
         if item.source in ("symbol", "constant"):
             continue
-        column = found[number] = _by_code(opened, item, tape) if item.source == "opened" else columns[ids[item.name]]
+        column = _by_code(opened, item, tape) if item.source == "opened" else columns[ids[item.name]]
+        if item.optional:
+            column = column.numbers_known()
+        found[number] = column
         if column.null is not None and not item.optional:
             shown = np.ones(len(tape.code), dtype=bool) if keep is None else keep
             hidden = column.null & shown

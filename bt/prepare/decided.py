@@ -18,12 +18,14 @@ import polars as pl
 
 from bt.arrays import absent, arrow, plain
 from bt.errors import BtError, ExpressionRaised, StrategyError
+from bt.features import lazily
 from bt.model import Column, PreparedBars, PreparedSession, Session, slot_times
 from bt.prepare.columns import collect
-from bt.prepare.peeking import CODE, SignalCheck
+from bt.prepare.peeking import SignalCheck
 from bt.prepare.plan import Deciding, Plan
+from bt.prepare.rowwise import by_symbol, is_foreign
 from bt.schema import MINUTE
-from bt.strategy import BOOLEANS, RowField
+from bt.strategy import BOOLEANS, CODE, RowField
 
 TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "str": pl.String, "date": pl.Date, "time": pl.Time, "datetime": pl.Datetime("us", "UTC"),
@@ -35,6 +37,10 @@ TOGETHER = 50_000
 
 NARROW = frozenset((pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32))
 """Whole numbers that are as they are."""
+
+
+_RAISED = (Exception, pl.exceptions.PanicException)
+"""What an expression may raise: Polars' panics are no exceptions of Python's."""
 
 
 Said: TypeAlias = dict[int, dict[str, Column]]
@@ -58,7 +64,7 @@ class Decider:
         self._isolate = isolate
         self._expressions = {i: expressions(asked) for i, asked in plan.signals.items()}
         self._checks = {
-            i: SignalCheck(_source(asked), partial(self._evaluated, i), asked.signals.decisions)
+            i: SignalCheck(_source(asked), partial(self._evaluated, i), asked.signals.columns)
             for i, asked in plan.signals.items()
         }
         self._untyped = set(plan.signals)
@@ -84,7 +90,7 @@ class Decider:
                 said = self._said(some)
             except BtError:
                 raise
-            except Exception:  # noqa: BLE001 - which session and symbol it is, each alone will tell
+            except _RAISED:  # which session and symbol it is, each alone will tell
                 for one in some:
                     kept, dropped = self._apart(one)
                     failed |= {(len(decided), code): why for code, why in dropped.items()}
@@ -95,22 +101,46 @@ class Decider:
 
     def _apart(self, prepared: PreparedSession) -> tuple[PreparedSession, dict[int, str]]:
         """One session, without the symbols for which a signal raises."""
-        failed: dict[int, str] = {}
         try:
-            said = self._said([prepared])
+            return self._kept(prepared, self._said([prepared])[0]), {}
         except BtError:
             raise
-        except Exception as error:
-            failed = self._culprits(prepared) if self._isolate else {}
-            if not failed:
+        except _RAISED as error:
+            self._refuse_of_any(prepared)
+            culprits = self._culprits(prepared)
+            if not (self._isolate and culprits):
+                where = f"session {prepared.session.name}"
+                source, first = "signals()", cast("BaseException", error)
+                if culprits:
+                    code = min(culprits)
+                    where, (source, first) = f"{where}, {self._symbols[code]}", culprits[code]
                 raise ExpressionRaised(
-                    f"signals(): they must not raise, but did: {type(error).__name__}: {error}"
+                    f"{where}: {source}: they must not raise, but did: {type(first).__name__}: {first}"
                 ) from error
-            seen = np.ones(len(self._symbols), dtype=bool)
-            seen[list(failed)] = False
-            prepared = prepared.only(seen)
-            said = self._said([prepared])
-        return self._kept(prepared, said[0]), failed
+        seen = np.ones(len(self._symbols), dtype=bool)
+        seen[list(culprits)] = False
+        prepared = prepared.only(seen)
+        failed = {
+            code: f"{source}: {type(why).__name__}: {why}".splitlines()[0] for code, (source, why) in culprits.items()
+        }
+        return self._kept(prepared, self._said([prepared])[0]), failed
+
+    def _refuse_of_any(self, prepared: PreparedSession) -> None:
+        """Refuse signals that raise whatever the numbers are, as they do where there are none.
+
+        Raises
+        ------
+        StrategyError
+            They do.
+        """
+        nobody = prepared.only(np.zeros(len(self._symbols), dtype=bool))
+        for i, frame in self._frames([nobody]).items():
+            try:
+                self._evaluated(i, frame)
+            except BtError:
+                raise
+            except _RAISED as error:
+                raise self._no_expressions(i, error) from error
 
     def _kept(self, prepared: PreparedSession, said: Said) -> PreparedSession:
         shown = {i: bars for i, bars in prepared.shown.items() if i in self._plan.rows_on}
@@ -134,37 +164,39 @@ class Decider:
                     self._checks[i].session(frame[a:b], said[-1][i], prepared.shown[1].end)
         return said
 
-    def _culprits(self, prepared: PreparedSession) -> dict[int, str]:
-        """The codes of the symbols whose signals raise when they are evaluated apart, with why."""
-        culprits: dict[int, str] = {}
+    def _culprits(self, prepared: PreparedSession) -> dict[int, tuple[str, BaseException]]:
+        """The codes of the symbols whose signals raise when they are evaluated apart, with whose they are and what they raise."""
+        culprits: dict[int, tuple[str, BaseException]] = {}
         for i, frame in self._frames([prepared]).items():
             for (code,), own in frame.group_by(CODE, maintain_order=True):
                 try:
                     self._evaluated(i, own)
                 except BtError:
                     raise
-                except Exception as error:  # noqa: BLE001 - told in the results as the reason the symbol was dropped
-                    why = f"{_source(self._plan.signals[i])}: {type(error).__name__}: {error}".splitlines()[0]
-                    culprits.setdefault(int(str(code)), why)
+                except _RAISED as error:
+                    culprits.setdefault(int(str(code)), (_source(self._plan.signals[i]), error))
         return culprits
 
     def _evaluated(self, number: int, frame: pl.DataFrame) -> dict[str, Column]:
         """The signals of one strategy over a frame of the columns that they read."""
-        return self._columns(number, collect([self._plan_of(number, frame)])[0])
+        return self._columns(number, collect([self._plan_of(number, frame)])[0].head(frame.height))
 
     def _plan_of(self, number: int, frame: pl.DataFrame) -> pl.LazyFrame:
         """The expressions of one strategy over a frame; their types are checked on the first."""
-        made = frame.lazy().select(CODE, *self._expressions[number])
+        made = lazily(frame, CODE, [pl.col(CODE), *self._expressions[number]])
         if number in self._untyped:
             self._untyped.discard(number)
             try:
                 made.collect_schema()
             except pl.exceptions.PolarsError as error:
-                raise StrategyError(
-                    f"{_source(self._plan.signals[number])} must be expressions of the columns they read, was refused by Polars: "
-                    f"{str(error).splitlines()[0]}"
-                ) from error
+                raise self._no_expressions(number, error) from error
         return made
+
+    def _no_expressions(self, number: int, error: BaseException) -> StrategyError:
+        return StrategyError(
+            f"{_source(self._plan.signals[number])} must be expressions of the columns they read, was refused by Polars: "
+            f"{str(error).partition(chr(10))[0]}"
+        )
 
     def _columns(self, number: int, frame: pl.DataFrame) -> dict[str, Column]:
         """The columns of an evaluated frame."""
@@ -199,7 +231,9 @@ class Decider:
             return pl.concat(
                 [self._constant(item.name, one.session, own) for one, own in zip(sessions, bars, strict=True)]
             )
-        values, null = _joined([own.columns[id_] for own in bars])
+        values, null = _joined(
+            [own.columns[id_] for own in bars]
+        ).numbers_known()  # to Polars NaN is more than any number
         if values.dtype.kind != "O":
             return _taken_over(values, null)
         made = pl.Series(values.tolist(), dtype=TYPES[item.type])
@@ -264,28 +298,8 @@ def _taken_over(values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None = N
 
 
 def expressions(asked: Deciding) -> list[pl.Expr]:
-    """The signals as columns by their names: what is not made row by row is made over each symbol's rows."""
-    return [(expr if is_rowwise(expr) else expr.over(CODE)).alias(name) for name, expr in asked.signals.columns.items()]
-
-
-def is_rowwise(expr: pl.Expr) -> bool:
-    """Whether each value is made from its own row alone, as far as Polars tells: of an expression that calls Python it does not."""
-    try:
-        meta = expr.meta
-        if not meta.is_row_separable() or not (meta.is_length_preserving() or meta.is_scalar()):
-            return False
-        return all(is_rowwise(inner) for inner in meta.pop())
-    except pl.exceptions.PolarsError:
-        return False
-
-
-def is_foreign(expr: pl.Expr) -> bool:
-    """Whether an expression calls Python or a plugin. Where that says it works row by row, Polars hands it all rows at once and believes it."""
-    try:
-        written = expr.meta.serialize()
-    except Exception:  # noqa: BLE001 - what cannot be written down is not ours to judge
-        return True
-    return b"AnonymousFunction" in written or b"FfiPlugin" in written
+    """The signals as columns by their names."""
+    return [by_symbol(expr).alias(name) for name, expr in asked.signals.columns.items()]
 
 
 def _source(asked: Deciding) -> str:
@@ -310,7 +324,9 @@ def _column(series: pl.Series, at: str) -> Column:
     if dtype in NARROW:
         numbers = series
     else:
-        numbers = series.cast(pl.Int64) if dtype.is_integer() else series.cast(pl.Float64).fill_nan(None)
+        numbers = series.cast(pl.Int64, strict=False) if dtype.is_integer() else series.cast(pl.Float64).fill_nan(None)
+        if dtype.is_integer() and numbers.null_count() > series.null_count():
+            numbers = series.cast(pl.Float64)  # more than 64 bits: told where it is decided
     if not numbers.null_count():
         return Column(numbers.to_numpy())
     column = numbers.to_arrow(compat_level=pl.CompatLevel.oldest())

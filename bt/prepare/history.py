@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bt.features import Feature, Runs
+from bt.features import Feature, Runs, lazily
 from bt.indicators import CumulativeWindow, MinuteWindow, Trailed
 from bt.prepare.columns import Grouped, Need, grouped_minutes, resampled
 from bt.prepare.daily import Daily
 from bt.prepare.plan import Plan
 from bt.prepare.quantities import Past
+from bt.prepare.rowwise import by_symbol
 from bt.prepare.window import Minutes
+from bt.strategy import CODE
 
 IntArray = npt.NDArray[np.int64]
 
@@ -100,15 +102,19 @@ class Trailing:
         rows = minutes.at(number)
         for id_, window in self._minute.items():
             feature = self._features[id_]
-            part = minutes.frame[rows]
-            values = (
-                part[feature.column] if feature.expr is None else part.select(feature.expr.cast(pl.Float64)).to_series()
-            )
-            at = minutes.slot[rows], minutes.code[rows]
-            if isinstance(window, CumulativeWindow):
-                window.add(minutes.first + number, *at, values.to_numpy(), minutes.sessions[number].minutes)
+            part, code, slot = minutes.frame[rows], minutes.code[rows], minutes.slot[rows]
+            if feature.expr is None:
+                values = part[feature.column].to_numpy()
             else:
-                window.add(minutes.first + number, *at, values.to_numpy())
+                expr = by_symbol(feature.expr).cast(pl.Float64)
+                made = lazily(part.with_columns(pl.Series(CODE, code)), CODE, [expr])
+                values = made.collect(engine="in-memory").to_series().to_numpy()[: len(code)]
+            if isinstance(window, CumulativeWindow):
+                window.add(minutes.first + number, slot, code, values, minutes.sessions[number].minutes)
+                continue
+            if (unknown := np.isnan(values)).any():  # a minute whose value is not known has none
+                slot, code, values = slot[~unknown], code[~unknown], values[~unknown]
+            window.add(minutes.first + number, slot, code, values)
 
 
 def _columns(features: Sequence[Feature]) -> tuple[str, ...]:

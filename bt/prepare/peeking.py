@@ -1,6 +1,6 @@
 """Whether values depend on bars that come later: they are made again where those are cut off, and where those are others.
 
-1. `spread` chooses rows at which something is said, of several minutes of the session and several symbols;
+1. `spread` chooses rows at which something is said, and others, of several minutes of the session and several symbols;
 2. `Cuts` lays out the bars up to each of them as those of a symbol of its own: without the bars after it, then with these bars' numbers made larger,
    and made smaller, so that a comparison with what comes later turns out otherwise in one of the three;
 3. `check` compares every value up to the row with what it was. A session in which nothing could be cut shows nothing, so that features (`check_feature`) and
@@ -21,16 +21,14 @@ from bt.errors import BtError, FeatureError
 from bt.features import Feature, Ordered, borders, edges, ranges
 from bt.model import Column
 from bt.prepare.columns import evaluate
+from bt.strategy import CODE
 
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Slots = npt.NDArray[np.integer[Any]]
 
 CUTS = 32
-"""The most rows after which the bars are cut off, of a feature or a signal."""
-
-CODE = "__code"
-"""The column of symbols' codes beside those that signals read."""
+"""The most rows at which something is said after which the bars are cut off, of a feature or a signal, and the most at which nothing is."""
 
 
 class Laid(NamedTuple):
@@ -113,7 +111,7 @@ def check(
 
 
 def check_feature(bars: Ordered, feature: Feature, values: Column, since: int) -> bool:
-    """Check the `values` of an expression or a recursion in the first session, from number `since` on, that has one with a bar after it.
+    """Check the `values` of an expression or a recursion in the first session, from number `since` on, that has one of a symbol with several bars.
 
     Returns
     -------
@@ -125,14 +123,13 @@ def check_feature(bars: Ordered, feature: Feature, values: Column, since: int) -
     FeatureError
         It peeks.
     """
-    said = _known(values) & (bars.session >= since)
-    said[bars.runs.stop(len(bars)) - 1] = False
-    at = np.flatnonzero(said)
-    if not len(at):
+    several = bars.runs.stop(len(bars)) - bars.runs.start > 1
+    said = _known(values) & (bars.session >= since) & bars.spread(several)
+    if not said.any():
         return False
-    session = bars.session[at].min()
+    session = bars.session[said].min()
     bars = replace(bars, chosen=bars.runs.session == session)
-    at = spread(at[bars.session[at] == session], bars.end)
+    at = _cuts(said, bars.session == session, bars.runs.start, bars.end)
     start, first, stop = edges(bars, feature, 1)
     run = np.searchsorted(first, at, side="right") - 1
 
@@ -148,7 +145,7 @@ def check_feature(bars: Ordered, feature: Feature, values: Column, since: int) -
 
 
 class SignalCheck:
-    """Checks the signals of one strategy, session after session, until each has decided something before a symbol's last bar.
+    """Checks the signals of one strategy, session after session, until each has said something of a symbol with several bars.
 
     Parameters
     ----------
@@ -156,16 +153,16 @@ class SignalCheck:
         What an error begins with.
     evaluated : callable
         The signals over a frame of `CODE` and the columns that they read, sorted by `CODE`, time.
-    decisions : iterable of str
-        The names of those that decide something; the others are compared where these do.
+    names : iterable of str
+        Theirs.
     """
 
     def __init__(
-        self, source: str, evaluated: Callable[[pl.DataFrame], Mapping[str, Column]], decisions: Iterable[str]
+        self, source: str, evaluated: Callable[[pl.DataFrame], Mapping[str, Column]], names: Iterable[str]
     ) -> None:
         self._source = source
         self._evaluated = evaluated
-        self._waiting = set(decisions)
+        self._waiting = set(names)
 
     @property
     def waits(self) -> bool:
@@ -180,17 +177,17 @@ class SignalCheck:
         FeatureError
             A signal peeks.
         """
-        decided = {name: at for name in self._waiting if len(at := np.flatnonzero(_decides(said[name])))}
+        speaks = {name: _decides(said[name]) for name in self._waiting}
+        decided = {name: at for name, at in speaks.items() if at.any()}
         if not decided:
             return
         start = borders(frame[CODE].to_numpy())
         stop = np.append(start[1:], frame.height)
-        followed = np.ones(frame.height, dtype=bool)
-        followed[stop - 1] = False
-        chosen = {name: spread(some, end) for name, at in decided.items() if len(some := at[followed[at]])}
+        several = np.repeat(stop - start > 1, stop - start)
+        chosen = {name: at & several for name, at in decided.items() if (at & several).any()}
         if not chosen:
             return
-        at = np.unique(np.concatenate(list(chosen.values())))
+        at = np.unique(np.concatenate([_cuts(said_, several, start, end) for said_ in chosen.values()]))
         run = np.searchsorted(start, at, side="right") - 1
 
         def evaluated(laid: Laid) -> dict[str, Column]:
@@ -202,6 +199,16 @@ class SignalCheck:
         named = {repr(name): values for name, values in said.items()}
         check(self._source, named, evaluated, Cuts(start[run], start[run], at, stop[run]))
         self._waiting.difference_update(chosen)
+
+
+def _cuts(said: Mask, among: Mask, start: IntArray, end: Slots) -> IntArray:
+    """Rows of a session (`among`) after which the bars are cut off, each with a bar of its symbol after it: some at which something is `said`, and some at which nothing is,
+    where what knows which bar is a symbol's last would say it of the last one that is left. `start` is where each symbol's begin.
+    """
+    followed = among.copy()
+    followed[np.append(start[1:], len(said)) - 1] = False
+    rows = (np.flatnonzero(followed & some) for some in (said, ~said))
+    return np.unique(np.concatenate([spread(some, end) if len(some) else some for some in rows]))
 
 
 def _decides(signal: Column) -> Mask:

@@ -192,7 +192,8 @@ class Preparer:
             read = rules(self._spec.universe, self._spec.source)
             self._membership = membership(read, self._past, self._first, self._last)
         self._roster = Roster(self._membership, (self._codes[s] for s in self._plan.also_read), self._part)
-        return self._roster.window(*self._edges[0], ())
+        first, last = self._edges[0]
+        return self._roster.window(first, last, self._holding(first, last))
 
     @property
     def _edges(self) -> list[tuple[int, int]]:
@@ -220,7 +221,7 @@ class Preparer:
                     yield from self._one_by_one(*edge)
                     raise
                 if following is not None:
-                    attendance = self._roster.window(*following, self._holding(following[0]))
+                    attendance = self._roster.window(*following, self._holding(edge[0], following[1]))
                     waiting = begin(self._window, *following, attendance, self._traded)
                 yield done
                 del done  # a window's memory is free before the next one is waited for
@@ -235,9 +236,9 @@ class Preparer:
             apart.start()
             yield from apart.windows()
 
-    def _holding(self, session: int) -> set[int]:
-        """What is held, or is renamed to as the session begins and may then be held."""
-        renamed = {action.to for action in self._actions.at(session) if action.kind == "rename"}
+    def _holding(self, since: int, last: int) -> set[int]:
+        """What is held at the open of session `since`, or is renamed to from then to session `last` and may be held then."""
+        renamed = {a.to for a in self._actions.every if a.kind == "rename" and since <= a.session <= last and a.to >= 0}
         return {*self._held(), *renamed}
 
     def _days(self) -> int:

@@ -133,7 +133,7 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 
 class Roster:
     """Who is read, window by window: its members, those of the window before (they may be held when it begins), what is held when
-    its preparation begins, and `always`.
+    its preparation begins and what may be renamed to before it is over, and `always`.
 
     Without a membership everybody is. Of the others than `always` only the codes `part` are read (sorted, None: all).
     """
@@ -145,7 +145,7 @@ class Roster:
         self._before = self._read = _NOBODY
 
     def window(self, first: int, last: int, held: Iterable[int]) -> Attendance:
-        """Of the next window, sessions `first` to `last`; `held` are codes held by any strategy now."""
+        """Of the next window, sessions `first` to `last`; `held` are codes that any strategy holds now, or may hold then."""
         if self._members is None and self._part is None:
             return Attendance(None, _NOBODY)
         members = self._part if self._members is None else self._members.among(first, last)

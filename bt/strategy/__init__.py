@@ -18,7 +18,7 @@ from bt.strategy.declaring import (
     Declaration,
     declare,
 )
-from bt.strategy.fields import COARSE_ONLY, CONSTANTS, RowField, RowType, read_row
+from bt.strategy.fields import COARSE_ONLY, CODE, CONSTANTS, RowField, RowType, read_row
 from bt.strategy.independence import looks_across
 from bt.strategy.interface import Book, Holding, Past, PastBars, Row, Rows, SessionDay, Strategy, hours
 from bt.strategy.labels import ForwardReturn, forward_return
@@ -34,6 +34,7 @@ __all__ = [
     "BOOLEANS",
     "CALLBACKS",
     "COARSE_ONLY",
+    "CODE",
     "CONSTANTS",
     "LEGS",
     "Book",

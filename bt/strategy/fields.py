@@ -31,8 +31,11 @@ CONSTANTS: Mapping[str, tuple[str, ...]] = {
 
 COARSE_ONLY = ("n_obs", "n_expected", "closed_by")
 NUMBERS = ("float", "int")
+CODE = "__code"
+"""The column of symbols' codes beside those that expressions read."""
 TAKEN = frozenset(
     (
+        CODE,
         *BAR_COLUMNS,
         *OPTIONAL_COLUMNS,
         *CONSTANTS,

@@ -38,11 +38,6 @@ class Signals:
     reads: RowType
 
     @property
-    def decisions(self) -> tuple[str, ...]:
-        """Which of them decide something; the others say of what an entry is."""
-        return tuple(key for key in self.columns if key in LEVELS or key in BOOLEANS)
-
-    @property
     def has_legs(self) -> bool:
         """Whether entries have legs."""
         return any(key in self.columns for key in LEGS)
