@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ def rows_by_session(spec: RunSpec, label: Labels) -> Iterator[Frames]:
     ------
     BtError
         As `bt.replay`.
+
+    Warns
+    -----
+    UserWarning
+        A feature raises for a symbol, which is dropped from the session.
     """
     with _made(spec, label) as parts:
         player, source = _only(parts), parts.source
@@ -53,6 +59,8 @@ def _sessions(windows: Iterator[PreparedWindow], player: Player, label: Labels, 
     """The frames of each session of the run, by interval; sessions before it are only told to at_open."""
     number = parts.span.first - parts.warm
     for window in windows:
+        if said := window.left_out(parts.store.symbols):
+            warnings.warn(f"load_rows: {said}", stacklevel=2)
         for i, prepared in enumerate(window.sessions):
             if parts.spec.run.on_data_error == "raise" and i in window.faults:
                 raise DataError(window.faults[i])

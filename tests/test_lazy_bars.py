@@ -17,7 +17,7 @@ from watchers import refusals
 from worlds import World, stored, worlds
 
 import bt
-from bt.errors import DataError, UsageError
+from bt.errors import DataError, StrategyError, UsageError
 from bt.scans import Wanted, scan
 
 ENGINES = st.sampled_from(("streaming", "in-memory"))
@@ -101,6 +101,52 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     (where / "bars.parquet").unlink()
     with pytest.raises((DataError, UsageError)):
         frame.collect()
+
+
+@pytest.mark.parametrize("name", ["close", "open_time", "symbol", "__code"])
+def test_a_feature_is_no_other_column(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        StrategyError, match=f"load_bars: feature '{name}' must have a name of its own; that one is taken"
+    ):
+        bt.load_bars(market(tmp_path), "XNYS", TUESDAY, WEDNESDAY, features={name: bt.sma("close", 3)})
+
+
+def test_features_are_features(tmp_path: Path) -> None:
+    where = market(tmp_path)
+    for wrong, told in (({"x": "close"}, "feature 'x' must be made by bt.feature"), (["x"], "features must be a dict of features, was")):  # fmt: skip
+        with pytest.raises(StrategyError, match=f"load_bars: {told}"):
+            bt.load_bars(where, "XNYS", TUESDAY, WEDNESDAY, features=wrong)
+
+
+def test_who_is_left_out_is_told(tmp_path: Path) -> None:
+    of_b = pl.when(pl.col("close").first() > 10).then(pl.lit("no number")).otherwise(pl.lit("1"))
+    feature = bt.feature(of_b.cast(pl.Int64), lookback=0)
+    where = market(tmp_path)
+    told = "BBB is left out of the session 2024-01-02, and 1 more from 2024-01-02 to 2024-01-03: .*conversion from"
+    for lazy in (False, True):
+        with pytest.warns(UserWarning, match=f"load_bars: {told if not lazy else 'BBB is left out'}"):
+            made = bt.load_bars(where, "XNYS", TUESDAY, WEDNESDAY, features={"x": feature}, lazy=lazy)["1m"].lazy().collect()  # fmt: skip
+        assert made["symbol"].unique().to_list() == ["AAA"]
+
+    class Sees(bt.Row):
+        symbol: str
+        x: int
+
+    class Watches:
+        row = Sees
+
+        def features(self) -> dict[str, bt.Feature]:
+            return {"x": feature}
+
+        def on_bar(self, row: Sees, book: bt.Book) -> None: ...
+
+    with pytest.warns(UserWarning, match=f"load_rows: {told}"):
+        rows = bt.load_rows(bars=where, calendar="XNYS", strategy=Watches(), start=TUESDAY, end=WEDNESDAY)
+    assert rows["symbol"].unique().to_list() == ["AAA"]
+
+
+def test_one_interval_may_stand_alone(tmp_path: Path) -> None:
+    assert list(bt.load_bars(market(tmp_path), "XNYS", TUESDAY, WEDNESDAY, intervals="5m")) == ["5m"]
 
 
 FEATURES = {

@@ -86,8 +86,9 @@ def test_tables_are_read_when_asked_for(folder: Path, tmp_path: Path):
     (copy / "fills.parquet").unlink()
     run = bt.open_run(copy)
     assert run.trades.height == 2
-    with pytest.raises(DataError, match="the table fills must be there, was missing; the folder is damaged"):
-        _ = run.fills
+    for ask in (lambda: run.fills, run.report, lambda: run.by_symbol):
+        with pytest.raises(DataError, match="the table fills must be there, was missing; the folder is damaged"):
+            ask()
 
 
 def damage(file: Path) -> None:

@@ -21,7 +21,7 @@ from bt.jit.ahead import Ahead
 from bt.jit.libraries import KeptPart, KeptWhole, MakingPart, MakingWhole, folder_of, short
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-COMPILING = "compiling inner loops (once for this version of bt and Python; some ten seconds)"
+COMPILING = "compiling inner loops (each once for this version of bt and Python; some ten seconds)"
 """What a first start says."""
 
 # Python's last search for garbage goes through all that the compiler and the calendars have made, only to free what ends with the process.

@@ -42,6 +42,15 @@ class PreparedWindow:
     faults: Mapping[int, str]
     seconds: Mapping[str, float]
 
+    def left_out(self, symbols: Sequence[str]) -> str:
+        """Who was dropped and why, for who tells nobody otherwise; nothing where nobody was."""
+        if not self.failed:
+            return ""
+        names = [one.session.name for one in self.sessions]
+        number, code = min(self.failed)
+        more = f", and {len(self.failed) - 1:,} more from {names[0]} to {names[-1]}" if len(self.failed) > 1 else ""
+        return f"{symbols[code]} is left out of the session {names[number]}{more}: {self.failed[number, code]}"
+
     def take(self, number: int) -> PreparedSession:
         """Session `number`, to be played; the window lets go of its columns, which go when whoever plays it does so too."""
         taken = self.sessions[number]

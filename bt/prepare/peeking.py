@@ -202,11 +202,12 @@ class SignalCheck:
 
 
 def _cuts(said: Mask, among: Mask, start: IntArray, end: Slots) -> IntArray:
-    """Rows of a session (`among`) after which the bars are cut off, each with a bar of its symbol after it: some at which something is `said`, and some at which nothing is,
-    where what knows which bar is a symbol's last would say it of the last one that is left. `start` is where each symbol's begin.
+    """Rows of a session (`among`) after which the bars are cut off, each with a bar of its symbol after it: some at which something is `said`, and some of the same symbols at
+    which nothing is, where what knows which bar is a symbol's last would say it of the last one that is left. `start` is where each symbol's begin.
     """
-    followed = among.copy()
-    followed[np.append(start[1:], len(said)) - 1] = False
+    stop = np.append(start[1:], len(said))
+    followed = among & np.repeat(np.logical_or.reduceat(said & among, start), stop - start)
+    followed[stop - 1] = False
     rows = (np.flatnonzero(followed & some) for some in (said, ~said))
     return np.unique(np.concatenate([spread(some, end) if len(some) else some for some in rows]))
 

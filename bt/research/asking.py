@@ -45,6 +45,11 @@ def day_asked(name: str, value: date | str) -> date | str:
         raise UsageError(f"{name}: it must be {must}, was {value!r}; {hint}") from None
 
 
+def intervals_asked(intervals: Sequence[str]) -> Sequence[str]:
+    """Intervals, of which one alone may be given as it is."""
+    return [intervals] if isinstance(intervals, str) else intervals
+
+
 def minutes_asked(interval: str) -> int:
     """Minutes of an interval."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,13 +16,13 @@ from bt.features import Feature, linked
 from bt.model import PreparedBars, RunSpec, Session, SessionSpec, slot_times
 from bt.prepare import Actions, Preparer, Reading, former_names, open_actions, plan, reading_along
 from bt.resample import CLOSED_BY
-from bt.research.asking import Bars, data_asked, day_asked, minutes_asked
+from bt.research.asking import Bars, data_asked, day_asked, intervals_asked, minutes_asked
 from bt.run import check_dates, resolved, session_range
 from bt.scans import Wanted, scan
 from bt.schema import BAR_COLUMNS, MINUTE
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, RowField, RowType, Source, looks_across
+from bt.strategy import Declaration, RowField, RowType, Source, checked_features, looks_across
 
 
 @overload
@@ -85,10 +86,16 @@ def load_bars(
     ------
     UsageError, DataError, FeatureError
         As `replay`; of lazy frames some only where they are collected.
+
+    Warns
+    -----
+    UserWarning
+        A feature raises for a symbol: it is left out of the session, as a replay drops it.
     """
     asked = SessionSpec(day_asked("start", start), day_asked("end", end))
     spec = RunSpec(data_asked(bars, calendar, symbols, data, "load_bars"), asked, ())
-    declared = _declaration(intervals, linked(features or {}, "load_bars"))
+    named = checked_features(features or {}, "load_bars: features", "load_bars")
+    declared = _declaration(intervals_asked(intervals), linked(named, "load_bars"))
     time = TimeManager(spec.data.calendar)
     check_dates(asked, time)
     store = Store.open(spec.data)
@@ -97,7 +104,7 @@ def load_bars(
         if lazy:
             return _lazy(spec, declared, time, store)
         made = _joined(_frames(spec, declared, time, store))
-        return {label: made[label] for label in intervals}
+        return {label: made[label] for label in intervals_asked(intervals)}
     finally:
         store.close()
 
@@ -126,11 +133,14 @@ def _frames(
         source = Preparer(spec, replace(made_plan, judged=False), reading)
         source.start()
         with closing(source.windows()) as windows:  # before the store is closed: the next one is being read
-            for prepared in (one for window in windows for one in window.sessions):
-                yield {
-                    row.label: _frame(prepared.session, prepared.shown[row.interval], fields, store.symbols)
-                    for row, fields in zip(declared.rows, ids[0], strict=True)
-                }
+            for window in windows:
+                if said := window.left_out(store.symbols):
+                    warnings.warn(f"load_bars: {said}", stacklevel=2)
+                for prepared in window.sessions:
+                    yield {
+                        row.label: _frame(prepared.session, prepared.shown[row.interval], fields, store.symbols)
+                        for row, fields in zip(declared.rows, ids[0], strict=True)
+                    }
 
 
 def _lazy(spec: RunSpec, declared: Declaration, time: TimeManager, store: Store) -> dict[str, pl.LazyFrame]:

@@ -14,7 +14,7 @@ from bt.errors import DataError, UsageError
 from bt.model import Progress, RunSpec, Session, SessionSpec, instant
 from bt.outages import Watch
 from bt.prepare import PreparedWindow, Preparer, Reading, plan
-from bt.research.asking import Bars, data_asked, day_asked, minutes_asked
+from bt.research.asking import Bars, data_asked, day_asked, intervals_asked, minutes_asked
 from bt.results import ORDER, conform, empty
 from bt.run import Range, check_dates, resolved, session_range
 from bt.sessions import TimeManager
@@ -85,7 +85,7 @@ def load_quality(
     UsageError, DataError
         As `replay`.
     """
-    labels = {minutes_asked(label): label for label in intervals}
+    labels = {minutes_asked(label): label for label in intervals_asked(intervals)}
     given = data_asked(bars, calendar, symbols, data, "load_quality")
     time = TimeManager(given.calendar)
     begin, finish = (None if d is None else day_asked(name, d) for name, d in (("start", start), ("end", end)))

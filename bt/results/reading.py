@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,19 @@ DOCUMENTS = ("manifest", "metrics", "timings")
 """Files of JSON beside the tables."""
 
 
+class Tables(dict[str, pl.LazyFrame]):
+    """The tables of a run's folder by name; one that is not there is told."""
+
+    def __init__(self, folder: Path, tables: Mapping[str, pl.LazyFrame]) -> None:
+        super().__init__(tables)
+        self._folder = folder
+
+    def __missing__(self, name: str) -> pl.LazyFrame:
+        raise DataError(
+            f"{self._folder}: the table {name} must be there, was missing; the folder is damaged: replay again"
+        )
+
+
 def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
     """Every table of a run folder, lazily.
 
@@ -29,7 +42,7 @@ def open_tables(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
         A table is damaged.
     """
     folder = _checked(path)
-    return tables_in(folder)
+    return Tables(folder, tables_in(folder))
 
 
 def tables_in(folder: Path) -> dict[str, pl.LazyFrame]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from bt.coordinator import FinishReason
-from bt.errors import DataError, UsageError
+from bt.errors import UsageError
 from bt.figures import account, by_month, session_returns
 from bt.metrics import Metrics
 from bt.model import DataSpec
@@ -63,11 +63,7 @@ class Run:
     data: DataSpec | None = field(default=None, compare=False, repr=False)
 
     def _table(self, name: str) -> pl.DataFrame:
-        table = self.tables.get(name)
-        if table is None:
-            raise DataError(
-                f"{self.path}: the table {name} must be there, was missing; the folder is damaged: replay again"
-            )
+        table = self.tables[name]
         if not isinstance(table, pl.LazyFrame):
             return table
         with damage_named(self.path):

@@ -346,9 +346,10 @@ class Store:
 
 
 def _unknown(source: str, bars: str, symbol: str, symbols: Sequence[str]) -> UsageError:
-    near = get_close_matches(symbol, symbols, 1, 0.0)
+    folded = {known.casefold(): known for known in symbols}
+    near = folded[get_close_matches(symbol.casefold(), folded, 1, 0.0)[0]]
     return UsageError(
-        f"{source}: symbol must be one of the {len(symbols)} in {bars}, was {symbol!r}; the nearest is {near[0]!r}"
+        f"{source}: symbol must be one of the {len(symbols)} in {bars}, was {symbol!r}; the nearest is {near!r}"
     )
 
 

@@ -16,6 +16,7 @@ from bt.strategy.carrying import check_state, dumps, pack, unpack
 from bt.strategy.declaring import (
     CALLBACKS,
     Declaration,
+    checked_features,
     declare,
 )
 from bt.strategy.fields import COARSE_ONLY, CODE, CONSTANTS, RowField, RowType, read_row
@@ -60,6 +61,7 @@ __all__ = [
     "build",
     "check_state",
     "check_timers",
+    "checked_features",
     "declare",
     "dumps",
     "ends_a_minute",

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bt.errors import StrategyError
@@ -118,9 +119,22 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
 def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> dict[str, Feature]:
     """The strategy's own features."""
     own = instance.features() if hasattr(instance, "features") else {}
-    if not isinstance(own, Mapping):
-        raise StrategyError(f"{owner}: features() must return a dict of features, was {own!r}")
-    for key, made in own.items():
+    return checked_features(own, f"{owner}: features()", owner, taken=indicators)
+
+
+def checked_features(
+    given: object, what: str, owner: str, *, taken: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Feature]:
+    """Features by their names, which are no other column's: `what` is called so.
+
+    Raises
+    ------
+    StrategyError
+        They are no dict of features, or a name means something else.
+    """
+    if not isinstance(given, Mapping):
+        raise StrategyError(f"{what} must be a dict of features, was {given!r}")
+    for key, made in given.items():
         if isinstance(made, ForwardReturn):
             raise StrategyError(
                 f"{owner}: feature {key!r} must not be a label: it tells what comes after a row; labels are for "
@@ -130,9 +144,9 @@ def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> d
             raise StrategyError(
                 f"{owner}: feature {key!r} must be made by bt.feature, bt.sma, bt.trailing and the like, was {made!r}"
             )
-        if key in indicators or key in TAKEN:
+        if key in taken or key in TAKEN:
             raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")
-    return dict(own)
+    return dict(given)
 
 
 def _rows(
