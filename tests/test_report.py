@@ -22,6 +22,7 @@ from bt.errors import ResultsError, UsageError
 from bt.figures import account, drawdown, session_returns
 from bt.report import MOST_BYTES, run_page
 from bt.report.page import as_json
+from bt.report.series import _percent_digits
 from bt.run.bars import CHANGED
 
 
@@ -264,7 +265,13 @@ def test_a_store_that_is_gone_is_told(run, place, tmp_path):
     assert "No candle charts: " in page.said
     assert "nowhere" in page.said
     assert "candles" not in page.data
+    assert page.data["curves"]["zone"] == Page(text_of(run)).data["curves"]["zone"] == "America/New_York"
     assert page.table("Metrics")
+
+
+@pytest.mark.parametrize(("deepest", "digits"), [(0.0, 4), (-0.3, 4), (-0.01, 4), (-0.0099, 5), (-2.1e-6, 8)])
+def test_small_drawdowns_are_no_stairs(deepest: float, digits: int):
+    assert _percent_digits(np.array([0.0, deepest, deepest / 3])) == digits
 
 
 def test_a_store_that_has_changed_is_told(run, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -45,7 +46,9 @@ def curves(run: RunTold) -> Curves:
     data = {
         "zone": run.zone,
         "count": minutes.height,
-        "equity": _points(minutes, {"equity": (worth, 2 if start >= 100 else 8), "drawdown": (under * 100, 4)}),
+        "equity": _points(
+            minutes, {"equity": (worth, 2 if start >= 100 else 8), "drawdown": (under * 100, _percent_digits(under))}
+        ),
         "exposure": _points(minutes, _exposure(minutes)),
         "days": _days(minutes, opens),
         "minutes": {
@@ -76,6 +79,12 @@ def _points(minutes: pl.DataFrame, columns: dict[str, tuple[Floats, int]]) -> di
     times = minutes["time"].dt.epoch("us").to_numpy()[kept] // 60_000_000
     told = {name: _rounded(values[kept], digits) for name, (values, digits) in columns.items()}
     return {"x": kept.tolist(), "t": times.tolist(), **told}
+
+
+def _percent_digits(shares: Floats) -> int:
+    """Digits of shares as percent: four, and more where all are so small that those would make stairs of them."""
+    largest = float(np.abs(shares).max(initial=0)) * 100
+    return 4 if largest == 0 or largest >= 1 else 4 - math.floor(math.log10(largest))
 
 
 def _rounded(values: Floats, digits: int) -> list[float | None]:

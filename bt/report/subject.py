@@ -77,6 +77,8 @@ class RunTold:
         The sweep that the run's parameters come from.
     lines : sequence of (name, text)
         The summary as a terminal shows it: what the page does not tell otherwise is among its facts.
+    zone : str
+        The zone that times are told in.
     """
 
     summary: Mapping[str, Any]
@@ -89,17 +91,13 @@ class RunTold:
     why_no_bars: str = ""
     sweep: SweepTold | None = None
     lines: Sequence[tuple[str, str]] = ()
+    zone: str = "UTC"
 
     @property
     def multipliers(self) -> dict[str, float]:
         """By symbol what a share is worth at a price of 1, where that is not 1."""
         told = (self.summary.get("instruments") or {}).get("multipliers", {})
         return {symbol: float(number) for symbol, number in told.items()}
-
-    @property
-    def zone(self) -> str:
-        """The zone that times are told in."""
-        return self.bars.zone if self.bars is not None else "UTC"
 
 
 @dataclass(frozen=True)

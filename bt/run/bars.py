@@ -140,6 +140,14 @@ def data_of(told: Mapping[str, Any]) -> DataSpec:
     return DataSpec(**{**known, "symbols": symbols})
 
 
+def zone_of(manifest: Mapping[str, Any]) -> str:
+    """The exchange's zone; UTC where the calendar is a file that is not there any more."""
+    try:
+        return TimeManager(manifest["spec"]["data"]["calendar"]).zone
+    except BtError:
+        return "UTC"
+
+
 @contextmanager
 def bars_or_reason(manifest: Mapping[str, Any], data: DataSpec | None) -> Iterator[tuple[StoreBars | None, str]]:
     """The bars, or None and why they cannot be had."""

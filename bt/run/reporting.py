@@ -15,7 +15,7 @@ import polars as pl
 from bt.errors import ResultsError, UsageError
 from bt.report import RunTold, SweepTold, Wish, run_page
 from bt.results import damage_named, is_part
-from bt.run.bars import bars_or_reason
+from bt.run.bars import bars_or_reason, zone_of
 
 if TYPE_CHECKING:
     from bt.run.result import Run
@@ -51,7 +51,7 @@ def report(run: Run, wish: Wish, sweep: SweepTold | None, lines: Sequence[tuple[
     with damage_named(run.path), bars_or_reason(run.manifest, run.data) as (bars, why):
         told = RunTold(
             run.summary, run.metrics.to_dict(), {name: m.to_dict() for name, m in run.strategy_metrics.items()},
-            run.manifest, run.tables, run.outages, bars, why, sweep, lines,
+            run.manifest, run.tables, run.outages, bars, why, sweep, lines, zone_of(run.manifest),
         )  # fmt: skip
         return run_page(told, wish=wish)
 
