@@ -56,6 +56,7 @@ def values(
         (lambda: bt.prior("max(high) - low"), "prior: an expression must be of minutes or of sessions, was"),
         (lambda: bt.prior("max(high, low)"), "prior: an expression must use .* was 'max"),
         (lambda: bt.prior("highest(high)"), "prior: an expression must use .* wrapped or not in first"),
+        (lambda: bt.trailing("avg", "volume", 10), 'period must be like "10d", "52w", "3m" or "1y", was 10'),
         (lambda: bt.trailing("avg", "max(high)", "5d", at="minute"), 'of must be values of a minute for at="minute"'),
         (lambda: bt.ema("close", 0), "ema: n must be a whole number >= 1, was 0"),
         (lambda: bt.rsi("volume"), "rsi: column must be one of open, high, low, close, was 'volume'"),

@@ -122,7 +122,15 @@ def test_a_table_that_is_damaged_within_is_named(name: str, folder: Path, tmp_pa
     assert run.trades.height == 2
 
 
+def test_a_run_alone_may_be_compared(folder: Path):
+    for one in (folder / "both", bt.open_run(folder / "both")):
+        assert bt.compare(one).frame["run"].to_list() == ["both"]
+
+
 def test_a_folder_that_is_no_run_is_refused(folder: Path, tmp_path: Path):
+    for wrong in (None, 3):
+        with pytest.raises(UsageError, match=f"it must be the folder of a finished run, was {wrong}"):
+            bt.open_run(wrong)
     with pytest.raises(UsageError, match="it must be the folder of a finished run, was not"):
         bt.open_run(tmp_path)
     shutil.copytree(folder / "both", tmp_path / "20250101T000000Z-a")

@@ -71,7 +71,8 @@ def trailing(
 
 def check_period(period: str, name: str) -> None:
     """Refuse what is no period."""
-    if not period[:-1].isdecimal() or int(period[:-1]) < 1 or period[-1:] not in "dwmy":
+    given: object = period
+    if not isinstance(given, str) or not period[:-1].isdecimal() or int(period[:-1]) < 1 or period[-1:] not in "dwmy":
         raise StrategyError(f'{name}: period must be like "10d", "52w", "3m" or "1y", was {period!r}')
 
 

@@ -106,12 +106,12 @@ class Comparison:
         return compared_html(self._told)
 
 
-def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
+def compare(runs: Given | Sequence[Given] | Mapping[str, Given]) -> Comparison:
     """Runs side by side: their metrics, the parameters in which they differ, and their equity.
 
     Parameters
     ----------
-    runs : sequence or mapping
+    runs : sequence or mapping, or one of them
         Runs or their folders; the keys of a mapping name them. Others are called by the run's name, or its folder's, or its strategies'.
 
     Raises
@@ -120,6 +120,8 @@ def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
         There is none, or a path is no run.
     """
     named = runs if isinstance(runs, Mapping) else None
+    if isinstance(runs, Run | str | os.PathLike):
+        runs = [runs]
     opened = [one if isinstance(one, Run) else open_run(one) for one in (named.values() if named is not None else runs)]
     if not opened:
         raise UsageError("compare: there must be a run at least, was none")

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bt.errors import DataError
+from bt.errors import DataError, UsageError
 from bt.metrics import Metrics
 from bt.results import open_documents, open_tables
 from bt.run.result import Run
@@ -27,6 +27,9 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     DataError
         The folder is damaged.
     """
+    given: object = path
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"open_run: it must be the folder of a finished run, was {given!r}; bt.runs lists them")
     folder = Path(os.path.normpath(Path.cwd() / path))
     documents = open_documents(folder)
     manifest, metrics, timings = documents["manifest"], documents["metrics"], documents["timings"]
