@@ -108,6 +108,7 @@ def test_a_window_without_a_lookback_is_named(where: Path, expr: pl.Expr, day: s
                 CLOSE * 2,
                 CLOSE.cum_sum(),
                 CLOSE.cum_max(),
+                (CLOSE > 11.15).cum_sum(),
                 CLOSE.cum_min(),
                 CLOSE / CLOSE.first(),
                 CLOSE.cum_count(),

@@ -121,7 +121,7 @@ def _reaches_back(halves: Ordered, feature: Feature) -> tuple[object, object] | 
     is before; None where that is not found.
 
     A window sees the bars right before, and not what is beyond them; the session so far sees all there is. So values with some
-    bars before differ from those with none, and stay where prices beyond those bars are ten times larger and smaller.
+    bars before differ from those with none, and stay where numbers beyond those bars are a million times larger and smaller (so that what counts large ones counts some).
     A window longer than a quarter of the session is not told from the session so far.
     """
     if feature.kind != "expression" or feature.bars or feature.sessions or feature.within is not None:
@@ -134,7 +134,7 @@ def _reaches_back(halves: Ordered, feature: Feature) -> tuple[object, object] | 
         return None
     far = ranges(runs.start[before], np.maximum(stop[before] - some, runs.start[before]))
     factor = np.ones(len(halves))
-    factor[far] = np.where(far % 2, 10.0, 0.1)
+    factor[far] = np.where(far % 2, 1e6, 1e-6)
     frame = halves.frame(halves.own.columns)
     scaled = frame.select((pl.col(c) * pl.Series(factor)).cast(t) for c, t in frame.schema.items())
     halves = replace(halves, chosen=judged)
