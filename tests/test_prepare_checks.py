@@ -108,7 +108,6 @@ def test_a_window_without_a_lookback_is_named(where: Path, expr: pl.Expr, day: s
                 CLOSE * 2,
                 CLOSE.cum_sum(),
                 CLOSE.cum_max(),
-                (CLOSE > 11.15).cum_sum(),
                 CLOSE.cum_min(),
                 CLOSE / CLOSE.first(),
                 CLOSE.cum_count(),
@@ -122,6 +121,16 @@ def test_the_session_so_far_needs_no_lookback(where: Path, feature: bt.Feature, 
     watch = Watch(feature)
     play(where, watch, day)
     assert len(watch.seen) == 120
+
+
+def test_a_count_of_what_is_seldom_is_of_the_session_so_far(tmp_path: Path):
+    """Nothing counts in the first quarter of the session, which stands for what is far back, as long as it is what it was."""
+    line = bars("AAA", [10.0] * 40, volume=10)
+    for minute in (12, 30):
+        line[minute]["volume"] = 1000
+    watch = Watch(bt.feature((pl.col("volume") > 500).cum_sum(), 0))
+    play(store(tmp_path, line), watch, TUESDAY)
+    assert len(watch.seen) == 40
 
 
 @pytest.mark.parametrize(
