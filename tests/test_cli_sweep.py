@@ -289,3 +289,52 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(folder, tmp_path):
     )
     assert done.returncode == 0
     assert json.loads(done.stdout)["trials"] == 8
+
+
+TRIES = """
+
+class Later(Idle):
+    def __init__(self, since=None):
+        self.since = since
+"""
+
+
+def test_times_that_are_tried_are_told_as_json(capsys, tmp_path, monkeypatch):
+    place = market(tmp_path / "place")
+    monkeypatch.chdir(place)
+    strategies = place / "strategies" / "ours.py"
+    strategies.write_text(strategies.read_text() + TRIES)
+    (place / "t.toml").write_text(with_grid("{ since = [10:00:00, 11:30:00] }", "ours.py:Later"))
+    told = call(capsys, "sweep", "t.toml", "--json")
+    assert (told.code, told.err) == (0, told.err)
+    assert {one["since"] for one in told.json["sets"]} == {"10:00:00", "11:30:00"}
+
+
+def test_paths_that_are_tried_are_relative_to_the_file(capsys, tmp_path, monkeypatch):
+    place = market(tmp_path / "place")
+    (place / "t.toml").write_text(
+        with_grid('{ "strategy.use" = ["strategies/sma_cross.py:SmaCross", "strategies/ours.py:Idle"] }')
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    told = call(capsys, "sweep", str(place / "t.toml"), "--json")
+    assert told.code == 0, told.err
+    assert told.json["trials"] == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "warns"),
+    [
+        (["--set", "execution.commission_bps=5"], False),
+        (["--set", "sweep.grid.execution.spread_bps=[1, 2]"], False),
+        (["--set", "sweep.grid.execution.slippage_bps=[0]"], True),
+    ],
+)
+def test_whether_costs_are_assumed(more, warns, capsys, tmp_path, monkeypatch):
+    place = market(tmp_path / "place")
+    (place / "t.toml").write_text(with_grid("{ fast = [5, 10] }").replace("commission_per_share = 0.005", ""))
+    monkeypatch.chdir(place)
+    told = call(capsys, "sweep", "t.toml", *more)
+    assert told.code == 0, told.err
+    assert ("no costs were assumed" in told.err) == warns

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import itertools
 import pickle
 import random
 import re
 import statistics
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +30,7 @@ from bt.errors import BtError, ConfigError, StrategyError, StrategyRaised, Usage
 from bt.sweeps import run_sets
 from bt.sweeps.passes import chunks
 from bt.sweeps.recording import TOTALS
+from bt.sweeps.result import values_of
 
 
 class Close(bt.Row):
@@ -694,3 +697,83 @@ def test_without_a_sharpe_nothing_is_deflated(market: Path) -> None:
     assert sweep.deflated is None
     with pytest.raises(UsageError, match="best: a set must have sharpe, but none of 1 has"):
         sweep.best("sharpe")
+
+
+class Leaves(Steady):
+    """Ends its run in a session before the first."""
+
+    warm_up = "1d"
+
+    def __init__(self, leaves: bool = True) -> None:
+        super().__init__()
+        self.leaves = leaves
+
+    def on_session_start(self, session: bt.Session, book: bt.Book) -> None:
+        if self.leaves:
+            book.stop("at once")
+
+
+def test_a_run_that_ends_before_its_first_session_has_none(tmp_path: Path) -> None:
+    days = ("2024-01-02", "2024-01-03", "2024-01-04")
+    where = store(tmp_path, *(bars("A", [10.0, 11.0, 12.0], day=day) for day in days))
+    given = {"bars": where, "calendar": "XNYS", "start": days[1], "end": days[2], "strategy": Leaves, "save": False}
+    beside = bt.sweep(grid={"leaves": [True, False]}, **given)
+    alone = bt.sweep(grid={"leaves": [True]}, **given)
+    for sweep in (beside, alone):
+        assert (sweep.results[0].metrics.sessions, sweep.results[0].sessions) == (0, ())
+    assert beside.results[0] == alone.results[0]
+    assert beside.results[1].metrics.sessions == 2
+
+
+def test_where_knows_parameters_by_whatever_key(market: Path) -> None:
+    for key in ("hold", "strategy.params.hold"):
+        for where in ("hold < shares", lambda p: p.hold < p.shares):
+            sweep = sweeping(market, {key: [1, 5], "shares": [3]}, where=where)
+            assert [dict(one.values) for one in sweep.sets] == [{key: 1, "shares": 3}]
+    given_ = {"bars": market, "calendar": "XNYS", "start": "2024-01-02", "end": "2024-01-02", "save": False}
+    grid = {"strategies.s.params.hold": [1, 5], "shares": [3]}
+    assert bt.sweep(grid=grid, strategies=[{"name": "s", "use": Steady}], where="hold < shares", **given_).trials == 1
+
+
+def test_a_key_in_two_spellings_is_given_twice(market: Path) -> None:
+    two = [{"name": "a", "use": Steady}, {"name": "b", "use": Steady}]
+    with pytest.raises(ConfigError, match=r"strategies.0.params.hold must be given once, was given twice"):
+        bt.sweep(
+            bars=market, calendar="XNYS", start="2024-01-02", end="2024-01-02", save=False, strategies=two,
+            grid={"strategies.a.params.hold": [1, 2], "strategies.0.params.hold": [3]},
+        )  # fmt: skip
+
+
+class Holds(Steady):
+    """Anything."""
+
+    def __init__(self, hold: int = 3, thing: Any = None) -> None:
+        super().__init__(hold)
+        self.name = type(thing).__name__
+
+
+def test_what_cannot_be_copied_is_told(market: Path) -> None:
+    told = "strategy Holds: its parameters and what it is made of must be such that each set can have a copy, were not"
+    lock = threading.Lock()
+    for asked in (
+        {"strategy": {"use": Holds, "params": {"thing": lock}}, "grid": {"hold": [1, 2]}},
+        {"strategy": Holds, "grid": {"thing": [lock]}},
+    ):
+        with pytest.raises(StrategyError, match=f"{told} .*lock"):
+            bt.sweep(bars=market, calendar="XNYS", start="2024-01-02", end="2024-01-02", save=False, **asked)
+
+
+def test_days_and_times_are_such_in_the_frame(market: Path) -> None:
+    days, hours = [dt.date(2024, 1, 2), dt.date(2024, 1, 3)], [dt.time(10, 0), dt.time(11, 30)]
+    frame = bt.sweep(
+        bars=market, calendar="XNYS", start="2024-01-02", end="2024-01-02", save=False, strategy=Holds,
+        grid={"thing": days, "hold": [-1, 2**63]},
+    ).frame  # fmt: skip
+    assert frame.schema["thing"] == pl.Date
+    assert frame.filter(thing=days[1])["hold"].sort().to_list() == ["-1", str(2**63)]
+    assert values_of(hours).to_list() == hours
+
+
+def test_a_grid_may_be_made_as_it_is_read(market: Path) -> None:
+    sweep = sweeping(market, {"hold": (n for n in (1, 2)), "execution": {"slippage_bps": iter([0.0, 1.0])}})
+    assert sweep.frame.sort("number").select("hold", "execution.slippage_bps").rows() == [(1, 0.0), (1, 1.0), (2, 0.0), (2, 1.0)]  # fmt: skip

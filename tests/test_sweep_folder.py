@@ -380,3 +380,120 @@ def test_a_result_survives_its_file(sweeping: Any, tmp_path: Path) -> None:
     for one, other in zip(first.results, again.results, strict=True):
         for field in dataclasses.fields(one):
             assert getattr(one, field.name) == getattr(other, field.name)
+
+
+SOURCE = """
+import bt
+
+
+class Row(bt.Row):
+    symbol: str
+    minute: int
+
+
+class Steady:
+    row = Row
+
+    def __init__(self, hold: int = 3, shares: int = 1) -> None:
+        self.hold, self.shares = hold, shares
+
+    def on_bar(self, row: Row, book: bt.Book) -> None:
+        book.target(row.symbol, self.shares if row.minute < self.hold else 0)
+"""
+
+
+def after_the_first_pass(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Have something happen between the passes of a sweep."""
+    play, done = bt.sweeps.sweeping.run_sets, []
+
+    def run_sets(*given: Any, **how: Any) -> Any:
+        found = play(*given, **how)
+        if not done:
+            done.append(1)
+            change()
+        return found
+
+    monkeypatch.setattr(bt.sweeps.sweeping, "run_sets", run_sets)
+
+
+@pytest.mark.parametrize("what", ["code", "bars"])
+def test_what_changes_while_it_is_swept_is_refused(
+    what: str, sweeping: Any, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sets of two codes, or of two markets, are no sweep; the one that was asked for goes on when all is as it was."""
+    file, table = tmp_path / "steady.py", market / "bars.parquet"
+    file.write_text(SOURCE)
+    before = table.read_bytes()
+    given = {"strategy": f"{file}:Steady"}
+
+    def change() -> None:
+        if what == "code":
+            file.write_text(SOURCE.replace("else 0", "else 1"))
+        else:
+            pl.read_parquet(table).with_columns(pl.col("volume") + 1).write_parquet(table)
+
+    whole = content(sweeping(tmp_path / "whole", **given).path)
+    with monkeypatch.context() as patch:
+        after_the_first_pass(patch, change)
+        error, told = (UsageError, "the strategy must stay as it is") if what == "code" else (DataError, "bars must stay as they are")  # fmt: skip
+        with pytest.raises(error, match=f"{told} .*, (was|were) changed; what is done is kept"):
+            sweeping(tmp_path / "cut", **given)
+    assert len(list((tmp_path / "cut" / "done").glob("*.json"))) == 1
+    file.write_text(SOURCE)
+    table.write_bytes(before)
+    assert content(sweeping(tmp_path / "cut", **given).path) == whole
+
+
+class Listed(Steady):
+    """Of a universe that its class declares."""
+
+    universe = None
+
+
+@pytest.mark.parametrize("how", ["tried", "declared", "calendar", "previous"])
+def test_whatever_a_sweep_depends_on_makes_another_sweep(
+    how: str, sweeping: Any, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, calendar = tmp_path / "members.parquet", tmp_path / "sessions.parquet"
+
+    def members(symbol: str) -> None:
+        pl.DataFrame({"from": ["2024-01-01"], "to": [None], "symbol": [symbol]}, schema_overrides={"to": pl.String}).with_columns(
+            pl.col("from", "to").str.to_date()
+        ).write_parquet(listed)  # fmt: skip
+
+    def sessions(close: str) -> None:
+        days = pl.DataFrame({"session": ["2024-01-02", "2024-01-03"]}).with_columns(pl.col("session").str.to_date())
+        at = [pl.format("{}T{}:00Z", "session", pl.lit(t)).str.to_datetime(time_unit="us", time_zone="UTC").alias(name) for name, t in (("open", "14:30"), ("close", close))]  # fmt: skip
+        days.with_columns(pl.lit(0, pl.Int32).alias("segment"), *at).write_parquet(calendar)
+
+    members("A")
+    sessions("21:00")
+    given: dict[str, Any] = {"grid": {"hold": [1, 2]}}
+    if how == "tried":
+        given["grid"]["universe.table"] = [str(listed)]
+    elif how == "declared":
+        monkeypatch.setattr(Listed, "universe", bt.members(table=str(listed)))
+        given["strategy"] = Listed
+    elif how == "calendar":
+        given["calendar"] = str(calendar)
+    else:
+        given["grid"]["session.end"] = ["previous", "2024-01-02"]
+    run = sweeping(tmp_path / "out", **given)
+    assert sweeping(tmp_path / "out", **given).frame.equals(run.frame)
+    members("B")
+    sessions("20:00")
+    if how == "previous":
+        pl.concat([pl.read_parquet(market / "bars.parquet"), pl.DataFrame(bars("A", [13.0], day="2024-01-04")).with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC")))], how="diagonal_relaxed").write_parquet(market / "bars.parquet")  # fmt: skip
+    with pytest.raises(UsageError, match="the folder must be this sweep's, was that of another one"):
+        sweeping(tmp_path / "out", **given)
+
+
+@pytest.mark.parametrize("file", ["results.parquet", "returns.parquet", "sets.json"])
+def test_a_damaged_table_is_written_again(file: str, sweeping: Any, tmp_path: Path) -> None:
+    whole = content(sweeping(tmp_path / "out").path)
+    damaged = tmp_path / "out" / file
+    if file == "sets.json":
+        damaged.write_text(json.dumps(json.loads(damaged.read_text())[:-1]))
+    else:
+        damaged.write_bytes(b"PAR1 no more")
+    assert content(sweeping(tmp_path / "out").path) == whole

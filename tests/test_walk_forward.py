@@ -390,3 +390,12 @@ def test_a_walk_forward_goes_on_and_leaves_the_same_bytes(tmp_path: Path, monkey
     assert named.path is not None
     assert named.path.parent == tmp_path / "runs"
     assert named.path.name.startswith("walk-forward-")
+
+
+def test_what_was_isolated_counts_with_what_it_had(tmp_path: Path) -> None:
+    """The best set is chosen of all that have figures, as `sweep.best` does."""
+    where = market(tmp_path, prices(8))
+    walk = walked(where, {"fail": [2, 4]}, run={"on_strategy_error": "isolate"})
+    for one in walk.tested:
+        assert one.chosen.number == one.sweep.frame["number"][0]
+    assert walk.trials == 2 * len(walk.tested)

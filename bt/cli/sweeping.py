@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,11 @@ def _warn_of_failed(output: Output, failed: Mapping[Any, str], trials: int, most
 
 def _warn_of_costs(output: Output, spec: RunSpec) -> None:
     assert spec.sweep is not None
-    costs = ("execution.slippage_bps", "execution.commission_per_share")
-    given = (spec.execution.slippage_bps, spec.execution.commission_per_share)
-    if not any(given) and not any(key in spec.sweep.grid for key in costs):
+    tried = (
+        replace(spec.execution, **{key.removeprefix("execution."): value})
+        for key, values in spec.sweep.grid.items()
+        if key.startswith("execution.")
+        for value in values
+    )
+    if not any(one.has_costs for one in (spec.execution, *tried)):
         output.warn("no costs were assumed; set execution.slippage_bps or execution.commission_per_share")

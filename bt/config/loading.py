@@ -68,6 +68,15 @@ def _locate(node: Any, parts: Parts, base: Path) -> Any:
     return node
 
 
+def _locate_tried(node: Any, parts: Parts, base: Path) -> Any:
+    """A copy of a grid in which every path that is tried is absolute."""
+    if isinstance(node, Mapping):
+        return {str(k): _locate_tried(v, (*parts, *str(k).split(".")), base) for k, v in node.items()}
+    if isinstance(node, list | tuple):
+        return [_locate(value, pattern(parts), base) for value in node]
+    return node
+
+
 def _entry(entries: list[Any], name: str) -> int | None:
     """Position of one of [[strategies]], by position or name."""
     if name.isdecimal():
@@ -210,6 +219,8 @@ def from_mapping(
     """
     origin = Origin(source, text, {})
     merged: dict[str, Any] = _locate(tables, (), base)
+    if isinstance(sweep := merged.get("sweep"), dict) and "grid" in sweep:
+        sweep["grid"] = _locate_tried(sweep["grid"], (), base)
     variables = {k: v for k, v in sorted((environ or {}).items()) if k.startswith("BT_") and k not in NOT_KEYS}
     layers = [
         (tuple(k[3:].lower().split("__")), parse_value(v), f"environment variable {k}") for k, v in variables.items()

@@ -18,6 +18,7 @@ from bt.strategy.declaring import (
     Declaration,
     checked_features,
     declare,
+    universe_of,
 )
 from bt.strategy.fields import COARSE_ONLY, CODE, CONSTANTS, RowField, RowType, read_row
 from bt.strategy.independence import looks_across
@@ -80,5 +81,6 @@ __all__ = [
     "slots_ended",
     "source_of",
     "told",
+    "universe_of",
     "unpack",
 ]

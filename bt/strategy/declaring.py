@@ -165,15 +165,21 @@ def _rows(
     return tuple(rows)
 
 
-def _universe(instance: Any, owner: str) -> UniverseSpec | None:
-    """The universe it declares; its table's path starts from the strategy's file, in a notebook from the working folder."""
-    declared = getattr(instance, "universe", None)
+def universe_of(given: Any, owner: str) -> UniverseSpec | None:
+    """The universe that a strategy, or its class, declares; its table's path starts from the strategy's file, in a notebook from the working folder.
+
+    Raises
+    ------
+    StrategyError
+        It is none.
+    """
+    declared = getattr(given, "universe", None)
     if declared is None:
         return None
     if not isinstance(declared, UniverseSpec):
         raise StrategyError(f"{owner}: universe must be made by bt.top or bt.members, was {declared!r}")
     try:
-        folder = Path(inspect.getfile(type(instance))).resolve().parent
+        folder = Path(inspect.getfile(given if isinstance(given, type) else type(given))).resolve().parent
     except (TypeError, OSError):
         folder = Path.cwd()
     return located(declared, folder if folder.is_dir() else Path.cwd())
@@ -221,7 +227,7 @@ def declare(
         timers,
         independent=independent,
         across=across,
-        universe=_universe(instance, owner),
+        universe=universe_of(instance, owner),
         warm_up=read_warm_up(instance, owner),
         history=read_history(instance, owner),
         signals=signals,

@@ -11,7 +11,7 @@ from typing import Protocol
 from bt.model import RunSpec
 from bt.run.pool import Crew, Tell, crew_of, threads_each
 from bt.strategy import Source, pack, remember, source_of, unpack
-from bt.sweeps.playing import run_sets
+from bt.sweeps.playing import Known, run_sets
 from bt.sweeps.recording import SetResult
 from bt.sweeps.sets import ParameterSet
 
@@ -32,6 +32,7 @@ class Group:
     sets: Sequence[ParameterSet]
     sources: Sequence[tuple[type, Source]]
     now: datetime
+    known: Known
 
 
 def crew_for(spec: RunSpec, sets: Sequence[ParameterSet]) -> AbstractContextManager[Crew | None]:
@@ -40,7 +41,7 @@ def crew_for(spec: RunSpec, sets: Sequence[ParameterSet]) -> AbstractContextMana
 
 
 def played_apart(
-    spec: RunSpec, groups: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime, crew: Crew
+    spec: RunSpec, groups: Sequence[Sequence[ParameterSet]], heard: Heard, now: datetime, crew: Crew, *, known: Known
 ) -> Iterator[tuple[int, list[SetResult]]]:
     """The number of each group and what its sets come to, as they come.
 
@@ -54,7 +55,7 @@ def played_apart(
     packed = tuple(pack(given) for given in spec.strategies)
     threads = threads_each(spec.threads, len(crew.workers))
     each = replace(spec, strategies=(), threads=threads, workers=1)
-    given = [Group(each, packed, group, _sources(group), now) for group in groups]
+    given = [Group(each, packed, group, _sources(group), now, known) for group in groups]
     return crew.played(play_group, given, lambda number, told: heard.tell(number, *told))
 
 
@@ -69,4 +70,4 @@ def play_group(group: Group, tell: Tell) -> list[SetResult]:
     """What a worker does: it tells of every session."""
     remember(group.sources)
     spec = replace(group.spec, strategies=tuple(unpack(data) for data in group.strategies))
-    return run_sets(spec, group.sets, progress=lambda *told: tell(told), now=group.now)
+    return run_sets(spec, group.sets, progress=lambda *told: tell(told), now=group.now, known=group.known)

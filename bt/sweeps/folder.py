@@ -69,10 +69,16 @@ class SweepFolder:
                 ) from error
         return found
 
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return all((self.path / name).is_file() for name in ("sets.json", "results.parquet", "returns.parquet"))
+    def finished(self, results: Sequence[SetResult]) -> bool:
+        """Whether nothing is left to do: what every set came to is there, and can be read."""
+        whole = self.path / "sets.json"
+        if not whole.is_file() or whole.read_bytes() != msgspec.json.encode(list(results)):
+            return False
+        rows = {"results.parquet": len(results), "returns.parquet": sum(len(r.sessions) for r in results)}
+        try:
+            return all(pl.read_parquet(self.path / name).height == count for name, count in rows.items())
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            return False
 
     def add(self, results: Sequence[SetResult]) -> None:
         """Keep what a pass came to."""

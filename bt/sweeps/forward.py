@@ -16,15 +16,15 @@ from bt.metrics import Metrics
 from bt.model import UNIT, ForwardSpec, Progress, RunSpec
 from bt.run import Run, run_spec
 from bt.run.pool import Crew
-from bt.strategy import told
+from bt.strategy import load_class, told
 from bt.sweeps.dividing import crew_for
 from bt.sweeps.folder import opened, write_frame
 from bt.sweeps.folds import Fold, folds
-from bt.sweeps.identity import Ground, document, grounded
-from bt.sweeps.playing import play
+from bt.sweeps.identity import Ground, code_of, document, grounded
+from bt.sweeps.playing import Known, play
 from bt.sweeps.recording import Chain, SetResult
 from bt.sweeps.result import METRICS, Deflated, Sweep, checked_metric, deflated, figure, values_of
-from bt.sweeps.sets import ParameterSet, expand
+from bt.sweeps.sets import ParameterSet, checked_grid, expand
 from bt.sweeps.sweeping import Asked, SweepInterrupted, place, sweep_spec
 
 
@@ -168,15 +168,17 @@ def walk_forward_spec(
     """
     choose = checked_metric(asked.choose, "sweep.choose")
     now = now or datetime.now(UTC)
+    asked = replace(asked, grid=checked_grid(asked.grid))
     sets = expand(asked.spec, asked.grid, asked.where)
     if dates := sorted({key for one in sets for key in one.settings} & {"session.start", "session.end"}):
         raise ConfigError(
             f"sweep.grid: {dates[0]} must be left out of a walk-forward, was in the grid; the dates of trainings and tests are the folds'"
         )
     ground = grounded(asked.spec, checking=checking, now=now)
+    known = Known(code_of(asked.spec, sets), ground.spec.data, ground.fingerprint)
     parts = folds(ground.sessions, forward, "sweep.walk_forward")
     with crew_for(asked.spec, sets) as crew:
-        walk = _Walk(asked, ground, parts, progress, now, crew)
+        walk = _Walk(asked, ground, known, parts, progress, now, crew)
         if not save:
             tested, metrics = walk.walked(None)
             return WalkForward(ground.spec, tested, metrics, choose, None, ground.time.sessions_a_year())
@@ -198,6 +200,7 @@ class _Walk:
 
     asked: Asked
     ground: Ground
+    known: Known
     folds: Sequence[Fold]
     progress: Progress | None
     now: datetime
@@ -229,7 +232,9 @@ class _Walk:
                 self.progress(done * total + sessions, total * len(self.folds), bars)
 
         try:
-            return sweep_spec(asked, progress=tell, save=out is not None, out=out, now=self.now, crew=self.crew)
+            return sweep_spec(
+                asked, progress=tell, save=out is not None, out=out, now=self.now, crew=self.crew, code=self.known.code
+            )
         except SweepInterrupted as error:
             path = None if out is None else out.parent
             before = done * error.trials
@@ -237,7 +242,9 @@ class _Walk:
 
     def _test(self, fold: Fold, chosen: ParameterSet, chain: Chain) -> SetResult:
         run = test_run(self.ground.spec, fold, chosen)
-        (result,) = play({chosen.number: run}, now=self.now, chain=chain)
+        for use in (s.use for s in run.strategies if isinstance(s.use, str)):
+            self.known.check_code(use, load_class(use))
+        (result,) = play({chosen.number: run}, now=self.now, chain=chain, known=self.known)
         if result.metrics is None:
             raise StrategyRaised(f"fold {fold.number}, test from {fold.test_start} to {fold.test_end}: {result.error}")
         return result
@@ -245,10 +252,10 @@ class _Walk:
 
 def _choice(sweep: Sweep, fold: Fold) -> ParameterSet:
     """The best set of a training: of those that were played, where none has the figure the first."""
-    played = sweep.frame.filter(pl.col("error").is_null())
-    if not played.height:
+    played: list[int] = [n for n in sweep.frame["number"].to_list() if sweep.results[n].metrics is not None]
+    if not played:
         first = next(iter(sweep.failed.values()))
         raise StrategyRaised(
             f"fold {fold.number}, training from {fold.train_start} to {fold.train_end}: every set failed, the first by {first}"
         )
-    return sweep.sets[int(played["number"][0])]
+    return sweep.sets[played[0]]

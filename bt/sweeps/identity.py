@@ -16,19 +16,20 @@ from bt.results import versions
 from bt.run import check_dates, resolved, session_range
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import files_hash, load_class, source_of, told
+from bt.strategy import files_hash, load_class, source_of, told, universe_of
 from bt.sweeps.sets import ParameterSet
 
 
 @dataclass(frozen=True)
 class Ground:
     """What sets stand on: the specification with its dates resolved, the calendar, the fingerprint of the bars, and the sessions that
-    they reach."""
+    they reach; `now` is what dates were resolved by."""
 
     spec: RunSpec
     time: TimeManager
     fingerprint: str
     sessions: Sequence[date]
+    now: datetime | None = None
 
 
 def grounded(spec: RunSpec, *, checking: Progress | None = None, now: datetime | None = None) -> Ground:
@@ -49,7 +50,7 @@ def grounded(spec: RunSpec, *, checking: Progress | None = None, now: datetime |
         span = session_range(time, store, *spec.session.dates)
         begins = min(store.first.values())
         reached = [i for i in range(span.first, span.last + 1) if int(span.schedule.close[i]) > begins]
-        return Ground(spec, time, store.fingerprint, [span.schedule.names[i] for i in reached])
+        return Ground(spec, time, store.fingerprint, [span.schedule.names[i] for i in reached], now)
     finally:
         store.close()
 
@@ -70,7 +71,12 @@ def document(
     if (instruments := open_instruments(spec.data)) is not None:
         tables[INSTRUMENTS_TABLE] = instruments.hash
     identity = Identity.of(spec, [source_of(_class(s.use)) for s in spec.strategies], tables)
-    fingerprints = [identity.fingerprint(ground.fingerprint), *_others(ground, sets)]
+    fingerprints = [
+        identity.fingerprint(ground.fingerprint),
+        *_calendar(ground),
+        *_declared(spec),
+        *_others(ground, sets),
+    ]
     fingerprint = fingerprints[0] if len(fingerprints) == 1 else _hash(fingerprints)
     tried = [told(dict(one.settings)) for one in sets]
     code = _tried_code(ground.spec, sets)
@@ -88,6 +94,28 @@ def document(
         "data_fingerprint": fingerprint,
         "versions": versions(),
     }
+
+
+def _calendar(ground: Ground) -> Iterable[str]:
+    """What a calendar that is a file has."""
+    if ground.spec.data.calendar.lower().endswith(".parquet"):
+        yield ground.time.identity
+
+
+def _declared(spec: RunSpec) -> Iterable[str]:
+    """What the tables of members have that strategies declare, as far as their classes say it."""
+    for given in spec.strategies:
+        use = load_class(given.use) if isinstance(given.use, str) else given.use
+        universe = universe_of(use, f"strategy {given.name}")
+        if universe is not None and universe.table:
+            yield members_content(universe.table)
+
+
+def code_of(spec: RunSpec, sets: Sequence[ParameterSet]) -> dict[str, str]:
+    """The hash of the code of every strategy that is loaded from where it is, by that."""
+    uses = [s.use for s in spec.strategies]
+    uses += [value for one in sets for key, value in one.settings.items() if key.endswith(".use")]
+    return {use: source_of(load_class(use)).hash for use in dict.fromkeys(u for u in uses if isinstance(u, str))}
 
 
 def _class(use: Any) -> type:
@@ -113,7 +141,7 @@ def _tried_code(spec: RunSpec, sets: Sequence[ParameterSet]) -> dict[str, str]:
 
 def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
     """The fingerprints of other data that sets read."""
-    if not any(key.startswith(("data.", "tables.", "universe.")) for key in sets[0].settings):
+    if not any(key.startswith(("data.", "tables.", "universe.", "session.")) for key in sets[0].settings):
         return
     known: set[str] = set()
     for one in sets:
@@ -124,10 +152,17 @@ def _others(ground: Ground, sets: Sequence[ParameterSet]) -> Iterable[str]:
             actions=str(told(run.data.actions)),
             instruments=str(told(run.data.instruments)),
         )
-        data = json.dumps([told(plain), told(run.tables)], sort_keys=True)
+        members = "" if run.universe is None else run.universe.table
+        data = json.dumps([told(plain), told(run.tables), members, told(run.session)], sort_keys=True)
         if data not in known:
             known.add(data)
-            yield grounded(run).fingerprint
+            own = grounded(run, now=ground.now)
+            yield own.fingerprint
+            yield from _calendar(own)
+            if own.spec.session != run.session:
+                yield f"{own.spec.session.start} {own.spec.session.end}"
+            if members:
+                yield members_content(members)
             yield from (table.hash for table in open_outside(run.tables).values())
             if (actions := open_actions(run.data)) is not None:
                 yield actions.hash

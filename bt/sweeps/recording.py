@@ -170,9 +170,10 @@ class _Count:
 
     def session(self, outcome: SessionOutcome) -> None:
         """One session, unless the set's run was over before."""
+        self._over |= (over := any(p.over is not None for p in self._players)) and all(p.asleep for p in self._players)
         if self._over:
             return
-        self._over = any(p.over is not None for p in self._players)
+        self._over = over
         own = outcome.players[self._begin : self._begin + len(self._players)]
         for number, done in enumerate(own):
             if len(done.curve.equity):

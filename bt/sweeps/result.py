@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -250,10 +251,10 @@ def values_of(values: Sequence[Any]) -> pl.Series:
     kinds = {type(value) for value in values}
     if kinds <= {int, float} and kinds != {int}:
         return pl.Series([float(v) for v in values], dtype=pl.Float64)
-    if len(kinds) == 1 and kinds <= {int, bool, str}:
+    if len(kinds) == 1 and kinds <= {int, bool, str, date, datetime, time}:
         try:
             return pl.Series(values)
-        except OverflowError:
+        except (OverflowError, TypeError):
             return pl.Series([str(v) for v in values], dtype=pl.String)
     return pl.Series(
         [v if isinstance(v, str) else json.dumps(told(v), sort_keys=True) for v in values], dtype=pl.String

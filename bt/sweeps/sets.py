@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bt.config import WITHOUT_EFFECT, changed, grid, is_single
-from bt.errors import BtError, ConfigError
+from bt.errors import BtError, ConfigError, StrategyError
 from bt.model import RunSpec
 from bt.strategy import arguments, load_class, nearest
 from bt.sweeps.conditions import condition, unknown
@@ -48,13 +48,27 @@ class ParameterSet:
             A key is unknown or its value impossible.
         """
         made = changed(spec, self.settings, source)
-        own = (replace(s, use=_own(s.use), params=copy.deepcopy(dict(s.params))) for s in made.strategies)
+        own = (replace(s, use=_own(s.use, s.name), params=_own(dict(s.params), s.name)) for s in made.strategies)
         return replace(made, strategies=tuple(own), sweep=None)
 
 
-def _own(use: Any) -> Any:
-    """A class or where it is as it stands; of an instance a copy."""
-    return use if isinstance(use, str | type) else copy.deepcopy(use)
+def _own(given: Any, name: str) -> Any:
+    """A class or where it is as it stands; of an instance, or parameters, a copy.
+
+    Raises
+    ------
+    StrategyError
+        It cannot be copied.
+    """
+    if isinstance(given, str | type):
+        return given
+    try:
+        return copy.deepcopy(given)
+    except Exception as error:
+        raise StrategyError(
+            f"strategy {name}: its parameters and what it is made of must be such that each set can have a copy, were not "
+            f"({type(error).__name__}: {error}); make what cannot be copied where it is needed"
+        ) from error
 
 
 class Parameters:
@@ -92,6 +106,29 @@ def expand(
     StrategyError
         A parameter is unknown, missing or of another type.
     """
+    tried = checked_grid(given, source)
+    keys = _keys(spec, tried, source)
+    fixed, names = _fixed(spec), _parameters(spec, keys)
+    meets = _meets(where, {**fixed, **_named({n: v[0] for n, v in tried.items()}, names)}, source)
+    sets: list[ParameterSet] = []
+    for values in itertools.product(*tried.values()):
+        own = dict(zip(tried, values, strict=True))
+        if meets({**fixed, **_named(own, names)}):
+            sets.append(ParameterSet(len(sets), own, {keys[name]: value for name, value in own.items()}))
+    if not sets:
+        raise ConfigError(f"{source}.where: it must leave a set at least, was {_told(where)} and left none")
+    _check(spec, sets, source)
+    return sets
+
+
+def checked_grid(given: Mapping[str, Sequence[Any]], source: str = "sweep") -> dict[str, tuple[Any, ...]]:
+    """By dotted key, the values to try.
+
+    Raises
+    ------
+    ConfigError
+        It is something else, or empty.
+    """
     try:
         tried = grid(given)
     except ValueError as error:
@@ -100,18 +137,34 @@ def expand(
         ) from None
     if not tried:
         raise ConfigError(f"{source}.grid: it must have a parameter or key at least, was empty; as fast = [5, 10]")
-    keys = _keys(spec, tried, source)
-    fixed = _fixed(spec)
-    meets = _meets(where, {**fixed, **{name: values[0] for name, values in tried.items()}}, source)
-    sets: list[ParameterSet] = []
-    for values in itertools.product(*tried.values()):
-        own = dict(zip(tried, values, strict=True))
-        if meets({**fixed, **own}):
-            sets.append(ParameterSet(len(sets), own, {keys[name]: value for name, value in own.items()}))
-    if not sets:
-        raise ConfigError(f"{source}.where: it must leave a set at least, was {_told(where)} and left none")
-    _check(spec, sets, source)
-    return sets
+    return tried
+
+
+def _parameters(spec: RunSpec, keys: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of the one strategy that a grid names by longer keys, by those."""
+    if len(spec.strategies) != 1:
+        return {}
+    found = {}
+    for name, key in keys.items():
+        place = _place(spec, key)
+        for prefix in ("strategy.params.", "strategies.0.params."):
+            if "." in name and place.startswith(prefix):
+                found[name] = place.removeprefix(prefix)
+    return found
+
+
+def _named(own: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a set by the grid's keys, and by `names` of parameters."""
+    return {**own, **{short: own[name] for name, short in names.items()}}
+
+
+def _place(spec: RunSpec, key: str) -> str:
+    """A key with a strategy's number for its name."""
+    parts = key.split(".", 2)
+    if parts[0] != "strategies" or len(parts) < 3:
+        return key
+    number = {s.name: i for i, s in enumerate(spec.strategies)}.get(parts[1], parts[1])
+    return f"strategies.{number}.{parts[2]}"
 
 
 def _keys(spec: RunSpec, tried: Mapping[str, Any], source: str) -> dict[str, str]:
@@ -139,7 +192,7 @@ def _keys(spec: RunSpec, tried: Mapping[str, Any], source: str) -> dict[str, str
             key = "strategies.0." + name.removeprefix("strategy.")
         if key in IDLE or key.startswith(("sweep.", "output.", "engine.")):
             raise ConfigError(f"{source}.grid: {name} must change a result, but does not; leave it out")
-        if key in keys.values():
+        if _place(spec, key) in {_place(spec, other) for other in keys.values()}:
             raise ConfigError(f"{source}.grid: {key} must be given once, was given twice; drop one")
         keys[name] = key
     return keys

@@ -17,12 +17,12 @@ from bt.run.pool import Crew
 from bt.strategy import told
 from bt.sweeps.dividing import crew_for, played_apart
 from bt.sweeps.folder import SweepFolder, opened
-from bt.sweeps.identity import Ground, document, grounded
+from bt.sweeps.identity import Ground, code_of, document, grounded
 from bt.sweeps.passes import chunks
-from bt.sweeps.playing import run_sets
+from bt.sweeps.playing import Known, run_sets
 from bt.sweeps.recording import SetResult
 from bt.sweeps.result import Sweep, checked_metric
-from bt.sweeps.sets import ParameterSet, Where, expand
+from bt.sweeps.sets import ParameterSet, Where, checked_grid, expand
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def sweep_spec(
     out: Path | None = None,
     now: datetime | None = None,
     crew: Crew | None = None,
+    code: Mapping[str, str] | None = None,
 ) -> Sweep:
     """Play every set of a grid that is not done yet.
 
@@ -68,6 +69,8 @@ def sweep_spec(
         The sweep's folder itself, instead of ``sweep-<hash>`` in ``output.dir``; where the same sweep was stopped, it goes on.
     crew : Crew, optional
         Workers of somebody who has more for them to do; else as many as ``engine.workers`` are started.
+    code : mapping of str to str, optional
+        What the code of strategies that are loaded from files must be (`bt.sweeps.identity.code_of`); else what it is now.
 
     Raises
     ------
@@ -82,13 +85,16 @@ def sweep_spec(
     """
     spec, choose = asked.spec, checked_metric(asked.choose, "sweep.choose")
     now = now or datetime.now(UTC)
-    sets = expand(spec, asked.grid, asked.where)
+    tried = checked_grid(asked.grid)
+    sets = expand(spec, tried, asked.where)
+    code = code_of(spec, sets) if code is None else code
     path: Path | None = None
     with crew_for(spec, sets) if crew is None else nullcontext(crew) as workers:
         ground = grounded(spec, checking=checking, now=now)
-        play = partial(_results, ground, sets, progress=progress, now=now, crew=workers)
+        known = Known(code, ground.spec.data, ground.fingerprint)
+        play = partial(_results, ground, sets, progress=progress, now=now, crew=workers, known=known)
         if save:
-            told_ = document(ground, sets, grid={k: list(v) for k, v in asked.grid.items()}, where=_where(asked.where))
+            told_ = document(ground, sets, grid={k: list(v) for k, v in tried.items()}, where=_where(asked.where))
             path = place(ground.spec, told_, out, "sweep")
             with opened(path, told_, named=out is not None) as folder:
                 results = play(folder)
@@ -116,6 +122,7 @@ def _results(
     progress: Progress | None,
     now: datetime,
     crew: Crew | None,
+    known: Known,
 ) -> list[SetResult]:
     """What every set comes to, in order; those that `folder` has are not played again."""
     found = {} if folder is None else folder.results()
@@ -124,7 +131,7 @@ def _results(
     passed = _Passes(len(groups), progress)
     held: list[Sequence[SetResult]] = []  # not kept until a set can be played: they may all be refused
     try:
-        for number, results in _played(ground.spec, groups, passed, now, crew):
+        for number, results in _played(ground.spec, groups, passed, now, crew, known=known):
             passed.end(number)
             found |= {result.number: result for result in results}
             held.append(results)
@@ -138,7 +145,7 @@ def _results(
     every = [found[one.number] for one in sets]
     if _refused(found):
         raise StrategyError(every[0].error.partition(": ")[2])
-    if folder is not None and not folder.finished:
+    if folder is not None and not folder.finished(every):
         folder.finish(sets, every)
     return every
 
@@ -150,14 +157,20 @@ def _refused(found: Mapping[int, SetResult]) -> bool:
 
 
 def _played(
-    spec: RunSpec, groups: Sequence[Sequence[ParameterSet]], passed: _Passes, now: datetime, crew: Crew | None
+    spec: RunSpec,
+    groups: Sequence[Sequence[ParameterSet]],
+    passed: _Passes,
+    now: datetime,
+    crew: Crew | None,
+    *,
+    known: Known,
 ) -> Iterator[tuple[int, list[SetResult]]]:
     """What the sets of each group come to, by the group's number: one after another here, or some at a time by workers."""
     if crew is not None and len(groups) > 1:
-        yield from played_apart(spec, groups, passed, now, crew)
+        yield from played_apart(spec, groups, passed, now, crew, known=known)
         return
     for number, group in enumerate(groups):
-        yield number, run_sets(spec, group, progress=partial(passed.tell, number), now=now)
+        yield number, run_sets(spec, group, progress=partial(passed.tell, number), now=now, known=known)
 
 
 class _Passes:
