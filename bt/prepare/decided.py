@@ -106,8 +106,9 @@ class Decider:
         except BtError:
             raise
         except _RAISED as error:
-            self._refuse_of_any(prepared)
             culprits = self._culprits(prepared)
+            if len(culprits) == len(np.unique(prepared.shown[1].code)):
+                self._refuse_of_any(prepared)
             if not (self._isolate and culprits):
                 where = f"session {prepared.session.name}"
                 source, first = "signals()", cast("BaseException", error)
