@@ -122,6 +122,18 @@ def test_a_table_that_is_damaged_within_is_named(name: str, folder: Path, tmp_pa
     assert run.trades.height == 2
 
 
+@pytest.mark.parametrize(
+    ("start", "told"), [("2023-12-28", "2 sessions are"), ("2023-12-29", "1 session is"), ("2024-01-02", "")]
+)
+def test_sessions_before_the_data_are_told(start: str, told: str, bar_store: Path):
+    run = bt.replay(strategy=Buys, bars=bar_store, calendar="XNYS", start=start, end="2024-01-02", save=False)
+    line = (
+        f"before data    {told} before the first bar, in the session 2024-01-02, and count in every figure; start there"
+    )
+    assert (line in repr(run)) == ("before_data" in run.summary) == bool(told)
+    assert run.summary["sessions"] == len(run.by_session)
+
+
 def test_a_run_alone_may_be_compared(folder: Path):
     for one in (folder / "both", bt.open_run(folder / "both")):
         assert bt.compare(one).frame["run"].to_list() == ["both"]

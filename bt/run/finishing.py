@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from bt.config import Identity
@@ -140,6 +141,7 @@ def _extent(played: Played) -> dict[str, Any]:
         "symbols": len(parts.store.symbols),
         "universe": _universe(totals),
         "warm_up": told(parts.players),
+        **_before(parts),
         "history_short": history_short,
         "features_short": features_short,
         "actions": _actions(played),
@@ -185,6 +187,15 @@ def _actions(played: Played) -> dict[str, Any] | None:
 def _decimal(number: Fraction) -> str:
     """A number of finitely many decimals as it is written."""
     return f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
+
+
+def _before(parts: Made) -> dict[str, Any]:
+    """How many sessions of the run are over before the first bar of any of its symbols, and the session that has it; nothing where none is."""
+    span, begins = parts.span, min(parts.store.first.values())
+    count = int(np.searchsorted(span.schedule.close[span.first : span.last + 1], begins, side="right"))
+    if not count:
+        return {}
+    return {"before_data": {"sessions": count, "first": span.schedule.names[span.first + count].isoformat()}}
 
 
 def _universe(totals: Totals) -> dict[str, int] | None:

@@ -312,6 +312,20 @@ def _ambiguity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("ambiguous", f"{summary['ambiguous_bars']:,} bars, {share}; {other}")]
 
 
+def _before_data(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many sessions are before the first bar; nothing where none is, or of a run of an earlier version."""
+    told = summary.get("before_data")
+    if not told:
+        return []
+    many = f"{told['sessions']:,} sessions are" if told["sessions"] > 1 else "1 session is"
+    return [
+        (
+            "before data",
+            f"{many} before the first bar, in the session {told['first']}, and count in every figure; start there",
+        )
+    ]
+
+
 def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A run's summary as (name, text) for a reader."""
 
@@ -339,6 +353,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.insert(
             2, ("universe", f"{size} of {summary['symbols']:,} symbols a session, {universe['ever']:,} in all")
         )
+    lines[2:2] = _before_data(summary)
     for name in ("history_short", "features_short"):
         lines += [("short history", _short(of, short)) for of, short in (summary.get(name) or {}).items()]
     for name, warm in (summary.get("warm_up") or {}).items():
