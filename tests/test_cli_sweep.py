@@ -204,6 +204,12 @@ def test_a_walk_forward(bt, tmp_path):
     assert "sortino trained" in other.out
 
 
+def test_a_walk_forward_without_a_report_says_so(bt, tmp_path):
+    told = bt("sweep", "sweep.toml", *WALK, "--set", "output.html=true", "--out", str(tmp_path / "out"))
+    assert told.code == 0
+    assert "warning: output.html: a walk-forward has no report of its own" in told.err
+
+
 def test_a_walk_forward_whose_choices_all_fail(bt, failing):
     answer = bt("sweep", failing(7, 8), *WALK, "--json")
     assert answer.code == 1

@@ -63,6 +63,10 @@ def sweep_config(
     failed = _answer_sweep(output, made, took, everything=everything) if isinstance(made, Sweep) else 0.0
     if isinstance(made, WalkForward):
         failed = _answer_forward(output, made, took, everything=everything)
+    if isinstance(made, WalkForward) and spec.html:
+        output.warn(
+            "output.html: a walk-forward has no report of its own; run.report() of its folds' runs, .run(0) and so on, has one"
+        )
     _warn_of_costs(output, spec)
     return PARTLY if failed > spec.run.tolerate_failed else DONE
 
