@@ -11,7 +11,7 @@ Where to look:
 5. `columns` holds the bars of one interval in feature order and joins them as-of; `computing` collects coarser bars and
    features of a window, after `checks`; `peeking` looks for features and signals that depend on later bars;
 6. `actions` are corporate actions from a table, `instruments` what is traded, `given` reads either; `tables` are outside tables, joined as they were known; `assembly` makes quality frames and sessions ready to be replayed, and `decided`
-   evaluates the signals of strategies in columns style over each;
+   evaluates the signals of strategies in columns style over each, expressions symbol by symbol as `rowwise` says;
 7. `preparer` does 3 to 6 window by window, the next one on another thread (`ahead`) while this one replays.
 """
 
