@@ -232,9 +232,8 @@ class Decider:
             return pl.concat(
                 [self._constant(item.name, one.session, own) for one, own in zip(sessions, bars, strict=True)]
             )
-        values, null = _joined(
-            [own.columns[id_] for own in bars]
-        ).numbers_known()  # to Polars NaN is more than any number
+        # to Polars NaN is more than any number
+        values, null = _joined([own.columns[id_] for own in bars]).numbers_known()
         if values.dtype.kind != "O":
             return _taken_over(values, null)
         made = pl.Series(values.tolist(), dtype=TYPES[item.type])

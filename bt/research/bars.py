@@ -22,7 +22,7 @@ from bt.scans import Wanted, scan
 from bt.schema import BAR_COLUMNS, MINUTE
 from bt.sessions import TimeManager
 from bt.store import Store
-from bt.strategy import Declaration, RowField, RowType, Source, checked_features, looks_across
+from bt.strategy import COARSE_ONLY, CODE, Declaration, RowField, RowType, Source, checked_features, looks_across
 
 
 @overload
@@ -94,7 +94,7 @@ def load_bars(
     """
     asked = SessionSpec(day_asked("start", start), day_asked("end", end))
     spec = RunSpec(data_asked(bars, calendar, symbols, data, "load_bars"), asked, ())
-    named = checked_features(features or {}, "load_bars: features", "load_bars")
+    named = checked_features(features or {}, "load_bars: features", "load_bars", taken=TAKEN)
     declared = _declaration(intervals_asked(intervals), linked(named, "load_bars"))
     time = TimeManager(spec.data.calendar)
     check_dates(asked, time)
@@ -108,6 +108,9 @@ def load_bars(
     finally:
         store.close()
 
+
+TAKEN = frozenset(("symbol", "session", "open_time", "close_time", *BAR_COLUMNS, *COARSE_ONLY, CODE))
+"""Columns of their own, or of what they are made of."""
 
 Frames: TypeAlias = dict[str, pl.DataFrame]
 """By interval."""
@@ -185,7 +188,7 @@ def _declaration(intervals: Sequence[str], features: Mapping[str, Feature]) -> D
         interval = minutes_asked(label)
         fields = [RowField(c, "bar", "float", optional=True) for c in BAR_COLUMNS]
         if interval > 1:
-            fields += [RowField(c, "coarse", "int", optional=True) for c in ("n_obs", "n_expected", "closed_by")]
+            fields += [RowField(c, "coarse", "int", optional=True) for c in COARSE_ONLY]
         for name, feature in features.items():
             fields.append(RowField(name, "feature", "float", optional=True))
             if feature.kind == "trailing":

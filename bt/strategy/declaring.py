@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bt.errors import StrategyError
@@ -119,13 +118,11 @@ def _callbacks(instance: Any, owner: str) -> frozenset[str]:
 def _features(instance: Any, owner: str, indicators: Mapping[str, Feature]) -> dict[str, Feature]:
     """The strategy's own features."""
     own = instance.features() if hasattr(instance, "features") else {}
-    return checked_features(own, f"{owner}: features()", owner, taken=indicators)
+    return checked_features(own, f"{owner}: features()", owner, taken={*indicators, *TAKEN})
 
 
-def checked_features(
-    given: object, what: str, owner: str, *, taken: Mapping[str, Any] = MappingProxyType({})
-) -> dict[str, Feature]:
-    """Features by their names, which are no other column's: `what` is called so.
+def checked_features(given: object, what: str, owner: str, *, taken: Container[str]) -> dict[str, Feature]:
+    """Features by their names, none of which is `taken`; `what` they are called.
 
     Raises
     ------
@@ -144,7 +141,7 @@ def checked_features(
             raise StrategyError(
                 f"{owner}: feature {key!r} must be made by bt.feature, bt.sma, bt.trailing and the like, was {made!r}"
             )
-        if key in taken or key in TAKEN:
+        if key in taken:
             raise StrategyError(f"{owner}: feature {key!r} must have a name of its own; that one is taken")
     return dict(given)
 
