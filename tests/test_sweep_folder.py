@@ -444,6 +444,23 @@ def test_what_changes_while_it_is_swept_is_refused(
     assert content(sweeping(tmp_path / "cut", **given).path) == whole
 
 
+CACHING = SOURCE.replace("class Steady", "SEEN = {}\n\n\nclass Steady").replace(
+    "        book.target", "        SEEN[row.symbol] = row.minute\n        book.target"
+)
+
+
+def test_what_code_writes_down_while_it_is_swept_is_no_change(
+    sweeping: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "caching.py").write_text(CACHING)
+    monkeypatch.syspath_prepend(tmp_path)
+    by_file, by_module = (
+        sweeping(None, strategy=f"{place}:Steady", save=False) for place in (tmp_path / "caching.py", "caching")
+    )
+    assert by_file.frame.equals(by_module.frame)
+    assert sys.modules.pop("caching").SEEN
+
+
 class Listed(Steady):
     """Of a universe that its class declares."""
 

@@ -17,6 +17,7 @@ from bt.run import check_dates, resolved, session_range
 from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import files_hash, load_class, source_of, told, universe_of
+from bt.sweeps.playing import written
 from bt.sweeps.sets import ParameterSet
 
 
@@ -112,10 +113,10 @@ def _declared(spec: RunSpec) -> Iterable[str]:
 
 
 def code_of(spec: RunSpec, sets: Sequence[ParameterSet]) -> dict[str, str]:
-    """The hash of the code of every strategy that is loaded from where it is, by that."""
+    """What the files of every strategy say that is loaded from one (`bt.sweeps.playing.written`), by where it is: what its code sets meanwhile is no change."""
     uses = [s.use for s in spec.strategies]
     uses += [value for one in sets for key, value in one.settings.items() if key.endswith(".use")]
-    return {use: source_of(load_class(use)).hash for use in dict.fromkeys(u for u in uses if isinstance(u, str))}
+    return {use: written(load_class(use)) for use in dict.fromkeys(u for u in uses if isinstance(u, str))}
 
 
 def _class(use: Any) -> type:

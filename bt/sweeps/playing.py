@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -54,9 +56,15 @@ def run_sets(
     return _played(spec, sets, _Classes(known), checking=checking, progress=progress, now=now, known=known)
 
 
+def written(cls: type) -> str:
+    """A digest of what the files of a class say: its own and those of local modules."""
+    source = source_of(cls)
+    return hashlib.sha256(json.dumps([source.text, dict(source.modules)], sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Known:
-    """What a sweep is known by while it is played: the hash of the code of strategies by where they are, and the fingerprint of the bars `data`."""
+    """What a sweep is known by while it is played: what the files of strategies say (`written`), by where they are, and the fingerprint of the bars `data`."""
 
     code: Mapping[str, str]
     data: DataSpec
@@ -70,7 +78,7 @@ class Known:
         UsageError
             It has changed.
         """
-        if self.code.get(use, now := source_of(cls).hash) != now:
+        if self.code.get(use, now := written(cls)) != now:
             raise UsageError(
                 f"{use}: the strategy must stay as it is while it is swept, was changed; what is done is kept, sweep again into another folder"
             )
