@@ -244,4 +244,6 @@ def made_run(sessions: int, symbols: int, *, fills_a_session: int = 2) -> RunTol
         "data": {"calendar": "XNYS"}, "strategies": [{"name": "made", "params": {}}], "execution": {"fill": "next_open"}, "account": {"cash": 1e6},
     }  # fmt: skip
     metrics = dict.fromkeys(("hit_rate", "cost_bps", "max_drawdown"), 0.1)
-    return RunTold(summary, metrics, {}, {"spec": spec, "strategy_sources": {}}, tables, outages, source)
+    return RunTold(
+        summary, metrics, {}, {"spec": spec, "strategy_sources": {}}, tables, outages, source, zone=source.zone
+    )

@@ -335,6 +335,7 @@ def test_paths_that_are_tried_are_relative_to_the_file(capsys, tmp_path, monkeyp
         (["--set", "execution.commission_bps=5"], False),
         (["--set", "sweep.grid.execution.spread_bps=[1, 2]"], False),
         (["--set", "sweep.grid.execution.slippage_bps=[0]"], True),
+        (["--set", "sweep.grid.execution.commission_tiers=[[[0, 0.001]], [[0, 0.002]]]"], False),
     ],
 )
 def test_whether_costs_are_assumed(more, warns, capsys, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from bt.cli.progress import progress_stages
 from bt.cli.replaying import overrides
 from bt.cli.streams import Output
 from bt.cli.tables import facts, listing, plural, span
-from bt.config import load
+from bt.config import changed, load
 from bt.errors import ConfigError
 from bt.execution import saying
 from bt.memory import peak_rss_mb
 from bt.model import RunSpec
-from bt.sweeps import Asked, Deflated, Sweep, WalkForward, sweep_spec, walk_forward_spec
+from bt.sweeps import Asked, Deflated, ParameterSet, Sweep, WalkForward, sweep_spec, walk_forward_spec
 
 COLUMNS = (
     ("total_return", "return", "+.2%"), ("max_drawdown", "max drawdown", ".2%"), ("sharpe", "Sharpe", ".2f"),
@@ -67,7 +67,7 @@ def sweep_config(
         output.warn(
             "output.html: a walk-forward has no report of its own; run.report() of its folds' runs, .run(0) and so on, has one"
         )
-    _warn_of_costs(output, spec)
+    _warn_of_costs(output, spec, made.sets if isinstance(made, Sweep) else made.tested[0].sweep.sets)
     return PARTLY if failed > spec.run.tolerate_failed else DONE
 
 
@@ -208,13 +208,7 @@ def _warn_of_failed(output: Output, failed: Mapping[Any, str], trials: int, most
         output.warn(f"{len(failed):,} of {plural(trials, 'set')} failed:\n" + "\n".join(lines) + more)
 
 
-def _warn_of_costs(output: Output, spec: RunSpec) -> None:
-    assert spec.sweep is not None
-    tried = (
-        replace(spec.execution, **{key.removeprefix("execution."): value})
-        for key, values in spec.sweep.grid.items()
-        if key.startswith("execution.")
-        for value in values
-    )
-    if not any(one.has_costs for one in (spec.execution, *tried)):
+def _warn_of_costs(output: Output, spec: RunSpec, sets: Sequence[ParameterSet]) -> None:
+    tried = {repr([i for i in one.settings.items() if i[0].startswith("execution.")]): one.settings for one in sets}
+    if not any(changed(spec, settings, "sweep.grid").execution.has_costs for settings in tried.values()):
         output.warn("no costs were assumed; set execution.slippage_bps or execution.commission_per_share")

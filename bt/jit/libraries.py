@@ -282,13 +282,9 @@ class _Kept(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What there is for a signature, None for nothing."""
-        self._prepare(target_context)
+        _name_helpers()
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
-
-    def _prepare(self, target_context: Any) -> None:
-        """Have there what the function needs of Numba that lies outside of it."""
-        raise NotImplementedError
 
 
 class KeptPart(_Kept):
@@ -296,8 +292,10 @@ class KeptPart(_Kept):
 
     _impl_class = _PartOnDisk  # type: ignore[assignment]
 
-    def _prepare(self, target_context: Any) -> None:
-        rtsys.initialize(target_context)  # something is being made of it, with functions that count references
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Likewise: something is being made of it, with the functions that count references."""
+        rtsys.initialize(target_context)
+        return super().load_overload(sig, target_context)
 
 
 class KeptWhole(_Kept):
@@ -305,12 +303,9 @@ class KeptWhole(_Kept):
 
     _impl_class = _WholeOnDisk  # type: ignore[assignment]
 
-    def _prepare(self, target_context: Any) -> None:  # noqa: ARG002 - what counts references is part of it
-        _name_helpers()
-
 
 @cache
 def _name_helpers() -> None:
-    """Tell LLVM where what Numba has in C lies, as `rtsys.initialize` does before it compiles the functions that count references, which takes 20 ms and which machine code has in it."""
+    """Tell LLVM where what Numba has in C lies, as `rtsys.initialize` does too. That compiles the functions that count references besides, in 20 ms; machine code has them in it."""
     for name, address in _nrt_python.c_helpers.items():
         llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)

@@ -23,8 +23,8 @@ class Column(NamedTuple):
         """Some of the rows."""
         return Column(self.values[rows], None if self.null is None else self.null[rows])
 
-    def numbers_known(self) -> Column:
-        """The same, where NaN is not known either."""
+    def nan_as_null(self) -> Column:
+        """The same, not known where a number is NaN either."""
         if self.values.dtype.kind != "f" or not (nan := np.isnan(self.values)).any():
             return self
         return Column(self.values, nan if self.null is None else self.null | nan)

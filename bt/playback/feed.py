@@ -175,7 +175,7 @@ def feed(
             continue
         column = _by_code(opened, item, tape) if item.source == "opened" else columns[ids[item.name]]
         if item.optional:
-            column = column.numbers_known()
+            column = column.nan_as_null()
         found[number] = column
         if column.null is not None and not item.optional:
             shown = np.ones(len(tape.code), dtype=bool) if keep is None else keep

@@ -233,7 +233,7 @@ class Decider:
                 [self._constant(item.name, one.session, own) for one, own in zip(sessions, bars, strict=True)]
             )
         # to Polars NaN is more than any number
-        values, null = _joined([own.columns[id_] for own in bars]).numbers_known()
+        values, null = _joined([own.columns[id_] for own in bars]).nan_as_null()
         if values.dtype.kind != "O":
             return _taken_over(values, null)
         made = pl.Series(values.tolist(), dtype=TYPES[item.type])

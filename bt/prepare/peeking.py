@@ -187,7 +187,7 @@ class SignalCheck:
         chosen = {name: at & several for name, at in decided.items() if (at & several).any()}
         if not chosen:
             return
-        at = np.unique(np.concatenate([_cuts(said_, several, start, end) for said_ in chosen.values()]))
+        at = np.unique(np.concatenate([_cuts(speaking, several, start, end) for speaking in chosen.values()]))
         run = np.searchsorted(start, at, side="right") - 1
 
         def evaluated(laid: Laid) -> dict[str, Column]:

@@ -237,7 +237,7 @@ class Preparer:
             yield from apart.windows()
 
     def _holding(self, since: int, last: int) -> set[int]:
-        """What is held at the open of session `since`, or is renamed to from then to session `last` and may be held then."""
+        """What is held now, or may be because it is renamed to in the sessions `since` to `last`, both included."""
         renamed = {a.to for a in self._actions.every if a.kind == "rename" and since <= a.session <= last and a.to >= 0}
         return {*self._held(), *renamed}
 

@@ -13,16 +13,12 @@ def by_symbol(expr: pl.Expr) -> pl.Expr:
 
 
 def is_rowwise(expr: pl.Expr) -> bool:
-    """Whether each value is made from its own row alone, as far as Polars tells: of an expression that calls Python it does not."""
-    return not is_foreign(expr) and _is_rowwise(expr)
-
-
-def _is_rowwise(expr: pl.Expr) -> bool:
+    """Whether each value is made from its own row alone, as far as Polars tells: of an expression that calls Python it does not, unless that says so itself."""
     try:
         meta = expr.meta
         if not meta.is_row_separable() or not (meta.is_length_preserving() or meta.is_scalar()):
             return False
-        return all(_is_rowwise(inner) for inner in meta.pop())
+        return all(is_rowwise(inner) for inner in meta.pop())
     except pl.exceptions.PolarsError:
         return False
 

@@ -24,6 +24,9 @@ from bt.sessions import TimeManager
 from bt.store import Store
 from bt.strategy import COARSE_ONLY, CODE, Declaration, RowField, RowType, Source, checked_features, looks_across
 
+TAKEN = frozenset(("symbol", "session", "open_time", "close_time", *BAR_COLUMNS, *COARSE_ONLY, CODE))
+"""Columns of the frames, or of what they are made of: no feature may be called so."""
+
 
 @overload
 def load_bars(
@@ -63,7 +66,7 @@ def load_bars(
         First and last session, both included; `start` may be "-60 sessions", `end` "last" or "previous".
     symbols : sequence of str, optional
         All by default; or a file with one symbol a line.
-    intervals : sequence of str
+    intervals : sequence of str, or one
         Such as ``["1m", "5m", "1d"]``.
     features : mapping of str to Feature, optional
         Further columns of every interval; one of a coarser interval is joined as-of.
@@ -95,7 +98,8 @@ def load_bars(
     asked = SessionSpec(day_asked("start", start), day_asked("end", end))
     spec = RunSpec(data_asked(bars, calendar, symbols, data, "load_bars"), asked, ())
     named = checked_features(features or {}, "load_bars: features", "load_bars", taken=TAKEN)
-    declared = _declaration(intervals_asked(intervals), linked(named, "load_bars"))
+    labels = intervals_asked(intervals)
+    declared = _declaration(labels, linked(named, "load_bars"))
     time = TimeManager(spec.data.calendar)
     check_dates(asked, time)
     store = Store.open(spec.data)
@@ -104,13 +108,10 @@ def load_bars(
         if lazy:
             return _lazy(spec, declared, time, store)
         made = _joined(_frames(spec, declared, time, store))
-        return {label: made[label] for label in intervals_asked(intervals)}
+        return {label: made[label] for label in labels}
     finally:
         store.close()
 
-
-TAKEN = frozenset(("symbol", "session", "open_time", "close_time", *BAR_COLUMNS, *COARSE_ONLY, CODE))
-"""Columns of their own, or of what they are made of."""
 
 Frames: TypeAlias = dict[str, pl.DataFrame]
 """By interval."""

@@ -164,16 +164,13 @@ class _Count:
         self._orders = 0
         self._sessions: list[date] = []
         self._equity: list[int] = []
-        self._over = False
         if chain is not None:
             chain.begin(self._start, sessions_a_year)
 
     def session(self, outcome: SessionOutcome) -> None:
         """One session, unless the set's run was over before."""
-        self._over |= (over := any(p.over is not None for p in self._players)) and all(p.asleep for p in self._players)
-        if self._over:
+        if any(p.over is not None for p in self._players) and all(p.asleep for p in self._players):
             return
-        self._over = over
         own = outcome.players[self._begin : self._begin + len(self._players)]
         for number, done in enumerate(own):
             if len(done.curve.equity):
